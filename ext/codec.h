@@ -1,0 +1,93 @@
+/*
+** codec.h -- bytes to structures and back: safetensors, the model's JSON, the
+** tokenizer, the latent blob. Knows no database and no arithmetic. Everything
+** that comes in here is distrusted; everything that goes out is checked.
+*/
+#ifndef LATENT_CODEC_H
+#define LATENT_CODEC_H
+#include "base.h"
+
+/* ---- codec_safetensors.c: named arrays in one file ---- */
+enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16, ELEMENT_I8 };
+
+struct tensor {
+  const char *name;             /* owned by the safetensors */
+  enum element element;
+  int rank;                     /* 0..2 */
+  int64_t shape[2];             /* rows, columns; 1 where absent */
+  const void *data;             /* into the file map; aligned to nothing */
+  size_t bytes;
+  const struct tensor *scale;   /* I8 only: "<name>.scale", F32 or F16, one per column (the output side of an [in, out] matrix) */
+};
+struct safetensors {
+  struct file_map map;
+  struct tensor *tensors;       /* sorted by name */
+  int n_tensors;
+  uint64_t hash;                /* of the whole file */
+};
+int safetensors_open(struct safetensors *s, const char *path, struct err *e);   /* every offset, shape and size checked */
+void safetensors_close(struct safetensors *s);
+const struct tensor *safetensors_find(const struct safetensors *s, const char *name);   /* NULL when absent */
+void tensor_to_floats(float *y, const struct tensor *t);    /* y[rows*columns], any element type */
+
+/* ---- codec_config.c: <kind>.json ---- */
+enum { KIND_DIRECTION = 0, KIND_TEXT = 1, KIND_IMAGE = 2, KIND_CODE = 3 };
+const char *kind_name(int kind);                            /* "direction", "text", ... or "unknown" */
+
+struct shape {                  /* "config" of the JSON; limits are checked when read */
+  int d;                        /* model width, a multiple of 64, at most 4096 */
+  int encoder_layers, decoder_layers;   /* 1..64 */
+  int s, r;                     /* widths of the two parts of z; r a multiple of registers */
+  int registers, memory;        /* 1..256 */
+  int pieces;                   /* vocabulary, 260..65535 */
+  int longest;                  /* most tokens of a segment, EOS included */
+};
+
+struct tokenizer;
+struct config {
+  int kind;
+  struct shape shape;
+  uint64_t weights_hash;        /* what the safetensors file must hash to */
+  uint32_t fingerprint;         /* low 32 bits of the JSON file's own hash: names weights, shape and tokenizer at once */
+  struct tokenizer *tokenizer;  /* owned */
+};
+int config_open(struct config *c, const char *path, struct err *e);
+void config_close(struct config *c);
+
+/* ---- codec_tokenizer.c: unigram pieces, Viterbi over a trie, bytes where no piece fits ----
+** Ids: 0 pad, 1 start, 2 end, 3 unknown, 4..259 the bytes, then the pieces. Lossless for every string of bytes:
+** tokenizer_decode(tokenizer_encode(x)) == x. model/tokenizer.py is the plain definition. */
+enum { TOKEN_PAD = 0, TOKEN_START = 1, TOKEN_END = 2, TOKEN_UNKNOWN = 3, TOKEN_BYTE = 4, TOKEN_PIECE = 260 };
+
+/* pieces[i], scores[i], i < n: copied. */
+int tokenizer_open(struct tokenizer **out, const char *const *pieces, const float *scores, int n, struct err *e);
+void tokenizer_close(struct tokenizer *t);
+/* Text without any prefix of its own: the caller decides about the leading space (model_text.c does). ids comes from the arena and
+** has one entry of room more than n_ids, for TOKEN_END. Time and memory linear in n. starts (may be NULL) gets for each
+** id the byte offset in text where it begins. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, struct arena *a,
+                     int **ids, size_t **starts, int *n_ids, struct err *e);
+/* Appends the bytes of one token; control tokens append nothing. */
+void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out);
+
+/* ---- codec_utf8.c ---- */
+int utf8_length(const char *text, size_t n);        /* bytes of the valid UTF-8 character at text, or 0 when it is none (overlong and surrogates are none) */
+void utf8_clean(struct buf *out, const char *text, size_t n);   /* appends text with every invalid byte as U+FFFD */
+
+/* ---- codec_latent.c: the latent BLOB ----
+**   0 magic "LTNT" | 4 u8 version 1 | 5 u8 kind | 6 u8 element: 0 f32, 1 f16, 2 i8 with one f32 scale before each segment
+**   7 u8 0 | 8 u16 segments | 10 u16 width | 12 u32 fingerprint | 16 payload, little-endian */
+struct latent {                 /* in memory always f32 */
+  int kind;
+  int n_segments;               /* 1..65535 */
+  int width;                    /* s + r of the model: 384 for the shipped one */
+  uint32_t fingerprint;
+  float *z;                     /* [n_segments, width]; s then r, in each segment; from the arena that made it */
+};
+int latent_is(const void *blob, size_t n);          /* 1 when it starts with the magic */
+/* who: name of the SQL function, for the message. Rejects short, long, future, unknown, non-finite. */
+int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e);
+/* Appends the blob. Points are stored f16, directions (any length) f32. */
+void latent_write(struct buf *out, const struct latent *z);
+
+#endif

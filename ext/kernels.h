@@ -1,0 +1,44 @@
+/*
+** kernels.h -- pure numeric loops. Output first, inputs const, sizes last; memory from the caller; no failure.
+**
+** The same bits on every CPU that has fused multiply-add (all arm64, x86-64 since 2013), for every batch size and number of
+** threads: each output of a product is one chain of fmaf() over k = 0, 1, 2, ..., and sums of long vectors go into 16 lanes,
+** lane i taking elements i, i+16, ..., which are added as ((0+8)+(4+12)) ... by lanes_sum(). exp() is our own polynomial.
+** So a row encoded alone, in a batch, or on another node of a replicated database gives the same blob.
+*/
+#ifndef LATENT_KERNELS_H
+#define LATENT_KERNELS_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- kernels_linear.c: matrix products ---- */
+struct matrix {         /* [in, out], row-major, as in the file */
+  int in, out;
+  const uint16_t *half; /* binary16, or NULL */
+  const float *full;    /* used when half is NULL */
+};
+/* y[rows, out] = x[rows, in] . w[in, out]. scratch: LINEAR_SCRATCH(in) floats, 64-byte aligned, used by this call alone. */
+#define LINEAR_PANEL 64
+#define LINEAR_SCRATCH(in) ((size_t)(in)*LINEAR_PANEL)
+void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_plain(float *y, const float *x, const struct matrix *w, int rows);    /* the definition: fmaf() chains, slow */
+
+/* Which code linear() uses: "avx512", "avx2", "neon", or "openblas" (other CPUs; last bits may differ there), "plain". */
+const char *linear_kernel(void);
+int linear_choose(const char *name);    /* for tests and benchmarks: 0 when this CPU cannot; NULL picks the best again */
+
+/* ---- kernels.c: everything else ---- */
+float dot(const float *x, const float *y, int n);                       /* 16 lanes */
+void rms_norm(float *y, const float *x, const float *weight, int rows, int d);      /* y = x / sqrt(mean x^2 + 1e-6) * weight */
+void rotary_table(float *cos_sin, int positions);                       /* [positions, 64]: 32 cosines, then 32 sines */
+void rotary(float *x, const float *cos_sin, int heads, int stride);     /* one token's heads of 64, `stride` floats apart; in place */
+void silu_gate(float *y, const float *value_gate, int rows, int h);     /* y[rows,h] = v * g / (1 + exp(-g)), value_gate[rows, 2h] = [v | g] */
+void softmax(float *x, int n);                                          /* in place */
+void log_softmax(float *x, int n);
+void add(float *y, const float *x, int n);                              /* y += x */
+float normalize(float *x, int n);                                       /* to unit length in place; a zero vector stays; returns the old length */
+/* One query head over n keys: out[64] = softmax(q . k_j / 8) . v; k and v are n rows of 64, `stride` floats apart. scores: n floats. */
+void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
+void slerp(float *y, const float *a, const float *b, float t, int n);   /* unit vectors; opposite or equal ones are handled */
+
+#endif

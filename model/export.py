@@ -1,0 +1,83 @@
+"""Writes what the extension reads: <name>.safetensors (float16) and <name>.json (shape, tokenizer, hash of the weights).
+
+    python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text          after training
+    python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
+    python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
+"""
+import argparse
+import json
+
+import torch
+from safetensors.torch import load_file, save_file
+
+import text_model
+from tokenizer import FIRST_PIECE, Tokenizer
+
+FNV_OFFSET, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
+
+
+def hash64(data):
+    """Four interleaved FNV-1a lanes over little-endian 64-bit words, then over the tail's bytes and the length: ext/base_hash in Python."""
+    import numpy as np
+
+    lanes = [FNV_OFFSET + i for i in range(4)]
+    words = np.frombuffer(data[: len(data) // 32 * 32], dtype='<u8').reshape(-1, 4)
+    lanes = np.array(lanes, dtype=np.uint64)
+    prime = np.uint64(FNV_PRIME)
+    with np.errstate(over='ignore'):
+        for row in words:
+            lanes = (lanes ^ row) * prime
+    h = FNV_OFFSET
+    for lane in lanes.tolist():
+        for shift in range(0, 64, 8):
+            h = (h ^ ((lane >> shift) & 255)) * FNV_PRIME & MASK
+    for byte in data[len(data) // 32 * 32:] + len(data).to_bytes(8, 'little'):
+        h = (h ^ byte) * FNV_PRIME & MASK
+    return h
+
+
+def write(out, weights, config, tokenizer):
+    """weights: name -> tensor. Tensors are stored float16, sorted by name, each aligned to 64 bytes by the header's padding."""
+    half = {k: v.detach().to(torch.float16).contiguous() for k, v in sorted(weights.items())}
+    save_file(half, out + '.safetensors', metadata={'kind': 'text'})
+    with open(out + '.safetensors', 'rb') as f:
+        weights_hash = '%016x' % hash64(f.read())
+    with open(out + '.json', 'w', encoding='utf8') as f:
+        json.dump({'kind': 'text', 'config': config, 'weights_hash': weights_hash,
+                   'tokenizer': {'pieces': tokenizer.pieces, 'scores': tokenizer.scores}}, f, ensure_ascii=False, separators=(',', ':'))
+        f.write('\n')
+    print(out, sum(v.numel() for v in half.values()), 'parameters', weights_hash)
+
+
+def first_weights(folder):
+    """The reference model keeps its matrices [out, in]; here they are [in, out]."""
+    flip = lambda k, v: v.t() if v.ndim == 2 and k not in ('embedding', 'registers') else v
+    return {k: flip(k, v) for k, v in load_file(f'{folder}/text-first.safetensors').items()}
+
+
+def tiny_tokenizer(full, n):
+    """Control and byte pieces, then the best-scored of the full tokenizer's."""
+    best = sorted(range(FIRST_PIECE, len(full.pieces)), key=lambda i: -full.scores[i])[: n - FIRST_PIECE]
+    keep = list(range(FIRST_PIECE)) + sorted(best)
+    return Tokenizer([full.pieces[i] for i in keep], [full.scores[i] for i in keep])
+
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--checkpoint')
+    p.add_argument('--first')
+    p.add_argument('--tiny')
+    p.add_argument('--tokenizer', default='text.json')
+    p.add_argument('--out', default='text')
+    a = p.parse_args()
+    if a.first:
+        write(a.out, first_weights(a.first), text_model.FIRST, Tokenizer.from_tsv(f'{a.first}/text-first.pieces.tsv'))
+    elif a.tiny:
+        torch.manual_seed(3)
+        model = text_model.TextModel(text_model.TINY)
+        # Zero-initialised outputs and unit norms would hide mistakes: give every weight a value.
+        weights = {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5) for k, v in model.state_dict().items()}
+        write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
+    else:
+        state = torch.load(a.checkpoint, map_location='cpu')
+        write(a.out, state['model'], state['config'], Tokenizer.from_json(a.tokenizer))

