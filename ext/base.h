@@ -62,6 +62,12 @@ void arena_rewind(struct arena *a, struct arena_mark m);
 void global_lock(void);
 void global_unlock(void);
 
+/* ---- base_utf8.c ---- */
+#define UTF8_REPLACEMENT "\xEF\xBF\xBD"            /* U+FFFD */
+struct buf;
+int utf8_length(const char *text, size_t n);        /* bytes of the valid UTF-8 character at text, or 0 when it is none (overlong and surrogates are none) */
+void utf8_clean(struct buf *out, const char *text, size_t n);   /* appends text with every invalid byte as U+FFFD */
+
 /* ---- base_buf.c: a growable byte buffer with a maximum ---- */
 struct buf {
   char *data;           /* owned; NULL while empty; buf_text() terminates it */

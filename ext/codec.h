@@ -70,10 +70,6 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
 /* Appends the bytes of one token; control tokens append nothing. */
 void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out);
 
-/* ---- codec_utf8.c ---- */
-int utf8_length(const char *text, size_t n);        /* bytes of the valid UTF-8 character at text, or 0 when it is none (overlong and surrogates are none) */
-void utf8_clean(struct buf *out, const char *text, size_t n);   /* appends text with every invalid byte as U+FFFD */
-
 /* ---- codec_latent.c: the latent BLOB ----
 **   0 magic "LTNT" | 4 u8 version 1 | 5 u8 kind | 6 u8 element: 0 f32, 1 f16, 2 i8 with one f32 scale before each segment
 **   7 u8 0 | 8 u16 segments | 10 u16 width | 12 u32 fingerprint | 16 payload, little-endian */

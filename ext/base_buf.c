@@ -1,0 +1,112 @@
+/*
+** base_buf.c -- a growable byte buffer with a maximum.
+**
+** A run of appends needs no checks between them: the first failure (out of
+** memory, or more than max bytes) sets rc, and everything after it does
+** nothing. Capacity doubles and always has one byte more than n, for the
+** terminating 0 of buf_text().
+*/
+#include "base.h"
+#include <stdio.h>
+#include <string.h>
+
+#define BUF_MAX       ((size_t)1000000000)      /* SQLite's default limit for a string */
+#define BUF_SMALLEST  ((size_t)128)
+#define PRINTF_MOST   400
+
+/* Room for n more bytes and a terminator. Returns 0 after noting why not. */
+static int make_room(struct buf *b, size_t n){
+  size_t max = b->max ? b->max : BUF_MAX;
+  size_t capacity;
+  char *data;
+  if( b->rc!=SQLITE_OK ) return 0;
+  if( n>max || b->n>max - n ){
+    b->rc = SQLITE_TOOBIG;
+    return 0;
+  }
+  if( b->n + n<b->capacity ) return 1;
+  capacity = b->capacity<BUF_SMALLEST ? BUF_SMALLEST : b->capacity;
+  while( capacity<=b->n + n ) capacity *= 2;
+  data = mem_resize(b->data, capacity);
+  if( data==NULL ){
+    b->rc = SQLITE_NOMEM;
+    return 0;
+  }
+  b->data = data;
+  b->capacity = capacity;
+  return 1;
+}
+
+void *buf_extend(struct buf *b, size_t n){
+  char *p;
+  if( !make_room(b, n) ) return NULL;
+  p = b->data + b->n;
+  b->n += n;
+  return p;
+}
+
+void buf_append(struct buf *b, const void *data, size_t n){
+  void *p = buf_extend(b, n);
+  if( p && n ) memcpy(p, data, n);
+}
+
+void buf_char(struct buf *b, char c){
+  buf_append(b, &c, 1);
+}
+
+void buf_str(struct buf *b, const char *text){
+  buf_append(b, text, strlen(text));
+}
+
+void buf_printf(struct buf *b, const char *format, ...){
+  char text[PRINTF_MOST + 1];
+  va_list args;
+  int n;
+  va_start(args, format);
+  n = vsnprintf(text, sizeof(text), format, args);
+  va_end(args);
+  if( n>0 ) buf_append(b, text, n<PRINTF_MOST ? (size_t)n : PRINTF_MOST);
+}
+
+/* The escape of one character below U+0080, or NULL when it stands for itself. */
+static const char *json_escape(unsigned char c, char spare[8]){
+  switch( c ){
+    case '"':  return "\\\"";
+    case '\\': return "\\\\";
+    case '\n': return "\\n";
+    case '\r': return "\\r";
+    case '\t': return "\\t";
+  }
+  if( c>=0x20 ) return NULL;
+  snprintf(spare, 8, "\\u%04x", c);
+  return spare;
+}
+
+void buf_json_string(struct buf *b, const char *text, size_t n){
+  char spare[8];
+  size_t i = 0;
+  buf_char(b, '"');
+  while( i<n ){
+    int length = utf8_length(text + i, n - i);
+    const char *escape = length==1 ? json_escape((unsigned char)text[i], spare) : NULL;
+    if( length==0 ) buf_str(b, UTF8_REPLACEMENT);
+    else if( escape ) buf_str(b, escape);
+    else buf_append(b, text + i, (size_t)length);
+    i += length ? (size_t)length : 1;
+  }
+  buf_char(b, '"');
+}
+
+const char *buf_text(struct buf *b){
+  if( !make_room(b, 0) ) return "";
+  b->data[b->n] = 0;
+  return b->data;
+}
+
+/* Keeps max, which belongs to the use and not to the contents. */
+void buf_release(struct buf *b){
+  mem_free(b->data);
+  b->data = NULL;
+  b->n = b->capacity = 0;
+  b->rc = SQLITE_OK;
+}

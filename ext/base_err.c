@@ -1,0 +1,24 @@
+/*
+** base_err.c -- what went wrong first, in a fixed buffer.
+**
+** A failure is reported where it is found and travels up as a result code;
+** callers that add their own "could not ..." afterwards change nothing, because
+** the first text is the one that knows. The buffer is part of struct err, so
+** that reporting "out of memory" needs no memory.
+*/
+#include "base.h"
+#include <stdio.h>
+
+int fail(struct err *e, int rc, const char *format, ...){
+  va_list args;
+  if( e->rc!=SQLITE_OK ) return e->rc;
+  e->rc = rc;
+  va_start(args, format);
+  vsnprintf(e->text, sizeof(e->text), format, args);
+  va_end(args);
+  return rc;
+}
+
+int fail_nomem(struct err *e){
+  return fail(e, SQLITE_NOMEM, "out of memory");
+}

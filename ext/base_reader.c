@@ -1,0 +1,87 @@
+/*
+** base_reader.c -- numbers out of bytes: little-endian, never past the end.
+**
+** A format is read field by field without a check between; a read that would
+** pass the end sets `bad` and gives 0, and so do all after it. The conversions
+** to and from 16-bit floats are here as well, plain and exact: they are the
+** definition that the kernels' fast ones must agree with.
+*/
+#include "base.h"
+#include <string.h>
+
+struct reader reader_of(const void *data, size_t n){
+  struct reader r;
+  r.at = data;
+  r.end = n ? r.at + n : r.at;          /* data may be NULL when n is 0 */
+  r.bad = 0;
+  return r;
+}
+
+const void *reader_bytes(struct reader *r, size_t n){
+  const unsigned char *p = r->at;
+  if( r->bad || (size_t)(r->end - r->at)<n ){
+    r->bad = 1;
+    return NULL;
+  }
+  if( n ) r->at += n;
+  return p;
+}
+
+static uint64_t read_number(struct reader *r, size_t n){
+  const unsigned char *p = reader_bytes(r, n);
+  uint64_t x = 0;
+  size_t i;
+  if( p==NULL ) return 0;
+  for(i=0; i<n; i++) x |= (uint64_t)p[i] << 8*i;
+  return x;
+}
+
+uint8_t reader_u8(struct reader *r){ return (uint8_t)read_number(r, 1); }
+uint16_t reader_u16(struct reader *r){ return (uint16_t)read_number(r, 2); }
+uint32_t reader_u32(struct reader *r){ return (uint32_t)read_number(r, 4); }
+uint64_t reader_u64(struct reader *r){ return read_number(r, 8); }
+
+/*
+** binary16: sign 1 bit, exponent 5 (bias 15), fraction 10; binary32: 1, 8 (bias 127), 23.
+** A subnormal half is fraction * 2^-24, which a float holds exactly.
+*/
+float half_to_float(uint16_t half){
+  uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+  uint32_t exponent = (half >> 10) & 31;
+  uint32_t fraction = half & 0x3FF;
+  uint32_t bits;
+  float x;
+  if( exponent==0 ){
+    x = (float)fraction * (1.0f/16777216.0f);
+    return sign ? -x : x;
+  }
+  if( exponent==31 ) bits = sign | 0x7F800000 | fraction << 13;
+  else bits = sign | (exponent + 112) << 23 | fraction << 13;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+/* x without its lowest `shift` bits, rounded to nearest, a tie to the even neighbour. shift is 1..31. */
+static uint32_t shift_rounded(uint32_t x, int shift){
+  uint32_t kept = x >> shift;
+  uint32_t rest = x & (((uint32_t)1 << shift) - 1);
+  uint32_t tie = (uint32_t)1 << (shift - 1);
+  return kept + (rest>tie || (rest==tie && (kept & 1)));
+}
+
+/*
+** A carry out of the rounded fraction runs into the exponent, which is what rounding up to the next power of two means;
+** from the largest finite half it gives exactly the bits of infinity. The same holds from subnormal to normal.
+*/
+uint16_t float_to_half(float x){
+  uint32_t bits, sign, size;
+  memcpy(&bits, &x, 4);
+  sign = bits >> 16 & 0x8000;
+  size = bits & 0x7FFFFFFF;
+  if( size>0x7F800000 ) return (uint16_t)(sign | 0x7E00 | (size >> 13 & 0x1FF));        /* NaN, made quiet */
+  if( size>=0x47800000 ) return (uint16_t)(sign | 0x7C00);                              /* 65536 and above */
+  if( size>=0x38800000 ) return (uint16_t)(sign | shift_rounded(size - ((uint32_t)112 << 23), 13));
+  if( size<0x33000000 ) return (uint16_t)sign;                                          /* below 2^-25 */
+  /* Subnormal: the fraction with its leading 1, in units of 2^-24. */
+  return (uint16_t)(sign | shift_rounded((size & 0x7FFFFF) | 0x800000, 126 - (int)(size >> 23)));
+}
