@@ -62,6 +62,7 @@ struct decode_options {
   uint64_t seed;
   int max_tokens;                       /* a segment; 0 means shape.longest */
   float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
+  const float *fluencies;               /* one a row of z instead, or NULL; decode_tokens() only */
   float detail;                         /* 0..1: r is scaled by it before decoding */
 };
 void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
@@ -83,6 +84,13 @@ int text_encode(const struct model *m, struct run *run, const char *text, size_t
 int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity);
 /* Mean log-probability per token of the text given z: segments of the text are scored in order against those of z (the last one repeats). */
 int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean);
+
+/* ---- model_batch.c: many texts in one batch ---- */
+/* Each z[i] is what text_encode() gives for texts[i], texts_bytes[i]. */
+int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, struct latent *z);
+/* Appends to texts[i] (n buffers of the caller) what text_decode() gives for z[i] at fluency fluencies[i] (NULL: o->fluency for all). */
+int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
+                 struct buf *texts);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s is unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length. Results come from the arena. */
