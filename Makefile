@@ -1,30 +1,101 @@
-# latent: a SQLite extension that reads and writes a latent space.
-#   make         builds build/latent.so
-#   make clean   removes build/
+# latent: a SQLite extension that reads and writes a latent space. `make help` lists what there is to make.
 
-CC      ?= cc
+# ---- What a user may set: make CC=clang CFLAGS='-O2 -g' PREFIX=/opt/latent ----
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 CFLAGS  ?= -O2
-# -ffp-contract=off: only the fmaf() that is written counts, so that every machine gives the same bits.
-BUILD   := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -DNDEBUG -Wall -Wextra -MMD -MP
+PREFIX  ?= /usr/local
+DATA    ?= ../shared/data
+export CC
+
+# -ffp-contract=off: only the fmaf() that is written counts, so that every machine gives the same bits. No -march: faster kernels are
+# chosen at run time.
+BUILD   := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -MMD -MP
 # nodelete: SQLite closes a library whose entry point failed, while functions that it could not take back may remain registered.
 LINK    := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed
-LIBS    := -lcjson -lm -lpthread -ldl
+LIBS    := -Wl,--as-needed -lcjson -lopenblas -lm -lpthread -ldl
 
 SOURCES := $(wildcard ext/*.c)
-OBJECTS := $(SOURCES:ext/%.c=build/obj/%.o)
+TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-all: build/latent.so
+.PHONY: help all demo check check-programs install bench train golden sanitize clean
+.SECONDARY:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+# ---- The product ----
+all: build/latent.so  ## builds build/latent.so (the default)
+
+OBJECTS := $(SOURCES:ext/%.c=build/obj/%.o)
 
 build/latent.so: $(OBJECTS)
 	$(CC) $(LINK) -o $@ $(OBJECTS) $(LDFLAGS) $(LIBS)
 
 build/obj/%.o: ext/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(BUILD) $(CFLAGS) -c -o $@ $<
+	$(CC) $(BUILD) -DNDEBUG $(CFLAGS) -c -o $@ $<
 
-clean:
+demo:  ## installs what is missing, builds, and runs the tour of sql/tour.sql in the sqlite3 shell
+	@tools/need build
+	@$(MAKE) --no-print-directory --silent all
+	@sqlite3 -batch :memory: '.read sql/tour.sql'
+
+# The weights lie in a folder beside the extension: it looks for them there, wherever the pair is put.
+install: all  ## copies the extension to PREFIX/lib and the weights to PREFIX/lib/latent; PREFIX is /usr/local, DESTDIR goes before it
+	install -d $(DESTDIR)$(PREFIX)/lib/latent
+	install -m 755 build/latent.so $(DESTDIR)$(PREFIX)/lib/latent.so
+	install -m 644 model/text.safetensors model/text.json $(DESTDIR)$(PREFIX)/lib/latent
+
+# ---- Tests ----
+# Programs are linked with the sources compiled into them (-DSQLITE_CORE), once plainly and once for each sanitizer.
+#   $(call variant,NAME,COMPILER,FLAGS)
+define variant
+build/$(1)/ext/%.o: ext/%.c Makefile
+	@mkdir -p $$(@D)
+	$(2) $$(BUILD) -DSQLITE_CORE $(3) -c -o $$@ $$<
+build/$(1)/%: tests/%.c $$(SOURCES:ext/%.c=build/$(1)/ext/%.o) Makefile
+	$(2) $$(BUILD) -DSQLITE_CORE $(3) -Iext -o $$@ $$< $$(filter %.o,$$^) -lsqlite3 $$(LIBS)
+-include $$(wildcard build/$(1)/ext/*.d build/$(1)/*.d)
+programs-$(1): $$(TESTS:%=build/$(1)/%)
+.PHONY: programs-$(1)
+endef
+, := ,
+SANITIZE := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+$(eval $(call variant,core,$$(CC),-DNDEBUG $$(CFLAGS)))
+$(eval $(call variant,asan,gcc,$(SANITIZE) -fsanitize=address$(,)undefined))
+$(eval $(call variant,clang,clang,$(SANITIZE) -fsanitize=address$(,)undefined))
+$(eval $(call variant,tsan,gcc,$(SANITIZE) -fsanitize=thread))
+
+build/embed: examples/embed.c $(SOURCES:ext/%.c=build/core/ext/%.o) Makefile
+	$(CC) $(BUILD) -DSQLITE_CORE $(CFLAGS) -Iext -o $@ $< $(filter %.o,$^) -lsqlite3 $(LIBS)
+
+check-programs: all programs-core build/asan/sweep build/asan/flips $(patsubst %,build/asan/%,$(filter test_%,$(TESTS))) build/tsan/threads build/embed
+
+check:  ## installs what is missing, builds, and runs all tests; the last line is "N passed, N failed"
+	@tools/need check
+	@tools/need extras || true
+	@$(MAKE) --no-print-directory --silent check-programs
+	@tests/run
+
+sanitize:  ## everything once more and at length under the address, undefined behaviour and thread sanitizers (gcc, clang)
+	@tools/need sanitize
+	@$(MAKE) --no-print-directory --silent programs-asan programs-clang programs-tsan
+	@tests/run --sanitize
+
+golden:  ## after a change of the weights: writes every expectation that depends on them anew (look at the diff)
+	@tools/need check
+	@$(MAKE) --no-print-directory --silent all
+	@tests/run --golden
+
+# ---- Figures and weights ----
+bench: all programs-core  ## speed, beside ONNX Runtime where it can be installed
+	build/core/bench_kernels
+
+clean:  ## removes build/
 	rm -rf build
 
 -include $(OBJECTS:.o=.d)
-
-.PHONY: all clean
