@@ -78,29 +78,47 @@ void connection_drop(struct connection *c);
 void binding_drop(void *binding);       /* connection_drop() of its connection: the destructor handed to SQLite */
 
 /* ---- sql_value.c: arguments and results ---- */
+int has_null(int n, sqlite3_value **args, int n_checked);       /* one of the first n_checked of n arguments is NULL: NULL in, NULL out */
 /* Argument i as a point: TEXT is encoded (once per statement where it is constant: auxiliary data), a latent is read and must be
-** of the present model. *is_null when it is NULL. Everything else is an error that says what came. */
+** of the present model. *is_null when it is NULL. Everything else is an error that says what came. z lies in the call's arena. */
 int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, int *is_null);
 /* The same for a value outside a scalar function (no auxiliary data). what: "argument 1 (a)". */
 int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null);
 int call_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x);
 int call_integer(struct call *c, sqlite3_value **args, int i, const char *name, sqlite3_int64 least, sqlite3_int64 most, sqlite3_int64 *x);
-int has_null(int n, sqlite3_value **args, int n_checked);       /* true when one of the first n_checked of n arguments is NULL: NULL in, NULL out */
-void result_content(struct call *c, const struct latent *z, const struct options *o);   /* decodes; kind direction is an error that says what to do */
-
-struct options {
-  struct decode_options decode;
-  int has_fluency, has_detail, has_best_of;     /* set by the user: a function's own default gives way */
-  int kind;                     /* 0 when not given */
-  int steps_even, distinct;     /* latent_path only */
-};
-struct call *c, int n, sqlite3_value **args, int i, struct options *o);
+int call_text(struct call *c, sqlite3_value **args, int i, const char *name, const char **text, int *n);        /* TEXT only; UTF-8, may hold zero bytes */
+int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n);   /* of a BLOB or TEXT; SQLITE_NOMEM where SQLite cannot give them */
+void value_describe(sqlite3_value *v, char out[80]);            /* "INTEGER 42", "a BLOB of 3 bytes (00 01 02)": for messages */
 /* Two latents must be of one model and width. */
 int check_same(struct call *c, const struct latent *a, const struct latent *b);
 /* A latent that is a point: kind direction is an error that says what to do. what: "argument 1". */
 int check_point(struct call *c, const struct latent *z, const char *what);
+struct options;
 void result_latent(struct call *c, const struct latent *z);
-void result_content(struct call *c, const struct latent *z, const struct options *o);   /* decodes; kind direction is an error that says what to do */
+void result_content(struct call *c, const struct latent *z, const struct options *o);   /* decodes; a direction is an error unless o->kind is set */
+void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
+
+/* ---- sql_json.c: options, and latents as JSON ---- */
+struct options {
+  struct decode_options decode;
+  int has_fluency, has_detail, has_best_of, has_temperature, has_seed;  /* set by the user: a function's own default gives way */
+  int kind;                     /* 0 when not given */
+  int steps_even, distinct;     /* latent_path only */
+};
+/* Argument i, when there (n > i) and not NULL, as a JSON object; defaults otherwise. Unknown keys and values out of range are errors
+** that list what is known. */
+int call_options(struct call *c, int n, sqlite3_value **args, int i, struct options *o);
+void latent_to_json(struct buf *out, const struct latent *z, int s);
+int latent_from_json(struct call *c, const char *text, size_t n, struct latent *z);
+
+/* ---- sql_scalar.c: one function each ---- */
+#define SCALAR(name) void name(sqlite3_context *, int, sqlite3_value **)
+SCALAR(scalar_encode);    SCALAR(scalar_decode);    SCALAR(scalar_fidelity);  SCALAR(scalar_score);
+SCALAR(scalar_interp);    SCALAR(scalar_slerp);     SCALAR(scalar_analogy);   SCALAR(scalar_move);
+SCALAR(scalar_vary);      SCALAR(scalar_sample);    SCALAR(scalar_distance);
+SCALAR(scalar_add);       SCALAR(scalar_sub);       SCALAR(scalar_scale);
+SCALAR(scalar_json);      SCALAR(scalar_from_json); SCALAR(scalar_vector);    SCALAR(scalar_from_vector);
+SCALAR(scalar_info);      SCALAR(scalar_load);
 
 /* The share of the plain language model that makes the middle of a path readable: 0 at both ends. (sql_scalar.c) */
 float interp_fluency(double t);
@@ -113,7 +131,8 @@ void direction_step(sqlite3_context *, int, sqlite3_value **);  /* latent_direct
 void direction_final(sqlite3_context *);
 
 /* ---- sql_table.c: table-valued functions ----
-** One module for all of them: fill() makes every row at the start of a scan, cell by cell, each row's visible columns in order. */
+** One module for all of them: fill() makes every row at the start of a scan, cell by cell, each row's visible columns in order.
+** It is not called when one of the n_min first arguments is NULL: NULL in, no rows. */
 extern const sqlite3_module TABLE_MODULE;
 struct rows {
   struct buf cells;             /* of struct cell: the arguments, then row after row */
