@@ -7,6 +7,12 @@
 #define LATENT_CODEC_H
 #include "base.h"
 
+/* ---- codec_json.c: cJSON's tree, whole or not at all ---- */
+struct cJSON;
+/* The document, for cJSON_Delete(); NULL after noting why not: "who: not valid JSON at byte ...". */
+struct cJSON *json_parse(const char *text, size_t n, const char *who, struct err *e);
+int json_whole(const struct cJSON *item, double least, double most, int64_t *out);     /* 1 when item is a whole number in these limits, which are below 2^63 */
+
 /* ---- codec_safetensors.c: named arrays in one file ---- */
 enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16, ELEMENT_I8 };
 
@@ -59,8 +65,8 @@ void config_close(struct config *c);
 ** tokenizer_decode(tokenizer_encode(x)) == x. model/tokenizer.py is the plain definition. */
 enum { TOKEN_PAD = 0, TOKEN_START = 1, TOKEN_END = 2, TOKEN_UNKNOWN = 3, TOKEN_BYTE = 4, TOKEN_PIECE = 260 };
 
-/* pieces[i], scores[i], i < n: copied. */
-int tokenizer_open(struct tokenizer **out, const char *const *pieces, const float *scores, int n, struct err *e);
+/* pieces[i], scores[i], i < n: copied. Scores are double because sums that differ in the last bit decide ties. */
+int tokenizer_open(struct tokenizer **out, const char *const *pieces, const double *scores, int n, struct err *e);
 void tokenizer_close(struct tokenizer *t);
 /* Text without any prefix of its own: the caller decides about the leading space (model_text.c does). ids comes from the arena and
 ** has one entry of room more than n_ids, for TOKEN_END. Time and memory linear in n. starts (may be NULL) gets for each

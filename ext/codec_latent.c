@@ -1,0 +1,144 @@
+/*
+** codec_latent.c -- the latent BLOB: a point of the latent space, or several in order.
+**
+**      0  "LTNT"
+**      4  u8   format version, 1
+**      5  u8   kind: 0 direction, 1 text, 2 image, 3 code
+**      6  u8   element: 0 f32, 1 f16, 2 i8
+**      7  u8   0
+**      8  u16  segments, 1 or more
+**     10  u16  width of a segment, 1 or more
+**     12  u32  fingerprint of the model that made it
+**     16  the segments: width elements each; with i8 one f32 scale before each segment,
+**         and a number is scale * element
+**
+** Little-endian. Nothing follows the last segment. A blob may come from
+** anywhere, so that each of its bytes is checked and each number is finite.
+*/
+#include "codec.h"
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#define MAGIC         "LTNT"
+#define VERSION       1
+#define HEADER_BYTES  16
+
+enum { F32 = 0, F16 = 1, I8 = 2 };      /* as stored: not the order of enum element */
+static const struct { const char *name; unsigned bytes, scale_bytes; } elements[] = {
+  [F32] = { "f32", 4, 0 }, [F16] = { "f16", 2, 0 }, [I8] = { "i8", 1, 4 },
+};
+
+int latent_is(const void *blob, size_t n){
+  return n>=4 && memcmp(blob, MAGIC, 4)==0;
+}
+
+/* All of the header but the magic. Leaves the reader at the payload, which has the length that the header asks for. */
+static int read_header(struct latent *z, int *element, struct reader *r, size_t n, const char *who, struct err *e){
+  int version = reader_u8(r);
+  int kind = reader_u8(r);
+  int reserved;
+  uint64_t expected;
+  *element = reader_u8(r);
+  reserved = reader_u8(r);
+  z->n_segments = reader_u16(r);
+  z->width = reader_u16(r);
+  z->fingerprint = reader_u32(r);
+  if( version!=VERSION ) return fail(e, SQLITE_ERROR, "%s: latent of format version %d, this build reads %d", who, version, VERSION);
+  if( kind>KIND_CODE ) return fail(e, SQLITE_ERROR, "%s: latent of kind %d, expected 0 to %d", who, kind, KIND_CODE);
+  if( *element>I8 ) return fail(e, SQLITE_ERROR, "%s: latent of element type %d, expected 0 to %d", who, *element, I8);
+  if( reserved!=0 ) return fail(e, SQLITE_ERROR, "%s: latent with %d in its reserved byte, expected 0", who, reserved);
+  if( z->n_segments==0 ) return fail(e, SQLITE_ERROR, "%s: latent of 0 segments, expected 1 or more", who);
+  if( z->width==0 ) return fail(e, SQLITE_ERROR, "%s: latent of width 0, expected 1 or more", who);
+  expected = HEADER_BYTES + (uint64_t)z->n_segments*((uint64_t)z->width*elements[*element].bytes + elements[*element].scale_bytes);
+  if( n!=expected ){
+    return fail(e, SQLITE_ERROR, "%s: latent of %zu bytes, expected %llu for %d segment%s of width %d in %s", who, n,
+                (unsigned long long)expected, z->n_segments, z->n_segments==1 ? "" : "s", z->width, elements[*element].name);
+  }
+  z->kind = kind;
+  return SQLITE_OK;
+}
+
+static float read_f32(struct reader *r){
+  uint32_t bits = reader_u32(r);
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+static void read_segment(float *z, int width, int element, struct reader *r){
+  float scale = element==I8 ? read_f32(r) : 1;
+  int i;
+  for(i=0; i<width; i++){
+    switch( element ){
+      case F32: z[i] = read_f32(r); break;
+      case F16: z[i] = half_to_float(reader_u16(r)); break;
+      case I8:  z[i] = scale*(float)(int8_t)reader_u8(r); break;
+    }
+  }
+}
+
+static int check_finite(const struct latent *z, const char *who, struct err *e){
+  size_t i, n = (size_t)z->n_segments*(size_t)z->width;
+  for(i=0; i<n; i++){
+    if( !isfinite(z->z[i]) ){
+      return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected finite numbers", who,
+                  i%(size_t)z->width + 1, i/(size_t)z->width + 1, isnan(z->z[i]) ? "NaN" : "infinite");
+    }
+  }
+  return SQLITE_OK;
+}
+
+static int read_blob(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e){
+  struct reader r = reader_of(blob, n);
+  int element, rc, i;
+  if( n<HEADER_BYTES ) return fail(e, SQLITE_ERROR, "%s: blob of %zu bytes, expected a latent of more than %d", who, n, HEADER_BYTES);
+  if( !latent_is(blob, n) ){
+    const unsigned char *b = blob;
+    return fail(e, SQLITE_ERROR, "%s: blob that starts with %02x%02x%02x%02x, expected a latent, which starts with 4c544e54 (" MAGIC ")",
+                who, b[0], b[1], b[2], b[3]);
+  }
+  reader_bytes(&r, 4);
+  rc = read_header(z, &element, &r, n, who, e);
+  if( rc!=SQLITE_OK ) return rc;
+  z->z = arena_floats(a, (size_t)z->n_segments*(size_t)z->width);
+  if( z->z==NULL ) return fail_nomem(e);
+  for(i=0; i<z->n_segments; i++) read_segment(z->z + (size_t)i*(size_t)z->width, z->width, element, &r);
+  assert( !r.bad && r.at==r.end );
+  return check_finite(z, who, e);
+}
+
+int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e){
+  int rc;
+  memset(z, 0, sizeof(*z));
+  rc = read_blob(z, blob, n, a, who, e);
+  if( rc!=SQLITE_OK ) memset(z, 0, sizeof(*z));
+  return rc;
+}
+
+static void write_number(unsigned char *p, uint32_t x, int n_bytes){
+  int i;
+  for(i=0; i<n_bytes; i++) p[i] = (unsigned char)(x >> 8*i);
+}
+
+void latent_write(struct buf *out, const struct latent *z){
+  int element = z->kind==KIND_DIRECTION ? F32 : F16;
+  size_t i, n = (size_t)z->n_segments*(size_t)z->width, bytes = elements[element].bytes;
+  unsigned char *p = buf_extend(out, HEADER_BYTES + n*bytes);
+  assert( z->n_segments>0 && z->n_segments<65536 && z->width>0 && z->width<65536 );
+  if( p==NULL ) return;
+  memcpy(p, MAGIC, 4);
+  p[4] = VERSION;
+  p[5] = (unsigned char)z->kind;
+  p[6] = (unsigned char)element;
+  p[7] = 0;
+  write_number(p + 8, (uint32_t)z->n_segments, 2);
+  write_number(p + 10, (uint32_t)z->width, 2);
+  write_number(p + 12, z->fingerprint, 4);
+  for(i=0; i<n; i++){
+    uint32_t bits;
+    memcpy(&bits, &z->z[i], 4);
+    if( element==F16 ) bits = float_to_half(z->z[i]);
+    write_number(p + HEADER_BYTES + i*bytes, bits, (int)bytes);
+  }
+}

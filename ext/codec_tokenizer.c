@@ -1,0 +1,310 @@
+/*
+** codec_tokenizer.c -- text to token ids and back: unigram pieces, Viterbi over a trie, bytes where no piece fits.
+**
+** model/tokenizer.py is the plain definition, this is the fast one; they agree
+** id for id, ties included, because both add the same doubles in the same order.
+**
+** A piece's U+2581 stands for a space. It is turned into one when the trie is
+** built, so that texts are never rewritten: offsets are offsets in the text, and
+** a literal U+2581 in a text matches no piece and is spelled in bytes.
+**
+** tokenizer_encode(), over the boundaries of characters (a byte that is not
+** UTF-8 is a character of its own):
+**   1. best[0] = 0
+**   2. from each boundary reached, in order, two kinds of edges lead on:
+**      a. one character, spelled in bytes: costs the lowest score of all pieces, minus 10
+**      b. each piece that the text continues with: its score
+**      an end keeps the edge with the highest sum
+**   3. back from the end of the text along the edges kept
+** Every boundary is reached, by (a) at least. A piece ends on a boundary since
+** it is valid UTF-8 itself. (Kudo: "Subword regularization", ACL 2018, for the model.)
+**
+** Ties: the definition looks at each end from its candidates, bytes first and
+** then the earliest start, and replaces only by the strictly better. Here the
+** bytes' edge of an end comes from its last start, so it wins a tie against
+** what is there; a piece does not.
+**
+** The trie: nodes in breadth-first order, so that a node's children are
+** neighbours and need no pointers of their own.
+**
+**     node      0 (root)   1 'a'   2 't'   3 'n'   4 'h' ...
+**     children  1..2       3..3    4..4    ...             node i: first[i] .. first[i+1] - 1
+**
+** A child is found by memchr() over its siblings' labels; from the root by a table.
+*/
+#include "codec.h"
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECES_MOST      65535
+#define PIECE_LONGEST    256            /* bytes of one piece: bounds the work at each position of a text */
+#define TEXT_LARGEST     ((size_t)1000000000)
+#define UNKNOWN_PENALTY  10.0
+#define IN_BYTES         (-1)           /* in place of a piece's id: one character, spelled in bytes */
+#define SPACE            "\xE2\x96\x81" /* U+2581 */
+#define SPACE_BYTES      3
+
+struct piece {
+  const char *text;             /* U+2581 already turned into spaces; not terminated */
+  int n;                        /* bytes */
+  int id;
+};
+struct tokenizer {
+  struct arena arena;           /* owns everything below; never touched after tokenizer_open() */
+  struct piece *pieces;         /* [n_pieces], by id; those below TOKEN_PIECE are empty */
+  double *scores;               /* [n_pieces] */
+  int n_pieces;
+  double fallback;              /* score of one character spelled in bytes */
+  uint32_t root[256];           /* child of the root for each first byte; 0 where there is none */
+  unsigned char *label;         /* [n_nodes] the byte that leads to a node */
+  uint32_t *first;              /* [n_nodes+1] its first child */
+  int *id;                      /* [n_nodes] the piece that ends at it, or 0 */
+};
+
+static int copy_piece(struct tokenizer *t, int i, const char *text, struct err *e){
+  size_t n = strlen(text), at = 0;
+  struct piece *p = &t->pieces[i];
+  char *copy;
+  if( n==0 || n>PIECE_LONGEST ) return fail(e, SQLITE_CORRUPT, "piece %d has %zu bytes, expected 1 to %d", i, n, PIECE_LONGEST);
+  if( strchr(text, ' ') ) return fail(e, SQLITE_CORRUPT, "piece %d contains a space, expected U+2581 for it", i);
+  copy = arena_get(&t->arena, n);
+  if( copy==NULL ) return fail_nomem(e);
+  p->text = copy;
+  p->id = i;
+  while( at<n ){
+    int length = utf8_length(text + at, n - at);
+    if( length==0 ) return fail(e, SQLITE_CORRUPT, "piece %d is not UTF-8", i);
+    if( length==SPACE_BYTES && memcmp(text + at, SPACE, SPACE_BYTES)==0 ) copy[p->n++] = ' ';
+    else{
+      memcpy(copy + p->n, text + at, (size_t)length);
+      p->n += length;
+    }
+    at += (size_t)length;
+  }
+  return SQLITE_OK;
+}
+
+static int copy_pieces(struct tokenizer *t, const char *const *pieces, const double *scores, struct err *e){
+  double lowest = 0;
+  int i, rc;
+  for(i=0; i<t->n_pieces; i++){
+    if( !isfinite(scores[i]) ) return fail(e, SQLITE_CORRUPT, "score %d is not a finite number", i);
+    t->scores[i] = scores[i];
+    if( i<TOKEN_PIECE ) continue;
+    if( i==TOKEN_PIECE || scores[i]<lowest ) lowest = scores[i];
+    rc = copy_piece(t, i, pieces[i], e);
+    if( rc!=SQLITE_OK ) return rc;
+  }
+  t->fallback = lowest - UNKNOWN_PENALTY;
+  return SQLITE_OK;
+}
+
+static int compare_pieces(const void *a, const void *b){
+  const struct piece *x = a, *y = b;
+  int order = memcmp(x->text, y->text, (size_t)(x->n<y->n ? x->n : y->n));
+  return order ? order : x->n - y->n;
+}
+
+static int common_bytes(const struct piece *x, const struct piece *y){
+  int n = 0;
+  while( n<x->n && n<y->n && x->text[n]==y->text[n] ) n++;
+  return n;
+}
+
+/* Nodes of the trie over the sorted pieces, root included: each piece adds what it does not share with the one before.
+** Returns 0 after noting that two are equal. */
+static size_t count_nodes(const struct piece *sorted, int n, struct err *e){
+  size_t n_nodes = 1;
+  int i;
+  for(i=0; i<n; i++){
+    int shared = i ? common_bytes(&sorted[i-1], &sorted[i]) : 0;
+    if( shared==sorted[i].n ){
+      fail(e, SQLITE_CORRUPT, "pieces %d and %d are equal", sorted[i-1].id, sorted[i].id);
+      return 0;
+    }
+    n_nodes += (size_t)(sorted[i].n - shared);
+  }
+  return n_nodes;
+}
+
+/* The pieces below a node while the trie is built: sorted[low..high), which share their first `depth` bytes. */
+struct range { int low, high, depth; };
+
+/* Appends the children of one node to the nodes; returns how many nodes there are now. */
+static uint32_t add_children(struct tokenizer *t, struct range *ranges, uint32_t node, uint32_t n_nodes, const struct piece *sorted){
+  struct range r = ranges[node];
+  int i = r.low;
+  if( i<r.high && sorted[i].n==r.depth ) t->id[node] = sorted[i++].id;  /* the shortest is sorted first */
+  while( i<r.high ){
+    unsigned char c = (unsigned char)sorted[i].text[r.depth];
+    struct range *child = &ranges[n_nodes];
+    child->low = i;
+    child->depth = r.depth + 1;
+    while( i<r.high && (unsigned char)sorted[i].text[r.depth]==c ) i++;
+    child->high = i;
+    t->label[n_nodes] = c;
+    t->id[n_nodes] = 0;
+    if( node==0 ) t->root[c] = n_nodes;
+    n_nodes++;
+  }
+  return n_nodes;
+}
+
+/* The list of nodes is its own queue: a node's children are added when the node's turn comes. */
+static int build_trie(struct tokenizer *t, struct arena *scratch, struct err *e){
+  int n = t->n_pieces - TOKEN_PIECE;
+  struct piece *sorted = arena_get(scratch, (size_t)n*sizeof(*sorted));
+  struct range *ranges;
+  size_t total;
+  uint32_t node, n_nodes = 1;
+  if( sorted==NULL ) return fail_nomem(e);
+  memcpy(sorted, t->pieces + TOKEN_PIECE, (size_t)n*sizeof(*sorted));
+  qsort(sorted, (size_t)n, sizeof(*sorted), compare_pieces);
+  total = count_nodes(sorted, n, e);
+  if( total==0 ) return e->rc;
+  ranges = arena_get(scratch, total*sizeof(*ranges));
+  t->label = arena_get(&t->arena, total);
+  t->first = arena_get(&t->arena, (total + 1)*sizeof(*t->first));
+  t->id = arena_get(&t->arena, total*sizeof(*t->id));
+  if( scratch->oom || t->arena.oom ) return fail_nomem(e);
+  ranges[0].low = ranges[0].depth = 0;
+  ranges[0].high = n;
+  t->id[0] = 0;
+  for(node=0; node<n_nodes; node++){
+    t->first[node] = n_nodes;
+    n_nodes = add_children(t, ranges, node, n_nodes, sorted);
+  }
+  assert( n_nodes==total );
+  t->first[n_nodes] = n_nodes;
+  return SQLITE_OK;
+}
+
+int tokenizer_open(struct tokenizer **out, const char *const *pieces, const double *scores, int n, struct err *e){
+  struct arena scratch = { NULL, 0 };
+  struct tokenizer *t;
+  int rc;
+  *out = NULL;
+  if( n<TOKEN_PIECE || n>PIECES_MOST ) return fail(e, SQLITE_CORRUPT, "%d pieces, expected %d to %d", n, TOKEN_PIECE, PIECES_MOST);
+  t = mem_alloc(sizeof(*t));
+  if( t==NULL ) return fail_nomem(e);
+  memset(t, 0, sizeof(*t));
+  t->n_pieces = n;
+  t->pieces = arena_zeroed(&t->arena, (size_t)n*sizeof(*t->pieces));
+  t->scores = arena_get(&t->arena, (size_t)n*sizeof(*t->scores));
+  rc = t->arena.oom ? fail_nomem(e) : copy_pieces(t, pieces, scores, e);
+  if( rc==SQLITE_OK ) rc = build_trie(t, &scratch, e);
+  arena_release(&scratch);
+  if( rc==SQLITE_OK ) *out = t;
+  else tokenizer_close(t);
+  return rc;
+}
+
+void tokenizer_close(struct tokenizer *t){
+  if( t==NULL ) return;
+  arena_release(&t->arena);
+  mem_free(t);
+}
+
+/* The best way to one boundary of the text. */
+struct edge {
+  double sum;                   /* of the scores from the start of the text; -INFINITY while there is no way */
+  int id;                       /* the last piece of that way, or IN_BYTES */
+  uint32_t length;              /* its bytes */
+};
+
+static uint32_t child_of(const struct tokenizer *t, uint32_t node, unsigned char c){
+  const unsigned char *labels = t->label + t->first[node];
+  const unsigned char *found = memchr(labels, c, t->first[node + 1] - t->first[node]);
+  return found ? (uint32_t)(found - t->label) : 0;
+}
+
+/* Step 2b: every piece that the text continues with at `at`. */
+static void follow_pieces(const struct tokenizer *t, struct edge *best, const unsigned char *text, size_t at, size_t n){
+  uint32_t node = t->root[text[at]];
+  double sum = best[at].sum;
+  size_t end = at + 1;
+  while( node ){
+    int id = t->id[node];
+    if( id && sum + t->scores[id]>best[end].sum ){
+      best[end].sum = sum + t->scores[id];
+      best[end].id = id;
+      best[end].length = (uint32_t)(end - at);
+    }
+    if( end==n ) return;
+    node = child_of(t, node, text[end++]);
+  }
+}
+
+static void find_ways(const struct tokenizer *t, struct edge *best, const char *text, size_t n){
+  size_t at, next;
+  for(at=0; at<=n; at++) best[at].sum = -INFINITY;
+  best[0].sum = 0;
+  for(at=0; at<n; at=next){
+    int length = utf8_length(text + at, n - at);
+    double sum = best[at].sum + t->fallback;
+    next = at + (length ? (size_t)length : 1);
+    if( sum>=best[next].sum ){
+      best[next].sum = sum;
+      best[next].id = IN_BYTES;
+      best[next].length = (uint32_t)(next - at);
+    }
+    follow_pieces(t, best, (const unsigned char *)text, at, n);
+  }
+}
+
+static int count_ids(const struct edge *best, size_t n){
+  int n_ids = 0;
+  size_t at;
+  for(at=n; at>0; at-=best[at].length) n_ids += best[at].id==IN_BYTES ? (int)best[at].length : 1;
+  return n_ids;
+}
+
+/* Step 3, filled from the end; starts may be NULL. */
+static void write_ids(const struct edge *best, const char *text, size_t n, int *ids, size_t *starts, int n_ids){
+  size_t at, begin;
+  int i = n_ids;
+  for(at=n; at>0; at=begin){
+    begin = at - best[at].length;
+    if( best[at].id==IN_BYTES ){
+      size_t byte;
+      for(byte=at; byte-->begin; ){
+        ids[--i] = TOKEN_BYTE + (unsigned char)text[byte];
+        if( starts ) starts[i] = byte;
+      }
+    }else{
+      ids[--i] = best[at].id;
+      if( starts ) starts[i] = begin;
+    }
+  }
+  assert( i==0 );
+}
+
+/* The edges take 16 bytes a byte of text, in an arena of their own that is gone when this returns. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, struct arena *a,
+                     int **ids, size_t **starts, int *n_ids, struct err *e){
+  struct arena scratch = { NULL, 0 };
+  struct edge *best;
+  int rc = SQLITE_OK;
+  *ids = NULL;
+  *n_ids = 0;
+  if( starts ) *starts = NULL;
+  if( n>TEXT_LARGEST ) return fail(e, SQLITE_TOOBIG, "a text of %zu bytes, expected at most %zu", n, TEXT_LARGEST);
+  best = arena_get(&scratch, (n + 1)*sizeof(*best));
+  if( best==NULL ) return fail_nomem(e);
+  find_ways(t, best, text, n);
+  *n_ids = count_ids(best, n);
+  *ids = arena_get(a, ((size_t)*n_ids + 1)*sizeof(**ids));
+  if( starts ) *starts = arena_get(a, (size_t)*n_ids*sizeof(**starts));
+  if( a->oom ) rc = fail_nomem(e);
+  else write_ids(best, text, n, *ids, starts ? *starts : NULL, *n_ids);
+  arena_release(&scratch);
+  return rc;
+}
+
+void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out){
+  if( id<TOKEN_BYTE || id>=t->n_pieces ) return;
+  if( id<TOKEN_PIECE ) buf_char(out, (char)(id - TOKEN_BYTE));
+  else buf_append(out, t->pieces[id].text, (size_t)t->pieces[id].n);
+}
