@@ -88,7 +88,8 @@ int call_number(struct call *c, sqlite3_value **args, int i, const char *name, d
 int call_integer(struct call *c, sqlite3_value **args, int i, const char *name, sqlite3_int64 least, sqlite3_int64 most, sqlite3_int64 *x);
 int call_text(struct call *c, sqlite3_value **args, int i, const char *name, const char **text, int *n);        /* TEXT only; UTF-8, may hold zero bytes */
 int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n);   /* of a BLOB or TEXT; SQLITE_NOMEM where SQLite cannot give them */
-void value_describe(sqlite3_value *v, char out[80]);            /* "INTEGER 42", "a BLOB of 3 bytes (00 01 02)": for messages */
+enum { DESCRIBED = 120 };
+void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42", "a BLOB of 3 bytes (00 01 02)": for messages */
 /* Two latents must be of one model and width. */
 int check_same(struct call *c, const struct latent *a, const struct latent *b);
 /* A latent that is a point: kind direction is an error that says what to do. what: "argument 1". */

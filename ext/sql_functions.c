@@ -1,0 +1,219 @@
+/*
+** sql_functions.c -- the table of features, and its registration.
+**
+** One row is one feature: registration, latent_functions(), the reference chapter of the manual and the example tests are made from
+** it. tests/update_examples.py runs every example and writes what the shell printed (list mode, lines joined by \n) into .result:
+** keep .example and .result on one line each, in this order.
+**
+** Flags. PURE functions give the same for the same arguments and the same model, so generated columns and indexes may use them. They are
+** INNOCUOUS in SQLite's sense: they change nothing and tell nothing but what follows from their arguments and from the weights that the
+** application chose, so a schema from elsewhere can do no more harm with them than with a long computation of its own, which
+** sqlite3_interrupt() stops like theirs. That makes them usable in views, triggers and CHECK under PRAGMA trusted_schema=OFF.
+** latent_info() tells paths of this machine: not for a foreign schema. latent_load() opens a file: only for statements of the application.
+*/
+#include "sql.h"
+
+#define PURE (SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
+
+const struct function FUNCTIONS[] = {
+
+  /* ---- content and points ---- */
+
+  { .name = "latent_encode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_encode,
+    .group = "Content and points",
+    .usage = "latent_encode(x [, options])",
+    .sentence = "The point of the latent space that x lies at, as a latent: a BLOB with a header that names its model.",
+    .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
+    .result = "" },
+
+  { .name = "latent_decode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_decode,
+    .group = "Content and points",
+    .usage = "latent_decode(z [, options])",
+    .sentence = "The content at the point z. Text is encoded first, so that latent_decode(text) shows what the model makes of it.",
+    .example = "SELECT latent_decode(latent_encode('A man rides a horse.'))",
+    .result = "" },
+
+  { .name = "latent_distance", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_distance,
+    .group = "Content and points",
+    .usage = "latent_distance(a, b)",
+    .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2.",
+    .example = "SELECT round(latent_distance('A man rides a horse.', 'A woman is riding a pony.'), 2), round(latent_distance('A man rides a horse.', 'The soup is cold.'), 2)",
+    .result = "" },
+
+  { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
+    .group = "Content and points",
+    .usage = "latent_fidelity(x [, options])",
+    .sentence = "How well x survives decoding: the cosine between its latent and the re-encoding of what that decodes to; 1 is perfect.",
+    .example = "SELECT round(latent_fidelity('A man rides a horse.'), 2)",
+    .result = "" },
+
+  { .name = "latent_score", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_score,
+    .group = "Content and points",
+    .usage = "latent_score(content, z)",
+    .sentence = "The mean log-probability per token of content at the point z: near 0 where z would be decoded to it, far below where not.",
+    .example = "SELECT round(latent_score('A man rides a horse.', 'A man rides a horse.'), 2) > round(latent_score('A man rides a horse.', 'The soup is cold.'), 2)",
+    .result = "" },
+
+  /* ---- between and beyond ---- */
+
+  { .name = "latent_interp", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_interp,
+    .group = "Between and beyond",
+    .usage = "latent_interp(a, b, t [, options])",
+    .sentence = "The content at t on the way from a (t = 0) to b (t = 1).",
+    .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
+    .result = "" },
+
+  { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
+    .group = "Between and beyond",
+    .usage = "latent_slerp(a, b, t)",
+    .sentence = "The latent at t on the way from a to b: latent_interp() before decoding.",
+    .example = "SELECT latent_decode(latent_slerp('A man rides a horse.', 'A child plays in the snow.', 1.0))",
+    .result = "" },
+
+  { .name = "latent_analogy", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_analogy,
+    .group = "Between and beyond",
+    .usage = "latent_analogy(a, b, c [, options])",
+    .sentence = "a is to b as c is to what? The content at c + b - a.",
+    .example = "SELECT latent_analogy('A man is walking.', 'A woman is walking.', 'A man is singing.')",
+    .result = "" },
+
+  { .name = "latent_move", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_move,
+    .group = "Between and beyond",
+    .usage = "latent_move(x, direction, amount [, options])",
+    .sentence = "The content at x + amount * direction. A direction comes from latent_sub() or latent_direction(); content is moved towards.",
+    .example = "SELECT latent_move('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.'), 1.0)",
+    .result = "" },
+
+  { .name = "latent_vary", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_vary,
+    .group = "Between and beyond",
+    .usage = "latent_vary(x, amount, seed [, options])",
+    .sentence = "The content at a point near x, in a direction drawn by seed: amount 0 is x itself, 1 is a quarter turn away.",
+    .example = "SELECT latent_vary('A man rides a horse.', 0.3, 1)",
+    .result = "" },
+
+  { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
+    .group = "Between and beyond",
+    .usage = "latent_sample(seed [, options])",
+    .sentence = "The content at a point drawn by seed from the whole space.",
+    .example = "SELECT latent_sample(1)",
+    .result = "" },
+
+  /* ---- algebra ---- */
+
+  { .name = "latent_add", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_add,
+    .group = "Algebra",
+    .usage = "latent_add(a, b)",
+    .sentence = "a + b as a latent: two directions give a direction, everything else a point, brought back to the sphere.",
+    .example = "SELECT latent_decode(latent_add('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.')))",
+    .result = "" },
+
+  { .name = "latent_sub", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_sub,
+    .group = "Algebra",
+    .usage = "latent_sub(a, b)",
+    .sentence = "a - b as a latent: the direction from point b to point a; a point less a direction is a point.",
+    .example = "SELECT json_extract(latent_json(latent_sub('It is warm.', 'It is cold.')), '$.kind')",
+    .result = "" },
+
+  { .name = "latent_scale", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_scale,
+    .group = "Algebra",
+    .usage = "latent_scale(z, k)",
+    .sentence = "k * z, a direction: for weighting directions before they are added to a point.",
+    .example = "SELECT latent_decode(latent_add('It is cold.', latent_scale(latent_sub('It is warm.', 'It is cold.'), 0.0)))",
+    .result = "" },
+
+  /* ---- exchange ---- */
+
+  { .name = "latent_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_json,
+    .group = "Exchange",
+    .usage = "latent_json(z)",
+    .sentence = "The latent as JSON: kind, model, and for every segment the semantic part s and the detail part r.",
+    .example = "SELECT json_array_length(latent_json('It is warm.'), '$.segments[0].s'), json_array_length(latent_json('It is warm.'), '$.segments[0].r')",
+    .result = "" },
+
+  { .name = "latent_from_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_json,
+    .group = "Exchange",
+    .usage = "latent_from_json(json)",
+    .sentence = "The latent that latent_json() wrote.",
+    .example = "SELECT latent_from_json(latent_json('It is warm.')) = latent_encode('It is warm.')",
+    .result = "" },
+
+  { .name = "latent_vector", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_vector,
+    .group = "Exchange",
+    .usage = "latent_vector(z [, part])",
+    .sentence = "The bare numbers, little-endian f32, segment after segment, as other vector extensions take them; part is 's', 'r' or 'z' (both).",
+    .example = "SELECT length(latent_vector('It is warm.')), length(latent_vector('It is warm.', 's'))",
+    .result = "" },
+
+  { .name = "latent_from_vector", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_vector,
+    .group = "Exchange",
+    .usage = "latent_from_vector(blob)",
+    .sentence = "The point at the numbers that latent_vector() gave; numbers off the sphere are brought back to it.",
+    .example = "SELECT latent_from_vector(latent_vector('It is warm.')) = latent_encode('It is warm.')",
+    .result = "" },
+
+  /* ---- the model ---- */
+
+  { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = 0, .scalar = scalar_info,
+    .group = "The model",
+    .usage = "latent_info()",
+    .sentence = "What is at work, as JSON: version, weights, shape, kernel, threads, memory; without weights, where they were looked for.",
+    .example = "SELECT json_extract(latent_info(), '$.model.kind'), json_extract(latent_info(), '$.model.shape.longest')",
+    .result = "" },
+
+  { .name = "latent_load", .n_min = 1, .n_max = 1, .flags = SQLITE_DIRECTONLY, .scalar = scalar_load,
+    .group = "The model",
+    .usage = "latent_load(path)",
+    .sentence = "Takes the weights at path (a file, or a directory with text.safetensors) for this connection, and gives their fingerprint.",
+    .example = "SELECT latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint')",
+    .result = "" },
+
+};
+const int N_FUNCTIONS = sizeof(FUNCTIONS)/sizeof(FUNCTIONS[0]);
+
+/* ---- Registration ---- */
+
+static int register_count(const struct function *f, struct connection *c, int i, int n_args){
+  struct binding *b = &c->bindings[i];
+  int flags = SQLITE_UTF8 | f->flags;
+  connection_use(c);            /* binding_drop() gives it back: SQLite calls it on failure too */
+  if( f->value ){
+    return sqlite3_create_window_function(c->db, f->name, n_args, flags, b, f->scalar, f->final, f->value, f->inverse, binding_drop);
+  }
+  if( f->final ) return sqlite3_create_function_v2(c->db, f->name, n_args, flags, b, NULL, f->scalar, f->final, binding_drop);
+  return sqlite3_create_function_v2(c->db, f->name, n_args, flags, b, f->scalar, NULL, NULL, binding_drop);
+}
+
+/* Once for each count of arguments, so that SQLite itself refuses the others: "wrong number of arguments to function f()". */
+static int register_row(struct connection *c, int i){
+  const struct function *f = &FUNCTIONS[i];
+  int rc = SQLITE_OK;
+  if( f->feature==FEATURE_TABLE ){
+    connection_use(c);
+    return sqlite3_create_module_v2(c->db, f->name, f->module, &c->bindings[i], binding_drop);
+  }
+  for(int n_args=f->n_min; n_args<=f->n_max && rc==SQLITE_OK; n_args++) rc = register_count(f, c, i, n_args);
+  return rc;
+}
+
+/* Half a set of functions is none: SQLite closes a library whose entry point failed. */
+static void unregister_row(sqlite3 *db, const struct function *f){
+  if( f->feature==FEATURE_TABLE ){
+    sqlite3_create_module_v2(db, f->name, NULL, NULL, NULL);
+    return;
+  }
+  for(int n_args=f->n_min; n_args<=f->n_max; n_args++){
+    sqlite3_create_function_v2(db, f->name, n_args, SQLITE_UTF8, NULL, NULL, NULL, NULL, NULL);
+  }
+}
+
+int functions_register(sqlite3 *db, char **message){
+  struct connection *c = connection_open(db);
+  int rc = c ? SQLITE_OK : SQLITE_NOMEM, i = 0;
+  for(; i<N_FUNCTIONS && rc==SQLITE_OK; i++) rc = register_row(c, i);
+  if( rc!=SQLITE_OK ){
+    if( message ) *message = sqlite3_mprintf("latent: cannot register %s: %s", i>0 ? FUNCTIONS[i-1].name : "functions", sqlite3_errstr(rc));
+    while( i>0 ) unregister_row(db, &FUNCTIONS[--i]);
+  }
+  if( c ) connection_drop(c);
+  return rc;
+}

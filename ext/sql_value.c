@@ -1,0 +1,247 @@
+/*
+** sql_value.c -- SQL values to points and numbers, and points back to SQL values.
+**
+** Everything that comes in is checked here, and a refusal says which argument, what came and what was expected.
+** TEXT is asked for as UTF-8 (SQLite converts in a UTF-16 database) with its length, so that zero bytes are kept.
+*/
+#include "sql.h"
+#include <math.h>
+#include <string.h>
+
+int has_null(int n, sqlite3_value **args, int n_checked){
+  for(int i=0; i<n && i<n_checked; i++){
+    if( sqlite3_value_type(args[i])==SQLITE_NULL ) return 1;
+  }
+  return 0;
+}
+
+/* ---- What came, in words ---- */
+
+static void describe_blob(sqlite3_value *v, char *out){
+  int n = sqlite3_value_bytes(v);
+  const unsigned char *bytes = sqlite3_value_blob(v);
+  sqlite3_snprintf(DESCRIBED, out, "a BLOB of %d byte%s", n, n==1 ? "" : "s");
+  for(int i=0; bytes && i<n && i<8; i++){
+    size_t at = strlen(out);
+    sqlite3_snprintf((int)(DESCRIBED-at), out+at, "%s%02x%s", i ? " " : " (", bytes[i], i==7 && n>8 ? " ...)" : i==7 || i==n-1 ? ")" : "");
+  }
+}
+
+void value_describe(sqlite3_value *v, char out[DESCRIBED]){
+  switch( sqlite3_value_type(v) ){
+    case SQLITE_NULL:     sqlite3_snprintf(DESCRIBED, out, "NULL"); break;
+    case SQLITE_INTEGER:  sqlite3_snprintf(DESCRIBED, out, "the INTEGER %lld", sqlite3_value_int64(v)); break;
+    case SQLITE_FLOAT:    sqlite3_snprintf(DESCRIBED, out, "the REAL %.15g", sqlite3_value_double(v)); break;
+    case SQLITE_TEXT:     sqlite3_snprintf(DESCRIBED, out, "the TEXT '%!.24s'", sqlite3_value_text(v)); break;
+    default:              describe_blob(v, out);
+  }
+}
+
+/* ---- Points ---- */
+
+int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n){
+  int is_text = sqlite3_value_type(v)==SQLITE_TEXT;
+  *data = is_text ? (const void*)sqlite3_value_text(v) : sqlite3_value_blob(v);
+  *n = sqlite3_value_bytes(v);
+  if( !*data && (is_text || *n>0) ) return fail_nomem(&c->err);
+  if( !*data ) *data = "";
+  return SQLITE_OK;
+}
+
+/* Every way in for a latent from outside passes here: whole, finite, and of the present model. */
+static int read_latent(struct call *c, const struct model *m, const void *blob, int n, const char *what, struct latent *z){
+  const struct config *config = &m->config;
+  if( latent_read(z, blob, (size_t)n, &c->arena, c->function->name, &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( z->fingerprint!=config->fingerprint ){
+    return fail(&c->err, SQLITE_MISMATCH, "%s is a latent of model %08x, the present model is %08x (%.150s): encode the content again, or "
+                "latent_load() the weights that made it", what, z->fingerprint, config->fingerprint, m->path);
+  }
+  if( z->width!=config->shape.s+config->shape.r ){
+    return fail(&c->err, SQLITE_MISMATCH, "%s is a latent of width %d, model %08x makes %d", what, z->width, config->fingerprint,
+                config->shape.s+config->shape.r);
+  }
+  if( z->kind!=KIND_DIRECTION && z->kind!=config->kind ){
+    return fail(&c->err, SQLITE_MISMATCH, "%s is a latent of kind %s, expected %s or direction", what, kind_name(z->kind), kind_name(config->kind));
+  }
+  return SQLITE_OK;
+}
+
+int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null){
+  int type = sqlite3_value_type(v), n;
+  const void *data;
+  struct model *m;
+  char came[DESCRIBED];
+  memset(z, 0, sizeof(*z));
+  *is_null = type==SQLITE_NULL;
+  if( *is_null ) return SQLITE_OK;
+  if( type==SQLITE_INTEGER || type==SQLITE_FLOAT ){
+    value_describe(v, came);
+    return fail(&c->err, SQLITE_MISMATCH, "%s is %s, expected text or a latent", what, came);
+  }
+  if( value_bytes(c, v, &data, &n)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  if( type==SQLITE_TEXT ) return text_encode(m, &c->run, data, (size_t)n, z);
+  if( latent_is(data, (size_t)n) ) return read_latent(c, m, data, n, what, z);
+  value_describe(v, came);
+  return fail(&c->err, SQLITE_MISMATCH, "%s is %s and no latent (those begin with 4c 54 4e 54), expected text or a latent", what, came);
+}
+
+/* ---- Constant arguments, encoded once a statement ----
+** SQLite keeps auxiliary data for arguments that are constant throughout a statement and frees it at once for all others. */
+struct encoded {                /* one allocation: the head, then z */
+  struct latent z;              /* its fingerprint tells whether latent_load() came in between */
+  float numbers[];
+};
+
+static int copy_latent(struct call *c, struct latent *to, const struct latent *from){
+  size_t count = (size_t)from->n_segments*(size_t)from->width;
+  float *z = arena_floats(&c->arena, count);
+  if( !z ) return fail_nomem(&c->err);
+  memcpy(z, from->z, count*sizeof(float));
+  *to = *from;
+  to->z = z;
+  return SQLITE_OK;
+}
+
+/* Best effort: without the memory for it the argument is simply encoded again. The copy may be gone as soon as SQLite has it. */
+static void remember(struct call *c, int i, const struct latent *z){
+  size_t bytes = (size_t)z->n_segments*(size_t)z->width*sizeof(float);
+  struct encoded *e = mem_alloc(sizeof(*e) + bytes);
+  if( !e ) return;
+  e->z = *z;
+  e->z.z = e->numbers;
+  memcpy(e->numbers, z->z, bytes);
+  sqlite3_set_auxdata(c->context, i, e, mem_free);
+}
+
+int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, int *is_null){
+  char what[32];
+  struct model *m;
+  const struct encoded *known;
+  int is_text = sqlite3_value_type(args[i])==SQLITE_TEXT;
+  if( is_text && (known = sqlite3_get_auxdata(c->context, i))!=NULL ){
+    *is_null = 0;
+    if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+    if( known->z.fingerprint==m->config.fingerprint ) return copy_latent(c, z, &known->z);
+  }
+  sqlite3_snprintf(sizeof(what), what, "argument %d", i+1);
+  if( value_point(c, args[i], what, z, is_null)==SQLITE_OK && is_text ) remember(c, i, z);
+  return c->err.rc;
+}
+
+int check_same(struct call *c, const struct latent *a, const struct latent *b){
+  if( a->fingerprint==b->fingerprint && a->width==b->width ) return SQLITE_OK;
+  return fail(&c->err, SQLITE_MISMATCH, "latents of two models: %08x (width %d) and %08x (width %d)", a->fingerprint, a->width,
+              b->fingerprint, b->width);
+}
+
+int check_point(struct call *c, const struct latent *z, const char *what){
+  if( z->kind!=KIND_DIRECTION ) return SQLITE_OK;
+  return fail(&c->err, SQLITE_MISMATCH, "%s is a direction, expected a point: add it to one with latent_add(point, direction) or "
+              "latent_move(point, direction, amount)", what);
+}
+
+/* ---- Numbers and text ---- */
+
+/* Text that reads as a number is one: it comes from CSV files and from columns without a type. */
+static int refuse(struct call *c, sqlite3_value *v, int i, const char *name, const char *expected){
+  char came[DESCRIBED];
+  value_describe(v, came);
+  return fail(&c->err, SQLITE_MISMATCH, "argument %d (%s) is %s, expected %s", i+1, name, came, expected);
+}
+
+int call_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x){
+  int type = sqlite3_value_numeric_type(args[i]);
+  char expected[80];
+  *x = 0;
+  sqlite3_snprintf(sizeof(expected), expected, "a number from %g to %g", least, most);
+  if( type!=SQLITE_INTEGER && type!=SQLITE_FLOAT ) return refuse(c, args[i], i, name, expected);
+  *x = sqlite3_value_double(args[i]);
+  return *x>=least && *x<=most ? SQLITE_OK : refuse(c, args[i], i, name, expected);
+}
+
+int call_integer(struct call *c, sqlite3_value **args, int i, const char *name, sqlite3_int64 least, sqlite3_int64 most, sqlite3_int64 *x){
+  char expected[80];
+  *x = 0;
+  if( least==INT64_MIN && most==INT64_MAX ) sqlite3_snprintf(sizeof(expected), expected, "an integer");
+  else sqlite3_snprintf(sizeof(expected), expected, "an integer from %lld to %lld", least, most);
+  if( sqlite3_value_numeric_type(args[i])!=SQLITE_INTEGER ) return refuse(c, args[i], i, name, expected);
+  *x = sqlite3_value_int64(args[i]);
+  return *x>=least && *x<=most ? SQLITE_OK : refuse(c, args[i], i, name, expected);
+}
+
+int call_text(struct call *c, sqlite3_value **args, int i, const char *name, const char **text, int *n){
+  const void *data;
+  *text = "";
+  *n = 0;
+  if( sqlite3_value_type(args[i])!=SQLITE_TEXT ) return refuse(c, args[i], i, name, "text");
+  if( value_bytes(c, args[i], &data, n)!=SQLITE_OK ) return c->err.rc;
+  *text = data;
+  return SQLITE_OK;
+}
+
+/* ---- Results ---- */
+
+/* Sums of large directions may leave the range of a float: caught here, on the way out of every function. */
+static int check_finite(struct call *c, const struct latent *z){
+  size_t count = (size_t)z->n_segments*(size_t)z->width;
+  for(size_t i=0; i<count; i++){
+    if( !isfinite(z->z[i]) ) return fail(&c->err, SQLITE_ERROR, "the result is too large for a float");
+  }
+  return SQLITE_OK;
+}
+
+/* The same limit that SQLite sets for the length of a string or blob, noticed before the memory is taken. */
+static struct buf limited(struct call *c){
+  return (struct buf){ .max = (size_t)sqlite3_limit(c->connection->db, SQLITE_LIMIT_LENGTH, -1) };
+}
+
+static int check_buf(struct call *c, const struct buf *b){
+  if( b->rc==SQLITE_TOOBIG ) return fail(&c->err, SQLITE_TOOBIG, "the result is longer than %lld bytes, SQLite's limit here", (sqlite3_int64)b->max);
+  return b->rc==SQLITE_OK ? SQLITE_OK : fail_nomem(&c->err);
+}
+
+void result_buf(struct call *c, struct buf *b){
+  if( c->err.rc==SQLITE_OK && check_buf(c, b)==SQLITE_OK ){
+    if( b->n==0 ) sqlite3_result_text(c->context, "", 0, SQLITE_STATIC);
+    else{
+      sqlite3_result_text64(c->context, b->data, b->n, mem_free, SQLITE_UTF8);
+      *b = (struct buf){ 0 };
+    }
+  }
+  buf_release(b);
+}
+
+void result_latent(struct call *c, const struct latent *z){
+  struct buf b = limited(c);
+  if( c->err.rc==SQLITE_OK && check_finite(c, z)==SQLITE_OK ){
+    latent_write(&b, z);
+    if( check_buf(c, &b)==SQLITE_OK ){
+      sqlite3_result_blob64(c->context, b.data, b.n, mem_free);
+      return;
+    }
+  }
+  buf_release(&b);
+}
+
+/* A direction, taken as the point on the sphere that it points at. */
+static int direction_to_point(struct call *c, struct latent *z, const struct model *m){
+  struct latent direction = *z;
+  if( copy_latent(c, z, &direction)!=SQLITE_OK ) return c->err.rc;
+  z->kind = m->config.kind;
+  for(int i=0; i<z->n_segments; i++) point_normalize(z->z + (size_t)i*(size_t)z->width, m->config.shape.s, z->width);
+  return SQLITE_OK;
+}
+
+void result_content(struct call *c, const struct latent *z, const struct options *o){
+  struct latent point = *z;
+  struct model *m;
+  struct buf b = limited(c);
+  if( c->err.rc!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
+  if( o->kind && z->kind==KIND_DIRECTION ) direction_to_point(c, &point, m);
+  if( point.kind==KIND_DIRECTION ){
+    fail(&c->err, SQLITE_MISMATCH, "argument 1 is a direction, which is no content: add it to a point with latent_add(point, direction) or "
+         "latent_move(point, direction, amount), or give {\"kind\":\"text\"} to read it as a point");
+  }
+  if( c->err.rc==SQLITE_OK && check_finite(c, &point)==SQLITE_OK ) text_decode(m, &c->run, &point, &o->decode, &b, NULL);
+  result_buf(c, &b);
+}
