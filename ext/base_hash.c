@@ -2,9 +2,9 @@
 ** base_hash.c -- the 64-bit hash of model files.
 **
 ** It tells one file from another and finds altered bytes; it is no signature.
-** FNV-1a (Fowler, Noll, Vo) a byte at a time would take 20 ms for the shipped
-** weights, as long as everything else at start-up together: each byte waits for
-** a multiplication. Four independent lanes of 8-byte words take about 1/30:
+** FNV-1a (Fowler, Noll, Vo) a byte at a time takes 22 ms for the 22.6 MB of the
+** shipped weights, because each byte waits for a multiplication; four independent
+** lanes of 8-byte words take 0.8 ms (AMD EPYC):
 **
 **     1. lane i starts at OFFSET + i
 **     2. for every whole 32 bytes: lane[i] = (lane[i] ^ word[i]) * PRIME
