@@ -27,6 +27,17 @@ void linear_plain(float *y, const float *x, const struct matrix *w, int rows);  
 const char *linear_kernel(void);
 int linear_choose(const char *name);    /* for tests and benchmarks: 0 when this CPU cannot; NULL picks the best again */
 
+/* ---- kernels_avx512.c, kernels_avx2.c, kernels_neon.c (all through kernels_tile.h), kernels_blas.c: what linear() chooses from.
+** For kernels_linear.c only; each may be called only where its _usable() says so. */
+void linear_avx512(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_avx2(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_neon(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_openblas(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+int linear_avx512_usable(void);
+int linear_avx2_usable(void);
+int linear_neon_usable(void);
+int linear_openblas_usable(void);       /* opens the library at the first call */
+
 /* ---- kernels.c: everything else ---- */
 float dot(const float *x, const float *y, int n);                       /* 16 lanes */
 void rms_norm(float *y, const float *x, const float *weight, int rows, int d);      /* y = x / sqrt(mean x^2 + 1e-6) * weight */

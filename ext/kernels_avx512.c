@@ -1,0 +1,29 @@
+/*
+** kernels_avx512.c -- matrix products for x86-64 CPUs with AVX-512; the algorithm is kernels_tile.h. Nothing on other machines.
+*/
+#include "kernels.h"
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f")))
+#define LINEAR linear_avx512
+typedef __m512 vec;
+#define WIDTH 16
+#define VECS_1 16
+#define VECS_2 8
+#define VECS_4 4
+#define vec_zero()        _mm512_setzero_ps()
+#define vec_all(x)        _mm512_set1_ps(x)
+#define vec_load(p)       _mm512_loadu_ps(p)
+#define vec_half(p)       _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)(p)))
+#define vec_fma(a, b, c)  _mm512_fmadd_ps(a, b, c)
+#define vec_store(p, a)   _mm512_storeu_ps(p, a)
+#include "kernels_tile.h"
+
+int linear_avx512_usable(void){
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f");
+}
+#else
+typedef int kernels_avx512_nothing;
+#endif

@@ -1,0 +1,153 @@
+/*
+** kernels_tile.h -- the fast matrix product, written once for every vector unit: included by kernels_avx512.c, kernels_avx2.c and
+** kernels_neon.c after kernels.h, which say what a vector is:
+**
+**   TARGET              function attribute that allows the instructions, or nothing
+**   LINEAR              the name of the function made here
+**   vec, WIDTH          the vector type and its number of floats
+**   vec_zero() vec_all(float) vec_load(const float *) vec_half(const uint16_t *) vec_fma(a, b, c) vec_store(float *, vec)
+**                       vec_half converts WIDTH binary16 numbers; vec_fma is a*b + c, rounded once
+**   VECS_1, VECS_2, VECS_4      vectors side by side in a tile of 1, of 2 or 3, and of 4 to 6 rows: as many sums as registers can
+**                       hold; VECS_4*WIDTH divides LINEAR_PANEL
+**
+** A tile is R rows by V vectors of the result, held in registers while k runs over the inner dimension, once, upwards:
+**
+**                   w[k]   [ w0 | w1 | ... ]        V vectors
+**     x[i][k]       [ ]    [  sums of row i   ]     sums[i][v] = fma(x[i][k], w[v], sums[i][v])
+**
+** so that every number of the result is the one chain of fmaf() that linear_plain() defines, whatever R, V and WIDTH are: how
+** rows and columns are grouped cannot change a bit. Two ways lead to the tiles:
+**
+**   Few rows (up to DIRECT_ROWS): tiles read the weights where they lie and convert them on the way. One row is bound by
+**   the bandwidth of the cache or memory the weights come from: wide tiles (512 bytes of a row of w with AVX-512) and a prefetch
+**   AHEAD rows down, since the hardware does not follow strides of up to 16 KB.
+**   More rows: a panel of LINEAR_PANEL columns is converted once into scratch, where it is contiguous and stays in the second-level
+**   cache, and all rows pass over it.
+**
+** R and V are constants wherever tile() is inlined; UNROLL makes the arrays of sums into registers.
+*/
+#include <string.h>
+
+#if defined(__clang__)
+# define UNROLL _Pragma("clang loop unroll(full)")
+#else
+# define UNROLL _Pragma("GCC unroll 16")
+#endif
+#define INLINE static inline __attribute__((always_inline))
+#define TILE_ROWS 6             /* 6 x 4 sums, 4 weights and 1 broadcast fill 29 of 32 registers; 6 x 2 fill 15 of 16 */
+#define DIRECT_ROWS (2*TILE_ROWS)
+#define AHEAD 8
+#define CACHE_LINE 64
+
+/* y[R, n] = x[R, in] . w[in, n], n = V*WIDTH or less (then w is padded). Rows of w are `stride` numbers apart: binary16 or float. */
+INLINE TARGET void tile(float *y, int out, const float *x, int in, const void *w, int stride, int n,
+                        const int half, const int ahead, const int R, const int V){
+  const size_t number = half ? sizeof(uint16_t) : sizeof(float), step = number*(size_t)stride;
+  const char *row = w;
+  vec sums[TILE_ROWS][16], wk[16];
+  int i, v, k;
+  UNROLL for(i=0; i<R; i++) UNROLL for(v=0; v<V; v++) sums[i][v] = vec_zero();
+  for(k=0; k<in; k++, row+=step){
+    if( ahead ){
+      UNROLL for(v=0; v<V; v++){
+        if( v*WIDTH*number%CACHE_LINE==0 ) __builtin_prefetch(row + (size_t)ahead*step + v*WIDTH*number);
+      }
+    }
+    UNROLL for(v=0; v<V; v++){
+      const char *at = row + v*WIDTH*number;
+      wk[v] = half ? vec_half((const uint16_t*)at) : vec_load((const float*)at);
+    }
+    UNROLL for(i=0; i<R; i++){
+      vec xi = vec_all(x[(size_t)i*in+k]);
+      UNROLL for(v=0; v<V; v++) sums[i][v] = vec_fma(xi, wk[v], sums[i][v]);
+    }
+  }
+  UNROLL for(i=0; i<R; i++){
+    float line[16*WIDTH], *to = n==V*WIDTH ? y + (size_t)i*out : line;
+    UNROLL for(v=0; v<V; v++) vec_store(to + v*WIDTH, sums[i][v]);
+    if( n<V*WIDTH ) memcpy(y + (size_t)i*out, line, sizeof(float)*(size_t)n);
+  }
+}
+
+/* ---- Few rows: straight from the weights ---- */
+
+/* Columns from `at` on, as far as whole tiles of V vectors fit. Returns the first column that is left. */
+INLINE TARGET int direct_tiles(float *y, const float *x, const struct matrix *w, int at, const int R, const int V){
+  for(; at+V*WIDTH<=w->out; at+=V*WIDTH){
+    if( w->half ){
+      tile(y+at, w->out, x, w->in, w->half+at, w->out, V*WIDTH, 1, AHEAD, R, V);
+    }else{
+      tile(y+at, w->out, x, w->in, w->full+at, w->out, V*WIDTH, 0, AHEAD, R, V);
+    }
+  }
+  return at;
+}
+
+/* Wide tiles first, narrower ones for what they leave; always ends at the last multiple of VECS_4*WIDTH. */
+static TARGET int direct(float *y, const float *x, const struct matrix *w, int rows){
+  switch( rows ){
+    case 1: return direct_tiles(y, x, w, direct_tiles(y, x, w, direct_tiles(y, x, w, 0, 1, VECS_1), 1, VECS_2), 1, VECS_4);
+    case 2: return direct_tiles(y, x, w, direct_tiles(y, x, w, 0, 2, VECS_2), 2, VECS_4);
+    case 3: return direct_tiles(y, x, w, 0, 3, VECS_4);
+    case 4: return direct_tiles(y, x, w, 0, 4, VECS_4);
+    case 5: return direct_tiles(y, x, w, 0, 5, VECS_4);
+    default: return direct_tiles(y, x, w, 0, TILE_ROWS, VECS_4);
+  }
+}
+
+/* ---- More rows, and the last columns: through a panel ---- */
+
+/* panel[in, LINEAR_PANEL] = n columns of w from `at` on, as floats; zeros behind them. */
+static TARGET void panel_fill(float *panel, const struct matrix *w, int at, int n){
+  int k, j;
+  for(k=0; k<w->in; k++, panel+=LINEAR_PANEL){
+    const size_t start = (size_t)k*w->out + at;
+    if( w->half ){
+      const uint16_t *from = w->half + start;
+      uint16_t line[LINEAR_PANEL];
+      if( n<LINEAR_PANEL ){
+        memset(line, 0, sizeof(line));
+        from = memcpy(line, from, sizeof(uint16_t)*(size_t)n);
+      }
+      __builtin_prefetch(w->half + start + (size_t)AHEAD*w->out);
+      __builtin_prefetch(w->half + start + (size_t)AHEAD*w->out + LINEAR_PANEL/2);
+      UNROLL for(j=0; j<LINEAR_PANEL; j+=WIDTH) vec_store(panel+j, vec_half(from+j));
+    }else{
+      memcpy(panel, w->full + start, sizeof(float)*(size_t)n);
+      memset(panel+n, 0, sizeof(float)*(size_t)(LINEAR_PANEL-n));
+    }
+  }
+}
+
+/* Up to TILE_ROWS rows over a panel of which n columns count. */
+static TARGET void panel_rows(float *y, int out, const float *x, int in, const float *panel, int n, int rows){
+  int j, width;
+  for(j=0; j<n; j+=VECS_4*WIDTH){
+    width = n-j<VECS_4*WIDTH ? n-j : VECS_4*WIDTH;
+    switch( rows ){
+      case 1: tile(y+j, out, x, in, panel+j, LINEAR_PANEL, width, 0, 0, 1, VECS_4); break;
+      case 2: tile(y+j, out, x, in, panel+j, LINEAR_PANEL, width, 0, 0, 2, VECS_4); break;
+      case 3: tile(y+j, out, x, in, panel+j, LINEAR_PANEL, width, 0, 0, 3, VECS_4); break;
+      case 4: tile(y+j, out, x, in, panel+j, LINEAR_PANEL, width, 0, 0, 4, VECS_4); break;
+      case 5: tile(y+j, out, x, in, panel+j, LINEAR_PANEL, width, 0, 0, 5, VECS_4); break;
+      default: tile(y+j, out, x, in, panel+j, LINEAR_PANEL, width, 0, 0, TILE_ROWS, VECS_4); break;
+    }
+  }
+}
+
+TARGET void LINEAR(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
+  const int tiles = (rows + TILE_ROWS - 1)/TILE_ROWS, group = tiles ? (rows + tiles - 1)/tiles : 1;    /* 8 rows are 4 + 4, not 6 + 2 */
+  int at = 0, i;
+  if( rows<=DIRECT_ROWS ){
+    for(i=0; i<rows; i+=group){
+      at = direct(y + (size_t)i*w->out, x + (size_t)i*w->in, w, rows-i<group ? rows-i : group);
+    }
+  }
+  for(; at<w->out; at+=LINEAR_PANEL){
+    int n = w->out-at<LINEAR_PANEL ? w->out-at : LINEAR_PANEL;
+    panel_fill(scratch, w, at, n);
+    for(i=0; i<rows; i+=group){
+      panel_rows(y + (size_t)i*w->out + at, w->out, x + (size_t)i*w->in, w->in, scratch, n, rows-i<group ? rows-i : group);
+    }
+  }
+}
