@@ -1,0 +1,164 @@
+/*
+** sql_path.c -- latent_path(a, b, n [, options]): n texts on the way from a to b.
+**
+** 1. Points: latents at equal steps of t, both ends among them.
+** 2. All points are decoded in one batch, each at latent_interp()'s fluency for its t, and the texts are encoded again in one.
+** 3. {"steps": "even"}: equal steps of t are not equal steps of meaning; long stretches may decode to one text and then jump. So step 1
+**    takes a finer grid, and here the n points are picked from it that lie nearest to equal steps along the path that the *re-encoded*
+**    texts walk.
+** 4. {"distinct": true}: of neighbours with the same text only the first is shown.
+*/
+#include "sql.h"
+#include <math.h>
+#include <string.h>
+
+#define N_MOST 1000             /* rows */
+#define GRID_STEP 4             /* grid points a row of an even path, and the fewest: enough to find a stretch that ... */
+#define GRID_LEAST 33           /* ... begins and ends between two rows */
+
+struct path {
+  const struct model *m;
+  struct latent a, b;
+  int n;                        /* rows asked for */
+  int n_points;                 /* points decoded */
+  double *t;                    /* [n_points], like the rest */
+  struct latent *z;             /* on the way */
+  struct buf *texts;            /* what they decode to; owned: path_release() */
+  struct latent *again;         /* what that encodes to */
+};
+
+/* Places n_points points at equal steps. */
+static int place_points(struct call *c, struct path *p){
+  int i, s = p->m->config.shape.s;
+
+  p->t = arena_get(&c->arena, sizeof(*p->t)*p->n_points);
+  p->z = arena_get(&c->arena, sizeof(*p->z)*p->n_points);
+  p->texts = arena_zeroed(&c->arena, sizeof(*p->texts)*p->n_points);
+  p->again = arena_get(&c->arena, sizeof(*p->again)*p->n_points);
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  for(i=0; i<p->n_points; i++){
+    if( run_stopped(&c->run) ) return c->err.rc;        /* the alignment of two long documents takes its time */
+    p->t[i] = (double)i/(p->n_points - 1);
+    if( point_interp(&p->z[i], &p->a, &p->b, (float)p->t[i], s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+  }
+  return SQLITE_OK;
+}
+
+/* Fills texts and again. */
+static int decode_points(struct call *c, struct path *p, const struct options *o){
+  float *fluencies = arena_floats(&c->arena, p->n_points);
+  const char **texts = arena_get(&c->arena, sizeof(*texts)*p->n_points);
+  size_t *texts_bytes = arena_get(&c->arena, sizeof(*texts_bytes)*p->n_points);
+  int i;
+
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(p->t[i]);
+  if( texts_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts)!=SQLITE_OK ) return c->err.rc;
+  for(i=0; i<p->n_points; i++){
+    texts[i] = buf_text(&p->texts[i]);
+    texts_bytes[i] = p->texts[i].n;
+  }
+  return texts_encode(p->m, &c->run, texts, texts_bytes, p->n_points, p->again);
+}
+
+/* The points to show: chosen[n], ascending, both ends among them. */
+static int choose_points(struct call *c, const struct path *p, int *chosen){
+  int i, k, s = p->m->config.shape.s, last = p->n_points - 1;
+  double *along = arena_get(&c->arena, sizeof(*along)*p->n_points);     /* length of the way to each point */
+
+  if( along==NULL ) return fail_nomem(&c->err);
+  along[0] = 0;
+  for(i=1; i<=last; i++){
+    double step = point_distance(&p->again[i-1], &p->again[i], s);
+    along[i] = along[i-1] + fmax(step, 0) + 1e-4/last;  /* the little extra spreads the points where all texts are the same */
+  }
+  for(k=0; k<p->n; k++){
+    double want = along[last]*k/(p->n - 1);
+    int most = p->n_points - p->n + k;                  /* leaves a point for each row to come */
+    for(i = k ? chosen[k-1] + 1 : 0; i<most && fabs(along[i+1] - want)<fabs(along[i] - want); i++);
+    chosen[k] = k==p->n-1 ? last : i;
+  }
+  return SQLITE_OK;
+}
+
+/* Cosine between a point and what its text encodes to, mean over segments; of their means where the text falls into other segments. */
+static double fidelity_of(struct call *c, const struct latent *z, const struct latent *again, int s){
+  float *mean;
+  double sum = 0;
+  int i;
+
+  if( z->n_segments==again->n_segments ){
+    for(i=0; i<z->n_segments; i++) sum += point_cosine(z->z + (size_t)i*z->width, again->z + (size_t)i*z->width, z->width);
+    return sum/z->n_segments;
+  }
+  mean = arena_floats(&c->arena, 2*(size_t)z->width);
+  if( mean==NULL ) return fail_nomem(&c->err);
+  point_mean(mean, z, s);
+  point_mean(mean + z->width, again, s);
+  return point_cosine(mean, mean + z->width, z->width);
+}
+
+/* One row: t, content, latent, fidelity, distance_a, distance_b. */
+static int give_point(struct call *c, struct path *p, int i, struct rows *r){
+  int s = p->m->config.shape.s;
+  struct buf blob = {0};
+
+  latent_write(&blob, &p->z[i]);
+  rows_real(r, p->t[i]);
+  rows_text(r, buf_text(&p->texts[i]), p->texts[i].n);
+  rows_blob(r, buf_text(&blob), blob.n);
+  rows_real(r, fidelity_of(c, &p->z[i], &p->again[i], s));
+  rows_real(r, point_distance(&p->again[i], &p->a, s));
+  rows_real(r, point_distance(&p->again[i], &p->b, s));
+  if( blob.rc!=SQLITE_OK ) fail_nomem(&c->err);
+  buf_release(&blob);
+  return c->err.rc;
+}
+static int same_text(const struct buf *a, const struct buf *b){
+  return a->n==b->n && (a->n==0 || memcmp(a->data, b->data, a->n)==0);
+}
+static int give_path(struct call *c, struct path *p, const struct options *o, struct rows *r){
+  int *chosen = arena_get(&c->arena, sizeof(*chosen)*p->n);
+  int k;
+
+  if( chosen==NULL ) return fail_nomem(&c->err);
+  if( choose_points(c, p, chosen)!=SQLITE_OK ) return c->err.rc;
+  for(k=0; k<p->n; k++){
+    if( o->distinct && k && same_text(&p->texts[chosen[k]], &p->texts[chosen[k-1]]) ) continue;
+    if( give_point(c, p, chosen[k], r)!=SQLITE_OK ) return c->err.rc;
+  }
+  return SQLITE_OK;
+}
+
+static int path_begin(struct call *c, int n, sqlite3_value **args, struct path *p, struct options *o){
+  struct model *m;
+  sqlite3_int64 rows;
+  int is_null;
+
+  memset(p, 0, sizeof(*p));
+  if( call_integer(c, args, 2, "n", 2, N_MOST, &rows)!=SQLITE_OK || call_options(c, n, args, 3, o)!=SQLITE_OK ) return c->err.rc;
+  if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  if( value_point(c, args[0], "argument 1 (a)", &p->a, &is_null)!=SQLITE_OK || check_point(c, &p->a, "argument 1 (a)")!=SQLITE_OK ) return c->err.rc;
+  if( value_point(c, args[1], "argument 2 (b)", &p->b, &is_null)!=SQLITE_OK || check_point(c, &p->b, "argument 2 (b)")!=SQLITE_OK ) return c->err.rc;
+  if( check_same(c, &p->a, &p->b)!=SQLITE_OK ) return c->err.rc;
+  p->m = m;
+  p->n = (int)rows;
+  p->n_points = p->n;
+  if( o->steps_even ) p->n_points = p->n*GRID_STEP<GRID_LEAST ? GRID_LEAST : p->n*GRID_STEP;
+  return SQLITE_OK;
+}
+static void path_release(struct path *p){
+  int i;
+
+  for(i=0; p->texts && i<p->n_points; i++) buf_release(&p->texts[i]);
+}
+
+void path_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
+  struct options o;
+  struct path p;
+
+  if( path_begin(c, n, args, &p, &o)==SQLITE_OK && place_points(c, &p)==SQLITE_OK && decode_points(c, &p, &o)==SQLITE_OK ){
+    give_path(c, &p, &o, r);
+  }
+  path_release(&p);
+}
