@@ -121,6 +121,46 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_decode(latent_add('It is cold.', latent_scale(latent_sub('It is warm.', 'It is cold.'), 0.0)))",
     .result = "" },
 
+  /* ---- many rows to one ---- */
+
+  { .name = "latent_mean", .n_min = 1, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .scalar = mean_step, .final = mean_value, .value = mean_value, .inverse = mean_inverse,
+    .group = "Many rows to one",
+    .usage = "latent_mean(x [, weight])",
+    .sentence = "The mean of the rows as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the weaker its detail.",
+    .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
+    .result = "" },
+
+  { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .scalar = direction_step, .final = direction_final,
+    .group = "Many rows to one",
+    .usage = "latent_direction(x, label)",
+    .sentence = "The direction from the rows whose label is false (0) to those whose label is true (not 0), for latent_move(); an aggregate.",
+    .example = "SELECT latent_move('A man is singing.', latent_direction(column1, column2), 1.0) FROM (VALUES ('A man is walking.', 0), ('A man is eating.', 0), ('A woman is walking.', 1), ('A woman is eating.', 1))",
+    .result = "" },
+
+  /* ---- tables ---- */
+
+  { .name = "latent_path", .n_min = 3, .n_max = 4, .flags = PURE, .feature = FEATURE_TABLE,
+    .module = &TABLE_MODULE, .fill = path_fill,
+    .columns = "t REAL, content TEXT, latent BLOB, fidelity REAL, distance_a REAL, distance_b REAL,"
+               " a HIDDEN, b HIDDEN, n HIDDEN, options HIDDEN",
+    .group = "Tables",
+    .usage = "latent_path(a, b, n [, options])",
+    .sentence = "n points on the way from a to b, both ends among them: content, how true it is to its point, and how far from each end. "
+                "Options: \"steps\": \"even\" (in meaning, not in t), \"distinct\": true (no text twice in a row).",
+    .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
+    .result = "" },
+
+  { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
+    .module = &TABLE_MODULE, .fill = tokens_fill,
+    .columns = "position INTEGER, token TEXT, id INTEGER, bytes BLOB, segment INTEGER, source TEXT, a HIDDEN, b HIDDEN, t HIDDEN",
+    .group = "Tables",
+    .usage = "latent_tokens(text) or latent_tokens(a, b, t)",
+    .sentence = "The tokens of a text; or the words of latent_interp(a, b, t), each with its source: 'a', 'b', 'both' or 'neither'.",
+    .example = "SELECT group_concat(token, ' ') FROM latent_tokens('A man rides a horse.')",
+    .result = "" },
+
   /* ---- exchange ---- */
 
   { .name = "latent_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_json,
@@ -165,6 +205,16 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_load(path)",
     .sentence = "Takes the weights at path (a file, or a directory with text.safetensors) for this connection, and gives their fingerprint.",
     .example = "SELECT latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint')",
+    .result = "" },
+
+  { .name = "latent_functions", .n_min = 0, .n_max = 0, .flags = PURE, .feature = FEATURE_TABLE,
+    .module = &TABLE_MODULE, .fill = functions_fill,
+    .columns = "name TEXT, n_min INTEGER, n_max INTEGER, kind TEXT, deterministic INTEGER, usage TEXT, sentence TEXT, example TEXT, result TEXT,"
+               " chapter TEXT",
+    .group = "The manual",
+    .usage = "latent_functions",
+    .sentence = "This manual: one row a function. The example is a statement, the result what the shell prints for it.",
+    .example = "SELECT usage FROM latent_functions WHERE name = 'latent_interp'",
     .result = "" },
 
 };
