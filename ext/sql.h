@@ -87,6 +87,7 @@ int value_point(struct call *c, sqlite3_value *v, const char *what, struct laten
 int call_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x);
 int call_integer(struct call *c, sqlite3_value **args, int i, const char *name, sqlite3_int64 least, sqlite3_int64 most, sqlite3_int64 *x);
 int call_text(struct call *c, sqlite3_value **args, int i, const char *name, const char **text, int *n);        /* TEXT only; UTF-8, may hold zero bytes */
+int call_blob(struct call *c, sqlite3_value **args, int i, const char *name, const void **data, int *n);
 int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n);   /* of a BLOB or TEXT; SQLITE_NOMEM where SQLite cannot give them */
 enum { DESCRIBED = 120 };
 void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42", "a BLOB of 3 bytes (00 01 02)": for messages */
@@ -94,10 +95,14 @@ void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 
 int check_same(struct call *c, const struct latent *a, const struct latent *b);
 /* A latent that is a point: kind direction is an error that says what to do. what: "argument 1". */
 int check_point(struct call *c, const struct latent *z, const char *what);
+/* Numbers from outside as a latent of the model: a point's s and r are brought back to the sphere where they are off it by more than
+** rounding (so that an exact copy stays exact); an s that is all zero is an error. s: width of the semantic part. */
+int point_settle(struct call *c, struct latent *z, int s);
 struct options;
 void result_latent(struct call *c, const struct latent *z);
 void result_content(struct call *c, const struct latent *z, const struct options *o);   /* decodes; a direction is an error unless o->kind is set */
 void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
+void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
 
 /* ---- sql_json.c: options, and latents as JSON ---- */
 struct options {

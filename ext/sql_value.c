@@ -48,6 +48,13 @@ int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n){
   return SQLITE_OK;
 }
 
+/* A point as its BLOB holds it (codec_latent.c writes f16): so text means the same here as its stored latent, and
+** latent_interp(a, b, 0) gives what latent_decode(latent_encode(a)) does. */
+static void round_as_stored(struct latent *z){
+  size_t count = (size_t)z->n_segments*(size_t)z->width;
+  for(size_t i=0; i<count; i++) z->z[i] = half_to_float(float_to_half(z->z[i]));
+}
+
 /* Every way in for a latent from outside passes here: whole, finite, and of the present model. */
 static int read_latent(struct call *c, const struct model *m, const void *blob, int n, const char *what, struct latent *z){
   const struct config *config = &m->config;
@@ -79,7 +86,10 @@ int value_point(struct call *c, sqlite3_value *v, const char *what, struct laten
     return fail(&c->err, SQLITE_MISMATCH, "%s is %s, expected text or a latent", what, came);
   }
   if( value_bytes(c, v, &data, &n)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
-  if( type==SQLITE_TEXT ) return text_encode(m, &c->run, data, (size_t)n, z);
+  if( type==SQLITE_TEXT ){
+    if( text_encode(m, &c->run, data, (size_t)n, z)==SQLITE_OK ) round_as_stored(z);
+    return c->err.rc;
+  }
   if( latent_is(data, (size_t)n) ) return read_latent(c, m, data, n, what, z);
   value_describe(v, came);
   return fail(&c->err, SQLITE_MISMATCH, "%s is %s and no latent (those begin with 4c 54 4e 54), expected text or a latent", what, came);
@@ -140,6 +150,25 @@ int check_point(struct call *c, const struct latent *z, const char *what){
               "latent_move(point, direction, amount)", what);
 }
 
+static double length(const float *x, int n){
+  double sum = 0;
+  for(int i=0; i<n; i++) sum += (double)x[i]*(double)x[i];
+  return sqrt(sum);
+}
+
+int point_settle(struct call *c, struct latent *z, int s){
+  const double rounding = 1e-2, most = 1e6;
+  for(int i=0; i<z->n_segments && z->kind!=KIND_DIRECTION; i++){
+    float *x = z->z + (size_t)i*(size_t)z->width;
+    double length_s = length(x, s), length_r = length(x+s, z->width-s);
+    if( length_s==0 || length_s>most || length_r>most ){
+      return fail(&c->err, SQLITE_ERROR, "segment %d has an s of length %g and an r of length %g, expected about 1 and at most 1", i, length_s, length_r);
+    }
+    if( fabs(length_s-1)>rounding || length_r>1+rounding ) point_normalize(x, s, z->width);
+  }
+  return SQLITE_OK;
+}
+
 /* ---- Numbers and text ---- */
 
 /* Text that reads as a number is one: it comes from CSV files and from columns without a type. */
@@ -179,6 +208,13 @@ int call_text(struct call *c, sqlite3_value **args, int i, const char *name, con
   return SQLITE_OK;
 }
 
+int call_blob(struct call *c, sqlite3_value **args, int i, const char *name, const void **data, int *n){
+  *data = "";
+  *n = 0;
+  if( sqlite3_value_type(args[i])!=SQLITE_BLOB ) return refuse(c, args[i], i, name, "a BLOB");
+  return value_bytes(c, args[i], data, n);
+}
+
 /* ---- Results ---- */
 
 /* Sums of large directions may leave the range of a float: caught here, on the way out of every function. */
@@ -202,25 +238,24 @@ static int check_buf(struct call *c, const struct buf *b){
 
 void result_buf(struct call *c, struct buf *b){
   if( c->err.rc==SQLITE_OK && check_buf(c, b)==SQLITE_OK ){
-    if( b->n==0 ) sqlite3_result_text(c->context, "", 0, SQLITE_STATIC);
-    else{
-      sqlite3_result_text64(c->context, b->data, b->n, mem_free, SQLITE_UTF8);
-      *b = (struct buf){ 0 };
-    }
+    sqlite3_result_text64(c->context, b->n ? b->data : "", b->n, b->n ? mem_free : SQLITE_STATIC, SQLITE_UTF8);
+    if( b->n ) *b = (struct buf){ 0 };
+  }
+  buf_release(b);
+}
+
+void result_blob(struct call *c, struct buf *b){
+  if( c->err.rc==SQLITE_OK && check_buf(c, b)==SQLITE_OK ){
+    sqlite3_result_blob64(c->context, b->n ? b->data : "", b->n, b->n ? mem_free : SQLITE_STATIC);
+    if( b->n ) *b = (struct buf){ 0 };
   }
   buf_release(b);
 }
 
 void result_latent(struct call *c, const struct latent *z){
   struct buf b = limited(c);
-  if( c->err.rc==SQLITE_OK && check_finite(c, z)==SQLITE_OK ){
-    latent_write(&b, z);
-    if( check_buf(c, &b)==SQLITE_OK ){
-      sqlite3_result_blob64(c->context, b.data, b.n, mem_free);
-      return;
-    }
-  }
-  buf_release(&b);
+  if( c->err.rc==SQLITE_OK && check_finite(c, z)==SQLITE_OK ) latent_write(&b, z);
+  result_blob(c, &b);
 }
 
 /* A direction, taken as the point on the sphere that it points at. */

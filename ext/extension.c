@@ -1,0 +1,44 @@
+/*
+** extension.c -- where SQLite comes in: the one exported function, which registers everything. Read this first.
+**
+** A tour, from here down; each layer includes only what lies below it, and the first word of a file's name is its layer:
+**
+**   sql_*       what SQL sees. sql_functions.c is the table of features: start there. sql_scalar.c, sql_aggregate.c, sql_path.c and sql_tokens.c
+**               hold the functions, sql_table.c the virtual table behind the table-valued ones. All of them go through sql_call.c (one call:
+**               memory, model, errors, interrupts), sql_value.c (arguments and results) and sql_json.c (options).          map: sql.h
+**   model_*     the Transformer-VAE: text to points (encode), points to text (decode), arithmetic of points.               map: model.h
+**   kernels*    the loops it is made of; same bits on every machine.                                                       map: kernels.h
+**   codec_*     bytes to structures: weights, tokenizer, the latent BLOB.                                                  map: codec.h
+**   base_*      memory, errors, buffers, files, threads.                                                                   map: base.h
+**
+** To follow one query through all of it, read scalar_decode() in sql_scalar.c, text_decode() in model_text.c, decode_tokens() in
+** model_decode.c.
+**
+** Two ways to have it: as build/latent.so, with `.load` or sqlite3_load_extension(); or linked into a program, compiled with
+** -DSQLITE_CORE and made known with sqlite3_auto_extension((void(*)(void))sqlite3_latent_init).
+*/
+#include "sql.h"
+#ifndef SQLITE_CORE
+SQLITE_EXTENSION_INIT1
+#endif
+
+/* 3.40.1 is what Debian 12 has and the tests run on. */
+#define OLDEST 3040001
+
+#if defined(_WIN32)
+__declspec(dllexport)
+#elif defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+int sqlite3_latent_init(sqlite3 *db, char **message, const sqlite3_api_routines *api){
+#ifdef SQLITE_CORE
+  (void)api;
+#else
+  SQLITE_EXTENSION_INIT2(api);
+#endif
+  if( sqlite3_libversion_number()<OLDEST ){
+    if( message ) *message = sqlite3_mprintf("latent: this is SQLite %s, 3.40.1 or newer is needed", sqlite3_libversion());
+    return SQLITE_ERROR;
+  }
+  return functions_register(db, message);
+}

@@ -1,0 +1,442 @@
+/*
+** sql_scalar.c -- the scalar functions, one after the other as in the table of sql_functions.c.
+**
+** Each reads its arguments, asks the model, and gives the result. A step that fails leaves its message in the call, and every step
+** after it does nothing; so most functions are a chain of && and call_end() tells what went wrong. NULL in, NULL out comes first.
+*/
+#include "sql.h"
+#include <string.h>
+
+/* How much of the plain language model helps to word points that no text was encoded to, unless options say otherwise: the more, the
+** further from any text. With the first model, tuned by eye. */
+static const float FLUENCY_BETWEEN = 0.3f;      /* in the middle of two texts */
+static const float FLUENCY_ARITHMETIC = 0.2f;   /* at a sum of texts and directions */
+static const float FLUENCY_VARY = 0.3f;         /* a quarter turn away from a text */
+/* A point drawn from the whole space: its detail means little, and one wording of it is as good as another. */
+static const float SAMPLE_FLUENCY = 0.5f, SAMPLE_DETAIL = 0.5f, SAMPLE_TEMPERATURE = 0.7f;
+
+/* The dial is most in the middle, which no text was encoded to, and none at the ends, which are texts. */
+float interp_fluency(double t){
+  return (float)(FLUENCY_BETWEEN*4*t*(1-t));
+}
+
+/* ---- Arguments that many functions share. All return true when all is well. ---- */
+
+/* Argument i as a latent of any kind; it is not NULL. */
+static int get(struct call *c, sqlite3_value **args, int i, struct latent *z){
+  int is_null;
+  return call_point(c, args, i, z, &is_null)==SQLITE_OK;
+}
+
+/* Argument i as a point: no direction. */
+static int get_point(struct call *c, sqlite3_value **args, int i, struct latent *z){
+  char what[32];
+  sqlite3_snprintf(sizeof(what), what, "argument %d", i+1);
+  return get(c, args, i, z) && check_point(c, z, what)==SQLITE_OK;
+}
+
+static int get_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x){
+  return call_number(c, args, i, name, least, most, x)==SQLITE_OK;
+}
+
+/* Options at argument i, with the function's own fluency where they set none. */
+static int get_options(struct call *c, int n, sqlite3_value **args, int i, float fluency, struct options *o){
+  if( call_options(c, n, args, i, o)!=SQLITE_OK ) return 0;
+  if( !o->has_fluency ) o->decode.fluency = fluency;
+  return 1;
+}
+
+static int get_model(struct call *c, struct model **m){
+  return call_model(c, m)==SQLITE_OK;
+}
+
+/* out = ka*a + kb*b. Two directions give a direction; with a point in it the sum is a point. */
+static int combine(struct call *c, struct latent *out, const struct latent *a, float ka, const struct latent *b, float kb, int kind){
+  struct model *m;
+  return get_model(c, &m) && point_combine(out, a, ka, b, kb, kind, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
+}
+
+static int is_direction(const struct latent *z){
+  return z->kind==KIND_DIRECTION;
+}
+
+/* ---- Content and points ---- */
+
+void scalar_encode(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct options o;
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( get_options(&c, n, args, 1, 0, &o) && get(&c, args, 0, &z) ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+void scalar_decode(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct options o;
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( get_options(&c, n, args, 1, 0, &o) && get(&c, args, 0, &z) ) result_content(&c, &z, &o);
+  call_end(&c);
+}
+
+void scalar_distance(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent a, b;
+  struct model *m;
+  if( has_null(n, args, 2) ) return;
+  call_begin(&c, context);
+  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && get_model(&c, &m) ){
+    sqlite3_result_double(context, point_distance(&a, &b, m->config.shape.s));
+  }
+  call_end(&c);
+}
+
+void scalar_fidelity(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct options o;
+  struct model *m;
+  struct buf text = { 0 };
+  float fidelity = 0;
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( get_options(&c, n, args, 1, 0, &o) && get_point(&c, args, 0, &z) && get_model(&c, &m)
+   && text_decode(m, &c.run, &z, &o.decode, &text, &fidelity)==SQLITE_OK ){
+    sqlite3_result_double(context, fidelity);
+  }
+  buf_release(&text);
+  call_end(&c);
+}
+
+void scalar_score(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct model *m;
+  const char *text;
+  int n_text;
+  float mean = 0;
+  if( has_null(n, args, 2) ) return;
+  call_begin(&c, context);
+  if( call_text(&c, args, 0, "content", &text, &n_text)==SQLITE_OK && get_point(&c, args, 1, &z) && get_model(&c, &m)
+   && text_score(m, &c.run, text, (size_t)n_text, &z, &mean)==SQLITE_OK ){
+    sqlite3_result_double(context, mean);
+  }
+  call_end(&c);
+}
+
+/* ---- Between and beyond ---- */
+
+/* Arguments (a, b, t): the latent at t. */
+static int get_between(struct call *c, sqlite3_value **args, struct latent *z, double *t){
+  struct latent a, b;
+  struct model *m;
+  return get_number(c, args, 2, "t", 0, 1, t) && get_point(c, args, 0, &a) && get_point(c, args, 1, &b) && get_model(c, &m)
+      && point_interp(z, &a, &b, (float)*t, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
+}
+
+void scalar_interp(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct options o;
+  double t;
+  if( has_null(n, args, 3) ) return;
+  call_begin(&c, context);
+  if( get_between(&c, args, &z, &t) && get_options(&c, n, args, 3, interp_fluency(t), &o) ) result_content(&c, &z, &o);
+  call_end(&c);
+}
+
+void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  double t;
+  if( has_null(n, args, 3) ) return;
+  call_begin(&c, context);
+  if( get_between(&c, args, &z, &t) ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+/* c + (b - a) */
+void scalar_analogy(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent a, b, start, step, z;
+  struct options o;
+  if( has_null(n, args, 3) ) return;
+  call_begin(&c, context);
+  if( get_options(&c, n, args, 3, FLUENCY_ARITHMETIC, &o)
+   && get_point(&c, args, 0, &a) && get_point(&c, args, 1, &b) && get_point(&c, args, 2, &start)
+   && combine(&c, &step, &b, 1, &a, -1, KIND_DIRECTION) && combine(&c, &z, &start, 1, &step, 1, start.kind) ){
+    result_content(&c, &z, &o);
+  }
+  call_end(&c);
+}
+
+/* Steps and factors beyond this leave the sphere so far behind that a float keeps nothing of the start. */
+static const double FACTOR_MOST = 1e6;
+
+void scalar_move(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent x, direction, z;
+  struct options o;
+  double amount, share;
+  if( has_null(n, args, 3) ) return;
+  call_begin(&c, context);
+  if( !get_number(&c, args, 2, "amount", -FACTOR_MOST, FACTOR_MOST, &amount) ) goto done;
+  share = amount<0 ? -amount : amount;
+  if( share>1 ) share = 1;
+  if( get_options(&c, n, args, 3, (float)(FLUENCY_ARITHMETIC*share), &o) && get_point(&c, args, 0, &x) && get(&c, args, 1, &direction)
+   && combine(&c, &z, &x, 1, &direction, (float)amount, x.kind) ){
+    result_content(&c, &z, &o);
+  }
+done:
+  call_end(&c);
+}
+
+void scalar_vary(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct options o;
+  struct model *m;
+  double amount;
+  sqlite3_int64 seed;
+  if( has_null(n, args, 3) ) return;
+  call_begin(&c, context);
+  if( get_number(&c, args, 1, "amount", 0, 1, &amount) && call_integer(&c, args, 2, "seed", INT64_MIN, INT64_MAX, &seed)==SQLITE_OK
+   && get_options(&c, n, args, 3, (float)(FLUENCY_VARY*amount), &o) && get_point(&c, args, 0, &z) && get_model(&c, &m) ){
+    point_vary(&z, (float)amount, (uint64_t)seed, m->config.shape.s);
+    if( !o.has_seed ) o.decode.seed = (uint64_t)seed;
+    result_content(&c, &z, &o);
+  }
+  call_end(&c);
+}
+
+void scalar_sample(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct options o;
+  struct model *m;
+  sqlite3_int64 seed;
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( call_integer(&c, args, 0, "seed", INT64_MIN, INT64_MAX, &seed)==SQLITE_OK && get_options(&c, n, args, 1, SAMPLE_FLUENCY, &o)
+   && get_model(&c, &m) && point_sample(&z, (uint64_t)seed, m, &c.arena, &c.err)==SQLITE_OK ){
+    if( !o.has_detail ) o.decode.detail = SAMPLE_DETAIL;
+    if( !o.has_temperature ) o.decode.temperature = SAMPLE_TEMPERATURE;
+    if( !o.has_seed ) o.decode.seed = (uint64_t)seed;
+    result_content(&c, &z, &o);
+  }
+  call_end(&c);
+}
+
+/* ---- Algebra ---- */
+
+void scalar_add(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent a, b, z;
+  if( has_null(n, args, 2) ) return;
+  call_begin(&c, context);
+  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, 1, is_direction(&a) ? b.kind : a.kind) ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+/* The way from one point to another is a direction, and so is whatever begins with one; a point taken along a direction stays a point. */
+void scalar_sub(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent a, b, z;
+  if( has_null(n, args, 2) ) return;
+  call_begin(&c, context);
+  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, -1, is_direction(&b) ? a.kind : KIND_DIRECTION) ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+void scalar_scale(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  double k;
+  if( has_null(n, args, 2) ) return;
+  call_begin(&c, context);
+  if( get_number(&c, args, 1, "k", -FACTOR_MOST, FACTOR_MOST, &k) && get(&c, args, 0, &z) && combine(&c, &z, &z, (float)k, &z, 0, KIND_DIRECTION) ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+/* ---- Exchange ---- */
+
+void scalar_json(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct model *m;
+  struct buf json = { 0 };
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( get(&c, args, 0, &z) && get_model(&c, &m) ) latent_to_json(&json, &z, m->config.shape.s);
+  result_buf(&c, &json);
+  call_end(&c);
+}
+
+void scalar_from_json(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  const char *text;
+  int n_text;
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( call_text(&c, args, 0, "json", &text, &n_text)==SQLITE_OK && latent_from_json(&c, text, (size_t)n_text, &z)==SQLITE_OK ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+static void append_f32(struct buf *out, float x){
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof(bits));
+  for(int i=0; i<4; i++) buf_char(out, (char)(bits >> 8*i));
+}
+
+static float f32_at(const unsigned char *p){
+  uint32_t bits = p[0] | (uint32_t)p[1]<<8 | (uint32_t)p[2]<<16 | (uint32_t)p[3]<<24;
+  float x;
+  memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+
+/* Which numbers of a segment: from..to. */
+static int get_part(struct call *c, int n, sqlite3_value **args, const struct shape *shape, int *from, int *to){
+  const char *part = "z";
+  int n_part = 1;
+  *from = 0;
+  *to = shape->s + shape->r;
+  if( n>1 && call_text(c, args, 1, "part", &part, &n_part)!=SQLITE_OK ) return 0;
+  if( n_part==1 && part[0]=='z' ) return 1;
+  if( n_part==1 && part[0]=='s' ){ *to = shape->s; return 1; }
+  if( n_part==1 && part[0]=='r' ){ *from = shape->s; return 1; }
+  fail(&c->err, SQLITE_ERROR, "argument 2 (part) is '%.40s', expected 's', 'r' or 'z'", part);
+  return 0;
+}
+
+void scalar_vector(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  struct model *m;
+  struct buf out = { 0 };
+  int from, to;
+  if( has_null(n, args, 2) ) return;
+  call_begin(&c, context);
+  if( get(&c, args, 0, &z) && get_model(&c, &m) && get_part(&c, n, args, &m->config.shape, &from, &to) ){
+    for(int i=0; i<z.n_segments; i++){
+      for(int k=from; k<to; k++) append_f32(&out, z.z[(size_t)i*(size_t)z.width + (size_t)k]);
+    }
+  }
+  result_blob(&c, &out);
+  call_end(&c);
+}
+
+/* The numbers of a blob as a point of the present model. */
+static int from_vector(struct call *c, const unsigned char *data, int n, struct latent *z){
+  struct model *m;
+  int width, count = n/4;
+  if( !get_model(c, &m) ) return 0;
+  width = m->config.shape.s + m->config.shape.r;
+  if( n==0 || n%(4*width)!=0 || count/width>65535 ){
+    return fail(&c->err, SQLITE_MISMATCH, "argument 1 has %d bytes, expected %d for each of 1 to 65535 segments", n, 4*width), 0;
+  }
+  *z = (struct latent){ .kind = m->config.kind, .n_segments = count/width, .width = width, .fingerprint = m->config.fingerprint };
+  z->z = arena_floats(&c->arena, (size_t)count);
+  if( !z->z ) return fail_nomem(&c->err), 0;
+  for(int i=0; i<count; i++){
+    z->z[i] = f32_at(data + 4*i);
+    if( !(z->z[i]-z->z[i]==0) ) return fail(&c->err, SQLITE_MISMATCH, "argument 1: number %d is not finite", i), 0;
+  }
+  return point_settle(c, z, m->config.shape.s)==SQLITE_OK;
+}
+
+void scalar_from_vector(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct latent z;
+  const void *data;
+  int n_data;
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( call_blob(&c, args, 0, "vector", &data, &n_data)==SQLITE_OK && from_vector(&c, data, n_data, &z) ) result_latent(&c, &z);
+  call_end(&c);
+}
+
+/* ---- The model ---- */
+
+static void json_text(struct buf *out, const char *name, const char *text){
+  buf_printf(out, "\"%s\":", name);
+  buf_json_string(out, text, strlen(text));
+}
+
+static int64_t n_parameters(const struct model *m){
+  int64_t sum = 0;
+  for(int i=0; i<m->file.n_tensors; i++){
+    const struct tensor *t = &m->file.tensors[i];
+    const char *dot = strrchr(t->name, '.');
+    if( !dot || strcmp(dot, ".scale")!=0 ) sum += t->shape[0]*t->shape[1];
+  }
+  return sum;
+}
+
+static void info_model(struct buf *out, const struct model *m){
+  const struct shape *s = &m->config.shape;
+  buf_char(out, '{');
+  json_text(out, "kind", kind_name(m->config.kind));
+  buf_printf(out, ",\"fingerprint\":\"%08x\",", m->config.fingerprint);
+  json_text(out, "path", m->path);
+  buf_printf(out, ",\"parameters\":%lld,\"bytes\":%lld,", (long long)n_parameters(m), (long long)m->file.map.n);
+  buf_printf(out, "\"shape\":{\"d\":%d,\"encoder_layers\":%d,\"decoder_layers\":%d,\"s\":%d,\"r\":%d,\"registers\":%d,\"memory\":%d,\"pieces\":%d,"
+             "\"longest\":%d}}", s->d, s->encoder_layers, s->decoder_layers, s->s, s->r, s->registers, s->memory, s->pieces, s->longest);
+}
+
+/* Without weights: why, and where they were looked for. That is an answer here, not an error. */
+static void info_missing(struct call *c, struct buf *out){
+  const char *places;
+  int is_nomem = c->err.rc==SQLITE_NOMEM;
+  buf_str(out, "null,");
+  json_text(out, "error", c->err.text);
+  if( is_nomem ) return;
+  c->err = (struct err){ 0 };
+  places = call_places(c);
+  buf_str(out, ",\"places\":[");
+  for(int i=0; places && *places; i++){
+    size_t n = strcspn(places, "\n");
+    if( i ) buf_char(out, ',');
+    buf_json_string(out, places, n);
+    places += n + (places[n]=='\n');
+  }
+  buf_char(out, ']');
+}
+
+void scalar_info(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  struct model *m;
+  struct buf out = { 0 };
+  (void)n; (void)args;
+  call_begin(&c, context);
+  buf_char(&out, '{');
+  json_text(&out, "version", LATENT_VERSION);
+  buf_char(&out, ',');
+  json_text(&out, "sqlite", sqlite3_libversion());
+  buf_str(&out, ",\"model\":");
+  if( get_model(&c, &m) ) info_model(&out, m);
+  else info_missing(&c, &out);
+  buf_char(&out, ',');
+  json_text(&out, "kernel", linear_kernel());
+  buf_printf(&out, ",\"threads\":%d,\"memory\":%lld}", thread_count(), (long long)sqlite3_memory_used());
+  result_buf(&c, &out);
+  call_end(&c);
+}
+
+void scalar_load(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  const char *path;
+  int n_path;
+  char fingerprint[16];
+  if( has_null(n, args, 1) ) return;
+  call_begin(&c, context);
+  if( call_text(&c, args, 0, "path", &path, &n_path)==SQLITE_OK && call_load(&c, path)==SQLITE_OK ){
+    sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x", c.connection->text->config.fingerprint);
+    sqlite3_result_text(context, fingerprint, -1, SQLITE_TRANSIENT);
+  }
+  call_end(&c);
+}
