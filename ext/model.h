@@ -23,7 +23,7 @@ struct model {                          /* read-only after model_open */
   int h;                                /* feed-forward width: d*8/3 rounded up to 64 */
   struct matrix embedding;              /* [pieces, d] */
   struct matrix output;                 /* [d, pieces]: the embedding turned round, made at load */
-  const float *registers;               /* [registers, d] */
+  const float *registers;               /* [registers, d], times sqrt(d) */
   struct block *encoder, *decoder;
   const float *encoder_norm, *decoder_norm;
   struct matrix to_s, to_r;             /* [d, s], [d, r/registers] */
@@ -46,8 +46,11 @@ struct run {
   void *stop_arg;
   int n_threads;                        /* 1: none but the caller's */
   struct err *err;
+  /* For tests: shown x[rows, d] after layer `layer` of "encoder" or "decoder". Asked from every thread; NULL in ordinary use. */
+  void (*watch)(void *, const char *stack, int layer, const float *x, int rows);
+  void *watch_arg;
 };
-int run_stopped(struct run *r);         /* notes SQLITE_INTERRUPT, "interrupted" */
+int run_stopped(struct run *r);         /* asks stop(); notes SQLITE_INTERRUPT, "interrupted". Caller's thread only */
 
 /* ---- model_encode.c ---- */
 /* n token rows (ids[start[i]..start[i+1]), without TOKEN_END, 0 to longest-1 each, else SQLITE_TOOBIG) -> z[n, s+r]: s of unit length, then r of unit
@@ -56,11 +59,11 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
 
 /* ---- model_decode.c ---- */
 struct decode_options {
-  int beams;                            /* 1..32; 1 is greedy (or sampling, when temperature > 0) */
+  int beams;                            /* 1..32; 1 is greedy (or sampling, when temperature > 0); more: the best mean log-probability per token, END counted */
   int best_of;                          /* 1..64: candidates re-encoded, nearest to the asked point wins */
   float temperature;                    /* 0 is greedy; with best_of > 1 and temperature 0, candidates are sampled at 0.5 beside the greedy one */
   uint64_t seed;
-  int max_tokens;                       /* a segment; 0 means shape.longest */
+  int max_tokens;                       /* most ids of a segment; 0, or more than shape.longest-1: shape.longest-1, which an encoder can read back */
   float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
   const float *fluencies;               /* one a row of z instead, or NULL; decode_tokens() only */
   float detail;                         /* 0..1: r is scaled by it before decoding */
@@ -68,8 +71,14 @@ struct decode_options {
 void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
 
 struct tokens { int *ids; int n; float log_probability; };  /* ids from the run's arena, without start and end; log p(ids, end | z), under the mixed dial */
-/* z[n, s+r] -> out[n]. Rows are independent: a batch gives what its rows give one by one (seed is mixed with the row's number). */
+/* z[n, s+r] -> out[n]. Rows are independent: row i of a batch gives what it gives alone with the seed decode_seed(seed, i). */
+uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *o, struct tokens *out);
+/* The share of ids that a user would see: the bytes of each row of tokens, tokenised and encoded again -> z[n, s+r]. What then has more
+** than longest-1 tokens (a rare spelling) is read up to there. */
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, float *z);
+
+/* ---- model_score.c ---- */
 /* Sum of log p(token | before, z) over ids and TOKEN_END, for n rows at once, in one pass without a cache ("full decoding"): sums[n].
 ** all (may be NULL): log p of every target token, ids and end, row after row: [start[n] + n]. Rows of more than longest-1 ids: SQLITE_TOOBIG. */
 int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all);
@@ -88,9 +97,10 @@ int text_score(const struct model *m, struct run *run, const char *text, size_t 
 /* ---- model_batch.c: many texts in one batch ---- */
 /* Each z[i] is what text_encode() gives for texts[i], texts_bytes[i]. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, struct latent *z);
-/* Appends to texts[i] (n buffers of the caller) what text_decode() gives for z[i] at fluency fluencies[i] (NULL: o->fluency for all). */
+/* Appends to texts[i] (n buffers of the caller) what text_decode() gives for z[i] at fluency fluencies[i] (NULL: o->fluency for all).
+** fidelities[n] may be NULL. */
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
-                 struct buf *texts);
+                 struct buf *texts, float *fidelities);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s is unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length. Results come from the arena. */
@@ -99,7 +109,7 @@ float point_cosine(const float *a, const float *b, int width);                  
 /* The latent at t: segments aligned in order (monotone, least sum of distances), pairs slerped in s and linear in r, unmatched ones
 ** of a leave and those of b enter along t. t = 0 gives a, t = 1 gives b, bit by bit. */
 int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t, int s, struct arena *arena, struct err *e);
-/* out = ka*a + kb*b, segment by segment (equal counts, or one of them 1: repeated). kind says what out is: a point is normalised
+/* out = ka*a + kb*b, segment by segment (equal counts, or one of them 1: repeated; b NULL: ka*a). kind says what out is: a point is normalised
 ** (s to 1, r to at most 1), a direction is left as it is. */
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b, float kb, int kind, int s,
                   struct arena *arena, struct err *e);
@@ -107,5 +117,74 @@ void point_normalize(float *z, int s, int width);                               
 void point_mean(float *mean, const struct latent *z, int s);                    /* mean of the segments, normalised as a point: mean[width] */
 void point_vary(struct latent *z, float amount, uint64_t seed, int s);          /* every segment turned by amount*90 degrees in a random direction, s and r each */
 int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena, struct err *e);  /* the prior: uniform on both spheres */
+
+/* ======== Inside the layer: nothing above model_* uses what follows ======== */
+
+/* ---- model_run.c: chunks of work, shared out to threads ---- */
+struct team;
+struct worker { struct team *team; int at; };           /* at: 0.., whose scratch to use */
+/* Calls work(arg, worker, chunk) once for each chunk, on at most n_workers threads; no two calls share worker->at at one time.
+** Returns run->err->rc: SQLITE_INTERRUPT when stop() said so, and then the work is not complete. */
+int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *arg, struct worker *w, int chunk), void *arg);
+int worker_stopped(struct worker *w);                   /* ask between layers; true: leave at once */
+
+/* ---- model_layer.c: one layer over rows of tokens: the same code for the encoder, full decoding and cached decoding ---- */
+struct span {                           /* what one token row attends to: n rows [k | v] of 2d floats */
+  float *kv;                            /* of layer 0 */
+  size_t layer_stride;                  /* floats from one layer's kv to the next one's; 0: one place used by every layer in turn */
+  int n;
+};
+struct work {                           /* scratch for up to `rows` token rows; memory of the arena given to work_init() */
+  int rows;
+  float *x;                             /* [rows, d]: the residual stream */
+  float *y;                             /* [rows, d]: normed, or attended */
+  float *q;                             /* [rows, d]; also what a projection gives before it is added to x */
+  float *kv;                            /* [rows, 2d] */
+  float *value_gate, *gated;            /* [rows, 2h], [rows, h] */
+  float *scores;                        /* one head's scores over the longest span */
+  float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
+  struct span *self, *cross;            /* [rows]; cross in the decoder only */
+  int *position;                        /* [rows]: for rotary */
+  int cached;                           /* true: each row's [k | v] is kept as the last row of its self span */
+};
+void work_init(struct work *w, const struct model *m, int rows, struct arena *a);   /* asks a->oom of the caller */
+void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
+void embed(const struct model *m, float *x, int id);    /* x[d] = embedding[id] * sqrt(d) */
+
+struct memories {                       /* what the decoder reads of each latent, made once */
+  int n;                                /* room */
+  float *z_in;                          /* [n, d] */
+  float *cross;                         /* [decoder_layers, n, memory, 2d] */
+  float *joined, *expanded;             /* scratch of memories_fill: [n, s+r], [n, memory*d] */
+};
+void memories_init(struct memories *c, const struct model *m, int n, struct arena *a);
+/* Fills slots at..at+count-1 from z[count, s+r]; z NULL: one slot with z = 0, the plain language model. */
+void memories_fill(struct memories *c, const struct model *m, int at, const float *z, int count, float detail, float *panel);
+void memories_span(const struct memories *c, const struct model *m, int at, struct span *span);
+
+/* ---- model_step.c: texts decoded side by side, a token of each at a step ---- */
+struct sequence {
+  int latent;                           /* slot of the memories */
+  int n;                                /* ids so far */
+  int *ids;                             /* [limit], in the block */
+  float *cache;                         /* [1 or 2 for the plain twin][layers][limit+1][2d], in the block */
+  float sum;                            /* log-probabilities so far */
+};
+struct batch {
+  const struct model *m;
+  struct work work;
+  struct memories memories;             /* slot 0: z = 0 */
+  int limit;                            /* most ids */
+  int room;                             /* sequences at most */
+  int n;                                /* sequences now */
+  float fluency;                        /* > 0: every sequence has a twin that reads slot 0 */
+  struct sequence *sequences;           /* [room] */
+  float *logits;                        /* [room or 2*room, pieces]: after a step, rows 0..n-1 are log-probabilities; ids never to be emitted -inf */
+  float *row;                           /* [pieces]: scratch of the sampler */
+};
+void batch_init(struct batch *b, const struct model *m, int room, int n_latents, int limit, float fluency, struct arena *a);
+size_t batch_sequence_bytes(const struct model *m, int limit, float fluency);
+int batch_step(struct batch *b, struct run *run, struct worker *w);     /* every sequence's last id goes in; 0: stopped */
+void sequence_copy(const struct batch *b, struct sequence *to, const struct sequence *from);    /* ids and cache into to's own block */
 
 #endif

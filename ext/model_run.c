@@ -1,0 +1,73 @@
+/*
+** model_run.c -- shares chunks of work out to threads and listens for an interrupt.
+**
+** Each worker takes the next chunk from a counter until none is left. Only the caller's thread may ask the stop callback (it steps
+** a statement of the caller's connection); the others look at a flag. A caller that has run out of chunks goes on asking while the
+** others finish theirs, since a chunk of decoding can last longer than an interrupt may wait.
+*/
+#include "model.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+struct team {
+  struct run *run;
+  int n_chunks;
+  atomic_int next;                      /* first chunk that nobody has taken */
+  atomic_int n_busy;                    /* workers inside a chunk */
+  atomic_int stopped;
+  pthread_t caller;
+  void (*work)(void *, struct worker *, int);
+  void *arg;
+};
+
+int run_stopped(struct run *r){
+  if( r->stop==0 || !r->stop(r->stop_arg) ) return 0;
+  fail(r->err, SQLITE_INTERRUPT, "interrupted");
+  return 1;
+}
+
+int worker_stopped(struct worker *w){
+  struct team *t = w->team;
+  if( pthread_equal(pthread_self(), t->caller) && run_stopped(t->run) ) atomic_store(&t->stopped, 1);
+  return atomic_load_explicit(&t->stopped, memory_order_relaxed);
+}
+
+/* The caller's turn to wait: stop() is asked once a millisecond. */
+static void wait_for_others(struct worker *w){
+  const struct timespec millisecond = { 0, 1000000 };
+  while( atomic_load(&w->team->n_busy)>0 && !worker_stopped(w) ) nanosleep(&millisecond, 0);
+}
+
+static void take_chunks(void *arg, int part){
+  struct team *t = arg;
+  struct worker w = { t, part };
+  for(;;){
+    int chunk;
+    /* Busy before the chunk is taken: a caller that sees no chunk left and nobody busy may rely on both. */
+    atomic_fetch_add(&t->n_busy, 1);
+    chunk = atomic_fetch_add(&t->next, 1);
+    if( chunk<t->n_chunks && !worker_stopped(&w) ) t->work(t->arg, &w, chunk);
+    atomic_fetch_sub(&t->n_busy, 1);
+    if( chunk>=t->n_chunks || atomic_load(&t->stopped) ) break;
+  }
+  if( pthread_equal(pthread_self(), t->caller) ) wait_for_others(&w);
+}
+
+int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *, struct worker *, int), void *arg){
+  struct team t;
+  t.run = run;
+  t.n_chunks = n_chunks;
+  atomic_init(&t.next, 0);
+  atomic_init(&t.n_busy, 0);
+  atomic_init(&t.stopped, 0);
+  t.caller = pthread_self();
+  t.work = work;
+  t.arg = arg;
+  if( n_workers<2 ){
+    take_chunks(&t, 0);
+  }else{
+    thread_parts(n_workers, n_workers, take_chunks, &t);
+  }
+  return run->err->rc;
+}

@@ -1,0 +1,103 @@
+/*
+** model_step.c -- texts decoded side by side: one step takes the last token of each and gives the log-probabilities of the next.
+**
+** Each sequence owns a block: its ids and, for every decoder layer, the keys and values of the tokens read so far. Sequences may be at
+** different lengths. With fluency f > 0 a sequence has a twin that reads the same tokens but the memory of z = 0, the plain language model,
+** and a token's score is (1-f) log p(token | z) + f log p(token | 0); with f = 0 no twin exists and nothing is paid for.
+**
+** Rows of a step: 0..n-1 the sequences, then (with fluency) n..2n-1 their twins.
+*/
+#include "model.h"
+#include <math.h>
+#include <string.h>
+
+/* Floats of one layer's cache of one sequence: START and up to limit ids go in. */
+static size_t layer_floats(const struct model *m, int limit){
+  return (size_t)(limit+1)*2*m->config.shape.d;
+}
+
+/* Floats of all layers of a sequence, without its twin's. */
+static size_t stack_floats(const struct model *m, int limit){
+  return layer_floats(m, limit)*m->config.shape.decoder_layers;
+}
+
+size_t batch_sequence_bytes(const struct model *m, int limit, float fluency){
+  return stack_floats(m, limit)*sizeof(float)*(fluency>0 ? 2 : 1);
+}
+
+void batch_init(struct batch *b, const struct model *m, int room, int n_latents, int limit, float fluency, struct arena *a){
+  int rows = fluency>0 ? 2*room : room, pieces = m->config.shape.pieces;
+  memset(b, 0, sizeof(*b));
+  b->m = m;
+  b->limit = limit;
+  b->room = room;
+  b->fluency = fluency;
+  work_init(&b->work, m, rows, a);
+  b->work.cached = 1;
+  memories_init(&b->memories, m, n_latents+1, a);
+  b->logits = arena_floats(a, (size_t)rows*pieces);
+  b->row = arena_floats(a, pieces);
+  b->sequences = arena_zeroed(a, room*sizeof(struct sequence));
+  if( a->oom ) return;
+  for(int i=0; i<room; i++){
+    b->sequences[i].ids = arena_get(a, (size_t)(limit+1)*sizeof(int));
+    b->sequences[i].cache = arena_get(a, batch_sequence_bytes(m, limit, fluency));
+  }
+  if( a->oom==0 && fluency>0 ) memories_fill(&b->memories, m, 0, 0, 1, 1, b->work.panel);
+}
+
+/* Row i of the step: the last token of a sequence, read with the memory of a slot, over a cache. */
+static void place_token(struct batch *b, int i, const struct sequence *q, int slot, float *cache){
+  const struct model *m = b->m;
+  int d = m->config.shape.d;
+  float *x = b->work.x + (size_t)i*d;
+  embed(m, x, q->n ? q->ids[q->n-1] : TOKEN_START);
+  add(x, b->memories.z_in + (size_t)slot*d, d);
+  b->work.self[i] = (struct span){ cache, layer_floats(m, b->limit), q->n+1 };
+  memories_span(&b->memories, m, slot, &b->work.cross[i]);
+  b->work.position[i] = q->n;
+}
+
+/* Log-probabilities of sequence i, mixed with its twin's; what must never come out gets none. */
+static void score_row(struct batch *b, int i){
+  int pieces = b->m->config.shape.pieces;
+  float *y = b->logits + (size_t)i*pieces;
+  log_softmax(y, pieces);
+  if( b->fluency>0 ){
+    float *twin = b->logits + (size_t)(b->n+i)*pieces, f = b->fluency;
+    log_softmax(twin, pieces);
+    for(int k=0; k<pieces; k++) y[k] = (1-f)*y[k] + f*twin[k];
+  }
+  y[TOKEN_PAD] = y[TOKEN_START] = y[TOKEN_UNKNOWN] = -INFINITY;
+}
+
+int batch_step(struct batch *b, struct run *run, struct worker *worker){
+  const struct model *m = b->m;
+  struct work *w = &b->work;
+  int rows = b->fluency>0 ? 2*b->n : b->n;
+  for(int i=0; i<b->n; i++){
+    const struct sequence *q = &b->sequences[i];
+    place_token(b, i, q, q->latent, q->cache);
+    if( b->fluency>0 ) place_token(b, b->n+i, q, 0, q->cache + stack_floats(m, b->limit));
+  }
+  for(int l=0; l<m->config.shape.decoder_layers; l++){
+    if( worker_stopped(worker) ) return 0;
+    layer_run(m, &m->decoder[l], w, rows, l);
+    if( run->watch ) run->watch(run->watch_arg, "decoder", l, w->x, rows);
+  }
+  rms_norm(w->y, w->x, m->decoder_norm, rows, m->config.shape.d);
+  linear(b->logits, w->y, &m->output, rows, w->panel);
+  for(int i=0; i<b->n; i++) score_row(b, i);
+  return 1;
+}
+
+void sequence_copy(const struct batch *b, struct sequence *to, const struct sequence *from){
+  const struct model *m = b->m;
+  size_t used = (size_t)(from->n+1)*2*m->config.shape.d*sizeof(float), stride = layer_floats(m, b->limit);
+  int n_layers = m->config.shape.decoder_layers*(b->fluency>0 ? 2 : 1);
+  to->latent = from->latent;
+  to->n = from->n;
+  to->sum = from->sum;
+  memcpy(to->ids, from->ids, (size_t)from->n*sizeof(int));
+  for(int l=0; l<n_layers; l++) memcpy(to->cache + l*stride, from->cache + l*stride, used);
+}
