@@ -74,11 +74,27 @@ static int join_tokens(const struct model *m, struct run *run, const struct toke
   return text->rc==SQLITE_NOMEM ? fail_nomem(run->err) : fail(run->err, text->rc, "the decoded text is longer than SQLite allows");
 }
 
+/* fidelities[i]: the cosine between each segment of z[i] and what its tokens encode to, mean over the segments. rows[n_rows, s + r]: all segments. */
+static int measure_fidelities(const struct model *m, struct run *run, const struct latent *z, int n, const float *rows, const struct tokens *tokens,
+                              int n_rows, float *fidelities){
+  int width = m->config.shape.s + m->config.shape.r, i, k;
+  float *again = arena_floats(run->arena, (size_t)n_rows*width);
+
+  if( again==NULL ) return fail_nomem(run->err);
+  if( tokens_encode(m, run, tokens, n_rows, again)!=SQLITE_OK ) return run->err->rc;
+  for(i=0; i<n; i++){
+    double sum = 0;
+    for(k=0; k<z[i].n_segments; k++, rows+=width, again+=width) sum += point_cosine(rows, again, width);
+    fidelities[i] = (float)(sum/z[i].n_segments);
+  }
+  return SQLITE_OK;
+}
+
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
-                 struct buf *texts){
+                 struct buf *texts, float *fidelities){
   struct decode_options options = *o;
   size_t n_rows = 0, row_bytes = sizeof(float)*(m->config.shape.s + m->config.shape.r);
-  struct tokens *tokens;
+  struct tokens *tokens, *next;
   float *rows, *dials;
   int i, k, at = 0;
 
@@ -94,9 +110,8 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
   }
   options.fluencies = dials;
   if( decode_tokens(m, run, rows, at, &options, tokens)!=SQLITE_OK ) return run->err->rc;
-  for(i=0; i<n; i++){
-    if( join_tokens(m, run, tokens, z[i].n_segments, &texts[i])!=SQLITE_OK ) return run->err->rc;
-    tokens += z[i].n_segments;
+  for(i=0, next=tokens; i<n; next+=z[i++].n_segments){
+    if( join_tokens(m, run, next, z[i].n_segments, &texts[i])!=SQLITE_OK ) return run->err->rc;
   }
-  return SQLITE_OK;
+  return fidelities ? measure_fidelities(m, run, z, n, rows, tokens, at, fidelities) : SQLITE_OK;
 }

@@ -24,7 +24,8 @@ struct path {
   double *t;                    /* [n_points], like the rest */
   struct latent *z;             /* on the way */
   struct buf *texts;            /* what they decode to; owned: path_release() */
-  struct latent *again;         /* what that encodes to */
+  float *fidelities;            /* how true they are to their points */
+  struct latent *again;         /* what the texts encode to */
 };
 
 /* Places n_points points at equal steps. */
@@ -34,6 +35,7 @@ static int place_points(struct call *c, struct path *p){
   p->t = arena_get(&c->arena, sizeof(*p->t)*p->n_points);
   p->z = arena_get(&c->arena, sizeof(*p->z)*p->n_points);
   p->texts = arena_zeroed(&c->arena, sizeof(*p->texts)*p->n_points);
+  p->fidelities = arena_floats(&c->arena, p->n_points);
   p->again = arena_get(&c->arena, sizeof(*p->again)*p->n_points);
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(i=0; i<p->n_points; i++){
@@ -44,7 +46,7 @@ static int place_points(struct call *c, struct path *p){
   return SQLITE_OK;
 }
 
-/* Fills texts and again. */
+/* Fills texts, fidelities and again. */
 static int decode_points(struct call *c, struct path *p, const struct options *o){
   float *fluencies = arena_floats(&c->arena, p->n_points);
   const char **texts = arena_get(&c->arena, sizeof(*texts)*p->n_points);
@@ -53,7 +55,7 @@ static int decode_points(struct call *c, struct path *p, const struct options *o
 
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(p->t[i]);
-  if( texts_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts)!=SQLITE_OK ) return c->err.rc;
+  if( texts_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
   for(i=0; i<p->n_points; i++){
     texts[i] = buf_text(&p->texts[i]);
     texts_bytes[i] = p->texts[i].n;
@@ -81,23 +83,6 @@ static int choose_points(struct call *c, const struct path *p, int *chosen){
   return SQLITE_OK;
 }
 
-/* Cosine between a point and what its text encodes to, mean over segments; of their means where the text falls into other segments. */
-static double fidelity_of(struct call *c, const struct latent *z, const struct latent *again, int s){
-  float *mean;
-  double sum = 0;
-  int i;
-
-  if( z->n_segments==again->n_segments ){
-    for(i=0; i<z->n_segments; i++) sum += point_cosine(z->z + (size_t)i*z->width, again->z + (size_t)i*z->width, z->width);
-    return sum/z->n_segments;
-  }
-  mean = arena_floats(&c->arena, 2*(size_t)z->width);
-  if( mean==NULL ) return fail_nomem(&c->err);
-  point_mean(mean, z, s);
-  point_mean(mean + z->width, again, s);
-  return point_cosine(mean, mean + z->width, z->width);
-}
-
 /* One row: t, content, latent, fidelity, distance_a, distance_b. */
 static int give_point(struct call *c, struct path *p, int i, struct rows *r){
   int s = p->m->config.shape.s;
@@ -107,7 +92,7 @@ static int give_point(struct call *c, struct path *p, int i, struct rows *r){
   rows_real(r, p->t[i]);
   rows_text(r, buf_text(&p->texts[i]), p->texts[i].n);
   rows_blob(r, buf_text(&blob), blob.n);
-  rows_real(r, fidelity_of(c, &p->z[i], &p->again[i], s));
+  rows_real(r, p->fidelities[i]);
   rows_real(r, point_distance(&p->again[i], &p->a, s));
   rows_real(r, point_distance(&p->again[i], &p->b, s));
   if( blob.rc!=SQLITE_OK ) fail_nomem(&c->err);

@@ -183,7 +183,7 @@ static int decode_segments(struct call *c, const struct model *m, const struct l
   }
   decode_options_init(&o);
   o.fluency = fluency;
-  return texts_decode(m, &c->run, each, z->n_segments, NULL, &o, texts);
+  return texts_decode(m, &c->run, each, z->n_segments, NULL, &o, texts, NULL);
 }
 
 static int give_words(struct call *c, const struct words *a, const struct words *b, struct buf *texts, int n_texts, struct rows *r){
