@@ -65,7 +65,7 @@ struct decode_options {
   uint64_t seed;
   int max_tokens;                       /* most ids of a segment; 0, or more than shape.longest-1: shape.longest-1, which an encoder can read back */
   float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
-  const float *fluencies;               /* one a row of z instead, or NULL; decode_tokens() only */
+  const float *fluencies;               /* [n] of decode_tokens(): one a row of z instead; or NULL. Others leave it alone */
   float detail;                         /* 0..1: r is scaled by it before decoding */
 };
 void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
@@ -165,6 +165,7 @@ void memories_span(const struct memories *c, const struct model *m, int at, stru
 /* ---- model_step.c: texts decoded side by side, a token of each at a step ---- */
 struct sequence {
   int latent;                           /* slot of the memories */
+  float fluency;                        /* its own; 0 to that of the batch */
   int n;                                /* ids so far */
   int *ids;                             /* [limit], in the block */
   float *cache;                         /* [1 or 2 for the plain twin][layers][limit+1][2d], in the block */
@@ -177,7 +178,7 @@ struct batch {
   int limit;                            /* most ids */
   int room;                             /* sequences at most */
   int n;                                /* sequences now */
-  float fluency;                        /* > 0: every sequence has a twin that reads slot 0 */
+  float fluency;                        /* the most of its sequences; > 0: each has a twin that reads slot 0 */
   struct sequence *sequences;           /* [room] */
   float *logits;                        /* [room or 2*room, pieces]: after a step, rows 0..n-1 are log-probabilities; ids never to be emitted -inf */
   float *row;                           /* [pieces]: scratch of the sampler */

@@ -189,6 +189,7 @@ static void chunk_begin(struct decoding *e, struct batch *b, struct group *group
     g->n_spare = 0;
     for(int k=1; k<strands[i].beams; k++) g->spare[g->n_spare++] = b->sequences[block++];
     q->latent = 1 + strands[i].latent - first;
+    q->fluency = e->options->fluencies ? e->options->fluencies[strands[i].latent] : e->options->fluency;
     q->n = 0;
     q->sum = 0;
     strands[i].out->n = -1;                                     /* nothing finished yet */
@@ -390,6 +391,17 @@ static int decode_each(const struct model *m, struct run *run, const float *z, i
   return SQLITE_OK;
 }
 
+/* o->fluencies[n]: o->fluency becomes the most of them, which tells whether there are twins. */
+static int check_fluencies(struct decode_options *o, int n, struct err *e){
+  o->fluency = 0;
+  for(int i=0; i<n; i++){
+    float f = o->fluencies[i];
+    if( !(f>=0 && f<=1) ) return fail(e, SQLITE_ERROR, "decode: fluency is %g, expected 0 to 1", f);
+    if( f>o->fluency ) o->fluency = f;
+  }
+  return SQLITE_OK;
+}
+
 static int check_options(const struct decode_options *o, struct err *e){
   if( o->beams<1 || o->beams>MAX_BEAMS ) return fail(e, SQLITE_ERROR, "decode: beams is %d, expected 1 to %d", o->beams, MAX_BEAMS);
   if( o->best_of<1 || o->best_of>MAX_CANDIDATES ){
@@ -401,11 +413,12 @@ static int check_options(const struct decode_options *o, struct err *e){
   return SQLITE_OK;
 }
 
-int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *o, struct tokens *out){
+int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *options, struct tokens *out){
+  struct decode_options own = *options, *o = &own;
   int some = BEST_OF_STRANDS/(o->best_of>0 ? o->best_of : 1);
   memset(out, 0, n*sizeof(struct tokens));
   if( n==0 ) return SQLITE_OK;
-  if( check_options(o, run->err) ) return run->err->rc;
+  if( check_options(o, run->err) || (o->fluencies && check_fluencies(o, n, run->err)) ) return run->err->rc;
   tokens_init(out, n, token_limit(m, o), run->arena);
   if( run->arena->oom ) return fail_nomem(run->err);
   if( o->best_of==1 ) return decode_each(m, run, z, n, o, out);

@@ -3,7 +3,8 @@
 **
 ** Each sequence owns a block: its ids and, for every decoder layer, the keys and values of the tokens read so far. Sequences may be at
 ** different lengths. With fluency f > 0 a sequence has a twin that reads the same tokens but the memory of z = 0, the plain language model,
-** and a token's score is (1-f) log p(token | z) + f log p(token | 0); with f = 0 no twin exists and nothing is paid for.
+** and a token's score is (1-f) log p(token | z) + f log p(token | 0). Twins exist for all sequences of a batch as soon as one has
+** f > 0; with f = 0 everywhere nothing is paid for.
 **
 ** Rows of a step: 0..n-1 the sequences, then (with fluency) n..2n-1 their twins.
 */
@@ -61,10 +62,10 @@ static void place_token(struct batch *b, int i, const struct sequence *q, int sl
 /* Log-probabilities of sequence i, mixed with its twin's; what must never come out gets none. */
 static void score_row(struct batch *b, int i){
   int pieces = b->m->config.shape.pieces;
-  float *y = b->logits + (size_t)i*pieces;
+  float *y = b->logits + (size_t)i*pieces, f = b->sequences[i].fluency;
   log_softmax(y, pieces);
-  if( b->fluency>0 ){
-    float *twin = b->logits + (size_t)(b->n+i)*pieces, f = b->fluency;
+  if( f>0 ){
+    float *twin = b->logits + (size_t)(b->n+i)*pieces;
     log_softmax(twin, pieces);
     for(int k=0; k<pieces; k++) y[k] = (1-f)*y[k] + f*twin[k];
   }
@@ -96,6 +97,7 @@ void sequence_copy(const struct batch *b, struct sequence *to, const struct sequ
   size_t used = (size_t)(from->n+1)*2*m->config.shape.d*sizeof(float), stride = layer_floats(m, b->limit);
   int n_layers = m->config.shape.decoder_layers*(b->fluency>0 ? 2 : 1);
   to->latent = from->latent;
+  to->fluency = from->fluency;
   to->n = from->n;
   to->sum = from->sum;
   memcpy(to->ids, from->ids, (size_t)from->n*sizeof(int));
