@@ -15,6 +15,7 @@
 #include "codec.h"
 #include <cjson/cJSON.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define JSON_LARGEST  ((size_t)64 << 20)
@@ -47,10 +48,12 @@ static int read_shape(struct shape *shape, const cJSON *json, const char *path, 
   int64_t x;
   for(i=0; i<N_NUMBERS; i++){
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, numbers[i].name);
+    char got[32] = "not a number";
     if( item==NULL ) return fail(e, SQLITE_CORRUPT, "%s: config has no \"%s\"", path, numbers[i].name);
     if( !json_whole(item, numbers[i].least, numbers[i].most, &x) ){
-      return fail(e, SQLITE_CORRUPT, "%s: config \"%s\" is %g, expected a whole number from %d to %d", path, numbers[i].name,
-                  cJSON_GetNumberValue(item), numbers[i].least, numbers[i].most);
+      if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
+      return fail(e, SQLITE_CORRUPT, "%s: config \"%s\" is %s, expected a whole number from %d to %d", path, numbers[i].name, got,
+                  numbers[i].least, numbers[i].most);
     }
     *(int *)((char *)shape + numbers[i].offset) = (int)x;
   }
