@@ -193,6 +193,7 @@ int point_interp(struct latent *out, const struct latent *a, const struct latent
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b, float kb, int kind, int s,
                   struct arena *arena, struct err *e){
   int n_a = a->n_segments, n_b = b ? b->n_segments : n_a, n = n_a>n_b ? n_a : n_b, width = a->width;
+  const float *za = a->z, *zb = b ? b->z : 0;                   /* noted first: out may be a or b */
   assert( b==0 || b->width==width );
   *out = *a;
   out->z = 0;
@@ -204,7 +205,7 @@ int point_combine(struct latent *out, const struct latent *a, float ka, const st
   out->z = arena_floats(arena, (size_t)n*width);
   if( arena->oom ) return fail_nomem(e);
   for(int i=0; i<n; i++){
-    const float *x = a->z + (size_t)(n_a==1 ? 0 : i)*width, *y = b ? b->z + (size_t)(n_b==1 ? 0 : i)*width : 0;
+    const float *x = za + (size_t)(n_a==1 ? 0 : i)*width, *y = zb ? zb + (size_t)(n_b==1 ? 0 : i)*width : 0;
     float *z = out->z + (size_t)i*width;
     for(int k=0; k<width; k++) z[k] = y ? ka*x[k] + kb*y[k] : ka*x[k];
     if( kind!=KIND_DIRECTION ) point_normalize(z, s, width);
