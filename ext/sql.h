@@ -101,6 +101,7 @@ int point_settle(struct call *c, struct latent *z, int s);
 struct options;
 void result_latent(struct call *c, const struct latent *z);
 void result_content(struct call *c, const struct latent *z, const struct options *o);   /* decodes; a direction is an error unless o->kind is set */
+struct buf call_buf(struct call *c);                    /* empty, with SQLITE_LIMIT_LENGTH as its maximum */
 void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
 void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
 

@@ -89,7 +89,8 @@ static void report(struct call *c){
 
 void call_end(struct call *c){
   if( c->err.rc!=SQLITE_OK ) name_function(&c->err, c->function->name);
-  if( c->err.rc==SQLITE_CORRUPT ) c->err.rc = SQLITE_ERROR;     /* a broken argument or file of weights: to SQLite, CORRUPT means the database */
+  /* To SQLite and those who wrap it CORRUPT means the database and MISMATCH a constraint, not a broken or wrong argument. */
+  if( c->err.rc==SQLITE_CORRUPT || c->err.rc==SQLITE_MISMATCH ) c->err.rc = SQLITE_ERROR;
   if( c->err.rc!=SQLITE_OK && c->context ) report(c);
   sqlite3_finalize(c->tick);
   arena_release(&c->arena);

@@ -24,35 +24,35 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_encode(x [, options])",
     .sentence = "The point of the latent space that x lies at, as a latent: a BLOB with a header that names its model.",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
-    .result = "" },
+    .result = "4C544E540101|784" },
 
   { .name = "latent_decode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_decode,
     .group = "Content and points",
     .usage = "latent_decode(z [, options])",
     .sentence = "The content at the point z. Text is encoded first, so that latent_decode(text) shows what the model makes of it.",
     .example = "SELECT latent_decode(latent_encode('A man rides a horse.'))",
-    .result = "" },
+    .result = "A man rides a horse." },
 
   { .name = "latent_distance", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_distance,
     .group = "Content and points",
     .usage = "latent_distance(a, b)",
     .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2.",
     .example = "SELECT round(latent_distance('A man rides a horse.', 'A woman is riding a pony.'), 2), round(latent_distance('A man rides a horse.', 'The soup is cold.'), 2)",
-    .result = "" },
+    .result = "0.51|0.71" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
     .usage = "latent_fidelity(x [, options])",
     .sentence = "How well x survives decoding: the cosine between its latent and the re-encoding of what that decodes to; 1 is perfect.",
     .example = "SELECT round(latent_fidelity('A man rides a horse.'), 2)",
-    .result = "" },
+    .result = "1.0" },
 
   { .name = "latent_score", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_score,
     .group = "Content and points",
     .usage = "latent_score(content, z)",
     .sentence = "The mean log-probability per token of content at the point z: near 0 where z would be decoded to it, far below where not.",
     .example = "SELECT round(latent_score('A man rides a horse.', 'A man rides a horse.'), 2) > round(latent_score('A man rides a horse.', 'The soup is cold.'), 2)",
-    .result = "" },
+    .result = "1" },
 
   /* ---- between and beyond ---- */
 
@@ -61,42 +61,42 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_interp(a, b, t [, options])",
     .sentence = "The content at t on the way from a (t = 0) to b (t = 1).",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "" },
+    .result = "A man is a horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
     .usage = "latent_slerp(a, b, t)",
     .sentence = "The latent at t on the way from a to b: latent_interp() before decoding.",
     .example = "SELECT latent_decode(latent_slerp('A man rides a horse.', 'A child plays in the snow.', 1.0))",
-    .result = "" },
+    .result = "A child plays in the snow." },
 
   { .name = "latent_analogy", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_analogy,
     .group = "Between and beyond",
     .usage = "latent_analogy(a, b, c [, options])",
     .sentence = "a is to b as c is to what? The content at c + b - a.",
     .example = "SELECT latent_analogy('A man is walking.', 'A woman is walking.', 'A man is singing.')",
-    .result = "" },
+    .result = "A woman is singing." },
 
   { .name = "latent_move", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_move,
     .group = "Between and beyond",
     .usage = "latent_move(x, direction, amount [, options])",
     .sentence = "The content at x + amount * direction. A direction comes from latent_sub() or latent_direction(); content is moved towards.",
     .example = "SELECT latent_move('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.'), 1.0)",
-    .result = "" },
+    .result = "A woman is singing." },
 
   { .name = "latent_vary", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_vary,
     .group = "Between and beyond",
     .usage = "latent_vary(x, amount, seed [, options])",
     .sentence = "The content at a point near x, in a direction drawn by seed: amount 0 is x itself, 1 is a quarter turn away.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.3, 1)",
-    .result = "" },
+    .result = "A man rides a horse." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
     .sentence = "The content at a point drawn by seed from the whole space.",
     .example = "SELECT latent_sample(1)",
-    .result = "" },
+    .result = "It is mostly as a test at the world and a convense." },
 
   /* ---- algebra ---- */
 
@@ -105,21 +105,21 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_add(a, b)",
     .sentence = "a + b as a latent: two directions give a direction, everything else a point, brought back to the sphere.",
     .example = "SELECT latent_decode(latent_add('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.')))",
-    .result = "" },
+    .result = "A woman is singing." },
 
   { .name = "latent_sub", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_sub,
     .group = "Algebra",
     .usage = "latent_sub(a, b)",
     .sentence = "a - b as a latent: the direction from point b to point a; a point less a direction is a point.",
     .example = "SELECT json_extract(latent_json(latent_sub('It is warm.', 'It is cold.')), '$.kind')",
-    .result = "" },
+    .result = "direction" },
 
   { .name = "latent_scale", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_scale,
     .group = "Algebra",
     .usage = "latent_scale(z, k)",
     .sentence = "k * z, a direction: for weighting directions before they are added to a point.",
     .example = "SELECT latent_decode(latent_add('It is cold.', latent_scale(latent_sub('It is warm.', 'It is cold.'), 0.0)))",
-    .result = "" },
+    .result = "It is cold." },
 
   /* ---- many rows to one ---- */
 
@@ -129,7 +129,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_mean(x [, weight])",
     .sentence = "The mean of the rows as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the weaker its detail.",
     .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
-    .result = "" },
+    .result = "0.06" },
 
   { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = direction_step, .final = direction_final,
@@ -137,7 +137,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_direction(x, label)",
     .sentence = "The direction from the rows whose label is false (0) to those whose label is true (not 0), for latent_move(); an aggregate.",
     .example = "SELECT latent_move('A man is singing.', latent_direction(column1, column2), 1.0) FROM (VALUES ('A man is walking.', 0), ('A man is eating.', 0), ('A woman is walking.', 1), ('A woman is eating.', 1))",
-    .result = "" },
+    .result = "A woman is singing." },
 
   /* ---- tables ---- */
 
@@ -150,7 +150,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n points on the way from a to b, both ends among them: content, how true it is to its point, and how far from each end. "
                 "Options: \"steps\": \"even\" (in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "" },
+    .result = "0.0|A man rides a horse.\n0.25|A man is a horse.\n0.5|A man is a horse.\n0.75|A child plays in the snow.\n1.0|A child plays in the snow." },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,
@@ -159,7 +159,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_tokens(text) or latent_tokens(a, b, t)",
     .sentence = "The tokens of a text; or the words of latent_interp(a, b, t), each with its source: 'a', 'b', 'both' or 'neither'.",
     .example = "SELECT group_concat(token, ' ') FROM latent_tokens('A man rides a horse.')",
-    .result = "" },
+    .result = "▁A ▁man ▁ride s ▁a ▁horse ." },
 
   /* ---- exchange ---- */
 
@@ -168,28 +168,28 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_json(z)",
     .sentence = "The latent as JSON: kind, model, and for every segment the semantic part s and the detail part r.",
     .example = "SELECT json_array_length(latent_json('It is warm.'), '$.segments[0].s'), json_array_length(latent_json('It is warm.'), '$.segments[0].r')",
-    .result = "" },
+    .result = "128|256" },
 
   { .name = "latent_from_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_json,
     .group = "Exchange",
     .usage = "latent_from_json(json)",
     .sentence = "The latent that latent_json() wrote.",
     .example = "SELECT latent_from_json(latent_json('It is warm.')) = latent_encode('It is warm.')",
-    .result = "" },
+    .result = "1" },
 
   { .name = "latent_vector", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_vector,
     .group = "Exchange",
     .usage = "latent_vector(z [, part])",
     .sentence = "The bare numbers, little-endian f32, segment after segment, as other vector extensions take them; part is 's', 'r' or 'z' (both).",
     .example = "SELECT length(latent_vector('It is warm.')), length(latent_vector('It is warm.', 's'))",
-    .result = "" },
+    .result = "1536|512" },
 
   { .name = "latent_from_vector", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_vector,
     .group = "Exchange",
     .usage = "latent_from_vector(blob)",
     .sentence = "The point at the numbers that latent_vector() gave; numbers off the sphere are brought back to it.",
     .example = "SELECT latent_from_vector(latent_vector('It is warm.')) = latent_encode('It is warm.')",
-    .result = "" },
+    .result = "1" },
 
   /* ---- the model ---- */
 
@@ -198,14 +198,14 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_info()",
     .sentence = "What is at work, as JSON: version, weights, shape, kernel, threads, memory; without weights, where they were looked for.",
     .example = "SELECT json_extract(latent_info(), '$.model.kind'), json_extract(latent_info(), '$.model.shape.longest')",
-    .result = "" },
+    .result = "text|64" },
 
   { .name = "latent_load", .n_min = 1, .n_max = 1, .flags = SQLITE_DIRECTONLY, .scalar = scalar_load,
     .group = "The model",
     .usage = "latent_load(path)",
     .sentence = "Takes the weights at path (a file, or a directory with text.safetensors) for this connection, and gives their fingerprint.",
     .example = "SELECT latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint')",
-    .result = "" },
+    .result = "1" },
 
   { .name = "latent_functions", .n_min = 0, .n_max = 0, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = functions_fill,
@@ -215,7 +215,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_functions",
     .sentence = "This manual: one row a function. The example is a statement, the result what the shell prints for it.",
     .example = "SELECT usage FROM latent_functions WHERE name = 'latent_interp'",
-    .result = "" },
+    .result = "latent_interp(a, b, t [, options])" },
 
 };
 const int N_FUNCTIONS = sizeof(FUNCTIONS)/sizeof(FUNCTIONS[0]);
@@ -261,7 +261,8 @@ int functions_register(sqlite3 *db, char **message){
   int rc = c ? SQLITE_OK : SQLITE_NOMEM, i = 0;
   for(; i<N_FUNCTIONS && rc==SQLITE_OK; i++) rc = register_row(c, i);
   if( rc!=SQLITE_OK ){
-    if( message ) *message = sqlite3_mprintf("latent: cannot register %s: %s", i>0 ? FUNCTIONS[i-1].name : "functions", sqlite3_errstr(rc));
+    const char *why = rc==SQLITE_NOMEM ? "out of memory" : sqlite3_errmsg(db);
+    if( message ) *message = sqlite3_mprintf("latent: cannot register %s: %s", i>0 ? FUNCTIONS[i-1].name : "functions", why);
     while( i>0 ) unregister_row(db, &FUNCTIONS[--i]);
   }
   if( c ) connection_drop(c);

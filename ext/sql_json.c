@@ -248,7 +248,7 @@ static int read_head(struct call *c, const cJSON *tree, const struct config *con
     return fail(&c->err, SQLITE_ERROR, "\"kind\" is %.40s, expected \"%s\" or \"direction\"", kind ? kind : "missing", kind_name(config->kind));
   }
   if( !model || strcmp(model, present)!=0 ){
-    return fail(&c->err, SQLITE_MISMATCH, "\"model\" is %.40s, the present model is %s: encode the content again, or latent_load() the weights "
+    return fail(&c->err, SQLITE_ERROR, "\"model\" is %.40s, the present model is %s: encode the content again, or latent_load() the weights "
                 "that made it", model ? model : "missing", present);
   }
   return SQLITE_OK;

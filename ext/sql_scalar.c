@@ -267,9 +267,10 @@ void scalar_json(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent z;
   struct model *m;
-  struct buf json = { 0 };
+  struct buf json;
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context);
+  json = call_buf(&c);
   if( get(&c, args, 0, &z) && get_model(&c, &m) ) latent_to_json(&json, &z, m->config.shape.s);
   result_buf(&c, &json);
   call_end(&c);
@@ -317,10 +318,11 @@ void scalar_vector(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent z;
   struct model *m;
-  struct buf out = { 0 };
+  struct buf out;
   int from, to;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context);
+  out = call_buf(&c);
   if( get(&c, args, 0, &z) && get_model(&c, &m) && get_part(&c, n, args, &m->config.shape, &from, &to) ){
     for(int i=0; i<z.n_segments; i++){
       for(int k=from; k<to; k++) append_f32(&out, z.z[(size_t)i*(size_t)z.width + (size_t)k]);
@@ -337,14 +339,14 @@ static int from_vector(struct call *c, const unsigned char *data, int n, struct 
   if( !get_model(c, &m) ) return 0;
   width = m->config.shape.s + m->config.shape.r;
   if( n==0 || n%(4*width)!=0 || count/width>65535 ){
-    return fail(&c->err, SQLITE_MISMATCH, "argument 1 has %d bytes, expected %d for each of 1 to 65535 segments", n, 4*width), 0;
+    return fail(&c->err, SQLITE_ERROR, "argument 1 has %d bytes, expected %d for each of 1 to 65535 segments", n, 4*width), 0;
   }
   *z = (struct latent){ .kind = m->config.kind, .n_segments = count/width, .width = width, .fingerprint = m->config.fingerprint };
   z->z = arena_floats(&c->arena, (size_t)count);
   if( !z->z ) return fail_nomem(&c->err), 0;
   for(int i=0; i<count; i++){
     z->z[i] = f32_at(data + 4*i);
-    if( !(z->z[i]-z->z[i]==0) ) return fail(&c->err, SQLITE_MISMATCH, "argument 1: number %d is not finite", i), 0;
+    if( !(z->z[i]-z->z[i]==0) ) return fail(&c->err, SQLITE_ERROR, "argument 1: number %d is not finite", i), 0;
   }
   return point_settle(c, z, m->config.shape.s)==SQLITE_OK;
 }

@@ -60,17 +60,23 @@ static int read_latent(struct call *c, const struct model *m, const void *blob, 
   const struct config *config = &m->config;
   if( latent_read(z, blob, (size_t)n, &c->arena, c->function->name, &c->err)!=SQLITE_OK ) return c->err.rc;
   if( z->fingerprint!=config->fingerprint ){
-    return fail(&c->err, SQLITE_MISMATCH, "%s is a latent of model %08x, the present model is %08x (%.150s): encode the content again, or "
+    return fail(&c->err, SQLITE_ERROR, "%s is a latent of model %08x, the present model is %08x (%.150s): encode the content again, or "
                 "latent_load() the weights that made it", what, z->fingerprint, config->fingerprint, m->path);
   }
   if( z->width!=config->shape.s+config->shape.r ){
-    return fail(&c->err, SQLITE_MISMATCH, "%s is a latent of width %d, model %08x makes %d", what, z->width, config->fingerprint,
+    return fail(&c->err, SQLITE_ERROR, "%s is a latent of width %d, model %08x makes %d", what, z->width, config->fingerprint,
                 config->shape.s+config->shape.r);
   }
   if( z->kind!=KIND_DIRECTION && z->kind!=config->kind ){
-    return fail(&c->err, SQLITE_MISMATCH, "%s is a latent of kind %s, expected %s or direction", what, kind_name(z->kind), kind_name(config->kind));
+    return fail(&c->err, SQLITE_ERROR, "%s is a latent of kind %s, expected %s or direction", what, kind_name(z->kind), kind_name(config->kind));
   }
   return SQLITE_OK;
+}
+
+/* All text is content but one: a latent that || or replace() or a text file has turned into TEXT, and broken. */
+static int check_text(struct call *c, const char *text, int n, const char *what){
+  if( n<5 || !latent_is(text, (size_t)n) || (unsigned char)text[4]>=' ' ) return SQLITE_OK;
+  return fail(&c->err, SQLITE_ERROR, "%s is a latent that has become TEXT on its way, expected the BLOB", what);
 }
 
 int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null){
@@ -83,16 +89,17 @@ int value_point(struct call *c, sqlite3_value *v, const char *what, struct laten
   if( *is_null ) return SQLITE_OK;
   if( type==SQLITE_INTEGER || type==SQLITE_FLOAT ){
     value_describe(v, came);
-    return fail(&c->err, SQLITE_MISMATCH, "%s is %s, expected text or a latent", what, came);
+    return fail(&c->err, SQLITE_ERROR, "%s is %s, expected text or a latent", what, came);
   }
   if( value_bytes(c, v, &data, &n)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
   if( type==SQLITE_TEXT ){
+    if( check_text(c, data, n, what)!=SQLITE_OK ) return c->err.rc;
     if( text_encode(m, &c->run, data, (size_t)n, z)==SQLITE_OK ) round_as_stored(z);
     return c->err.rc;
   }
   if( latent_is(data, (size_t)n) ) return read_latent(c, m, data, n, what, z);
   value_describe(v, came);
-  return fail(&c->err, SQLITE_MISMATCH, "%s is %s and no latent (those begin with 4c 54 4e 54), expected text or a latent", what, came);
+  return fail(&c->err, SQLITE_ERROR, "%s is %s and no latent (those begin with 4c 54 4e 54), expected text or a latent", what, came);
 }
 
 /* ---- Constant arguments, encoded once a statement ----
@@ -140,13 +147,13 @@ int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, in
 
 int check_same(struct call *c, const struct latent *a, const struct latent *b){
   if( a->fingerprint==b->fingerprint && a->width==b->width ) return SQLITE_OK;
-  return fail(&c->err, SQLITE_MISMATCH, "latents of two models: %08x (width %d) and %08x (width %d)", a->fingerprint, a->width,
+  return fail(&c->err, SQLITE_ERROR, "latents of two models: %08x (width %d) and %08x (width %d)", a->fingerprint, a->width,
               b->fingerprint, b->width);
 }
 
 int check_point(struct call *c, const struct latent *z, const char *what){
   if( z->kind!=KIND_DIRECTION ) return SQLITE_OK;
-  return fail(&c->err, SQLITE_MISMATCH, "%s is a direction, expected a point: add it to one with latent_add(point, direction) or "
+  return fail(&c->err, SQLITE_ERROR, "%s is a direction, expected a point: add it to one with latent_add(point, direction) or "
               "latent_move(point, direction, amount)", what);
 }
 
@@ -171,18 +178,18 @@ int point_settle(struct call *c, struct latent *z, int s){
 
 /* ---- Numbers and text ---- */
 
-/* Text that reads as a number is one: it comes from CSV files and from columns without a type. */
 static int refuse(struct call *c, sqlite3_value *v, int i, const char *name, const char *expected){
   char came[DESCRIBED];
   value_describe(v, came);
-  return fail(&c->err, SQLITE_MISMATCH, "argument %d (%s) is %s, expected %s", i+1, name, came, expected);
+  return fail(&c->err, SQLITE_ERROR, "argument %d (%s) is %s, expected %s", i+1, name, came, expected);
 }
 
+/* Text that reads as a number is one: it comes from CSV files and from columns without a type. */
 int call_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x){
   int type = sqlite3_value_numeric_type(args[i]);
   char expected[80];
   *x = 0;
-  sqlite3_snprintf(sizeof(expected), expected, "a number from %g to %g", least, most);
+  sqlite3_snprintf(sizeof(expected), expected, "a number from %.16g to %.16g", least, most);
   if( type!=SQLITE_INTEGER && type!=SQLITE_FLOAT ) return refuse(c, args[i], i, name, expected);
   *x = sqlite3_value_double(args[i]);
   return *x>=least && *x<=most ? SQLITE_OK : refuse(c, args[i], i, name, expected);
@@ -227,7 +234,7 @@ static int check_finite(struct call *c, const struct latent *z){
 }
 
 /* The same limit that SQLite sets for the length of a string or blob, noticed before the memory is taken. */
-static struct buf limited(struct call *c){
+struct buf call_buf(struct call *c){
   return (struct buf){ .max = (size_t)sqlite3_limit(c->connection->db, SQLITE_LIMIT_LENGTH, -1) };
 }
 
@@ -253,7 +260,7 @@ void result_blob(struct call *c, struct buf *b){
 }
 
 void result_latent(struct call *c, const struct latent *z){
-  struct buf b = limited(c);
+  struct buf b = call_buf(c);
   if( c->err.rc==SQLITE_OK && check_finite(c, z)==SQLITE_OK ) latent_write(&b, z);
   result_blob(c, &b);
 }
@@ -270,11 +277,11 @@ static int direction_to_point(struct call *c, struct latent *z, const struct mod
 void result_content(struct call *c, const struct latent *z, const struct options *o){
   struct latent point = *z;
   struct model *m;
-  struct buf b = limited(c);
+  struct buf b = call_buf(c);
   if( c->err.rc!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
   if( o->kind && z->kind==KIND_DIRECTION ) direction_to_point(c, &point, m);
   if( point.kind==KIND_DIRECTION ){
-    fail(&c->err, SQLITE_MISMATCH, "argument 1 is a direction, which is no content: add it to a point with latent_add(point, direction) or "
+    fail(&c->err, SQLITE_ERROR, "argument 1 is a direction, which is no content: add it to a point with latent_add(point, direction) or "
          "latent_move(point, direction, amount), or give {\"kind\":\"text\"} to read it as a point");
   }
   if( c->err.rc==SQLITE_OK && check_finite(c, &point)==SQLITE_OK ) text_decode(m, &c->run, &point, &o->decode, &b, NULL);
