@@ -1,24 +1,14 @@
 /*
-** kernels_linear.c -- matrix products: what they are, and which code computes them on this CPU.
+** kernels_linear.c -- matrix products: what they are (linear_plain), and which code computes them on this CPU (linear).
+**
+** The choice is made at the first product, from the CPU alone, never from the environment. It is one pointer, read and written
+** atomically; threads that race to choose find the same.
 */
+#include "base.h"
 #include "kernels.h"
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
-
-/* Exact, subnormals, infinities and NaN included. The twin of base.h's half_to_float, here so that kernels stand alone. */
-static float half(uint16_t h){
-  uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff, bits;
-  float x;
-  if( rest<0x400 ){                     /* zero or subnormal: a multiple of 2^-24 */
-    x = (float)rest*0x1p-24f;
-    memcpy(&bits, &x, 4);
-    bits |= sign;
-  }else{
-    bits = sign | ((rest << 13) + (rest<0x7c00 ? 0x38000000u : 0x70000000u));
-  }
-  memcpy(&x, &bits, 4);
-  return x;
-}
 
 void linear_plain(float *y, const float *x, const struct matrix *w, int rows){
   int i, j, k;
@@ -27,22 +17,64 @@ void linear_plain(float *y, const float *x, const struct matrix *w, int rows){
       float sum = 0.0f;
       for(k=0; k<w->in; k++){
         size_t at = (size_t)k*w->out + j;
-        sum = fmaf(x[(size_t)i*w->in+k], w->half ? half(w->half[at]) : w->full[at], sum);
+        sum = fmaf(x[(size_t)i*w->in+k], w->half ? half_to_float(w->half[at]) : w->full[at], sum);
       }
       y[(size_t)i*w->out+j] = sum;
     }
   }
 }
 
-void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
+/* ---- The choice ---- */
+
+static void plain(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
   (void)scratch;
   linear_plain(y, x, w, rows);
 }
-
-const char *linear_kernel(void){
-  return "plain";
+static int always(void){
+  return 1;
 }
 
+struct code {
+  const char *name;
+  int (*usable)(void);                  /* on this CPU */
+  void (*run)(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+};
+static const struct code codes[] = {    /* best first */
+#if defined(__x86_64__)
+  { "avx512", linear_avx512_usable, linear_avx512 },
+  { "avx2", linear_avx2_usable, linear_avx2 },
+#elif defined(__aarch64__)
+  { "neon", linear_neon_usable, linear_neon },
+#endif
+  { "openblas", linear_openblas_usable, linear_openblas },
+  { "plain", always, plain },
+};
+static _Atomic(const struct code *) chosen;     /* NULL until the first product */
+
 int linear_choose(const char *name){
-  return name==NULL || strcmp(name, "plain")==0;
+  size_t i;
+  for(i=0; i<sizeof(codes)/sizeof(codes[0]); i++){
+    if( (name==NULL || strcmp(name, codes[i].name)==0) && codes[i].usable() ){
+      atomic_store(&chosen, &codes[i]);
+      return 1;
+    }
+  }
+  return 0;
+}
+
+static const struct code *code(void){
+  const struct code *c = atomic_load_explicit(&chosen, memory_order_acquire);
+  if( c==NULL ){
+    linear_choose(NULL);
+    c = atomic_load(&chosen);
+  }
+  return c;
+}
+
+const char *linear_kernel(void){
+  return code()->name;
+}
+
+void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
+  code()->run(y, x, w, rows, scratch);
 }

@@ -35,8 +35,8 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 #define TILE_ROWS 6             /* 6 x 4 sums, 4 weights and 1 broadcast fill 29 of 32 registers; 6 x 2 fill 15 of 16 */
-#define DIRECT_ROWS (2*TILE_ROWS)
-#define AHEAD 8
+#define DIRECT_ROWS 64
+#define AHEAD 4
 #define CACHE_LINE 64
 
 /* y[R, n] = x[R, in] . w[in, n], n = V*WIDTH or less (then w is padded). Rows of w are `stride` numbers apart: binary16 or float. */
