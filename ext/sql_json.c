@@ -13,6 +13,7 @@
 
 /* A value as it stood in the JSON, for a message; its type where it is long. */
 static const char *show(cJSON *item, char out[64]){
+  if( cJSON_IsNumber(item) && !isfinite(item->valuedouble) ) return "infinite";
   if( cJSON_PrintPreallocated(item, out, 60, 0) ) return out;
   return cJSON_IsString(item) ? "a long string" : cJSON_IsArray(item) ? "an array" : "an object";
 }

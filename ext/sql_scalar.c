@@ -429,14 +429,20 @@ void scalar_info(sqlite3_context *context, int n, sqlite3_value **args){
   call_end(&c);
 }
 
+static int get_path(struct call *c, sqlite3_value **args, const char **path){
+  int n;
+  if( call_text(c, args, 0, "path", path, &n)!=SQLITE_OK ) return 0;
+  if( n>0 && memchr(*path, 0, (size_t)n)==NULL ) return 1;
+  return fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its directory", n ? "text with a zero byte" : "empty"), 0;
+}
+
 void scalar_load(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   const char *path;
-  int n_path;
   char fingerprint[16];
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context);
-  if( call_text(&c, args, 0, "path", &path, &n_path)==SQLITE_OK && call_load(&c, path)==SQLITE_OK ){
+  if( get_path(&c, args, &path) && call_load(&c, path)==SQLITE_OK ){
     sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x", c.connection->text->config.fingerprint);
     sqlite3_result_text(context, fingerprint, -1, SQLITE_TRANSIENT);
   }
