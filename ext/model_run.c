@@ -29,8 +29,10 @@ int run_stopped(struct run *r){
 
 int worker_stopped(struct worker *w){
   struct team *t = w->team;
-  if( pthread_equal(pthread_self(), t->caller) && run_stopped(t->run) ) atomic_store(&t->stopped, 1);
-  return atomic_load_explicit(&t->stopped, memory_order_relaxed);
+  if( atomic_load_explicit(&t->stopped, memory_order_relaxed) ) return 1;
+  if( !pthread_equal(pthread_self(), t->caller) || !run_stopped(t->run) ) return 0;
+  atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
+  return 1;
 }
 
 /* The caller's turn to wait: stop() is asked once a millisecond. */
