@@ -51,6 +51,7 @@ struct binding {                /* user data of one registered function: sqlite3
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
   struct model *text;           /* NULL until first use; latent_load() replaces it; a reference is held */
+  int n_threads;                /* thread_count(), asked once: it reads a file of the system's, too slow for each call */
   int n_uses;                   /* functions and modules registered with it, and what they opened; freed at 0 */
   struct binding bindings[];    /* [N_FUNCTIONS] */
 };

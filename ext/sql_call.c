@@ -21,6 +21,7 @@ struct connection *connection_open(sqlite3 *db){
   if( !c ) return NULL;
   memset(c, 0, sizeof(*c));
   c->db = db;
+  c->n_threads = thread_count();
   c->n_uses = 1;
   for(int i=0; i<N_FUNCTIONS; i++) c->bindings[i] = (struct binding){ &FUNCTIONS[i], c };
   return c;
@@ -61,7 +62,7 @@ void call_begin_table(struct call *c, const struct binding *b){
   c->function = b->function;
   c->connection = b->connection;
   connection_use(c->connection);
-  c->run = (struct run){ .arena = &c->arena, .stop = interrupted, .stop_arg = c, .n_threads = thread_count(), .err = &c->err };
+  c->run = (struct run){ .arena = &c->arena, .stop = interrupted, .stop_arg = c, .n_threads = c->connection->n_threads, .err = &c->err };
 }
 
 void call_begin(struct call *c, sqlite3_context *context){
@@ -108,7 +109,8 @@ enum { N_BESIDE = sizeof(BESIDE)/sizeof(BESIDE[0]) };
 static void own_directory(char *out){
   Dl_info where;
   char *slash;
-  if( !dladdr((void*)FUNCTIONS, &where) || !where.dli_fname || !realpath(where.dli_fname, out) ) strcpy(out, "./");
+  int found = dladdr((void*)FUNCTIONS, &where) && where.dli_fname && realpath(where.dli_fname, out);
+  if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");    /* linked statically: a program knows itself by the name it was called with */
   slash = strrchr(out, '/');
   *(slash==out ? slash+1 : slash) = 0;
 }

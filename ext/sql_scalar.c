@@ -287,10 +287,14 @@ void scalar_from_json(sqlite3_context *context, int n, sqlite3_value **args){
   call_end(&c);
 }
 
-static void append_f32(struct buf *out, float x){
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof(bits));
-  for(int i=0; i<4; i++) buf_char(out, (char)(bits >> 8*i));
+/* x[count] as bytes. */
+static void append_f32(struct buf *out, const float *x, int count){
+  unsigned char *to = buf_extend(out, 4*(size_t)count);
+  for(int i=0; to && i<count; i++, to+=4){
+    uint32_t bits;
+    memcpy(&bits, &x[i], sizeof(bits));
+    for(int k=0; k<4; k++) to[k] = (unsigned char)(bits >> 8*k);
+  }
 }
 
 static float f32_at(const unsigned char *p){
@@ -324,9 +328,7 @@ void scalar_vector(sqlite3_context *context, int n, sqlite3_value **args){
   call_begin(&c, context);
   out = call_buf(&c);
   if( get(&c, args, 0, &z) && get_model(&c, &m) && get_part(&c, n, args, &m->config.shape, &from, &to) ){
-    for(int i=0; i<z.n_segments; i++){
-      for(int k=from; k<to; k++) append_f32(&out, z.z[(size_t)i*(size_t)z.width + (size_t)k]);
-    }
+    for(int i=0; i<z.n_segments; i++) append_f32(&out, z.z + (size_t)i*(size_t)z.width + from, to-from);
   }
   result_blob(&c, &out);
   call_end(&c);
@@ -424,7 +426,7 @@ void scalar_info(sqlite3_context *context, int n, sqlite3_value **args){
   else info_missing(&c, &out);
   buf_char(&out, ',');
   json_text(&out, "kernel", linear_kernel());
-  buf_printf(&out, ",\"threads\":%d,\"memory\":%lld}", thread_count(), (long long)sqlite3_memory_used());
+  buf_printf(&out, ",\"threads\":%d,\"memory\":%lld}", c.connection->n_threads, (long long)sqlite3_memory_used());
   result_buf(&c, &out);
   call_end(&c);
 }
