@@ -11,10 +11,11 @@ export CC
 
 # -ffp-contract=off: only the fmaf() that is written counts, so that every machine gives the same bits. No -march: faster kernels are
 # chosen at run time.
-BUILD   := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -MMD -MP
+BUILD   := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -Wno-psabi -MMD -MP
 # nodelete: SQLite closes a library whose entry point failed, while functions that it could not take back may remain registered.
 LINK    := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed
-LIBS    := -Wl,--as-needed -lcjson -lopenblas -lm -lpthread -ldl
+# OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
+LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
 
 SOURCES := $(wildcard ext/*.c)
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
@@ -32,8 +33,10 @@ all: build/latent.so  ## builds build/latent.so (the default)
 
 OBJECTS := $(SOURCES:ext/%.c=build/obj/%.o)
 
+# Moved into place: a process that has the old one loaded keeps it.
 build/latent.so: $(OBJECTS)
-	$(CC) $(LINK) -o $@ $(OBJECTS) $(LDFLAGS) $(LIBS)
+	$(CC) $(LINK) -o $@.new $(OBJECTS) $(LDFLAGS) $(LIBS)
+	@mv -f $@.new $@
 
 build/obj/%.o: ext/%.c Makefile
 	@mkdir -p $(@D)

@@ -1,0 +1,33 @@
+"""latent in Python's own sqlite3 module.
+
+    /usr/bin/python3 examples/python_sqlite3.py         from the root of the repository, after make
+
+Debian's and Fedora's Python can load extensions; Pythons built by pyenv or shipped by Apple often cannot (see apsw_newest.py then).
+"""
+import sqlite3
+
+db = sqlite3.connect(':memory:')
+db.enable_load_extension(True)
+db.load_extension('build/latent')
+db.enable_load_extension(False)
+
+with open('sql/notes.sql', encoding='utf8') as f:
+    db.executescript(f.read())
+db.execute('ALTER TABLE notes ADD COLUMN z BLOB')
+db.execute('UPDATE notes SET z = latent_encode(body)')
+
+question = 'a quiet place by the sea'
+for distance, body in db.execute('SELECT latent_distance(z, ?1), body FROM notes ORDER BY 1 LIMIT 3', (question,)):
+    print(f'{distance:.2f}  {body}')
+
+for t, content in db.execute('SELECT t, content FROM latent_path(?, ?, 5)', ('The sun is shining.', 'It is raining in the mountains.')):
+    print(f'{t:.2f}  {content}')
+
+# A latent is bytes: keep it, send it, hand its numbers to NumPy.
+z, = db.execute('SELECT latent_mean(z) FROM notes WHERE topic = ?', ('sea',)).fetchone()
+print(len(z), 'bytes:', db.execute('SELECT latent_decode(?)', (z,)).fetchone()[0])
+
+try:
+    db.execute("SELECT latent_decode('hello', '{\"beam\": 4}')").fetchone()
+except sqlite3.Error as error:
+    print('refused:', error)

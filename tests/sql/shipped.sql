@@ -1,0 +1,22 @@
+-- shipped: what the shipped weights say. `make golden` writes the expectations anew; a change of the weights changes them.
+
+-- Sentences come back, in one greedy pass.
+SELECT latent_decode(latent_encode('The beach is empty in the early morning.'));
+SELECT latent_decode(latent_encode('My grandmother makes the best soup in the village.'));
+SELECT latent_decode(latent_encode('Did you remember to feed the cat? He was asleep under the table when we left.'));
+SELECT sum(latent_decode(latent_encode(value)) = value) || ' of ' || count(*) FROM json_each('["The wind broke our oldest tree.", "A boy kicks the ball against the wall.",
+  "What time does the last train leave?", "It was the best journey of my life.", "He knew that he had made a mistake.", "The bus stops in front of the museum."]');
+
+-- What is alike lies near.
+SELECT latent_distance('A man is riding a horse.', 'A man rides a horse.') < latent_distance('A man is riding a horse.', 'The soup was cold.');
+SELECT value FROM json_each('["The soup was cold.", "Two children swim in the lake.", "He repaired the roof of the school."]')
+  ORDER BY latent_distance(value, 'kids are in the water') LIMIT 1;
+
+-- Between and beyond.
+SELECT latent_interp('The sun is shining.', 'It is raining in the mountains.', 0.5);
+SELECT latent_interp('A man rides a horse on the beach.', 'Two children play football in the park.', 0.5);
+SELECT round(t, 2), content FROM latent_path('A little dog runs after the ball.', 'My son scored his first goal today.', 5);
+SELECT latent_analogy('A man is walking.', 'A woman is walking.', 'A man is singing.');
+SELECT latent_vary('The beach is empty in the early morning.', 0.55, 1);
+SELECT latent_sample(2);
+SELECT round(latent_fidelity('The soup is cold.'), 2);
