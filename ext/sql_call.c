@@ -110,7 +110,8 @@ static void own_directory(char *out){
   Dl_info where;
   char *slash;
   int found = dladdr((void*)FUNCTIONS, &where) && where.dli_fname && realpath(where.dli_fname, out);
-  if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");    /* linked statically: a program knows itself by the name it was called with */
+  /* Linked statically, dladdr() gives the name that the program was called with, which need not be a path. */
+  if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");
   slash = strrchr(out, '/');
   *(slash==out ? slash+1 : slash) = 0;
 }

@@ -37,8 +37,8 @@ const struct function FUNCTIONS[] = {
     .group = "Content and points",
     .usage = "latent_distance(a, b)",
     .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2.",
-    .example = "SELECT round(latent_distance('A man rides a horse.', 'A woman is riding a pony.'), 2), round(latent_distance('A man rides a horse.', 'The soup is cold.'), 2)",
-    .result = "0.51|0.71" },
+    .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
+    .result = "0.16|0.72" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
@@ -51,8 +51,8 @@ const struct function FUNCTIONS[] = {
     .group = "Content and points",
     .usage = "latent_score(content, z)",
     .sentence = "The mean log-probability per token of content at the point z: near 0 where z would be decoded to it, far below where not.",
-    .example = "SELECT round(latent_score('A man rides a horse.', 'A man rides a horse.'), 2) > round(latent_score('A man rides a horse.', 'The soup is cold.'), 2)",
-    .result = "1" },
+    .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
+    .result = "0.0|-3.2" },
 
   /* ---- between and beyond ---- */
 
@@ -67,8 +67,8 @@ const struct function FUNCTIONS[] = {
     .group = "Between and beyond",
     .usage = "latent_slerp(a, b, t)",
     .sentence = "The latent at t on the way from a to b: latent_interp() before decoding.",
-    .example = "SELECT latent_decode(latent_slerp('A man rides a horse.', 'A child plays in the snow.', 1.0))",
-    .result = "A child plays in the snow." },
+    .example = "SELECT latent_decode(latent_slerp('A man rides a horse.', 'A man rides a bike.', 0.8))",
+    .result = "A man rides a bike." },
 
   { .name = "latent_analogy", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_analogy,
     .group = "Between and beyond",
@@ -88,15 +88,15 @@ const struct function FUNCTIONS[] = {
     .group = "Between and beyond",
     .usage = "latent_vary(x, amount, seed [, options])",
     .sentence = "The content at a point near x, in a direction drawn by seed: amount 0 is x itself, 1 is a quarter turn away.",
-    .example = "SELECT latent_vary('A man rides a horse.', 0.3, 1)",
-    .result = "A man rides a horse." },
+    .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
+    .result = "A man rides a horse with a man." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
     .sentence = "The content at a point drawn by seed from the whole space.",
-    .example = "SELECT latent_sample(1)",
-    .result = "It is mostly as a test at the world and a convense." },
+    .example = "SELECT latent_sample(2)",
+    .result = "Tom wanted an alarm for a nice apartment." },
 
   /* ---- algebra ---- */
 
@@ -118,8 +118,8 @@ const struct function FUNCTIONS[] = {
     .group = "Algebra",
     .usage = "latent_scale(z, k)",
     .sentence = "k * z, a direction: for weighting directions before they are added to a point.",
-    .example = "SELECT latent_decode(latent_add('It is cold.', latent_scale(latent_sub('It is warm.', 'It is cold.'), 0.0)))",
-    .result = "It is cold." },
+    .example = "SELECT latent_decode(latent_add('It is cold.', latent_scale(latent_sub('It is warm.', 'It is cold.'), 0.9)))",
+    .result = "It is warm." },
 
   /* ---- many rows to one ---- */
 
@@ -167,8 +167,8 @@ const struct function FUNCTIONS[] = {
     .group = "Exchange",
     .usage = "latent_json(z)",
     .sentence = "The latent as JSON: kind, model, and for every segment the semantic part s and the detail part r.",
-    .example = "SELECT json_array_length(latent_json('It is warm.'), '$.segments[0].s'), json_array_length(latent_json('It is warm.'), '$.segments[0].r')",
-    .result = "128|256" },
+    .example = "SELECT key, type FROM json_each(latent_json('It is warm.'))",
+    .result = "kind|text\nmodel|text\nsegments|array" },
 
   { .name = "latent_from_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_json,
     .group = "Exchange",

@@ -5,6 +5,7 @@
 ** after it does nothing; so most functions are a chain of && and call_end() tells what went wrong. NULL in, NULL out comes first.
 */
 #include "sql.h"
+#include <math.h>
 #include <string.h>
 
 /* How much of the plain language model helps to word points that no text was encoded to, unless options say otherwise: the more, the
@@ -237,7 +238,9 @@ void scalar_add(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent a, b, z;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context);
-  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, 1, is_direction(&a) ? b.kind : a.kind) ) result_latent(&c, &z);
+  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, 1, is_direction(&a) ? b.kind : a.kind) ){
+    result_latent(&c, &z);
+  }
   call_end(&c);
 }
 
@@ -247,7 +250,9 @@ void scalar_sub(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent a, b, z;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context);
-  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, -1, is_direction(&b) ? a.kind : KIND_DIRECTION) ) result_latent(&c, &z);
+  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, -1, is_direction(&b) ? a.kind : KIND_DIRECTION) ){
+    result_latent(&c, &z);
+  }
   call_end(&c);
 }
 
@@ -257,7 +262,10 @@ void scalar_scale(sqlite3_context *context, int n, sqlite3_value **args){
   double k;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context);
-  if( get_number(&c, args, 1, "k", -FACTOR_MOST, FACTOR_MOST, &k) && get(&c, args, 0, &z) && combine(&c, &z, &z, (float)k, &z, 0, KIND_DIRECTION) ) result_latent(&c, &z);
+  if( get_number(&c, args, 1, "k", -FACTOR_MOST, FACTOR_MOST, &k) && get(&c, args, 0, &z)
+   && combine(&c, &z, &z, (float)k, &z, 0, KIND_DIRECTION) ){
+    result_latent(&c, &z);
+  }
   call_end(&c);
 }
 
@@ -283,7 +291,9 @@ void scalar_from_json(sqlite3_context *context, int n, sqlite3_value **args){
   int n_text;
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context);
-  if( call_text(&c, args, 0, "json", &text, &n_text)==SQLITE_OK && latent_from_json(&c, text, (size_t)n_text, &z)==SQLITE_OK ) result_latent(&c, &z);
+  if( call_text(&c, args, 0, "json", &text, &n_text)==SQLITE_OK && latent_from_json(&c, text, (size_t)n_text, &z)==SQLITE_OK ){
+    result_latent(&c, &z);
+  }
   call_end(&c);
 }
 
@@ -341,16 +351,17 @@ static int from_vector(struct call *c, const unsigned char *data, int n, struct 
   if( !get_model(c, &m) ) return 0;
   width = m->config.shape.s + m->config.shape.r;
   if( n==0 || n%(4*width)!=0 || count/width>65535 ){
-    return fail(&c->err, SQLITE_ERROR, "argument 1 has %d bytes, expected %d for each of 1 to 65535 segments", n, 4*width), 0;
+    fail(&c->err, SQLITE_ERROR, "argument 1 (vector) has %d bytes, expected %d for each of 1 to 65535 segments", n, 4*width);
+    return 0;
   }
   *z = (struct latent){ .kind = m->config.kind, .n_segments = count/width, .width = width, .fingerprint = m->config.fingerprint };
   z->z = arena_floats(&c->arena, (size_t)count);
-  if( !z->z ) return fail_nomem(&c->err), 0;
-  for(int i=0; i<count; i++){
+  if( !z->z ) fail_nomem(&c->err);
+  for(int i=0; i<count && c->err.rc==SQLITE_OK; i++){
     z->z[i] = f32_at(data + 4*i);
-    if( !(z->z[i]-z->z[i]==0) ) return fail(&c->err, SQLITE_ERROR, "argument 1: number %d is not finite", i), 0;
+    if( !isfinite(z->z[i]) ) fail(&c->err, SQLITE_ERROR, "argument 1 (vector): number %d is not finite", i);
   }
-  return point_settle(c, z, m->config.shape.s)==SQLITE_OK;
+  return c->err.rc==SQLITE_OK && point_settle(c, z, m->config.shape.s)==SQLITE_OK;
 }
 
 void scalar_from_vector(sqlite3_context *context, int n, sqlite3_value **args){
@@ -360,7 +371,9 @@ void scalar_from_vector(sqlite3_context *context, int n, sqlite3_value **args){
   int n_data;
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context);
-  if( call_blob(&c, args, 0, "vector", &data, &n_data)==SQLITE_OK && from_vector(&c, data, n_data, &z) ) result_latent(&c, &z);
+  if( call_blob(&c, args, 0, "vector", &data, &n_data)==SQLITE_OK && from_vector(&c, data, n_data, &z) ){
+    result_latent(&c, &z);
+  }
   call_end(&c);
 }
 
@@ -435,7 +448,8 @@ static int get_path(struct call *c, sqlite3_value **args, const char **path){
   int n;
   if( call_text(c, args, 0, "path", path, &n)!=SQLITE_OK ) return 0;
   if( n>0 && memchr(*path, 0, (size_t)n)==NULL ) return 1;
-  return fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its directory", n ? "text with a zero byte" : "empty"), 0;
+  fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its directory", n ? "text with a zero byte" : "empty");
+  return 0;
 }
 
 void scalar_load(sqlite3_context *context, int n, sqlite3_value **args){
