@@ -91,16 +91,13 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
 int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out);   /* kind text; z from the arena */
 /* Appends the text, valid UTF-8. fidelity (may be NULL): cosine between z and the re-encoding of what came out, mean over segments. */
 int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity);
-/* Mean log-probability per token of the text given z: segments of the text are scored in order against those of z (the last one repeats). */
-int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean);
-
-/* ---- model_batch.c: many texts in one batch ---- */
-/* Each z[i] is what text_encode() gives for texts[i], texts_bytes[i]. */
+/* Many in one batch, so that a path of ten points decodes in little more than the time of one. z[i] is what text_encode() gives for texts[i]. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, struct latent *z);
-/* Appends to texts[i] (n buffers of the caller) what text_decode() gives for z[i] at fluency fluencies[i] (NULL: o->fluency for all).
-** fidelities[n] may be NULL. */
+/* Appends to texts[i], n buffers of the caller, what text_decode() gives for z[i] at fluency fluencies[i]. fidelities[n] may be NULL. */
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
                  struct buf *texts, float *fidelities);
+/* Mean log-probability per token of the text given z: segments of the text are scored in order against those of z (the last one repeats). */
+int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s is unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length. Results come from the arena. */

@@ -105,34 +105,54 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   return SQLITE_OK;
 }
 
-int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out){
-  const struct shape *c = &m->config.shape;
-  float *z;
-  int *ids, *start, n_segments;
-  memset(out, 0, sizeof(*out));
-  if( text_segment(m, run, text, n, &ids, &start, &n_segments) ) return run->err->rc;
-  z = arena_floats(run->arena, (size_t)n_segments*(c->s + c->r));
-  if( z==0 ) return fail_nomem(run->err);
-  if( encode_tokens(m, run, ids, start, n_segments, z) ) return run->err->rc;
-  out->kind = KIND_TEXT;
-  out->n_segments = n_segments;
-  out->width = c->s + c->r;
-  out->fingerprint = m->config.fingerprint;
-  out->z = z;
+/* ---- Many texts in one batch; one text is a batch of one ---- */
+
+/* Joins n texts' token rows, text i having counts[i] of them in ids[i], starts[i], into one batch for encode_tokens(). */
+static int join_rows(struct run *run, int **ids, int **starts, const int *counts, int n, int **all_ids, int **all_start, int *n_rows){
+  size_t n_ids = 0, rows = 0, at = 0;
+  *all_ids = *all_start = 0;
+  *n_rows = 0;
+  for(int i=0; i<n; i++){
+    rows += counts[i];
+    n_ids += starts[i][counts[i]];
+  }
+  if( n_ids>INT32_MAX || rows>=INT32_MAX ) return fail(run->err, SQLITE_TOOBIG, "%d texts have %zu tokens, too many for one batch", n, n_ids);
+  *all_ids = arena_get(run->arena, (n_ids+1)*sizeof(int));
+  *all_start = arena_get(run->arena, (rows+1)*sizeof(int));
+  if( run->arena->oom ) return fail_nomem(run->err);
+  for(int i=0; i<n; i++){
+    int n_own = starts[i][counts[i]];
+    if( n_own ) memcpy(*all_ids + at, ids[i], n_own*sizeof(int));
+    for(int k=0; k<counts[i]; k++) (*all_start)[(*n_rows)++] = (int)at + starts[i][k];
+    at += n_own;
+  }
+  (*all_start)[*n_rows] = (int)at;
   return SQLITE_OK;
 }
 
-static int mean_fidelity(const struct model *m, struct run *run, const struct latent *z, const struct tokens *rows, float *fidelity){
-  size_t count = (size_t)z->n_segments*z->width;
-  float *again = arena_floats(run->arena, count), sum = 0;
-  if( again==0 ) return fail_nomem(run->err);
-  if( tokens_encode(m, run, rows, z->n_segments, again) ) return run->err->rc;
-  for(int i=0; i<z->n_segments; i++){
-    size_t at = (size_t)i*z->width;
-    sum += point_cosine(z->z + at, again + at, z->width);
+int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, struct latent *z){
+  int width = m->config.shape.s + m->config.shape.r, n_rows, *all_ids, *all_start;
+  int **ids = arena_get(run->arena, n*sizeof(*ids)), **starts = arena_get(run->arena, n*sizeof(*starts));
+  int *counts = arena_get(run->arena, n*sizeof(*counts));
+  float *rows;
+  memset(z, 0, n*sizeof(*z));
+  if( run->arena->oom ) return fail_nomem(run->err);
+  for(int i=0; i<n; i++){
+    if( text_segment(m, run, texts[i], texts_bytes[i], &ids[i], &starts[i], &counts[i]) ) return run->err->rc;
   }
-  *fidelity = sum/(float)z->n_segments;
+  if( join_rows(run, ids, starts, counts, n, &all_ids, &all_start, &n_rows) ) return run->err->rc;
+  rows = arena_floats(run->arena, (size_t)n_rows*width);
+  if( rows==0 ) return fail_nomem(run->err);
+  if( encode_tokens(m, run, all_ids, all_start, n_rows, rows) ) return run->err->rc;
+  for(int i=0; i<n; i++){
+    z[i] = (struct latent){ KIND_TEXT, counts[i], width, m->config.fingerprint, rows };
+    rows += (size_t)counts[i]*width;
+  }
   return SQLITE_OK;
+}
+
+int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out){
+  return texts_encode(m, run, &text, &n, 1, out);
 }
 
 /* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts first. */
@@ -151,17 +171,66 @@ static int append_text(const struct model *m, const struct tokens *rows, int n, 
   return e->rc;
 }
 
-int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity){
+/* fidelities[i]: the cosine between a segment of z[i] and what its tokens encode to, mean over its segments. rows: all segments, one
+** after another, as tokens has them. */
+static int measure_fidelities(const struct model *m, struct run *run, const struct latent *z, int n, const float *rows, const struct tokens *tokens,
+                              int n_rows, float *fidelities){
+  int width = m->config.shape.s + m->config.shape.r;
+  float *again = arena_floats(run->arena, (size_t)n_rows*width);
+  if( again==0 ) return fail_nomem(run->err);
+  if( tokens_encode(m, run, tokens, n_rows, again) ) return run->err->rc;
+  for(int i=0; i<n; i++){
+    float sum = 0;
+    for(int k=0; k<z[i].n_segments; k++, rows+=width, again+=width) sum += point_cosine(rows, again, width);
+    fidelities[i] = sum/(float)z[i].n_segments;
+  }
+  return SQLITE_OK;
+}
+
+/* All segments of z[n] in one array: rows[n_rows, s+r], and the fluency of each. */
+static int gather_rows(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, float **rows, float **dials,
+                       int *n_rows){
+  size_t width = m->config.shape.s + m->config.shape.r, count = 0;
+  *rows = *dials = 0;
+  *n_rows = 0;
+  for(int i=0; i<n; i++) count += z[i].n_segments;
+  if( count>=INT32_MAX ) return fail(run->err, SQLITE_TOOBIG, "%zu segments are too many for one batch", count);
+  *rows = arena_floats(run->arena, count*width);
+  *dials = arena_floats(run->arena, count);
+  if( run->arena->oom ) return fail_nomem(run->err);
+  for(int i=0; i<n; i++){
+    memcpy(*rows + *n_rows*width, z[i].z, z[i].n_segments*width*sizeof(float));
+    for(int k=0; k<z[i].n_segments; k++) (*dials)[(*n_rows)++] = fluencies[i];
+  }
+  return SQLITE_OK;
+}
+
+int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
+                 struct buf *texts, float *fidelities){
   struct arena_mark mark = arena_mark(run->arena);
-  struct tokens *rows = arena_get(run->arena, z->n_segments*sizeof(struct tokens));
-  if( fidelity ) *fidelity = 0;
-  if( rows==0 ) return fail_nomem(run->err);
-  if( decode_tokens(m, run, z->z, z->n_segments, o, rows) ) return run->err->rc;
-  if( append_text(m, rows, z->n_segments, out, run->err) ) return run->err->rc;
-  if( fidelity && mean_fidelity(m, run, z, rows, fidelity) ) return run->err->rc;
+  struct decode_options options = *o;
+  struct tokens *tokens;
+  float *rows, *dials;
+  int n_rows, at = 0;
+  if( fidelities ) memset(fidelities, 0, n*sizeof(float));
+  if( gather_rows(m, run, z, n, fluencies, &rows, &dials, &n_rows) ) return run->err->rc;
+  tokens = arena_get(run->arena, n_rows*sizeof(struct tokens));
+  if( tokens==0 ) return fail_nomem(run->err);
+  options.fluencies = dials;
+  if( decode_tokens(m, run, rows, n_rows, &options, tokens) ) return run->err->rc;
+  for(int i=0; i<n; at+=z[i++].n_segments){
+    if( append_text(m, tokens+at, z[i].n_segments, &texts[i], run->err) ) return run->err->rc;
+  }
+  if( fidelities && measure_fidelities(m, run, z, n, rows, tokens, n_rows, fidelities) ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
+
+int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity){
+  return texts_decode(m, run, z, 1, &o->fluency, o, out, fidelity);
+}
+
+/* ---- How likely a text is at a point ---- */
 
 int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean){
   struct arena_mark mark = arena_mark(run->arena);

@@ -41,7 +41,7 @@ static int gather_get(struct call *c, const struct latent *z, struct gather **ou
   }
   if( check_same(c, &g->like, z)!=SQLITE_OK ) return c->err.rc;
   if( (g->like.kind==KIND_DIRECTION)!=(z->kind==KIND_DIRECTION) ){
-    return fail(&c->err, SQLITE_MISMATCH, "the rows before this one are %s and this one is a %s: points and directions have no common mean",
+    return fail(&c->err, SQLITE_ERROR, "the rows before this one are %s and this one is a %s: points and directions have no common mean",
                 g->like.kind==KIND_DIRECTION ? "directions" : "points", z->kind==KIND_DIRECTION ? "direction" : "point");
   }
   return SQLITE_OK;

@@ -6,7 +6,7 @@
 ** 3. {"steps": "even"}: equal steps of t are not equal steps of meaning; long stretches may decode to one text and then jump. So step 1
 **    takes a finer grid, and here the n points are picked from it that lie nearest to equal steps along the path that the *re-encoded*
 **    texts walk.
-** 4. {"distinct": true}: of neighbours with the same text only the first is shown.
+** 4. {"distinct": true}: neighbours with the same text are one candidate before anything is picked, so even steps go from text to text.
 */
 #include "sql.h"
 #include <math.h>
@@ -63,22 +63,44 @@ static int decode_points(struct call *c, struct path *p, const struct options *o
   return texts_encode(p->m, &c->run, texts, texts_bytes, p->n_points, p->again);
 }
 
-/* The points to show: chosen[n], ascending, both ends among them. */
-static int choose_points(struct call *c, const struct path *p, int *chosen){
-  int i, k, s = p->m->config.shape.s, last = p->n_points - 1;
-  double *along = arena_get(&c->arena, sizeof(*along)*p->n_points);     /* length of the way to each point */
+static int same_text(const struct path *p, int i, int k){
+  const struct buf *a = &p->texts[i], *b = &p->texts[k];
+
+  return a->n==b->n && (a->n==0 || memcmp(a->data, b->data, a->n)==0);
+}
+
+/* The points that may be shown, ascending: all of them; or, distinct, one of each run of neighbours with the same text, the most faithful
+** one, but the ends of the path where they are in it. Returns how many. */
+static int list_candidates(const struct path *p, int distinct, int *candidates){
+  int i, n = 0, last = p->n_points - 1;
+
+  for(i=0; i<=last; i++){
+    int is_new = n==0 || !distinct || !same_text(p, i, candidates[n-1]);
+    if( is_new ){
+      candidates[n++] = i;
+    }else if( candidates[n-1]>0 && (i==last || p->fidelities[i]>p->fidelities[candidates[n-1]]) ){
+      candidates[n-1] = i;
+    }
+  }
+  return n;
+}
+
+/* Of the candidates, n whose texts lie nearest to equal steps: chosen[n] of candidates[n_candidates], both ends among them. */
+static int choose_points(struct call *c, const struct path *p, const int *candidates, int n_candidates, int n, int *chosen){
+  int i = 0, k, s = p->m->config.shape.s, last = n_candidates - 1;
+  double *along = arena_get(&c->arena, sizeof(*along)*n_candidates);    /* length of the way to each */
 
   if( along==NULL ) return fail_nomem(&c->err);
   along[0] = 0;
-  for(i=1; i<=last; i++){
-    double step = point_distance(&p->again[i-1], &p->again[i], s);
-    along[i] = along[i-1] + fmax(step, 0) + 1e-4/last;  /* the little extra spreads the points where all texts are the same */
+  for(k=1; k<=last; k++){
+    double step = point_distance(&p->again[candidates[k-1]], &p->again[candidates[k]], s);
+    along[k] = along[k-1] + fmax(step, 0) + 1e-4/last;  /* the little extra spreads the points where all texts are the same */
   }
-  for(k=0; k<p->n; k++){
-    double want = along[last]*k/(p->n - 1);
-    int most = p->n_points - p->n + k;                  /* leaves a point for each row to come */
-    for(i = k ? chosen[k-1] + 1 : 0; i<most && fabs(along[i+1] - want)<fabs(along[i] - want); i++);
-    chosen[k] = k==p->n-1 ? last : i;
+  for(k=0; k<n; k++, i++){
+    double want = n>1 ? along[last]*k/(n - 1) : 0;
+    int most = n_candidates - n + k;                    /* leaves one for each row to come */
+    while( i<most && fabs(along[i+1] - want)<fabs(along[i] - want) ) i++;
+    chosen[k] = candidates[i];
   }
   return SQLITE_OK;
 }
@@ -99,17 +121,17 @@ static int give_point(struct call *c, struct path *p, int i, struct rows *r){
   buf_release(&blob);
   return c->err.rc;
 }
-static int same_text(const struct buf *a, const struct buf *b){
-  return a->n==b->n && (a->n==0 || memcmp(a->data, b->data, a->n)==0);
-}
 static int give_path(struct call *c, struct path *p, const struct options *o, struct rows *r){
-  int *chosen = arena_get(&c->arena, sizeof(*chosen)*p->n);
-  int k;
+  int *candidates = arena_get(&c->arena, sizeof(*candidates)*p->n_points), *chosen = arena_get(&c->arena, sizeof(*chosen)*p->n_points);
+  int k, n, n_candidates;
 
-  if( chosen==NULL ) return fail_nomem(&c->err);
-  if( choose_points(c, p, chosen)!=SQLITE_OK ) return c->err.rc;
-  for(k=0; k<p->n; k++){
-    if( o->distinct && k && same_text(&p->texts[chosen[k]], &p->texts[chosen[k-1]]) ) continue;
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  n_candidates = list_candidates(p, o->distinct, candidates);
+  n = p->n<n_candidates ? p->n : n_candidates;
+  if( choose_points(c, p, candidates, n_candidates, n, chosen)!=SQLITE_OK ) return c->err.rc;
+  for(k=0; k<n; k++){
+    /* What stood between two runs of one text may not have been chosen. */
+    if( o->distinct && k>0 && same_text(p, chosen[k], chosen[k-1]) ) continue;
     if( give_point(c, p, chosen[k], r)!=SQLITE_OK ) return c->err.rc;
   }
   return SQLITE_OK;

@@ -37,7 +37,7 @@ static void fill_text(struct call *c, sqlite3_value **args, struct rows *r){
 
   if( call_text(c, args, 0, "text", &text, &n)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
   if( text_segment(m, &c->run, text, (size_t)n, &ids, &start, &n_segments)!=SQLITE_OK ) return;
-  for(i=0; i<n_segments; i++){
+  for(i=0; i<n_segments && !run_stopped(&c->run); i++){
     for(k=start[i]; k<start[i+1]; k++){
       bytes.n = shown.n = 0;
       tokenizer_decode(m->config.tokenizer, ids[k], &bytes);
@@ -172,18 +172,19 @@ static const char *source_of(const struct words *a, const struct words *b, const
 /* The point's segments, decoded to one text each. */
 static int decode_segments(struct call *c, const struct model *m, const struct latent *z, float fluency, struct buf *texts){
   struct latent *each = arena_get(&c->arena, sizeof(*each)*z->n_segments);
+  float *fluencies = arena_floats(&c->arena, z->n_segments);
   struct decode_options o;
   int i;
 
-  if( each==NULL ) return fail_nomem(&c->err);
+  if( c->arena.oom ) return fail_nomem(&c->err);
   for(i=0; i<z->n_segments; i++){
     each[i] = *z;
     each[i].n_segments = 1;
     each[i].z = z->z + (size_t)i*z->width;
+    fluencies[i] = fluency;
   }
   decode_options_init(&o);
-  o.fluency = fluency;
-  return texts_decode(m, &c->run, each, z->n_segments, NULL, &o, texts, NULL);
+  return texts_decode(m, &c->run, each, z->n_segments, fluencies, &o, texts, NULL);
 }
 
 static int give_words(struct call *c, const struct words *a, const struct words *b, struct buf *texts, int n_texts, struct rows *r){
