@@ -7,8 +7,9 @@
 ** added and subtracted each of them is still right to a float's precision.
 */
 #include "sql.h"
-#include <float.h>
 #include <string.h>
+
+#define WEIGHT_MOST 1e100       /* so that no sum of weights can overflow */
 
 /* One weighted sum of rows. */
 struct pile {
@@ -105,7 +106,7 @@ static void mean_row(sqlite3_context *context, int n, sqlite3_value **args, int 
 
   call_begin(&c, context);
   if( has_null(n, args, n) ) goto done;
-  if( n>1 && call_number(&c, args, 1, "weight", 0, DBL_MAX, &weight)!=SQLITE_OK ) goto done;
+  if( n>1 && call_number(&c, args, 1, "weight", 0, WEIGHT_MOST, &weight)!=SQLITE_OK ) goto done;
   if( value_point(&c, args[0], "argument 1 (x)", &z, &is_null)!=SQLITE_OK || is_null ) goto done;
   if( gather_get(&c, &z, &g)!=SQLITE_OK ) goto done;
   gather_add(&c, g, 0, &z, weight, sign);
@@ -128,7 +129,6 @@ static int mean_give(struct call *c, struct gather *g){
   struct latent z;
   int k;
 
-  if( g->pile[0].weight>DBL_MAX ) return fail(&c->err, SQLITE_ERROR, "the weights add up to more than %g", DBL_MAX);
   if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
   if( gather_result(c, g, g->like.kind, &z)!=SQLITE_OK ) return c->err.rc;
   for(k=0; k<z.width; k++) z.z[k] = (float)(sum[k]/g->pile[0].weight);

@@ -1,0 +1,28 @@
+-- What latent_path, latent_tokens and latent_functions refuse.
+SELECT * FROM latent_path;
+SELECT * FROM latent_path('a');
+SELECT * FROM latent_path('a', 'b');
+SELECT * FROM latent_path('a', 'b', 2, '{}', 5);
+SELECT * FROM latent_path WHERE a = 'a' AND n = 3;
+SELECT * FROM latent_path('a', 'b', 1);
+SELECT * FROM latent_path('a', 'b', 1001);
+SELECT * FROM latent_path('a', 'b', 'many');
+SELECT * FROM latent_path('a', 'b', 2.5);
+SELECT * FROM latent_path(42, 'b', 2);
+SELECT * FROM latent_path('a', x'001122', 2);
+SELECT * FROM latent_path('a', latent_sub('a', 'b'), 2);
+SELECT * FROM latent_path('a', 'b', 2, 'even');
+SELECT * FROM latent_path('a', 'b', 2, '{"step": "even"}');
+SELECT * FROM latent_path('a', 'b', 2, '{"steps": "odd"}');
+SELECT * FROM latent_path('a', 'b', 2, '{"distinct": 2}');
+CREATE VIRTUAL TABLE mine USING latent_path;
+INSERT INTO latent_path(t) VALUES (1);
+SELECT * FROM latent_tokens;
+SELECT * FROM latent_tokens('a', 'b');
+SELECT * FROM latent_tokens(42);
+SELECT * FROM latent_tokens(x'001122');
+SELECT * FROM latent_tokens('a', 'b', 2);
+SELECT * FROM latent_tokens('a', 'b', 'half');
+SELECT * FROM latent_tokens('a', 42, 0.5);
+SELECT * FROM latent_functions(1);
+SELECT 'still there', count(*) FROM latent_path('a', 'b', 2);
