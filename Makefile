@@ -61,6 +61,7 @@ build/$(1)/ext/%.o: ext/%.c Makefile
 	@mkdir -p $$(@D)
 	$(2) $$(BUILD) -DSQLITE_CORE $(3) -c -o $$@ $$<
 build/$(1)/%: tests/%.c $$(SOURCES:ext/%.c=build/$(1)/ext/%.o) Makefile
+	@mkdir -p $$(@D)
 	$(2) $$(BUILD) -DSQLITE_CORE $(3) -Iext -o $$@ $$< $$(filter %.o,$$^) -lsqlite3 $$(LIBS)
 -include $$(wildcard build/$(1)/ext/*.d build/$(1)/*.d)
 programs-$(1): $$(TESTS:%=build/$(1)/%)
@@ -95,8 +96,9 @@ golden:  ## after a change of the weights: writes every expectation that depends
 	@tests/run --golden
 
 # ---- Figures and weights ----
-bench: all programs-core  ## speed, beside ONNX Runtime where it can be installed
-	build/core/bench_kernels
+bench: all build/core/bench/bench $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))  ## speed, beside ONNX Runtime where it can be installed; the table goes to build/bench.md
+	@tools/need build
+	@python3 tests/bench/bench.py
 
 clean:  ## removes build/
 	rm -rf build

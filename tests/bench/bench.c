@@ -1,0 +1,296 @@
+/*
+** bench.c -- the engine's side of `make bench`: a process that does one measurement for each line of its input.
+**
+** bench.py drives it and ONNX Runtime in turns, so that whatever disturbs the machine disturbs both. Commands, one a line; each is
+** answered by one line:
+**
+**   load NAME PATH               rows of tokens, called NAME from now on: int32 n, start[n+1], ids, as bench.py writes them
+**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row)         -> seconds
+**   decode NAME THREADS how n    decodes the latents of the first n rows, greedy                   -> seconds tokens
+**   texts NAME n                 ids of the decoded rows                                           -> ids , ids , ...
+**   latents NAME PATH            writes the latents as float32                                     -> ok
+**   memory                       -> resident, proportional and private KiB of this process
+**   peak THREADS                 -> GFLOP/s of a loop of fused multiply-adds on all threads, GB/s of reading 6 MB again and again,
+**                                   GB/s of reading 256 MB
+**
+** bench MODEL --once TEXT is a whole life instead: opens the model, encodes the text, decodes it, prints what came out.
+*/
+#include "model.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#if defined(__x86_64__)
+# include <immintrin.h>
+#endif
+
+#define MAX_SETS 8
+#define THREADS_MOST 64
+
+struct set {                            /* token rows, and their latents once they are asked for */
+  char name[32];
+  int n, *start, *ids;                  /* ids[start[i]..start[i+1]]; start[n+1] */
+  float *z;                             /* [n, s+r] or NULL */
+};
+static struct set sets[MAX_SETS];
+static int n_sets;
+static struct model *model;
+
+static double now(void){
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + t.tv_nsec*1e-9;
+}
+
+static void die(const char *what){
+  fprintf(stderr, "bench: %s\n", what);
+  exit(1);
+}
+
+/* What one call uses. */
+struct call { struct arena arena; struct err err; struct run run; };
+static void call_begin(struct call *c, int n_threads){
+  memset(c, 0, sizeof(*c));
+  c->run.arena = &c->arena;
+  c->run.err = &c->err;
+  c->run.n_threads = n_threads;
+}
+static void call_end(struct call *c){
+  if( c->err.rc ) die(c->err.text);
+  arena_release(&c->arena);
+}
+
+static int width(void){
+  return model->config.shape.s + model->config.shape.r;
+}
+
+/* ---- Sets ---- */
+
+static void load_set(const char *name, const char *path){
+  struct set *s = &sets[n_sets];
+  FILE *f = fopen(path, "rb");
+  int ok = n_sets<MAX_SETS && f && fread(&s->n, 4, 1, f)==1 && s->n>0 && s->n<1000000;
+  if( !ok || (s->start = malloc(4*((size_t)s->n+1)))==0 || fread(s->start, 4, (size_t)s->n+1, f)!=(size_t)s->n+1 ) die(path);
+  s->ids = malloc(4*(size_t)s->start[s->n]);
+  if( s->ids==0 || fread(s->ids, 4, (size_t)s->start[s->n], f)!=(size_t)s->start[s->n] ) die(path);
+  fclose(f);
+  snprintf(s->name, sizeof(s->name), "%s", name);
+  n_sets++;
+}
+
+static struct set *find_set(const char *name){
+  for(int i=0; i<n_sets; i++) if( strcmp(sets[i].name, name)==0 ) return &sets[i];
+  die(name);
+  return 0;
+}
+
+/* ---- Rows of the table ---- */
+
+static void encode_rows(const struct set *s, int at, int n, int n_threads, float *z){
+  struct call c;
+  call_begin(&c, n_threads);
+  encode_tokens(model, &c.run, s->ids, s->start+at, n, z);
+  call_end(&c);
+}
+
+static void latents_of(struct set *s){
+  if( s->z ) return;
+  s->z = malloc(sizeof(float)*(size_t)s->n*width());
+  if( s->z==0 ) die("out of memory");
+  encode_rows(s, 0, s->n, 1, s->z);
+}
+
+static double encode(struct set *s, int n_threads, int each){
+  float *z = malloc(sizeof(float)*(size_t)s->n*width());
+  double start = now(), seconds;
+  if( each ){
+    for(int i=0; i<s->n; i++) encode_rows(s, i, 1, n_threads, z + (size_t)i*width());
+  }else{
+    encode_rows(s, 0, s->n, n_threads, z);
+  }
+  seconds = now() - start;
+  free(z);
+  return seconds;
+}
+
+/* Decodes rows at..at+n; the tokens chosen (each row's END counted), and printed where asked. */
+static int decode_rows(const struct set *s, int at, int n, int n_threads, int print){
+  struct decode_options o;
+  struct tokens *out = malloc(sizeof(*out)*(size_t)n);
+  struct call c;
+  int n_tokens = n;
+  call_begin(&c, n_threads);
+  decode_options_init(&o);
+  decode_tokens(model, &c.run, s->z + (size_t)at*width(), n, &o, out);
+  for(int i=0; i<n && c.err.rc==0; i++){
+    n_tokens += out[i].n;
+    for(int k=0; print && k<out[i].n; k++) printf("%d ", out[i].ids[k]);
+    if( print ) printf(", ");
+  }
+  call_end(&c);
+  free(out);
+  return n_tokens;
+}
+
+static double decode(struct set *s, int n_threads, int each, int n, int *n_tokens){
+  double start;
+  latents_of(s);
+  start = now();
+  *n_tokens = 0;
+  if( each ){
+    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads, 0);
+  }else{
+    *n_tokens = decode_rows(s, 0, n, n_threads, 0);
+  }
+  return now() - start;
+}
+
+static void write_latents(struct set *s, const char *path){
+  FILE *f = fopen(path, "wb");
+  latents_of(s);
+  if( f==0 || fwrite(s->z, sizeof(float)*(size_t)width(), (size_t)s->n, f)!=(size_t)s->n || fclose(f)!=0 ) die(path);
+}
+
+/* ---- The machine ---- */
+
+static void print_memory(void){
+  char line[256];
+  long rss = 0, pss = 0, own = 0, x;
+  FILE *f = fopen("/proc/self/smaps_rollup", "r");
+  while( f && fgets(line, sizeof(line), f) ){
+    if( sscanf(line, "Rss: %ld", &x)==1 ) rss = x;
+    if( sscanf(line, "Pss: %ld", &x)==1 ) pss = x;
+    if( sscanf(line, "Private_Clean: %ld", &x)==1 || sscanf(line, "Private_Dirty: %ld", &x)==1 ) own += x;
+  }
+  if( f ) fclose(f);
+  printf("%ld %ld %ld\n", rss, pss, own);
+}
+
+/* One vector unit's loop: 12 chains, as many as latency times units asks for and more, nothing from memory. Returns operations. */
+#define CHAINS 12
+#define TURNS 20000000
+#if defined(__x86_64__)
+# define FMA_LOOP(name, isa, vec, set1, fma, first, floats) \
+  __attribute__((target(isa))) static double name(float *out){ \
+    vec sum[CHAINS], a = set1(0.999f), b = set1(0.001f); \
+    for(int c=0; c<CHAINS; c++) sum[c] = set1((float)c); \
+    for(int i=0; i<TURNS; i++){ \
+      _Pragma("GCC unroll 12") for(int c=0; c<CHAINS; c++) sum[c] = fma(sum[c], a, b); \
+    } \
+    for(int c=0; c<CHAINS; c++) *out += first(sum[c]); \
+    return 2.0*floats*CHAINS*TURNS; \
+  }
+FMA_LOOP(loop_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_cvtss_f32, 16)
+FMA_LOOP(loop_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_cvtss_f32, 8)
+#endif
+
+struct peak {
+  const char *memory;
+  size_t bytes;                         /* that each thread reads, `times` times */
+  int times;
+  double operations[THREADS_MOST];
+  float out[THREADS_MOST];
+};
+
+static void peak_part(void *arg, int part){
+  struct peak *p = arg;
+  (void)p;
+  (void)part;
+#if defined(__x86_64__)
+  if( linear_avx512_usable() ) p->operations[part] = loop_avx512(&p->out[part]);
+  else if( linear_avx2_usable() ) p->operations[part] = loop_avx2(&p->out[part]);
+#endif
+}
+
+static void read_part(void *arg, int part){
+  struct peak *p = arg;
+  const float *x = (const float*)(p->memory + part*p->bytes);
+  int n = 4096;
+  for(int t=0; t<p->times; t++){
+    for(size_t at=0; at<p->bytes/4; at+=n) p->out[part] += dot(x + at, x + at, n);
+  }
+}
+
+/* GB/s of n_threads that read n_threads shares of `bytes` in turn. */
+static double read_speed(struct peak *p, int n_threads, size_t bytes, int times){
+  double start;
+  p->bytes = bytes/n_threads/16384*16384;
+  p->times = times;
+  thread_parts(n_threads, n_threads, read_part, p);
+  start = now();
+  thread_parts(n_threads, n_threads, read_part, p);
+  return (double)p->bytes*n_threads*times/(now() - start)*1e-9;
+}
+
+static void print_peak(int n_threads){
+  struct peak p = {0};
+  double start, flops = 0, seconds;
+  size_t most = (size_t)256<<20;
+  char *memory = malloc(most);
+  if( memory==0 || n_threads<1 || n_threads>THREADS_MOST ) die("peak: too much asked");
+  memset(memory, 1, most);
+  p.memory = memory;
+  start = now();
+  thread_parts(n_threads, n_threads, peak_part, &p);
+  seconds = now() - start;
+  for(int i=0; i<n_threads; i++) flops += p.operations[i];
+  printf("%.1f %.1f ", flops/seconds*1e-9, read_speed(&p, n_threads, (size_t)6<<20, 100));
+  printf("%.1f\n", read_speed(&p, n_threads, most, 1));
+  free(memory);
+}
+
+/* ---- Commands ---- */
+
+static void obey(char *line){
+  char verb[16] = "", name[32] = "", word[300] = "", how[16] = "";
+  int n = 0, n_tokens, n_words = sscanf(line, "%15s %31s %299s %15s %d", verb, name, word, how, &n);
+  int each = strcmp(how, "each")==0;
+  if( strcmp(verb, "load")==0 && n_words==3 ){
+    load_set(name, word);
+    printf("ok\n");
+  }else if( strcmp(verb, "encode")==0 && n_words==4 ){
+    printf("%.9f\n", encode(find_set(name), atoi(word), each));
+  }else if( strcmp(verb, "decode")==0 && n_words==5 ){
+    double seconds = decode(find_set(name), atoi(word), each, n, &n_tokens);
+    printf("%.9f %d\n", seconds, n_tokens);
+  }else if( strcmp(verb, "texts")==0 && n_words==3 ){
+    latents_of(find_set(name));
+    decode_rows(find_set(name), 0, atoi(word), 1, 1);
+    printf("\n");
+  }else if( strcmp(verb, "latents")==0 && n_words==3 ){
+    write_latents(find_set(name), word);
+    printf("ok\n");
+  }else if( strcmp(verb, "memory")==0 ){
+    print_memory();
+  }else if( strcmp(verb, "peak")==0 && n_words==2 ){
+    print_peak(atoi(name));
+  }else{
+    die(line);
+  }
+  fflush(stdout);
+}
+
+static void once(const char *text){
+  struct decode_options o;
+  struct latent z;
+  struct buf out = {0};
+  struct call c;
+  call_begin(&c, thread_count());
+  decode_options_init(&o);
+  text_encode(model, &c.run, text, strlen(text), &z);
+  text_decode(model, &c.run, &z, &o, &out, 0);
+  puts(buf_text(&out));
+  buf_release(&out);
+  call_end(&c);
+}
+
+int main(int argc, char **argv){
+  struct err e = {0};
+  char line[1000];
+  if( argc!=2 && !(argc==4 && strcmp(argv[2], "--once")==0) ) die("usage: bench MODEL [--once TEXT] < commands");
+  if( model_open(&model, argv[1], &e) ) die(e.text);
+  if( argc==4 ) once(argv[3]);
+  else while( fgets(line, sizeof(line), stdin) ) obey(line);
+  model_close(model);
+  return 0;
+}

@@ -1,0 +1,461 @@
+#!/usr/bin/env python3
+"""`make bench`: the engine beside ONNX Runtime, in one run on one machine, as a table in build/bench.md.
+
+    bench.py [--repeat N] [--rows WORD]      needs build/core/bench/bench; installs numpy, onnx and onnxruntime into build/bench-venv
+
+Both sides get the same token ids and the same weights (onnx_model.py) and take turns: ours once, the peer once, ours again. A figure is the
+median of the repetitions. The peer gets what it needs to be at its best: batches sorted by length, no mask where all lengths are
+equal, its cache bound in place, no copy of logits, finished texts taken out of a batch.
+"""
+import argparse
+import array
+import datetime
+import itertools
+import json
+import lzma
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(ROOT, 'build')
+VENV = os.path.join(BUILD, 'bench-venv')
+FOLDER = os.path.join(BUILD, 'bench')
+ENGINE = os.path.join(BUILD, 'core', 'bench', 'bench')
+WEIGHTS = os.path.join(ROOT, 'model', 'text.safetensors')
+SENTENCE = 'The boy ran across the road to meet his mother.'
+BOS, EOS, PAD, BATCH = 1, 2, 0, 64
+
+
+def enter_venv():
+    """Starts again inside build/bench-venv, which is made at the first run."""
+    python = os.path.join(VENV, 'bin', 'python')
+    if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
+        return
+    if not os.path.exists(os.path.join(VENV, 'ready')):
+        print('installing the peer (numpy, onnx, onnxruntime) into build/bench-venv', flush=True)
+        try:
+            subprocess.run([sys.executable, '-m', 'venv', VENV], check=True)
+            subprocess.run([python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', 'numpy', 'onnx', 'onnxruntime'], check=True)
+        except subprocess.CalledProcessError:
+            print('it cannot be installed here: our figures alone')
+            return
+        open(os.path.join(VENV, 'ready'), 'w').close()
+    os.execv(python, [python, *sys.argv])
+
+
+# ---- The texts ----
+
+def sentences():
+    """Held-out sentences of the training data where they are at hand, else the notes of the tour."""
+    path = os.path.join(ROOT, '..', 'shared', 'data', 'text', 'valid.txt.xz')
+    if os.path.exists(path):
+        with lzma.open(path, 'rt', encoding='utf8') as f:
+            return [line.strip() for line in f], 'held-out sentences'
+    with open(os.path.join(ROOT, 'sql', 'notes.sql'), encoding='utf8') as f:
+        return re.findall(r"', '((?:[^']|'')*)'\)", f.read()), 'sentences of sql/notes.sql, repeated'
+
+
+def token_rows(texts, least, most, n):
+    """n rows of ids without END, of least..most tokens with it; texts are used again where there are too few."""
+    sys.path.insert(0, os.path.join(ROOT, 'model'))
+    from tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.from_json(WEIGHTS.replace('.safetensors', '.json'))
+    rows = []
+    for text in texts:
+        ids = tokenizer.encode(text) if len(text) < 200 else []
+        if least <= len(ids) + 1 <= most:
+            rows.append(ids)
+        if len(rows) == n:
+            break
+    if not rows:        # no text of just this length: the middle of what there is
+        rows = [(tokenizer.encode(t) * most)[:least - 1] for t in texts[:n]]
+    return [rows[i % len(rows)] for i in range(n)]
+
+
+def write_rows(rows, path):
+    """As bench.c reads them: int32 n, start[n + 1], ids."""
+    starts = itertools.accumulate((len(r) for r in rows), initial=0)
+    with open(path, 'wb') as f:
+        array.array('i', [len(rows), *starts, *itertools.chain(*rows)]).tofile(f)
+
+
+# ---- Ours ----
+
+class Engine:
+    name = 'latent'
+
+    def __init__(self):
+        self.process = subprocess.Popen([ENGINE, WEIGHTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *words):
+        self.process.stdin.write(' '.join(map(str, words)) + '\n')
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit('bench: the engine ended')
+        return answer.strip()
+
+    def load(self, name, rows):
+        path = os.path.join(FOLDER, name + '.ids')
+        write_rows(rows, path)
+        self.ask('load', name, path)
+
+    def encode(self, name, threads, how):
+        return float(self.ask('encode', name, threads, how))
+
+    def decode(self, name, threads, how, n):
+        seconds, tokens = self.ask('decode', name, threads, how, n).split()
+        return float(seconds), int(tokens)
+
+    def latents(self, name):
+        import numpy as np
+
+        path = os.path.join(FOLDER, name + '.z')
+        self.ask('latents', name, path)
+        return np.fromfile(path, np.float32)
+
+    def texts(self, name, n):
+        return [[int(x) for x in row.split()] for row in self.ask('texts', name, n).split(',')[:n]]
+
+
+# ---- The peer ----
+
+def sessions(threads, names):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return {name: onnxruntime.InferenceSession(os.path.join(FOLDER, name + '.onnx'), options, providers=['CPUExecutionProvider']) for name in names}
+
+
+class Peer:
+    name = 'ONNX Runtime'
+    graphs = ('encoder', 'encoder_same', 'memory', 'step')
+
+    def __init__(self, config):
+        self.config, self.sets, self.z, self.sessions = config, {}, {}, {}
+
+    def load(self, name, rows):
+        """The batches of both ways, laid out beforehand: that is not what is measured."""
+        import numpy as np
+
+        def pad(part):
+            ids = np.full((len(part), max(map(len, part)) + 1), PAD, np.int64)
+            for i, row in enumerate(part):
+                ids[i, :len(row) + 1] = row + [EOS]
+            return ids
+
+        ordered = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        groups = [ordered[i:i + BATCH] for i in range(0, len(ordered), BATCH)]
+        self.sets[name] = {'order': ordered, 'batch': [pad([rows[i] for i in g]) for g in groups], 'each': [pad([r]) for r in rows]}
+
+    def use(self, threads):
+        """Only one number of threads is open at a time: waiting threads of another session would spin beside us."""
+        if threads not in self.sessions:
+            self.sessions = {threads: sessions(threads, self.graphs)}
+        return self.sessions[threads]
+
+    def encode(self, name, threads, how):
+        s = self.use(threads)
+        z, start = [], time.perf_counter()
+        for ids in self.sets[name][how]:
+            z += s['encoder_same' if ids.all() else 'encoder'].run(None, {'ids': ids})
+        seconds = time.perf_counter() - start
+        if how == 'batch':
+            import numpy as np
+
+            self.z[name] = np.empty((len(self.sets[name]['order']), z[0].shape[1]), np.float32)
+            self.z[name][self.sets[name]['order']] = np.concatenate(z)
+        return seconds
+
+    def decode(self, name, threads, how, n):
+        s, z = self.use(threads), self.z[name][:n]
+        size = BATCH if how == 'batch' else 1
+        start = time.perf_counter()
+        self.texts = [t for i in range(0, n, size) for t in self.decode_batch(s, z[i:i + size])]
+        return time.perf_counter() - start, sum(len(t) + 1 for t in self.texts)
+
+    def decode_batch(self, s, z):
+        import numpy as np
+
+        names = [o.name for o in s['memory'].get_outputs()]
+        memory = dict(zip(names, s['memory'].run(None, {'z': z})))
+        shape = len(z), self.config['d'] // 64, self.config['longest'], 64
+        cache = {f'{part}_{i}': np.zeros(shape, np.float32) for i in range(self.config['decoder_layers']) for part in ('key', 'value')}
+        texts, live, seen = [[] for _ in z], list(range(len(z))), 0
+        ids, binding = np.full((len(z), 1), BOS, np.int64), None
+        while live:
+            if binding is None:
+                binding, following, counts, total = self.bind(s['step'], ids, memory, cache)
+            counts[:], total[...] = seen, seen + 1
+            s['step'].run_with_iobinding(binding)
+            seen += 1
+            ids[:] = following
+            last = seen == self.config['longest']
+            for i, row in enumerate(live):
+                if ids[i, 0] != EOS and row >= 0 and not last:
+                    texts[row].append(int(ids[i, 0]))
+                else:
+                    live[i] = -1                # goes on unread until the batch is made smaller
+            n_live = sum(row >= 0 for row in live)
+            if n_live <= len(live) * 3 // 4:
+                keep = [i for i, row in enumerate(live) if row >= 0]
+                live, ids, binding = [live[i] for i in keep], ids[keep], None
+                memory, cache = ({k: v[keep] for k, v in part.items()} for part in (memory, cache))
+        return texts
+
+    def bind(self, session, ids, memory, cache):
+        """Everything in numpy's own memory: a step copies nothing in or out."""
+        import numpy as np
+
+        binding, n = session.io_binding(), len(ids)
+        following, counts, total = np.zeros((n, 1), np.int64), np.zeros(n, np.int32), np.zeros((), np.int32)
+        for name, x in [('ids', ids), ('seen', counts), ('total', total), *memory.items()]:
+            binding.bind_cpu_input(name, x)
+        for name, x in cache.items():
+            binding.bind_cpu_input('past_' + name, x)
+            binding.bind_output('present_' + name, 'cpu', 0, np.float32, x.shape, x.ctypes.data)
+        binding.bind_output('next', 'cpu', 0, np.int64, following.shape, following.ctypes.data)
+        return binding, following, counts, total
+
+
+# ---- Rows ----
+
+def row_list(n_sentences, n_latents):
+    """(what, set, verb, how, items): one row of the table for each number of threads."""
+    mixed, same = f'encode {n_sentences:,} sentences of 8 to 23 tokens', f'encode {n_sentences:,} sentences of 16 tokens'
+    return [
+        (mixed + ', in one batch', 'mixed', 'encode', 'batch', n_sentences), (mixed + ', one by one', 'mixed', 'encode', 'each', n_sentences),
+        (same + ', in one batch', 'same', 'encode', 'batch', n_sentences), (same + ', one by one', 'same', 'encode', 'each', n_sentences),
+        (f'decode {n_latents} latents, in batches', 'mixed', 'decode', 'batch', n_latents),
+        (f'decode {n_latents} latents, one by one', 'mixed', 'decode', 'each', n_latents)]
+
+
+def operations(config, rows, verb):
+    """Floating-point operations of the products alone, and bytes of weights (f16) that one text or one step reads."""
+    d, h = config['d'], (config['d'] * 8 // 3 + 63) // 64 * 64
+    z, layer = config['s'] + config['r'], 4 * d * d + 3 * d * h
+    if verb == 'encode':
+        one = config['encoder_layers'] * layer
+        tokens = sum(len(r) + 1 + config['registers'] for r in rows)
+        return 2 * tokens * one, 2 * one
+    one = config['decoder_layers'] * (layer + 2 * d * d) + d * config['pieces']
+    texts = z * d * (config['memory'] + 1) + config['decoder_layers'] * config['memory'] * 2 * d * d
+    return 2 * (sum(len(r) + 1 for r in rows) * one + len(rows) * texts), 2 * one
+
+
+def measure(sides, what, repeat):
+    """Medians of both sides, in turns, after one round that does not count."""
+    _, name, verb, how, items, threads = what
+    seconds, tokens = {s.name: [] for s in sides}, {}
+    for turn in range(repeat + 1):
+        for side in sides:
+            if verb == 'encode':
+                t = side.encode(name, threads, how)
+            else:
+                t, tokens[side.name] = side.decode(name, threads, how, items)
+            if turn:
+                seconds[side.name].append(t)
+    return {s: statistics.median(t) for s, t in seconds.items()}, tokens
+
+
+def start_up(config, repeat, has_peer):
+    """Ours: a whole process, and a whole sqlite3 shell. The peer's: sessions and first run inside a Python that has imported it."""
+    out = {'process': [], 'shell': [], 'peer': []}
+    sql = f"SELECT latent_decode(latent_encode('{SENTENCE}'));"
+    rows = token_rows([SENTENCE], 1, 60, 1)
+    for _ in range(repeat):
+        start = time.perf_counter()
+        subprocess.run([ENGINE, WEIGHTS, '--once', SENTENCE], check=True, stdout=subprocess.DEVNULL)
+        out['process'].append(time.perf_counter() - start)
+        start = time.perf_counter()
+        subprocess.run(['sqlite3', ':memory:', '-cmd', f'.load {BUILD}/latent', sql], check=True, stdout=subprocess.DEVNULL,
+                       env=dict(os.environ, LATENT_MODEL=WEIGHTS))
+        out['shell'].append(time.perf_counter() - start)
+        if not has_peer:
+            continue
+        peer = Peer(config)
+        peer.graphs = ('encoder_same', 'memory', 'step')
+        peer.load('one', rows)
+        start = time.perf_counter()
+        peer.encode('one', 1, 'batch')
+        peer.decode('one', 1, 'each', 1)
+        out['peer'].append(time.perf_counter() - start)
+    return out
+
+
+def memory_of_self():
+    with open('/proc/self/smaps_rollup') as f:
+        found = dict(re.findall(r'(\w+): +(\d+) kB', f.read()))
+    return [int(found['Rss']), int(found['Pss']), int(found['Private_Clean']) + int(found['Private_Dirty'])]
+
+
+def peer_child():
+    """A process for memory(): says what Python and numpy take, then what the peer takes after a first text, then waits."""
+    import numpy
+
+    print(*memory_of_self(), flush=True)
+    with open(WEIGHTS.replace('.safetensors', '.json'), encoding='utf8') as f:
+        peer = Peer(json.load(f)['config'])
+    peer.graphs = ('encoder_same', 'memory', 'step')
+    peer.load('one', [[260 + int(x) for x in numpy.arange(10)]])
+    peer.encode('one', 1, 'batch')
+    peer.decode('one', 1, 'each', 1)
+    sys.stdin.readline()
+    print(*memory_of_self(), flush=True)
+    sys.stdin.readline()
+
+
+def memory(has_peer):
+    """[resident, proportional, private] KiB of the second of two processes that hold the model and have used it once."""
+    engines = [Engine(), Engine()]
+    for e in engines:
+        e.load('one', [list(range(260, 270))])
+        e.decode('one', 1, 'each', 1)
+    ours = [int(x) for x in engines[1].ask('memory').split()]
+    for e in engines:
+        e.process.stdin.close()
+        e.process.wait()
+    if not has_peer:
+        return ours, None, None
+    peers = [subprocess.Popen([sys.executable, __file__, '--peer-child'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in '12']
+    base = [[int(x) for x in p.stdout.readline().split()] for p in peers][1]
+    time.sleep(3)
+    theirs = []
+    for p in peers:
+        p.stdin.write('\n')
+        p.stdin.flush()
+        theirs.append([int(x) for x in p.stdout.readline().split()])
+    for p in peers:
+        p.stdin.close()
+        p.wait()
+    return ours, theirs[1], base
+
+
+# ---- The table ----
+
+def agreement(engine, peer, rows, n):
+    """Both compute the same: the largest difference of a number of z, and the share of equal texts."""
+    import numpy as np
+
+    peer.encode('mixed', 1, 'batch')
+    peer.decode('mixed', 1, 'batch', n)
+    apart = float(np.abs(engine.latents('mixed') - peer.z['mixed'].ravel()).max())
+    ours = engine.texts('mixed', n)
+    return apart, sum(a == b for a, b in zip(ours, peer.texts)) / n, sum(a == b for a, b in zip(ours, rows)) / n
+
+
+def machine():
+    with open('/proc/cpuinfo') as f:
+        name = re.search(r'model name\s*: (.*)', f.read())
+    return f"{name.group(1) if name else 'unknown CPU'}, {os.cpu_count()} cores, Linux {os.uname().release}"
+
+
+def figures(what, seconds, tokens, items):
+    if seconds is None:
+        return 'not measured'
+    if what == 'encode':
+        return f'{items / seconds:,.0f}/s, {seconds / items * 1e3:.2f} ms'
+    return f'{tokens / seconds:,.0f} tokens/s, {seconds / items * 1e3:.2f} ms'
+
+
+def speed_rows(sides, config, sets, args, peaks):
+    for what in row_list(args.sentences, args.latents):
+        if args.rows not in what[0]:
+            continue
+        for threads in (1, 2):
+            seconds, tokens = measure(sides, (*what, threads), args.repeat)
+            verb, how, items = what[2:5]
+            ours, theirs = seconds['latent'], seconds.get('ONNX Runtime')
+            flops, weights = operations(config, sets[what[1]][:items], verb)
+            share = f"{100 * flops / ours * 1e-9 / peaks[threads][0]:.0f}% of the multiply-add peak"
+            if how == 'each':
+                passes = items if verb == 'encode' else tokens['latent']
+                share += f", weights at {weights * passes / ours * 1e-9:.0f} GB/s"
+            yield (what[0], threads, figures(verb, ours, tokens.get('latent'), items), figures(verb, theirs, tokens.get('ONNX Runtime'), items),
+                   f'{theirs / ours:.2f}' if theirs else '', share)
+
+
+def start_and_memory_rows(config, args, has_peer):
+    t = start_up(config, args.repeat, has_peer)
+    ours, theirs, base = memory(has_peer)
+    ms = lambda key: f'{statistics.median(t[key]) * 1e3:.0f} ms'
+    mb = lambda kib: f'{kib[1] / 1024:.0f} MB proportional, {kib[2] / 1024:.0f} MB private'
+    process = f"{ms('process')} (a whole process), {ms('shell')} (a whole `sqlite3` shell)"
+    start, second = 'start to first text encoded and decoded', 'memory of a second process'
+    if not has_peer:
+        return [(start, '', process, '', '', ''), (second, '', mb(ours), '', '', '')]
+    faster = statistics.median(t['peer']) / statistics.median(t['process'])
+    return [(start, '', process, ms('peer') + ' (sessions and first run in a running Python)', f'{faster:.2f}', ''),
+            (second, '', mb(ours), f'{mb(theirs)} (Python with numpy alone: {mb(base)})', f'{theirs[1] / ours[1]:.2f}', '')]
+
+
+def report(args, write, has_peer):
+    os.makedirs(FOLDER, exist_ok=True)
+    with open(WEIGHTS.replace('.safetensors', '.json'), encoding='utf8') as f:
+        config = json.load(f)['config']
+    texts, source = sentences()
+    sets = {'mixed': token_rows(texts, 8, 23, args.sentences), 'same': token_rows(texts, 16, 16, args.sentences)}
+    sides, peer_name = [Engine()], 'no peer'
+    if has_peer:
+        import onnxruntime
+
+        import onnx_model
+
+        onnx_model.export(WEIGHTS, FOLDER)
+        sides.append(Peer(config))
+        peer_name = f'onnxruntime {onnxruntime.__version__}, fp32'
+    for side in sides:
+        for name, rows in sets.items():
+            side.load(name, rows)
+    peaks = {t: [float(x) for x in sides[0].ask('peak', t).split()] for t in (1, 2)}
+    write(f"{machine()}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load {os.getloadavg()[0]:.1f}; `make bench`; "
+          f"{peer_name}; {source}; medians of {args.repeat}, in turns.\n")
+    for t, (flops, near, far) in peaks.items():
+        write(f'Peak with {t} thread{"s" * (t > 1)}: {flops:.0f} GFLOP/s of fused multiply-adds; reads 6 MB at {near:.0f} GB/s, 256 MB at {far:.0f} GB/s.')
+    if has_peer:
+        apart, equal, exact = agreement(*sides, sets['mixed'], args.latents)
+        write(f'Same results: z differs by {apart:.1e} at most, {100 * equal:.1f}% of the decoded texts are equal ({100 * exact:.1f}% are the encoded ones).')
+    write('\n| | threads | latent | ONNX Runtime | times as fast | share of the machine |\n| --- | --- | --- | --- | --- | --- |')
+    for row in speed_rows(sides, config, sets, args, peaks):
+        write('| ' + ' | '.join(map(str, row)) + ' |')
+    if args.rows == '':
+        for row in start_and_memory_rows(config, args, has_peer):
+            write('| ' + ' | '.join(map(str, row)) + ' |')
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--repeat', type=int, default=5)
+    parser.add_argument('--rows', default='', help='only rows whose text has this in it')
+    parser.add_argument('--sentences', type=int, default=1000)
+    parser.add_argument('--latents', type=int, default=200)
+    parser.add_argument('--peer-child', action='store_true')
+    args = parser.parse_args()
+    enter_venv()
+    if args.peer_child:
+        return peer_child()
+    lines = []
+
+    def write(line):
+        print(line, flush=True)
+        lines.append(line)
+
+    report(args, write, os.path.exists(os.path.join(VENV, 'ready')))
+    kernels = os.path.join(BUILD, 'core', 'bench_kernels')
+    if os.path.exists(kernels) and args.rows == '':
+        write('\n```')
+        write(subprocess.run([kernels], capture_output=True, text=True).stdout.rstrip())
+        write('```')
+    with open(os.path.join(BUILD, 'bench.md'), 'w', encoding='utf8') as f:
+        f.write('\n'.join(lines) + '\n')
+
+
+if __name__ == '__main__':
+    main()
