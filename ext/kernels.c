@@ -32,8 +32,13 @@ typedef float lanes __attribute__((vector_size(4*LANES), aligned(4)));
 typedef int32_t lanes_int __attribute__((vector_size(4*LANES), aligned(4)));
 typedef uint32_t lanes_bits __attribute__((vector_size(4*LANES), aligned(4)));
 
-INLINE lanes lanes_of(float x){
-  return (lanes){ x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x };
+INLINE lanes lanes_of(float x){         /* a loop becomes one broadcast; gcc makes 16 inserts of (lanes){ x, x, ... } */
+  float all[LANES];
+  lanes v;
+  int i;
+  for(i=0; i<LANES; i++) all[i] = x;
+  memcpy(&v, all, sizeof(v));
+  return v;
 }
 INLINE lanes load(const float *x){
   lanes v;
@@ -58,19 +63,38 @@ INLINE lanes choose(lanes_int yes, lanes a, lanes b){
   return (lanes)((yes & (lanes_int)a) | (~yes & (lanes_int)b));
 }
 
+/* ---- One number from 16 lanes ----
+** Halves and quarters are read back from memory as `quads`, which every vector unit has; compilers make far slower code of v[i]. */
+typedef float quad __attribute__((vector_size(16), aligned(4)));
+INLINE quad load_quad(const float *x){
+  return *(const quad*)x;
+}
+/* Lanes of a and b, numbered 0..3 and 4..7. */
+#if defined(__clang__)
+# define pick(a, b, i, j, k, l)  __builtin_shufflevector(a, b, i, j, k, l)
+#else
+# define pick(a, b, i, j, k, l)  __builtin_shuffle(a, b, (__attribute__((vector_size(16))) int){ i, j, k, l })
+#endif
+
+
+/* (0+8)+(4+12), (1+9)+(5+13), ... */
+INLINE quad quarter_sums(const float *p){
+  return (load_quad(p) + load_quad(p+8)) + (load_quad(p+4) + load_quad(p+12));
+}
 INLINE float lanes_sum(lanes v){
-  float a[8];
-  int i;
-  for(i=0; i<8; i++) a[i] = v[i] + v[i+8];
-  for(i=0; i<4; i++) a[i] = a[i] + a[i+4];
-  return (a[0] + a[2]) + (a[1] + a[3]);
+  quad sums = quarter_sums((const float*)&v);
+  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
+INLINE float larger(float a, float b){
+  return a>b ? a : b;
+}
 INLINE float lanes_max(lanes v){
-  float m = v[0];
+  const float *p = (const float*)&v;
+  float m[4];
   int i;
-  for(i=1; i<LANES; i++) m = v[i]>m ? v[i] : m;
-  return m;
+  for(i=0; i<4; i++) m[i] = larger(larger(p[i], p[i+4]), larger(p[i+8], p[i+12]));
+  return larger(larger(m[0], m[1]), larger(m[2], m[3]));
 }
 
 /* exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, then 2^n * p(r), where p is the Taylor polynomial of degree 7 (remainder below
@@ -237,18 +261,44 @@ CLONES void log_softmax(float *x, int n){
 
 /* ---- Attention of one query head (Vaswani et al., 2017) ---- */
 
-CLONES void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores){
+/* lanes_sum() of 16 lanes at once, in the same order: 16 sums apart take three times as long. */
+INLINE lanes lanes_sums(const float part[LANES][LANES]){
+  float sums[LANES];
+  int i, j;
+  for(i=0; i<LANES; i+=4){
+    quad a[4], left, right;
+    for(j=0; j<4; j++) a[j] = quarter_sums(part[i+j]);
+    left = pick(a[0], a[1], 0, 1, 4, 5) + pick(a[0], a[1], 2, 3, 6, 7);
+    right = pick(a[2], a[3], 0, 1, 4, 5) + pick(a[2], a[3], 2, 3, 6, 7);
+    *(quad*)(sums+i) = pick(left, right, 0, 2, 4, 6) + pick(left, right, 1, 3, 5, 7);
+  }
+  return load(sums);
+}
+
+/* scores[j] = q . k_j / 8 for n keys; minus infinity behind them, up to a multiple of 16. */
+INLINE void attend_scores(float *scores, const float *q, const float *k, int n, int stride){
   lanes q0 = load(q), q1 = load(q+16), q2 = load(q+32), q3 = load(q+48);
+  float part[LANES][LANES] = {{0}};
+  int j, i;
+  for(j=0; j<n; j+=LANES){
+    const int end = n-j<LANES ? n-j : LANES;
+    for(i=0; i<end; i++, k+=stride){
+      lanes sum = q0*load(k);
+      sum = sum + q1*load(k+16);
+      sum = sum + q2*load(k+32);
+      store(part[i], sum + q3*load(k+48));
+    }
+    store(scores+j, lanes_sums((const float (*)[LANES])part)*lanes_of(0.125f));
+    for(; i<LANES; i++) scores[j+i] = -INFINITY;
+  }
+}
+
+/* Sums run over the keys in order, lane by lane. */
+CLONES void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores){
   lanes out0 = lanes_of(0.0f), out1 = out0, out2 = out0, out3 = out0;
   int j;
-  for(j=0; j<n; j++, k+=stride){
-    lanes sum = q0*load(k);
-    sum = sum + q1*load(k+16);
-    sum = sum + q2*load(k+32);
-    sum = sum + q3*load(k+48);
-    scores[j] = lanes_sum(sum)*0.125f;
-  }
-  if( n>0 ) softmax_lanes(scores, n);
+  attend_scores(scores, q, k, n, stride);
+  softmax_lanes(scores, (n + LANES-1)/LANES*LANES);
   for(j=0; j<n; j++, v+=stride){
     lanes p = lanes_of(scores[j]);
     out0 = out0 + p*load(v);

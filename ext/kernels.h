@@ -48,7 +48,9 @@ void softmax(float *x, int n);                                          /* in pl
 void log_softmax(float *x, int n);
 void add(float *y, const float *x, int n);                              /* y += x */
 float normalize(float *x, int n);                                       /* to unit length in place; a zero vector stays; returns the old length */
-/* One query head over n keys: out[64] = softmax(q . k_j / 8) . v; k and v are n rows of 64, `stride` floats apart. scores: n floats. */
+/* One query head over n keys: out[64] = softmax(q . k_j / 8) . v; k and v are n rows of 64, `stride` floats apart. scores: scratch of ATTEND_SCORES(n)
+** floats; afterwards its first n are the softmax. */
+#define ATTEND_SCORES(n) (((size_t)(n)+15)/16*16)
 void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
 void slerp(float *y, const float *a, const float *b, float t, int n);   /* unit vectors; opposite or equal ones are handled */
 

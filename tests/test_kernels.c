@@ -361,7 +361,7 @@ static void test_attend(void){
   for(s=0; s<COUNT(odd); s++) for(t=0; t<COUNT(strides); t++){
     int n = odd[s], stride = strides[t];
     size_t size = (size_t)(n-1)*stride + 64;
-    float *k = numbers(size, 2, 21), *v = numbers(size, 1, 22), *q = numbers(64, 2, 23), out[64], *scores = malloc(sizeof(float)*n);
+    float *k = numbers(size, 2, 21), *v = numbers(size, 1, 22), *q = numbers(64, 2, 23), out[64], *scores = malloc(sizeof(float)*ATTEND_SCORES(n));
     double p[65], want[64] = {0}, sum = 0;
     for(j=0; j<n; j++){
       double dots = 0;
@@ -425,7 +425,7 @@ static void test_slerp(void){
 ** sanitizer; they change only when an algorithm is changed on purpose. (A CPU without fused multiply-add is excused from linear.) */
 static void test_bits(void){
   enum { N = 1000 };
-  static float x[2*N], y[2*N], k[64*70], out[4][64], scores[70], scratch[LINEAR_SCRATCH(N)] __attribute__((aligned(64)));
+  static float x[2*N], y[2*N], k[64*70], out[4][64], scores[ATTEND_SCORES(60)], scratch[LINEAR_SCRATCH(N)] __attribute__((aligned(64)));
   struct random r = random_of(2024);
   struct matrix w = { N, 1, NULL, x };
   struct { const char *name; uint64_t want, got; } rows[] = {
