@@ -13,7 +13,8 @@ export CC
 # chosen at run time.
 BUILD   := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -Wno-psabi -MMD -MP
 # nodelete: SQLite closes a library whose entry point failed, while functions that it could not take back may remain registered.
-LINK    := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed
+# exports.map: one symbol; functions compiled for several CPUs would show otherwise, visibility or not.
+LINK    := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed -Wl,--version-script=ext/exports.map
 # OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
 LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
 
@@ -34,7 +35,7 @@ all: build/latent.so  ## builds build/latent.so (the default)
 OBJECTS := $(SOURCES:ext/%.c=build/obj/%.o)
 
 # Moved into place: a process that has the old one loaded keeps it.
-build/latent.so: $(OBJECTS)
+build/latent.so: $(OBJECTS) ext/exports.map
 	$(CC) $(LINK) -o $@.new $(OBJECTS) $(LDFLAGS) $(LIBS)
 	@mv -f $@.new $@
 

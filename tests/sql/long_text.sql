@@ -1,4 +1,4 @@
--- tiny: 1 MB is a lot for a real model. Long text goes in whole: nothing is cut in silence.
+-- tiny (not swept): 1 MB is a lot for a real model, and for a thousand runs. Long text goes in whole: nothing is cut in silence.
 CREATE TABLE long AS SELECT replace(printf('%.10000c', 'x'), 'x', 'word ') || '.' AS words, replace(printf('%.2000c', 'x'), 'x', 'A dog runs. ') AS sentences;
 SELECT '10,000 words', length(words), json_array_length(latent_json(words), '$.segments') > 10000/23 FROM long;
 SELECT '2,000 sentences', json_array_length(latent_json(sentences), '$.segments') FROM long;
