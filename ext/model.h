@@ -155,16 +155,17 @@ struct memories {                       /* what the decoder reads of each latent
   float *joined, *expanded;             /* scratch of memories_fill: [n, s+r], [n, memory*d] */
 };
 void memories_init(struct memories *c, const struct model *m, int n, struct arena *a);
-/* Fills slots at..at+count-1 from z[count, s+r]; z NULL: one slot with z = 0, the plain language model. */
-void memories_fill(struct memories *c, const struct model *m, int at, const float *z, int count, float detail, float *panel);
+/* Fills slots[count] (NULL: 0, 1, ...) from z[count, s+r]; z NULL: one slot with z = 0, the plain language model. */
+void memories_fill(struct memories *c, const struct model *m, const int *slots, const float *z, int count, float detail, float *panel);
 void memories_span(const struct memories *c, const struct model *m, int at, struct span *span);
 
 /* ---- model_step.c: texts decoded side by side, a token of each at a step ---- */
 struct sequence {
   int latent;                           /* slot of the memories */
-  float fluency;                        /* its own; 0 to that of the batch */
+  float fluency;                        /* its own; > 0: it has a twin */
+  int twin;                             /* the twin's row in this step */
   int n;                                /* ids so far */
-  int *ids;                             /* [limit], in the block */
+  int *ids;                             /* [limit+1], in the block */
   float *cache;                         /* [1 or 2 for the plain twin][layers][limit+1][2d], in the block */
   float sum;                            /* log-probabilities so far */
 };
@@ -175,13 +176,14 @@ struct batch {
   int limit;                            /* most ids */
   int room;                             /* sequences at most */
   int n;                                /* sequences now */
-  float fluency;                        /* the most of its sequences; > 0: each has a twin that reads slot 0 */
-  struct sequence *sequences;           /* [room] */
+  int twins;                            /* true: blocks have room for a twin, which reads slot 0 */
+  struct sequence *sequences;           /* [n] of [room] */
+  struct sequence *spare;               /* [room - n]: the blocks that no sequence uses */
   float *logits;                        /* [room or 2*room, pieces]: after a step, rows 0..n-1 are log-probabilities; ids never to be emitted -inf */
   float *row;                           /* [pieces]: scratch of the sampler */
 };
-void batch_init(struct batch *b, const struct model *m, int room, int n_latents, int limit, float fluency, struct arena *a);
-size_t batch_sequence_bytes(const struct model *m, int limit, float fluency);
+void batch_init(struct batch *b, const struct model *m, int room, int limit, int twins, struct arena *a);   /* slots 1..room are the caller's */
+size_t sequence_bytes(const struct model *m, int limit, int twins);     /* of a block's cache */
 int batch_step(struct batch *b, struct run *run, struct worker *w);     /* every sequence's last id goes in; 0: stopped */
 void sequence_copy(const struct batch *b, struct sequence *to, const struct sequence *from);    /* ids and cache into to's own block */
 

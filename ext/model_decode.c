@@ -9,10 +9,10 @@
 **      With one beam that is the greedy choice.
 **   3. A choice of END finishes a sequence, and k shrinks by one; the finished text with the best mean log-probability per token
 **      (END counted) is the strand's result. At the limit of tokens END is the only choice.
-**   4. Other choices go on. The first child of a sequence takes over its block; further ones copy it into a block that nobody uses.
+**   4. Other choices go on. The first child of a sequence takes over its block; further ones copy it into a spare one.
 **
-** Strands without sequences leave the batch, so no work is done for finished texts. Ties go to the earlier: a result does not depend on
-** the batch, the threads, or the order of rows.
+** A worker keeps its batch full: as texts end, the next strands come in, a few at a time so that their memories are made together. What a strand
+** gives does not depend on its company; ties go to the earlier token and the earlier sequence.
 **
 ** Best-of-K: a strand like the caller's and K-1 sampled ones for each point; their texts are encoded again, as a user would encode them, and the
 ** one nearest to the asked point wins.
@@ -37,6 +37,25 @@ struct strand {
   struct tokens *out;                   /* ids has room for the limit */
 };
 
+struct choice { float sum; int from, token; };
+
+struct group {                          /* a strand while it is decoded */
+  struct strand *strand;
+  int slot;                             /* of its memory; strands that came in together may share one */
+  int first, n;                         /* its sequences in the batch */
+  int left;                             /* sequences that may still go on */
+  float best_mean;
+};
+
+struct crew {                           /* what one worker decodes with */
+  struct batch batch;
+  struct group *groups;                 /* [n_groups] of [room] */
+  int n_groups;
+  int *users;                           /* [room+1]: groups that read each slot of the memories */
+  int *filled;                          /* [room]: slots to be filled */
+  struct sequence *next;                /* [room]: the batch's sequences after a step */
+};
+
 struct decoding {                       /* one call of decode_strands */
   const struct model *m;
   struct run *run;
@@ -44,19 +63,7 @@ struct decoding {                       /* one call of decode_strands */
   const struct decode_options *options;
   struct strand *strands;
   const int *chunk;                     /* chunk i is strands chunk[i]..chunk[i+1] */
-  struct batch *batches;                /* these: one a worker */
-  struct group **groups;
-};
-
-struct choice { float sum; int from, token; };
-
-struct group {                          /* a strand while it is decoded */
-  struct strand *strand;
-  int first, n;                         /* its sequences in the batch */
-  int left;                             /* sequences that may still go on */
-  float best_mean;
-  int n_spare;
-  struct sequence spare[MAX_BEAMS];     /* blocks that nobody uses: ids and cache */
+  struct crew *crews;                   /* one a worker */
 };
 
 void decode_options_init(struct decode_options *o){
@@ -139,16 +146,16 @@ static void finish(struct group *g, const struct sequence *q, float sum){
   out->log_probability = sum;
 }
 
-/* Takes a block that nobody uses and makes it a copy of q. A group has as many blocks as beams, and one is spare whenever a parent has
-** a second child. */
-static struct sequence copy_of(struct batch *b, struct group *g, const struct sequence *q){
-  struct sequence copy = g->spare[--g->n_spare];
+/* A copy of q in a spare block. There is one whenever a parent has a second child: the strands in a batch never have more sequences
+** left than it has room, and parents without children have given theirs back. */
+static struct sequence copy_of(struct batch *b, int *n_spare, const struct sequence *q){
+  struct sequence copy = b->spare[--*n_spare];
   sequence_copy(b, &copy, q);
   return copy;
 }
 
-/* Gives the choices to the sequences: next[] is where the batch's surviving sequences are collected. Returns their number. */
-static int group_advance(struct batch *b, struct group *g, const struct choice *best, int n_best, struct sequence *next){
+/* Gives the choices to the group's sequences. next[] takes those that go on; returns their number. */
+static int group_advance(struct batch *b, struct group *g, const struct choice *best, int n_best, int *n_spare, struct sequence *next){
   int n = 0;
   char used[MAX_BEAMS] = {0};
   for(int i=0; i<n_best; i++){
@@ -156,14 +163,14 @@ static int group_advance(struct batch *b, struct group *g, const struct choice *
     else used[best[i].from - g->first] = 1;
   }
   for(int i=0; i<g->n; i++){
-    if( !used[i] ) g->spare[g->n_spare++] = b->sequences[g->first+i];
+    if( !used[i] ) b->spare[(*n_spare)++] = b->sequences[g->first+i];
   }
-  /* Parents are copied before their blocks get a new token: an id past a copy's end is never read. */
+  /* The parents in b->sequences keep their old count of ids, so a copy does not see what a first child has appended. */
   for(int i=0; i<n_best; i++){
     int parent = best[i].from - g->first;
     const struct sequence *q = &b->sequences[best[i].from];
     if( best[i].token==TOKEN_END ) continue;
-    next[n] = used[parent]==1 ? *q : copy_of(b, g, q);
+    next[n] = used[parent]==1 ? *q : copy_of(b, n_spare, q);
     used[parent] = 2;
     next[n].ids[next[n].n++] = best[i].token;
     next[n++].sum = best[i].sum;
@@ -171,58 +178,78 @@ static int group_advance(struct batch *b, struct group *g, const struct choice *
   return n;
 }
 
-/* ---- A chunk of strands ---- */
+/* ---- A worker's chunk of strands ---- */
 
-/* Fills the batch with the first sequence of each strand; the other blocks of its beams are spare. */
-static void chunk_begin(struct decoding *e, struct batch *b, struct group *groups, struct strand *strands, int n){
-  const struct shape *c = &e->m->config.shape;
-  int first = strands[0].latent, count = strands[n-1].latent - first + 1, block = n;
-  memories_fill(&b->memories, e->m, 1, e->z + (size_t)first*(c->s + c->r), count, e->options->detail, b->work.panel);
-  b->n = n;
-  for(int i=0; i<n; i++){
-    struct group *g = &groups[i];
-    struct sequence *q = &b->sequences[i];
-    g->strand = &strands[i];
-    g->first = i;
-    g->n = 1;
-    g->left = strands[i].beams;
-    g->n_spare = 0;
-    for(int k=1; k<strands[i].beams; k++) g->spare[g->n_spare++] = b->sequences[block++];
-    q->latent = 1 + strands[i].latent - first;
-    q->fluency = e->options->fluencies ? e->options->fluencies[strands[i].latent] : e->options->fluency;
-    q->n = 0;
-    q->sum = 0;
-    strands[i].out->n = -1;                                     /* nothing finished yet */
-  }
+/* Lets strand s in, with one sequence that has read nothing. */
+static void admit(struct decoding *e, struct crew *c, struct strand *s, int slot){
+  struct batch *b = &c->batch;
+  struct sequence *q = &b->sequences[b->n];
+  *q = b->spare[b->room - b->n - 1];
+  q->latent = slot;
+  q->fluency = e->options->fluencies ? e->options->fluencies[s->latent] : e->options->fluency;
+  q->n = 0;
+  q->sum = 0;
+  s->out->n = -1;                                               /* nothing finished yet */
+  c->groups[c->n_groups++] = (struct group){ s, slot, b->n++, 1, s->beams, 0 };
+  c->users[slot]++;
 }
 
-/* The blocks are handed round among the sequences while a chunk is decoded, so the batch is put back as it was afterwards. */
+static int free_slot(const struct crew *c, int from){
+  while( c->users[from]>0 ) from++;
+  return from;
+}
+
+/* Lets in as many of strands at..end as there is room for. Returns the first that must wait. */
+static int admit_some(struct decoding *e, struct crew *c, int at, int end, int room){
+  int width = e->m->config.shape.s + e->m->config.shape.r, n_filled = 0, slot = 0, first = at;
+  const float *z = e->z + (size_t)e->strands[at].latent*width;
+  for(; at<end && e->strands[at].beams<=room; at++){
+    struct strand *s = &e->strands[at];
+    if( at==first || s->latent!=s[-1].latent ) c->filled[n_filled++] = slot = free_slot(c, slot+1);
+    admit(e, c, s, slot);
+    room -= s->beams;
+  }
+  memories_fill(&c->batch.memories, e->m, c->filled, z, n_filled, e->options->detail, c->batch.work.panel);
+  return at;
+}
+
+/* After a step: every group chooses; those without sequences leave. */
+static void advance(struct crew *c){
+  struct batch *b = &c->batch;
+  int n = 0, n_left = 0, n_spare = b->room - b->n;
+  for(int i=0; i<c->n_groups; i++){
+    struct choice best[MAX_BEAMS];
+    struct group *g = &c->groups[i];
+    int n_best = group_choose(b, g, best);
+    int n_next = group_advance(b, g, best, n_best, &n_spare, c->next+n);
+    g->first = n;
+    g->n = n_next;
+    n += n_next;
+    if( n_next>0 ) c->groups[n_left++] = *g;
+    else c->users[g->slot]--;
+  }
+  c->n_groups = n_left;
+  memcpy(b->sequences, c->next, n*sizeof(struct sequence));
+  b->n = n;
+}
+
+/* Sequences that may still come in: those in it count as all that they may become. */
+static int room_left(const struct crew *c){
+  int room = c->batch.room;
+  for(int i=0; i<c->n_groups; i++) room -= c->groups[i].left;
+  return room;
+}
 
 static void decode_chunk(void *arg, struct worker *worker, int chunk){
   struct decoding *e = arg;
-  struct batch *b = &e->batches[worker->at];
-  struct group *groups = e->groups[worker->at];
-  struct sequence next[BATCH_ROWS], blocks[BATCH_ROWS];
-  int n_groups = e->chunk[chunk+1] - e->chunk[chunk];
-  memcpy(blocks, b->sequences, b->room*sizeof(struct sequence));
-  chunk_begin(e, b, groups, e->strands + e->chunk[chunk], n_groups);
-  while( b->n>0 && batch_step(b, e->run, worker) ){
-    int n = 0, n_left = 0;
-    for(int i=0; i<n_groups; i++){
-      struct choice best[MAX_BEAMS];
-      struct group *g = &groups[i];
-      int n_best = group_choose(b, g, best);
-      int n_next = group_advance(b, g, best, n_best, next+n);
-      g->first = n;
-      g->n = n_next;
-      n += n_next;
-      if( n_next>0 ) groups[n_left++] = *g;
-    }
-    n_groups = n_left;
-    memcpy(b->sequences, next, n*sizeof(struct sequence));
-    b->n = n;
+  struct crew *c = &e->crews[worker->at];
+  int at = e->chunk[chunk], end = e->chunk[chunk+1];
+  while( at<end || c->batch.n>0 ){
+    int room = room_left(c);
+    if( at<end && (c->batch.n==0 || room>=c->batch.room/4) ) at = admit_some(e, c, at, end, room);
+    if( !batch_step(&c->batch, e->run, worker) ) return;
+    advance(c);
   }
-  memcpy(b->sequences, blocks, b->room*sizeof(struct sequence));
 }
 
 /* ---- All strands ---- */
@@ -232,65 +259,50 @@ static int token_limit(const struct model *m, const struct decode_options *o){
   return o->max_tokens>0 && o->max_tokens<limit ? o->max_tokens : limit;
 }
 
-/* Sequences of a batch. Never fewer than the beams of one strand. */
-static int batch_room(const struct model *m, const struct decode_options *o, int limit){
-  int twins = o->fluency>0 ? 2 : 1;
-  size_t room = BATCH_BYTES/batch_sequence_bytes(m, limit, o->fluency);
-  if( room>(size_t)(BATCH_ROWS/twins) ) room = BATCH_ROWS/twins;
+/* Sequences of a batch: never fewer than the beams of one strand, nor more than there can be. */
+static int batch_room(const struct model *m, const struct decode_options *o, int limit, int width){
+  int twins = o->fluency>0;
+  size_t room = BATCH_BYTES/sequence_bytes(m, limit, twins);
+  if( room>(size_t)(BATCH_ROWS>>twins) ) room = BATCH_ROWS>>twins;
+  if( room>(size_t)width ) room = width;
   return room<(size_t)o->beams ? o->beams : (int)room;
 }
 
-/* Cuts the strands into chunks of at most `room` sequences: chunk[0..n_chunks]. *room becomes the most of one, *n_latents the most latents. */
-static int cut_chunks(const struct strand *strands, int n, int *room, int *n_latents, int *chunk){
-  int n_chunks = 0, width = 0, most = 0;
-  chunk[0] = 0;
-  *n_latents = 0;
-  for(int i=0; i<=n; i++){
-    if( i==n || width+strands[i].beams>*room ){
-      int count = strands[i-1].latent - strands[chunk[n_chunks]].latent + 1;
-      if( count>*n_latents ) *n_latents = count;
-      chunk[++n_chunks] = i;
-      width = 0;
-    }
-    if( i<n ) width += strands[i].beams;
-    if( width>most ) most = width;
+/* Cuts the strands into n_chunks of about the same number of sequences: chunk[0..n_chunks]. Returns all their sequences. */
+static int cut_chunks(const struct strand *strands, int n, int n_chunks, int *chunk){
+  int width = 0, before = 0, at = 0;
+  for(int i=0; i<n; i++) width += strands[i].beams;
+  for(int k=0; k<n_chunks; k++){
+    chunk[k] = at;
+    for(; at<n && (long long)before*n_chunks<(long long)width*(k+1); at++) before += strands[at].beams;
   }
-  *room = most;
-  return n_chunks;
+  chunk[n_chunks] = n;
+  return width;
 }
 
-/* Evens the chunks out: as many as `room` asks for, a multiple of the threads, all of about the same width. */
-static int even_room(const struct strand *strands, int n, int room, int n_threads){
-  int width = 0, widest = 1, n_chunks;
-  for(int i=0; i<n; i++){
-    width += strands[i].beams;
-    if( strands[i].beams>widest ) widest = strands[i].beams;
-  }
-  n_chunks = ((width + room-1)/room + n_threads-1)/n_threads*n_threads;
-  room = (width + n_chunks-1)/n_chunks;
-  return room<widest ? widest : room;
+static void crew_init(struct crew *c, const struct model *m, int room, int limit, int twins, struct arena *a){
+  memset(c, 0, sizeof(*c));
+  batch_init(&c->batch, m, room, limit, twins, a);
+  c->groups = arena_get(a, room*sizeof(struct group));
+  c->users = arena_zeroed(a, (room+1)*sizeof(int));
+  c->filled = arena_get(a, room*sizeof(int));
+  c->next = arena_get(a, room*sizeof(struct sequence));
 }
 
-/* Decodes strands[n], sorted by latent, into their out. */
+/* Decodes strands[n], sorted by latent and none left out between two, into their out. */
 static int decode_strands(const struct model *m, struct run *run, const float *z, const struct decode_options *o, struct strand *strands, int n){
-  struct decoding e = { m, run, z, o, strands, 0, 0, 0 };
+  struct decoding e = { m, run, z, o, strands, 0, 0 };
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
-  int limit = token_limit(m, o), n_threads = n>=2*WORKER_STRANDS && run->n_threads>1 ? run->n_threads : 1;
-  int room = even_room(strands, n, batch_room(m, o, limit), n_threads), n_latents, n_chunks, *chunk;
-  e.chunk = chunk = arena_get(a, ((size_t)n+1)*sizeof(int));
+  int limit = token_limit(m, o), n_threads = n/WORKER_STRANDS<run->n_threads ? n/WORKER_STRANDS : run->n_threads, width, *chunk;
+  if( n_threads<1 ) n_threads = 1;
+  e.chunk = chunk = arena_get(a, ((size_t)n_threads+1)*sizeof(int));
+  e.crews = arena_get(a, n_threads*sizeof(struct crew));
   if( a->oom ) return fail_nomem(run->err);
-  n_chunks = cut_chunks(strands, n, &room, &n_latents, chunk);
-  if( n_threads>n_chunks ) n_threads = n_chunks;
-  e.batches = arena_get(a, n_threads*sizeof(struct batch));
-  e.groups = arena_get(a, n_threads*sizeof(struct group*));
+  width = cut_chunks(strands, n, n_threads, chunk);
+  for(int i=0; i<n_threads; i++) crew_init(&e.crews[i], m, batch_room(m, o, limit, (width + n_threads-1)/n_threads), limit, o->fluency>0, a);
   if( a->oom ) return fail_nomem(run->err);
-  for(int i=0; i<n_threads; i++){
-    batch_init(&e.batches[i], m, room, n_latents, limit, o->fluency, a);
-    e.groups[i] = arena_get(a, room*sizeof(struct group));
-  }
-  if( a->oom ) return fail_nomem(run->err);
-  run_chunks(run, n_threads, n_chunks, decode_chunk, &e);
+  run_chunks(run, n_threads, n_threads, decode_chunk, &e);
   arena_rewind(a, mark);
   return run->err->rc;
 }

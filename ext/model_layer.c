@@ -127,21 +127,26 @@ static void join(float *joined, const float *z, int s, int r, float detail){
   for(int i=0; i<r; i++) joined[s+i] = z[s+i] * detail * scale_r;
 }
 
-void memories_fill(struct memories *c, const struct model *m, int at, const float *z, int count, float detail, float *panel){
+void memories_fill(struct memories *c, const struct model *m, const int *slots, const float *z, int count, float detail, float *panel){
   const struct shape *shape = &m->config.shape;
-  int d = shape->d, width = shape->s + shape->r;
+  int d = shape->d, width = shape->s + shape->r, n;
   size_t one = (size_t)shape->memory*2*d;                       /* floats of one latent in one layer's cross */
   if( z==0 ){
     memset(c->joined, 0, (size_t)width*sizeof(float));
   }else{
     for(int i=0; i<count; i++) join(c->joined + (size_t)i*width, z + (size_t)i*width, shape->s, shape->r, detail);
   }
-  linear(c->z_in + (size_t)at*d, c->joined, &m->z_in, count, panel);
+  linear(c->expanded, c->joined, &m->z_in, count, panel);
+  for(int i=0; i<count; i++) memcpy(c->z_in + (size_t)(slots ? slots[i] : i)*d, c->expanded + (size_t)i*d, d*sizeof(float));
   linear(c->expanded, c->joined, &m->memory, count, panel);
   for(int i=0; i<count; i++) add(c->expanded + (size_t)i*shape->memory*d, m->memory_bias, shape->memory*d);
-  for(int l=0; l<shape->decoder_layers; l++){
-    float *kv = c->cross + ((size_t)l*c->n + at)*one;
-    linear(kv, c->expanded, &m->decoder[l].cross_kv, count*shape->memory, panel);
+  for(int i=0; i<count; i+=n){                                  /* slots that lie side by side, in one product */
+    int at = slots ? slots[i] : i;
+    for(n=1; i+n<count && (slots==0 || slots[i+n]==at+n); n++){}
+    for(int l=0; l<shape->decoder_layers; l++){
+      float *kv = c->cross + ((size_t)l*c->n + at)*one;
+      linear(kv, c->expanded + (size_t)i*shape->memory*d, &m->decoder[l].cross_kv, n*shape->memory, panel);
+    }
   }
 }
 

@@ -66,7 +66,7 @@ static void score_chunk(void *arg, struct worker *worker, int chunk){
   struct work *w = &s->work[worker->at];
   struct memories *c = &s->memories[worker->at];
   int row0 = s->chunk[chunk], row1 = s->chunk[chunk+1], n = 0, width = m->config.shape.s + m->config.shape.r;
-  memories_fill(c, m, 0, s->z + (size_t)row0*width, row1-row0, 1, w->panel);
+  memories_fill(c, m, NULL, s->z + (size_t)row0*width, row1-row0, 1, w->panel);
   for(int i=row0; i<row1; i++) n = place_row(s, w, c, i, i-row0, n);
   for(int l=0; l<m->config.shape.decoder_layers; l++){
     if( worker_stopped(worker) ) return;

@@ -2,11 +2,10 @@
 ** model_step.c -- texts decoded side by side: one step takes the last token of each and gives the log-probabilities of the next.
 **
 ** Each sequence owns a block: its ids and, for every decoder layer, the keys and values of the tokens read so far. Sequences may be at
-** different lengths. With fluency f > 0 a sequence has a twin that reads the same tokens but the memory of z = 0, the plain language model,
-** and a token's score is (1-f) log p(token | z) + f log p(token | 0). Twins exist for all sequences of a batch as soon as one has
-** f > 0; with f = 0 everywhere nothing is paid for.
+** different lengths. One with fluency f > 0 has a twin that reads the same tokens but the memory of z = 0, the plain language model, and
+** a token's score is (1-f) log p(token | z) + f log p(token | 0); with f = 0 nothing is paid for.
 **
-** Rows of a step: 0..n-1 the sequences, then (with fluency) n..2n-1 their twins.
+** Rows of a step: 0..n-1 the sequences, then the twins.
 */
 #include "model.h"
 #include <math.h>
@@ -22,29 +21,30 @@ static size_t stack_floats(const struct model *m, int limit){
   return layer_floats(m, limit)*m->config.shape.decoder_layers;
 }
 
-size_t batch_sequence_bytes(const struct model *m, int limit, float fluency){
-  return stack_floats(m, limit)*sizeof(float)*(fluency>0 ? 2 : 1);
+size_t sequence_bytes(const struct model *m, int limit, int twins){
+  return stack_floats(m, limit)*sizeof(float)*(twins ? 2 : 1);
 }
 
-void batch_init(struct batch *b, const struct model *m, int room, int n_latents, int limit, float fluency, struct arena *a){
-  int rows = fluency>0 ? 2*room : room, pieces = m->config.shape.pieces;
+void batch_init(struct batch *b, const struct model *m, int room, int limit, int twins, struct arena *a){
+  int rows = twins ? 2*room : room, pieces = m->config.shape.pieces;
   memset(b, 0, sizeof(*b));
   b->m = m;
   b->limit = limit;
   b->room = room;
-  b->fluency = fluency;
+  b->twins = twins;
   work_init(&b->work, m, rows, a);
   b->work.cached = 1;
-  memories_init(&b->memories, m, n_latents+1, a);
+  memories_init(&b->memories, m, room+1, a);
   b->logits = arena_floats(a, (size_t)rows*pieces);
   b->row = arena_floats(a, pieces);
   b->sequences = arena_zeroed(a, room*sizeof(struct sequence));
+  b->spare = arena_zeroed(a, room*sizeof(struct sequence));
   if( a->oom ) return;
   for(int i=0; i<room; i++){
-    b->sequences[i].ids = arena_get(a, (size_t)(limit+1)*sizeof(int));
-    b->sequences[i].cache = arena_get(a, batch_sequence_bytes(m, limit, fluency));
+    b->spare[i].ids = arena_get(a, (size_t)(limit+1)*sizeof(int));
+    b->spare[i].cache = arena_get(a, sequence_bytes(m, limit, twins));
   }
-  if( a->oom==0 && fluency>0 ) memories_fill(&b->memories, m, 0, 0, 1, 1, b->work.panel);
+  if( twins && a->oom==0 ) memories_fill(&b->memories, m, NULL, NULL, 1, 1, b->work.panel);
 }
 
 /* Row i of the step: the last token of a sequence, read with the memory of a slot, over a cache. */
@@ -59,13 +59,26 @@ static void place_token(struct batch *b, int i, const struct sequence *q, int sl
   b->work.position[i] = q->n;
 }
 
+/* All rows of the step. Returns their number. */
+static int place_tokens(struct batch *b){
+  int rows = b->n;
+  for(int i=0; i<b->n; i++){
+    struct sequence *q = &b->sequences[i];
+    place_token(b, i, q, q->latent, q->cache);
+    if( q->fluency<=0 ) continue;
+    q->twin = rows++;
+    place_token(b, q->twin, q, 0, q->cache + stack_floats(b->m, b->limit));
+  }
+  return rows;
+}
+
 /* Log-probabilities of sequence i, mixed with its twin's; what must never come out gets none. */
 static void score_row(struct batch *b, int i){
   int pieces = b->m->config.shape.pieces;
   float *y = b->logits + (size_t)i*pieces, f = b->sequences[i].fluency;
   log_softmax(y, pieces);
   if( f>0 ){
-    float *twin = b->logits + (size_t)(b->n+i)*pieces;
+    float *twin = b->logits + (size_t)b->sequences[i].twin*pieces;
     log_softmax(twin, pieces);
     for(int k=0; k<pieces; k++) y[k] = (1-f)*y[k] + f*twin[k];
   }
@@ -75,12 +88,7 @@ static void score_row(struct batch *b, int i){
 int batch_step(struct batch *b, struct run *run, struct worker *worker){
   const struct model *m = b->m;
   struct work *w = &b->work;
-  int rows = b->fluency>0 ? 2*b->n : b->n;
-  for(int i=0; i<b->n; i++){
-    const struct sequence *q = &b->sequences[i];
-    place_token(b, i, q, q->latent, q->cache);
-    if( b->fluency>0 ) place_token(b, b->n+i, q, 0, q->cache + stack_floats(m, b->limit));
-  }
+  int rows = place_tokens(b);
   for(int l=0; l<m->config.shape.decoder_layers; l++){
     if( worker_stopped(worker) ) return 0;
     layer_run(m, &m->decoder[l], w, rows, l);
@@ -95,7 +103,7 @@ int batch_step(struct batch *b, struct run *run, struct worker *worker){
 void sequence_copy(const struct batch *b, struct sequence *to, const struct sequence *from){
   const struct model *m = b->m;
   size_t used = (size_t)(from->n+1)*2*m->config.shape.d*sizeof(float), stride = layer_floats(m, b->limit);
-  int n_layers = m->config.shape.decoder_layers*(b->fluency>0 ? 2 : 1);
+  int n_layers = m->config.shape.decoder_layers*(from->fluency>0 ? 2 : 1);
   to->latent = from->latent;
   to->fluency = from->fluency;
   to->n = from->n;
