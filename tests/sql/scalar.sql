@@ -62,8 +62,8 @@ SELECT 'sample options', latent_sample(5) = latent_sample(5, '{"fluency":0.5,"de
 SELECT 'vary', latent_vary('a', 0.5, 1) = latent_vary('a', 0.5, 1), latent_vary('a', 0, 7) = latent_decode('a');
 SELECT 'sampled alike', latent_decode('a', '{"temperature":2,"seed":3}') = latent_decode('a', '{"temperature":2,"seed":3}');
 
--- Out and in again.
-SELECT 'json', min(latent_from_json(latent_json(z)) = z), min(json_valid(latent_json(z))), min(json_extract(latent_json(z), '$.kind') = 'text') FROM t;
+-- Out and in again. (Not with json_valid(): SQLite's own says 0 when memory runs out, which the allocation sweep takes for a wrong row.)
+SELECT 'json', min(latent_from_json(latent_json(z)) = z), min(json_type(latent_json(z)) = 'object'), min(json_extract(latent_json(z), '$.kind') = 'text') FROM t;
 SELECT 'json of a direction', latent_from_json(latent_json(latent_sub('a', 'b'))) = latent_sub('a', 'b');
 SELECT 'model', json_extract(latent_json('a'), '$.model') = json_extract(latent_info(), '$.model.fingerprint');
 SELECT 'vector', min(latent_from_vector(latent_vector(z)) = z), min(length(latent_vector(z)) = 2*(length(z) - 16)) FROM t;
@@ -87,4 +87,4 @@ SELECT 'nearest', (SELECT id FROM t ORDER BY latent_distance(z, 'The soup is col
 
 -- The model in use.
 SELECT 'load', latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint');
-SELECT 'info', json_valid(latent_info()), json_extract(latent_info(), '$.sqlite') = sqlite_version(), json_extract(latent_info(), '$.model.parameters') > 1000;
+SELECT 'info', json_type(latent_info()) = 'object', json_extract(latent_info(), '$.sqlite') = sqlite_version(), json_extract(latent_info(), '$.model.parameters') > 1000;
