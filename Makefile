@@ -63,12 +63,13 @@ build/$(1)/ext/%.o: ext/%.c Makefile
 	$(2) $$(BUILD) -DSQLITE_CORE $(3) -c -o $$@ $$<
 build/$(1)/%: tests/%.c $$(SOURCES:ext/%.c=build/$(1)/ext/%.o) Makefile
 	@mkdir -p $$(@D)
-	$(2) $$(BUILD) -DSQLITE_CORE $(3) -Iext -o $$@ $$< $$(filter %.o,$$^) -lsqlite3 $$(LIBS)
+	$(2) $$(BUILD) -DSQLITE_CORE $(3) -Iext -o $$@ $$< $$(filter %.o,$$^) $$(LINK_$$(@F)) -lsqlite3 $$(LIBS)
 -include $$(wildcard build/$(1)/ext/*.d build/$(1)/*.d)
 programs-$(1): $$(TESTS:%=build/$(1)/%)
 .PHONY: programs-$(1)
 endef
 , := ,
+LINK_test_constant := -Wl,--wrap=text_encode
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 $(eval $(call variant,core,$$(CC),-DNDEBUG $$(CFLAGS)))
 $(eval $(call variant,asan,gcc,$(SANITIZE) -fsanitize=address$(,)undefined))
@@ -88,7 +89,7 @@ check:  ## installs what is missing, builds, and runs all tests; the last line i
 
 sanitize:  ## everything once more and at length under the address, undefined behaviour and thread sanitizers (gcc, clang)
 	@tools/need sanitize
-	@$(MAKE) --no-print-directory --silent programs-asan programs-clang programs-tsan
+	@$(MAKE) --no-print-directory --silent all programs-core programs-asan programs-clang programs-tsan
 	@tests/run --sanitize
 
 golden:  ## after a change of the weights: writes every expectation that depends on them anew (look at the diff)
