@@ -7,6 +7,7 @@ endif
 CFLAGS  ?= -O2
 PREFIX  ?= /usr/local
 DATA    ?= ../shared/data
+PYTHON  ?= build/python/bin/python
 export CC
 
 # -ffp-contract=off: only the fmaf() that is written counts, so that every machine gives the same bits. No -march: faster kernels are
@@ -21,7 +22,7 @@ LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
 SOURCES := $(wildcard ext/*.c)
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all demo check check-programs install bench train golden sanitize clean
+.PHONY: help all demo check check-programs install bench score train golden sanitize clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -92,8 +93,9 @@ sanitize:  ## everything once more and at length under the address, undefined be
 	@$(MAKE) --no-print-directory --silent all programs-core programs-asan programs-clang programs-tsan
 	@tests/run --sanitize
 
-golden:  ## after a change of the weights: writes every expectation that depends on them anew (look at the diff)
+golden: $(PYTHON)  ## after a change of the weights: writes every expectation that depends on them anew (look at the diff)
 	@tools/need check
+	$(PYTHON) model/golden.py
 	@$(MAKE) --no-print-directory --silent all
 	@tests/run --golden
 
@@ -101,6 +103,33 @@ golden:  ## after a change of the weights: writes every expectation that depends
 bench: all build/core/bench/bench $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))  ## speed, beside ONNX Runtime where it can be installed; the table goes to build/bench.md
 	@tools/need build
 	@python3 tests/bench/bench.py
+
+score: all  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data
+	@tools/need check
+	@/usr/bin/python3 model/score.py --data $(DATA) --report
+
+# On CPU half of a step goes into page faults unless malloc keeps its memory; OpenBLAS 0.3.21 and its kin take newer CPUs for older ones.
+TRAINING := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
+RUN      := build/train
+
+$(RUN)/ids.npz: | $(PYTHON)
+	@mkdir -p $(@D)
+	$(PYTHON) model/prepare.py ids --data $(DATA) --tokenizer model/text.json --out $(RUN)
+
+$(RUN)/teacher.npz: $(RUN)/ids.npz
+	$(PYTHON) model/prepare.py teacher --out $(RUN)
+	$(PYTHON) model/prepare.py align --out $(RUN) --model model/text.safetensors
+
+train: $(RUN)/teacher.npz  ## trains on from the shipped weights until Ctrl-C, and on from there next time; DECAY=2000 finishes and exports them
+	$(TRAINING) $(PYTHON) model/train.py --data $(RUN) --run $(RUN) --init model/text.safetensors $(DECAY:%=--decay %)
+	$(if $(DECAY),$(PYTHON) model/export.py --checkpoint $(RUN)/decayed.pt --tokenizer model/text.json --out $(RUN)/text)
+	$(if $(DECAY),mv $(RUN)/text.safetensors $(RUN)/text.json model/)
+
+# PyTorch and what the Python side needs besides. PYTHON=... takes one that has it all.
+build/python/bin/python: | model/requirements.txt
+	@tools/need check extras
+	/usr/bin/python3 -m venv build/python
+	$@ -m pip install -q -r model/requirements.txt
 
 clean:  ## removes build/
 	rm -rf build
