@@ -75,7 +75,8 @@ static int band_centre(const struct alignment *g, int i){
 }
 
 static float pair_cost(const struct alignment *g, int i, int j){
-  return 1 - point_cosine(g->a->z + (size_t)i*g->a->width, g->b->z + (size_t)j*g->b->width, g->s);
+  const float *x = g->a->z + (size_t)i*g->a->width, *y = g->b->z + (size_t)j*g->b->width;
+  return 1 - (g->a->kind==KIND_DIRECTION ? point_cosine(x, y, g->s) : dot(x, y, g->s));       /* a point has unit length */
 }
 
 /* Cost of cell (i, j) of the row above or this one; infinite outside the band. */
