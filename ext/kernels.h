@@ -23,20 +23,9 @@ struct matrix {         /* [in, out], row-major, as in the file */
 void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
 void linear_plain(float *y, const float *x, const struct matrix *w, int rows);    /* the definition: fmaf() chains, slow */
 
-/* Which code linear() uses: "avx512", "avx2", "neon", or "openblas" (other CPUs; last bits may differ there), "plain". */
+/* Which code linear() and everything below use: "avx512", "avx2", "neon", or "openblas" (other CPUs; last bits may differ there), "plain". */
 const char *linear_kernel(void);
 int linear_choose(const char *name);    /* for tests and benchmarks: 0 when this CPU cannot; NULL picks the best again */
-
-/* ---- kernels_avx512.c, kernels_avx2.c, kernels_neon.c (all through kernels_tile.h), kernels_blas.c: what linear() chooses from.
-** For kernels_linear.c only; each may be called only where its _usable() says so. */
-void linear_avx512(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_avx2(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_neon(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_openblas(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-int linear_avx512_usable(void);
-int linear_avx2_usable(void);
-int linear_neon_usable(void);
-int linear_openblas_usable(void);       /* opens the library at the first call */
 
 /* ---- kernels.c: everything else ---- */
 float dot(const float *x, const float *y, int n);                       /* 16 lanes */
@@ -53,5 +42,31 @@ float normalize(float *x, int n);                                       /* to un
 #define ATTEND_SCORES(n) (((size_t)(n)+15)/16*16)
 void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
 void slerp(float *y, const float *a, const float *b, float t, int n);   /* unit vectors; opposite or equal ones are handled */
+
+/* ---- What the calls above choose from; for kernels* only ---- */
+struct lanes_table {                    /* made from kernels_lanes.h, once for each width of vectors; the functions above, in their order */
+  float (*dot)(const float *x, const float *y, int n);
+  void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
+  void (*rotary)(float *x, const float *cos_sin, int heads, int stride);
+  void (*silu_gate)(float *y, const float *value_gate, int rows, int h);
+  void (*softmax)(float *x, int n);
+  void (*log_softmax)(float *x, int n);
+  void (*add)(float *y, const float *x, int n);
+  float (*normalize)(float *x, int n);
+  void (*attend)(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
+};
+extern const struct lanes_table lanes_avx512, lanes_avx2, lanes_plain;  /* kernels_avx512.c, kernels_avx2.c, kernels.c */
+const struct lanes_table *lanes_chosen(void);                           /* kernels_linear.c, which chooses for all */
+
+/* kernels_avx512.c, kernels_avx2.c, kernels_neon.c: made from kernels_tile.h; kernels_blas.c. Each may be called, as may the table of its
+** name, only where its _usable() says so. */
+void linear_avx512(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_avx2(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_neon(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_openblas(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+int linear_avx512_usable(void);
+int linear_avx2_usable(void);
+int linear_neon_usable(void);
+int linear_openblas_usable(void);       /* opens the library at the first call */
 
 #endif

@@ -1,6 +1,6 @@
 /*
-** kernels_avx2.c -- matrix products for x86-64 CPUs with AVX2, FMA and F16C (since 2013); the algorithm is kernels_tile.h. Nothing
-** on other machines.
+** kernels_avx2.c -- the kernels for x86-64 CPUs with AVX2, FMA and F16C (since 2013); the algorithms are in kernels_tile.h and
+** kernels_lanes.h. Nothing on other machines.
 */
 #include "kernels.h"
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -9,6 +9,7 @@
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define LINEAR linear_avx2
+#define LANES lanes_avx2
 typedef __m256 vec;
 #define WIDTH 8
 #define VECS_1 8
@@ -21,6 +22,7 @@ typedef __m256 vec;
 #define vec_fma(a, b, c)  _mm256_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm256_storeu_ps(p, a)
 #include "kernels_tile.h"
+#include "kernels_lanes.h"
 
 int linear_avx2_usable(void){
   unsigned a, b, c, d;

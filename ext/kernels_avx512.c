@@ -1,5 +1,6 @@
 /*
-** kernels_avx512.c -- matrix products for x86-64 CPUs with AVX-512; the algorithm is kernels_tile.h. Nothing on other machines.
+** kernels_avx512.c -- the kernels for x86-64 CPUs with AVX-512; the algorithms are in kernels_tile.h and kernels_lanes.h. Nothing on other
+** machines.
 */
 #include "kernels.h"
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -7,6 +8,7 @@
 
 #define TARGET __attribute__((target("avx512f")))
 #define LINEAR linear_avx512
+#define LANES lanes_avx512
 typedef __m512 vec;
 #define WIDTH 16
 #define VECS_1 16
@@ -19,6 +21,7 @@ typedef __m512 vec;
 #define vec_fma(a, b, c)  _mm512_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm512_storeu_ps(p, a)
 #include "kernels_tile.h"
+#include "kernels_lanes.h"
 
 int linear_avx512_usable(void){
   __builtin_cpu_init();

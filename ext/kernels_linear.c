@@ -1,5 +1,5 @@
 /*
-** kernels_linear.c -- matrix products: what they are (linear_plain), and which code computes them on this CPU (linear).
+** kernels_linear.c -- matrix products: what they are (linear_plain), and which code computes them, and everything else, on this CPU.
 **
 ** The choice is made at the first product, from the CPU alone, never from the environment. It is one pointer, read and written
 ** atomically; threads that race to choose find the same.
@@ -37,17 +37,18 @@ static int always(void){
 struct code {
   const char *name;
   int (*usable)(void);                  /* on this CPU */
-  void (*run)(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+  void (*linear)(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+  const struct lanes_table *lanes;
 };
 static const struct code codes[] = {    /* best first */
 #if defined(__x86_64__)
-  { "avx512", linear_avx512_usable, linear_avx512 },
-  { "avx2", linear_avx2_usable, linear_avx2 },
+  { "avx512", linear_avx512_usable, linear_avx512, &lanes_avx512 },
+  { "avx2", linear_avx2_usable, linear_avx2, &lanes_avx2 },
 #elif defined(__aarch64__)
-  { "neon", linear_neon_usable, linear_neon },
+  { "neon", linear_neon_usable, linear_neon, &lanes_plain },
 #endif
-  { "openblas", linear_openblas_usable, linear_openblas },
-  { "plain", always, plain },
+  { "openblas", linear_openblas_usable, linear_openblas, &lanes_plain },
+  { "plain", always, plain, &lanes_plain },
 };
 static _Atomic(const struct code *) chosen;     /* NULL until the first product */
 
@@ -76,5 +77,9 @@ const char *linear_kernel(void){
 }
 
 void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
-  code()->run(y, x, w, rows, scratch);
+  code()->linear(y, x, w, rows, scratch);
+}
+
+const struct lanes_table *lanes_chosen(void){
+  return code()->lanes;
 }

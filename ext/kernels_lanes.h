@@ -1,0 +1,303 @@
+/*
+** kernels_lanes.h -- norms, rotary positions, gates, softmax and attention, written once for every vector unit: included by kernels.c
+** (four floats: what every x86-64 and arm64 has), kernels_avx2.c (8) and kernels_avx512.c (16), which say
+**
+**   TARGET    function attribute that allows the instructions, or nothing
+**   WIDTH     floats in a vector: 4, 8 or 16
+**   LANES     the name of the table of functions made here
+**
+** Sums go into 16 lanes, in 16/WIDTH vectors, so that the order of every addition is the same for all of them. Only + - * / sqrt are
+** used, which IEEE 754 rounds exactly once everywhere, and no fused multiply-add (compile with -ffp-contract=off): the results
+** have the same bits on all machines. The one function of libm, log() in double precision, may differ between C libraries in the last
+** bit of the double; rounded to float that shows once in about 2^29 calls, where their logf() differ far more often.
+**
+** Measured (AMD EPYC Zen 5, one core, gcc 12 -O2), vectors of 4 -> 8 -> 16 floats, ns a call: silu_gate of 704 numbers 738 -> 328 -> 199,
+** log_softmax of 8,192 9322 -> 4331 -> 3492, attend over 24 keys 276 -> 186 -> 132, rms_norm of 256 49 -> 32 -> 30. One type of 16
+** floats for all, cut up by the compiler (vector_size(64) with target_clones), was 3 times slower than this with AVX2 under gcc.
+*/
+#include <math.h>
+#include <string.h>
+
+#if defined(__clang__)
+# define EACH_PART _Pragma("clang loop unroll(full)") for(int part=0; part<PARTS; part++)
+#else
+# define EACH_PART _Pragma("GCC unroll 4") for(int part=0; part<PARTS; part++)
+#endif
+#define PARTS (16/WIDTH)
+#define LANE static inline TARGET __attribute__((always_inline))
+
+typedef float floats __attribute__((vector_size(4*WIDTH), aligned(4), may_alias));
+typedef int32_t ints __attribute__((vector_size(4*WIDTH), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(4*WIDTH), aligned(4), may_alias));
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+struct lanes { floats part[PARTS]; };   /* lane i is part[i/WIDTH][i%WIDTH] */
+
+LANE floats load(const float *x){
+  return *(const floats*)x;
+}
+LANE void store(float *y, floats v){
+  *(floats*)y = v;
+}
+LANE quad load_quad(const float *x){
+  return *(const quad*)x;
+}
+
+/* yes ? a : b; a comparison of vectors gives -1 for yes and 0 for no. */
+LANE floats choose(ints yes, floats a, floats b){
+  return (floats)((yes & (ints)a) | (~yes & (ints)b));
+}
+
+/* The last n < 16 numbers of a row, with `rest` behind them: to[16]. */
+LANE void copy_rest(float *to, const float *x, int n, float rest){
+  int i;
+  for(i=0; i<16; i++) to[i] = rest;
+  for(i=0; i<n; i++) to[i] = x[i];
+}
+
+/* ---- One number from 16 lanes ---- */
+
+/* (0+8)+(4+12), (1+9)+(5+13), (2+10)+(6+14), (3+11)+(7+15) */
+LANE quad quarter_sums(const float *lane){
+  return (load_quad(lane) + load_quad(lane+8)) + (load_quad(lane+4) + load_quad(lane+12));
+}
+LANE float lanes_sum(const struct lanes *v){
+  quad sums = quarter_sums((const float*)v);
+  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+LANE float larger(float a, float b){
+  return a>b ? a : b;
+}
+LANE float lanes_max(const struct lanes *v){
+  const float *p = (const float*)v;
+  float m[4];
+  int i;
+  for(i=0; i<4; i++) m[i] = larger(larger(p[i], p[i+4]), larger(p[i+8], p[i+12]));
+  return larger(larger(m[0], m[1]), larger(m[2], m[3]));
+}
+
+/* ---- Sums, norms ---- */
+
+LANE void add_products(struct lanes *sum, const float *x, const float *y){
+  EACH_PART sum->part[part] += load(x + part*WIDTH)*load(y + part*WIDTH);
+}
+
+LANE float dot_inline(const float *x, const float *y, int n){
+  struct lanes sum = {0};
+  float a[16], b[16];
+  int i;
+  for(i=0; i+16<=n; i+=16) add_products(&sum, x+i, y+i);
+  if( i<n ){
+    copy_rest(a, x+i, n-i, 0.0f);
+    copy_rest(b, y+i, n-i, 0.0f);
+    add_products(&sum, a, b);
+  }
+  return lanes_sum(&sum);
+}
+
+static TARGET float lanes_dot(const float *x, const float *y, int n){
+  return dot_inline(x, y, n);
+}
+
+static TARGET void lanes_add(float *y, const float *x, int n){
+  int i;
+  for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, load(y+i) + load(x+i));
+  for(; i<n; i++) y[i] += x[i];
+}
+
+static TARGET float lanes_normalize(float *x, int n){
+  float length = sqrtf(dot_inline(x, x, n));
+  int i;
+  if( !(length>0.0f) ) return length;
+  for(i=0; i+WIDTH<=n; i+=WIDTH) store(x+i, load(x+i)/length);
+  for(; i<n; i++) x[i] /= length;
+  return length;
+}
+
+/* Zhang and Sennrich, Root Mean Square Layer Normalization, 2019. */
+static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight, int rows, int d){
+  int row, i;
+  for(row=0; row<rows; row++, x+=d, y+=d){
+    float scale = 1.0f/sqrtf(dot_inline(x, x, d)/(float)d + 1e-6f);
+    for(i=0; i+WIDTH<=d; i+=WIDTH) store(y+i, load(x+i)*scale*load(weight+i));
+    for(; i<d; i++) y[i] = x[i]*scale*weight[i];
+  }
+}
+
+/* ---- Rotary positions (Su et al., RoFormer, 2021): the pair (i, i+32) of a head is turned ---- */
+
+static TARGET void lanes_rotary(float *x, const float *cos_sin, int heads, int stride){
+  int head, i;
+  for(head=0; head<heads; head++, x+=stride){
+    for(i=0; i<32; i+=WIDTH){
+      floats a = load(x+i), b = load(x+32+i), cosine = load(cos_sin+i), sine = load(cos_sin+32+i);
+      store(x+i, a*cosine - b*sine);
+      store(x+32+i, a*sine + b*cosine);
+    }
+  }
+}
+
+/* ---- exp and what needs it ---- */
+
+/* exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, then 2^n * p(r), where p is the Taylor polynomial of degree 7 (remainder below 2^-26
+** there). Relative error below 2e-7. Below -87.3, where the result would be subnormal, exactly 0; above 88.3 the value at
+** 88.3 (so that 1 + exp stays finite); NaN stays NaN. n ln 2 is taken off in two parts: 355/512 has so few bits that the first
+** product is exact (Cody and Waite). */
+LANE floats exp_floats(floats x){
+  const float round = 12582912.0f;                      /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
+  const floats zero = {0}, most = zero + 88.3f;
+  ints tiny = x < zero - 87.3f;
+  floats t, n, r, p, scale;
+  x = choose(x > most, most, x);
+  t = x*1.44269504f + round;
+  n = t - round;
+  r = x - n*0.693359375f;
+  r = r + n*2.12194440e-4f;
+  p = r*(1.0f/5040) + 1.0f/720;
+  p = p*r + 1.0f/120;
+  p = p*r + 1.0f/24;
+  p = p*r + 1.0f/6;
+  p = p*r + 0.5f;
+  p = p*(r*r) + r;
+  p = p + 1.0f;
+  scale = (floats)(((bits)t + 127u) << 23);             /* 2^n, built as exponent bits; the bits of `round` are shifted out */
+  return choose(tiny, zero, p*scale);
+}
+
+/* v * silu(g) = v * g / (1 + exp(-g)): Shazeer, GLU Variants Improve Transformer, 2020. */
+LANE floats gated(floats value, floats gate){
+  return value*gate/(exp_floats(-gate) + 1.0f);
+}
+
+static TARGET void lanes_silu_gate(float *y, const float *value_gate, int rows, int h){
+  float value[16], gate[16];
+  int row, i;
+  for(row=0; row<rows; row++, y+=h, value_gate+=2*(size_t)h){
+    for(i=0; i+WIDTH<=h; i+=WIDTH) store(y+i, gated(load(value_gate+i), load(value_gate+h+i)));
+    if( i<h ){
+      copy_rest(value, value_gate+i, h-i, 0.0f);
+      copy_rest(gate, value_gate+h+i, h-i, 0.0f);
+      store(value, gated(load(value), load(gate)));
+      memcpy(y+i, value, sizeof(float)*(size_t)(h-i));
+    }
+  }
+}
+
+LANE void max_with(struct lanes *most, const float *x){
+  EACH_PART{
+    floats v = load(x + part*WIDTH);
+    most->part[part] = choose(v > most->part[part], v, most->part[part]);
+  }
+}
+
+/* The largest of n > 0 numbers; -infinity when all are NaN. */
+LANE float max_of(const float *x, int n){
+  struct lanes most;
+  float rest[16];
+  int i;
+  EACH_PART most.part[part] = (floats){0} - INFINITY;
+  for(i=0; i+16<=n; i+=16) max_with(&most, x+i);
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, -INFINITY);
+    max_with(&most, rest);
+  }
+  return lanes_max(&most);
+}
+
+/* y[16] = exp(x[16] - shift), unless y is NULL, and added to sum. */
+LANE void add_exp(struct lanes *sum, float *y, const float *x, float shift){
+  EACH_PART{
+    floats e = exp_floats(load(x + part*WIDTH) - shift);
+    if( y ) store(y + part*WIDTH, e);
+    sum->part[part] += e;
+  }
+}
+
+/* y = exp(x - shift), which may be in place, unless y is NULL; returns their sum. */
+LANE float exp_sum(float *y, const float *x, int n, float shift){
+  struct lanes sum = {0};
+  float rest[16];
+  int i;
+  for(i=0; i+16<=n; i+=16) add_exp(&sum, y ? y+i : NULL, x+i, shift);
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, -INFINITY);               /* exp(-inf) = 0 adds nothing */
+    add_exp(&sum, rest, rest, shift);
+    if( y ) memcpy(y+i, rest, sizeof(float)*(size_t)(n-i));
+  }
+  return lanes_sum(&sum);
+}
+
+LANE void softmax_inline(float *x, int n){
+  float scale = 1.0f/exp_sum(x, x, n, max_of(x, n));
+  int i;
+  for(i=0; i+WIDTH<=n; i+=WIDTH) store(x+i, load(x+i)*scale);
+  for(; i<n; i++) x[i] *= scale;
+}
+
+static TARGET void lanes_softmax(float *x, int n){
+  if( n>0 ) softmax_inline(x, n);
+}
+
+static TARGET void lanes_log_softmax(float *x, int n){
+  float shift;
+  int i;
+  if( n<=0 ) return;
+  shift = max_of(x, n);
+  shift = (float)(shift + log(exp_sum(NULL, x, n, shift)));
+  for(i=0; i+WIDTH<=n; i+=WIDTH) store(x+i, load(x+i) - shift);
+  for(; i<n; i++) x[i] -= shift;
+}
+
+/* ---- Attention of one query head (Vaswani et al., 2017) ---- */
+
+#if defined(__clang__)
+# define pick(a, b, i, j, k, l)  __builtin_shufflevector(a, b, i, j, k, l)     /* a has lanes 0..3, b has 4..7 */
+#else
+# define pick(a, b, i, j, k, l)  __builtin_shuffle(a, b, (__attribute__((vector_size(16))) int){ i, j, k, l })
+#endif
+
+/* sums[i] = lanes_sum() of products[i], four at a time, in the same order. */
+LANE void four_sums(float *sums, const struct lanes products[4]){
+  quad a = quarter_sums((const float*)&products[0]), b = quarter_sums((const float*)&products[1]);
+  quad c = quarter_sums((const float*)&products[2]), d = quarter_sums((const float*)&products[3]);
+  quad left = pick(a, b, 0, 1, 4, 5) + pick(a, b, 2, 3, 6, 7);
+  quad right = pick(c, d, 0, 1, 4, 5) + pick(c, d, 2, 3, 6, 7);
+  *(quad*)sums = (pick(left, right, 0, 2, 4, 6) + pick(left, right, 1, 3, 5, 7))*0.125f;
+}
+
+/* scores[j] = q . k_j / 8 for n keys; -infinity behind them, up to a multiple of 16. */
+LANE void attend_scores(float *scores, const float *q, const float *k, int n, int stride){
+  struct lanes products[4] = {{{{0}}}};
+  int j;
+  for(j=0; j<n; j++, k+=stride){
+    struct lanes *sum = &products[j%4];
+    EACH_PART sum->part[part] = load(q + part*WIDTH)*load(k + part*WIDTH);
+    add_products(sum, q+16, k+16);
+    add_products(sum, q+32, k+32);
+    add_products(sum, q+48, k+48);
+    if( j%4==3 || j==n-1 ) four_sums(scores + j/4*4, products);
+  }
+  for(; j%16; j++) scores[j] = -INFINITY;
+}
+
+/* Sums run over the keys in order, number by number. */
+static TARGET void lanes_attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores){
+  struct lanes sums[4] = {{{{0}}}};
+  int j;
+  attend_scores(scores, q, k, n, stride);
+  softmax_inline(scores, (n+15)/16*16);
+  for(j=0; j<n; j++, v+=stride){
+    float p = scores[j];
+    EACH_PART{
+      sums[0].part[part] += p*load(v + part*WIDTH);
+      sums[1].part[part] += p*load(v + 16 + part*WIDTH);
+      sums[2].part[part] += p*load(v + 32 + part*WIDTH);
+      sums[3].part[part] += p*load(v + 48 + part*WIDTH);
+    }
+  }
+  memcpy(out, sums, sizeof(sums));
+}
+
+const struct lanes_table LANES = {
+  lanes_dot, lanes_rms_norm, lanes_rotary, lanes_silu_gate, lanes_softmax, lanes_log_softmax, lanes_add, lanes_normalize, lanes_attend,
+};
