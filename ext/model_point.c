@@ -85,22 +85,25 @@ static float cell(const struct alignment *g, const float *row, int i, int j){
   return i<0 || at<0 || at>2*g->half ? INFINITY : row[at];
 }
 
+/* The cheapest way into cell (i, j), and by which step. here: the row's cells so far, from column `first`. */
+static float enter_cell(const struct alignment *g, int i, int j, int first, unsigned char *step){
+  float pair = i>0 && j>0 ? cell(g, g->above, i-1, j-1) : INFINITY;
+  float a = i>0 ? cell(g, g->above, i-1, j) + ALONE : INFINITY;
+  float b = j>first ? g->here[j-1-first] + ALONE : INFINITY;
+  *step = STEP_PAIR;
+  if( i==0 && j==0 ) return 0;
+  if( pair<INFINITY ) pair += pair_cost(g, i-1, j-1);           /* not asked for where there is no way in */
+  if( pair<=a && pair<=b ) return pair;
+  *step = a<=b ? STEP_A : STEP_B;
+  return a<=b ? a : b;
+}
+
 static void fill_row(struct alignment *g, int i){
-  int centre = band_centre(g, i), first = centre - g->half, last = centre + g->half;
+  int first = band_centre(g, i) - g->half, last = first + 2*g->half;
   unsigned char *steps = g->steps + (size_t)i*(2*g->half + 1);
   for(int j=first; j<=last; j++){
-    float best = INFINITY, cost;
-    int step = STEP_A;
-    if( j<0 || j>g->b->n_segments ){
-      g->here[j-first] = INFINITY;
-      continue;
-    }
-    if( i==0 && j==0 ) best = 0;
-    if( i>0 && j>0 && (cost = cell(g, g->above, i-1, j-1))<INFINITY && (cost += pair_cost(g, i-1, j-1))<best ){ best = cost; step = STEP_PAIR; }
-    if( i>0 && (cost = cell(g, g->above, i-1, j) + ALONE)<best ){ best = cost; step = STEP_A; }
-    if( j>first && (cost = g->here[j-1-first] + ALONE)<best ){ best = cost; step = STEP_B; }
-    g->here[j-first] = best;
-    steps[j-first] = (unsigned char)step;
+    int inside = j>=0 && j<=g->b->n_segments;
+    g->here[j-first] = inside ? enter_cell(g, i, j, first, &steps[j-first]) : INFINITY;
   }
 }
 
@@ -214,8 +217,8 @@ int point_combine(struct latent *out, const struct latent *a, float ka, const st
   return SQLITE_OK;
 }
 
-/* Turns v[n] by `angle` towards a random direction at right angles to it; its length stays. The random numbers are drawn twice, once to measure
-** the direction and once to use it, so that no memory is needed. */
+/* Turns v[n] by `angle` towards a random direction at right angles to it; its length stays. The random numbers are drawn twice, once to
+** measure the direction and once to use it, so that no memory is needed. */
 static void turn(float *v, int n, double angle, struct random *random){
   struct random again = *random;
   double vv = 0, uv = 0, uu = 0, along, across;
