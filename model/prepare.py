@@ -51,9 +51,24 @@ def sentences(data):
     return pool
 
 
+def curl(sentence):
+    """Straight quotes as typographic ones, which is how text comes out of documents."""
+    out = ''
+    for c in sentence:
+        if c in '"\'':
+            opens = not out or out[-1] in ' (—“‘'
+            c = ('“' if opens else '”') if c == '"' else ('‘' if opens else '’')
+        out += c
+    return out
+
+
 def vary(sentence, rng):
-    """What a segment looks like in use: most are sentences, some are queries, fragments, or start a paragraph."""
+    """What a segment looks like in use: most are sentences, some are queries, fragments, start a paragraph, or are nothing at all."""
+    if rng.rand() < 0.3:
+        sentence = curl(sentence)
     u = rng.rand()
+    if u < 0.003:
+        return SPACE
     if u < 0.08:
         return SPACE + (sentence[0].lower() + sentence[1:]).rstrip('.')
     if u < 0.11:
@@ -123,7 +138,8 @@ def make_aligned(a):
     import text_model
 
     model, f, ids = text_model.load(a.model), np.load(f'{a.out}/teacher.npz'), np.load(f'{a.out}/ids.npz')
-    rows = [ids['flat'][x:y].tolist() + [text_model.EOS] for x, y in zip(ids['off'][:20000], ids['off'][1:20001])]
+    flat, off = ids['flat'], ids['off']
+    rows = [flat[x:y].tolist() + [text_model.EOS] for x, y in zip(off[:20000], off[1:20001])]
     keep = sorted((i for i in range(20000) if 3 < len(rows[i]) <= 24), key=lambda i: len(rows[i]))
     with torch.inference_mode():
         own = torch.cat([model.encode(text_model.pad_batch([rows[i] for i in keep[k: k + 256]]))[0] for k in range(0, len(keep), 256)])

@@ -65,7 +65,8 @@ class Corpus:
     def __init__(self, folder, rows, tokens, seed):
         f = np.load(f'{folder}/ids.npz')
         self.flat, self.off = f['flat'], f['off']
-        self.valid = [f['valid_flat'][a:b] for a, b in zip(f['valid_off'], f['valid_off'][1:]) if b > a]
+        flat, off = f['valid_flat'], f['valid_off']  # an NpzFile reads the array anew at every look-up
+        self.valid = [flat[a:b] for a, b in zip(off, off[1:]) if b > a]
         teacher = f'{folder}/teacher.npz'
         self.teacher = np.load(teacher)['vectors'] if os.path.exists(teacher) else np.zeros((0, 128), np.float16)
         n = len(self.off) - 1
@@ -140,7 +141,7 @@ def spearman(a, b):
 
 
 @torch.no_grad()
-def evaluate(model, corpus, n=128):
+def evaluate(model, corpus, n):
     """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass."""
     model.eval()
     device = model.embedding.device
@@ -168,6 +169,7 @@ def main():
     p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
+    p.add_argument('--glance', type=int, default=128, help='held-out sentences decoded at each checkpoint; slow on CPU; 0: none')
     p.add_argument('--threads', type=int, default=os.cpu_count())
     a = p.parse_args()
     torch.set_num_threads(a.threads)
@@ -235,7 +237,7 @@ def main():
             if now - saved > 600 or stopping:
                 saved = now
                 save(decayed if a.decay else trunk)
-                print('saved; exact:', evaluate(model, corpus), flush=True)
+                print('saved', 'exact: ' + evaluate(model, corpus, a.glance) if a.glance else '', flush=True)
             if stopping:
                 break
         else:
