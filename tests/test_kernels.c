@@ -433,7 +433,7 @@ static void bits_of(const char *code){
     { "softmax", 0xebc599e8c037312c, 0 }, { "attend", 0x6453b1d8c0abc82f, 0 }, { "linear", 0x65ef559fe27dda7f, 0 },
   };
   struct property same = {0};
-  char name[60];
+  char name[80];
   float sum;
   size_t i;
   for(i=0; i<2*N; i++) x[i] = 20*random_uniform(&r) - 10;
