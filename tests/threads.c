@@ -6,7 +6,7 @@
 **   1. Eight threads with a connection each do everything at once, and get what one thread alone gets, bit by bit.
 **   2. Meanwhile another thread loads broken files: it gets errors, they get their results.
 **   3. sqlite3_interrupt() in the middle of a long encode, decode and path ends the statement; the milliseconds are printed. The
-**      product promises 50; a busy machine is allowed 250 here.
+**      product promises 50; here the statement's thread may compute for 250 more, however long a busy machine makes it wait.
 **   4. A connection opened, used and closed many times leaves 0 bytes.
 **
 ** Runs under the thread sanitizer as well. FOLDER is where the broken files are written.
@@ -149,9 +149,9 @@ static void together(const char *folder){
 }
 
 /* ---- 3: interruption ---- */
-static double now_ms(void){
+static double clock_ms(clockid_t clock){
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(clock, &t);
   return (double)t.tv_sec*1000 + (double)t.tv_nsec/1e6;
 }
 
@@ -159,14 +159,16 @@ struct interrupter {
   pthread_t thread;
   sqlite3 *db;
   int after_ms;
-  double at;            /* when sqlite3_interrupt() was called */
+  clockid_t working;    /* the clock of what the statement's thread has computed */
+  double at, work_at;   /* when sqlite3_interrupt() was called: by the clock on the wall, and by that one */
 };
 
 static void *interrupter_run(void *arg){
   struct interrupter *i = arg;
   struct timespec wait = {0, i->after_ms*1000000L};
   nanosleep(&wait, NULL);
-  i->at = now_ms();
+  i->at = clock_ms(CLOCK_MONOTONIC);
+  i->work_at = clock_ms(i->working);
   sqlite3_interrupt(i->db);
   return NULL;
 }
@@ -183,18 +185,19 @@ static void interrupt_one(const char *name, const char *sql, const char *text){
   struct interrupter other = {.db = connect(), .after_ms = 150};
   sqlite3_stmt *statement = NULL;
   char detail[300], *warm = value_of(other.db, "SELECT length(latent_encode('warm'))");
-  double ms;
+  double ms, work_ms;
   int rc;
   sqlite3_free(warm);
+  pthread_getcpuclockid(pthread_self(), &other.working);
   rc = sqlite3_prepare_v2(other.db, sql, -1, &statement, NULL);
   sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC);
   pthread_create(&other.thread, NULL, interrupter_run, &other);
   while( rc==SQLITE_OK || rc==SQLITE_ROW ) rc = sqlite3_step(statement);
-  ms = now_ms();
+  ms = clock_ms(CLOCK_MONOTONIC);
+  work_ms = clock_ms(other.working);
   pthread_join(other.thread, NULL);
-  ms -= other.at;
-  snprintf(detail, sizeof detail, "result %d after %.1f ms", rc, ms);
-  report(rc==SQLITE_INTERRUPT && ms<MOST_MS, name, detail);
+  snprintf(detail, sizeof detail, "result %d after %.1f ms, of which it computed for %.1f", rc, ms-other.at, work_ms-other.work_at);
+  report(rc==SQLITE_INTERRUPT && work_ms-other.work_at<MOST_MS, name, detail);
   sqlite3_finalize(statement);
   warm = value_of(other.db, "SELECT length(latent_encode('still works'))>16");
   report(strcmp(warm, "1")==0, "the connection works after it", strcmp(warm, "1")==0 ? "" : warm);
