@@ -38,11 +38,29 @@ void work_init(struct work *w, const struct model *m, int rows, struct arena *a)
   w->kv = arena_floats(a, n*2*d);
   w->value_gate = arena_floats(a, n*2*m->h);
   w->gated = arena_floats(a, n*m->h);
-  w->scores = arena_floats(a, longest_span(m));
+  w->scores = arena_floats(a, ATTEND_SCORES(longest_span(m)));
   w->panel = arena_floats(a, LINEAR_SCRATCH(widest_input(m)));
   w->self = arena_get(a, n*sizeof(struct span));
   w->cross = arena_get(a, n*sizeof(struct span));
   w->position = arena_get(a, n*sizeof(int));
+}
+
+struct work work_part(const struct work *w, const struct model *m, int first, const struct work *scratch){
+  struct work part = *w;
+  size_t d = m->config.shape.d, n = first;
+  part.rows -= first;
+  part.x += n*d;
+  part.y += n*d;
+  part.q += n*d;
+  part.kv += n*2*d;
+  part.value_gate += n*2*m->h;
+  part.gated += n*m->h;
+  part.self += n;
+  part.cross += n;
+  part.position += n;
+  part.scores = scratch->scores;
+  part.panel = scratch->panel;
+  return part;
 }
 
 void embed(const struct model *m, float *x, int id){
@@ -73,7 +91,7 @@ static void project(const struct matrix *o, struct work *w, int rows){
   add(w->x, w->q, rows*o->out);
 }
 
-static void self_attention(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
+void layer_begin(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
   int d = m->config.shape.d;
   rms_norm(w->y, w->x, b->attention_norm, rows, d);
   linear(w->q, w->y, &b->q, rows, w->panel);
@@ -88,8 +106,6 @@ static void self_attention(const struct model *m, const struct block *b, struct 
       memcpy(last, kv, (size_t)2*d*sizeof(float));
     }
   }
-  attend_rows(m, w, w->self, rows, layer);
-  project(&b->o, w, rows);
 }
 
 static void cross_attention(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
@@ -99,15 +115,21 @@ static void cross_attention(const struct model *m, const struct block *b, struct
   project(&b->cross_o, w, rows);
 }
 
-void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
+void layer_end(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
   int d = m->config.shape.d;
-  self_attention(m, b, w, rows, layer);
+  attend_rows(m, w, w->self, rows, layer);
+  project(&b->o, w, rows);
   if( b->cross_norm ) cross_attention(m, b, w, rows, layer);
   rms_norm(w->y, w->x, b->feed_norm, rows, d);
   linear(w->value_gate, w->y, &b->feed_in, rows, w->panel);
   silu_gate(w->gated, w->value_gate, rows, m->h);
   linear(w->q, w->gated, &b->feed_out, rows, w->panel);
   add(w->x, w->q, rows*d);
+}
+
+void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
+  layer_begin(m, b, w, rows, layer);
+  layer_end(m, b, w, rows, layer);
 }
 
 void memories_init(struct memories *c, const struct model *m, int n, struct arena *a){
