@@ -22,7 +22,7 @@ LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
 SOURCES := $(wildcard ext/*.c)
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all demo check check-programs install bench score train golden sanitize clean
+.PHONY: help all static demo check check-programs install bench score train golden sanitize clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -77,8 +77,16 @@ $(eval $(call variant,asan,gcc,$(SANITIZE) -fsanitize=address$(,)undefined))
 $(eval $(call variant,clang,clang,$(SANITIZE) -fsanitize=address$(,)undefined))
 $(eval $(call variant,tsan,gcc,$(SANITIZE) -fsanitize=thread))
 
-build/embed: examples/embed.c $(SOURCES:ext/%.c=build/core/ext/%.o) Makefile
-	$(CC) $(BUILD) -DSQLITE_CORE $(CFLAGS) -Iext -o $@ $< $(filter %.o,$^) -lsqlite3 $(LIBS)
+# What a program links: one object with the one symbol that the extension exports, so that no name in here meets one of the program's.
+static: build/latent.o  ## builds build/latent.o, for linking into a program (examples/embed.c)
+
+build/latent.o: $(SOURCES:ext/%.c=build/core/ext/%.o)
+	$(CC) -r -nostdlib -o $@.new $^
+	objcopy --keep-global-symbol=sqlite3_latent_init $@.new
+	@mv -f $@.new $@
+
+build/embed: examples/embed.c build/latent.o Makefile
+	$(CC) $(BUILD) -DSQLITE_CORE $(CFLAGS) -Iext -o $@ $< build/latent.o -lsqlite3 $(LIBS)
 
 check-programs: all programs-core build/asan/sweep build/asan/flips $(patsubst %,build/asan/%,$(filter test_%,$(TESTS))) build/tsan/threads build/embed
 
