@@ -21,6 +21,7 @@ typedef __m256 vec;
 #define vec_half(p)       _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
 #define vec_fma(a, b, c)  _mm256_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm256_storeu_ps(p, a)
+#define DIRECT_ROWS_WIDE 8
 #include "kernels_tile.h"
 #include "kernels_lanes.h"
 

@@ -24,6 +24,7 @@ typedef __m512 vec;
 #define vec_half(p)       _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)(p)))
 #define vec_fma(a, b, c)  _mm512_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm512_storeu_ps(p, a)
+#define DIRECT_ROWS_WIDE 32
 #include "kernels_tile.h"
 #include "kernels_lanes.h"
 

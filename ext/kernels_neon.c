@@ -19,6 +19,7 @@ typedef float32x4_t vec;
 #define vec_half(p)       vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)))
 #define vec_fma(a, b, c)  vfmaq_f32(c, a, b)
 #define vec_store(p, a)   vst1q_f32(p, a)
+#define DIRECT_ROWS_WIDE 16
 #include "kernels_tile.h"
 
 int linear_neon_usable(void){

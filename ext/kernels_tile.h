@@ -9,6 +9,7 @@
 **                       vec_half converts WIDTH binary16 numbers; vec_fma is a*b + c, rounded once
 **   VECS_1, VECS_2, VECS_4      vectors side by side in a tile of 1, of 2 or 3, and of 4 to 6 rows: as many sums as registers can
 **                       hold; VECS_4*WIDTH divides LINEAR_PANEL
+**   DIRECT_ROWS_WIDE    DIRECT_ROWS of matrices of WIDE columns and more
 **
 ** A tile is R rows by V vectors of the result, held in registers while k runs over the inner dimension, once, upwards:
 **
@@ -23,7 +24,9 @@
 **   down, since the hardware does not follow such strides. (More than 4 rows down cost a fifth at a stride of 16 KB, where all
 **   lines fall into the same few sets of the cache. Walking whole rows of w with the sums in memory was a quarter slower.)
 **   More rows: a panel of LINEAR_PANEL columns is converted once into scratch, where it is contiguous and stays in the second-level
-**   cache, and all rows pass over it. It pays late: conversion and multiplication use different ports of the CPU.
+**   cache, and all rows pass over it. It pays late: conversion and multiplication use different ports of the CPU. Sooner for the
+**   output layer, whose tiles do not stay in the cache from one group of rows to the next, because of those strides: 64 rows by
+**   [256, 8192] went from 83 to 120 GFLOP/s with AVX2; AVX-512 alone gained nothing, but decoding in batches 4%.
 **
 ** Measured (AMD EPYC Zen 5, one core, peak 272 GFLOP/s with AVX-512, 135 with AVX2; tests/bench_kernels.c, [256, 1408], weights from the
 ** last-level cache), GFLOP/s:
@@ -46,7 +49,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define TILE_ROWS 6             /* 6 x 4 sums, 4 weights and 1 broadcast fill 29 of 32 registers; 6 x 2 fill 15 of 16 */
 #define DIRECT_ROWS 64
+#define WIDE 4096               /* columns */
 #define AHEAD 4
+#define PANEL_AHEAD 24          /* into the second-level cache, which has room for them */
 #define CACHE_LINE 64
 
 /* y[R, n] = x[R, in] . w[in, n], n = V*WIDTH or less (then w is padded). Rows of w are `stride` numbers apart: binary16 or float. */
@@ -119,8 +124,8 @@ static TARGET void panel_fill(float *panel, const struct matrix *w, int at, int 
         memset(line, 0, sizeof(line));
         from = memcpy(line, from, sizeof(uint16_t)*(size_t)n);
       }
-      __builtin_prefetch(w->half + start + (size_t)AHEAD*w->out);
-      __builtin_prefetch(w->half + start + (size_t)AHEAD*w->out + LINEAR_PANEL/2);
+      __builtin_prefetch(w->half + start + (size_t)PANEL_AHEAD*w->out, 0, 2);
+      __builtin_prefetch(w->half + start + (size_t)PANEL_AHEAD*w->out + LINEAR_PANEL/2, 0, 2);
       UNROLL for(j=0; j<LINEAR_PANEL; j+=WIDTH) vec_store(panel+j, vec_half(from+j));
     }else{
       memcpy(panel, w->full + start, sizeof(float)*(size_t)n);
@@ -148,7 +153,7 @@ static TARGET void panel_rows(float *y, int out, const float *x, int in, const f
 TARGET void LINEAR(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
   const int tiles = (rows + TILE_ROWS - 1)/TILE_ROWS, group = tiles ? (rows + tiles - 1)/tiles : 1;    /* 8 rows are 4 + 4, not 6 + 2 */
   int at = 0, i;
-  if( rows<=DIRECT_ROWS ){
+  if( rows<=(w->out<WIDE ? DIRECT_ROWS : DIRECT_ROWS_WIDE) ){
     for(i=0; i<rows; i+=group){
       at = direct(y + (size_t)i*w->out, x + (size_t)i*w->in, w, rows-i<group ? rows-i : group);
     }
