@@ -63,12 +63,23 @@ struct work work_part(const struct work *w, const struct model *m, int first, co
   return part;
 }
 
+/* x[64] = halves * scale. A multiplication moves the exponent, which is exact for all finite numbers, and which compilers turn into vectors:
+** half_to_float() took 1.5% of encoding. */
+static void embed_halves(float *restrict x, const uint16_t *restrict halves, float scale){
+  for(int i=0; i<HEAD; i++){
+    uint32_t bits = (uint32_t)(halves[i] & 0x8000) << 16 | (uint32_t)(halves[i] & 0x7fff) << 13;
+    float y;
+    memcpy(&y, &bits, sizeof(y));
+    x[i] = y*0x1p112f*scale;
+  }
+}
+
 void embed(const struct model *m, float *x, int id){
   int d = m->config.shape.d;
   float scale = sqrtf((float)d);
   const struct matrix *e = &m->embedding;
   if( e->half ){
-    for(int i=0; i<d; i++) x[i] = half_to_float(e->half[(size_t)id*d + i]) * scale;
+    for(int i=0; i<d; i+=HEAD) embed_halves(x+i, e->half + (size_t)id*d + i, scale);
   }else{
     for(int i=0; i<d; i++) x[i] = e->full[(size_t)id*d + i] * scale;
   }

@@ -225,7 +225,7 @@ static int check_hash(const struct model *m, const char *file, struct err *e){
 /* What the encoder's scratch relies on beyond what config_open() has checked. */
 static int check_shape(const struct model *m, const char *file, struct err *e){
   const struct shape *c = &m->config.shape;
-  int most = (c->registers+1)*2*m->h;
+  int most = (c->registers+1)*m->h;
   if( c->s<=most && c->r<=most ) return SQLITE_OK;
   return fail(e, SQLITE_CORRUPT, "%s: s and r of %d and %d numbers, expected at most %d", file, c->s, c->r, most);
 }
