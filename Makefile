@@ -45,7 +45,7 @@ build/obj/%.o: ext/%.c Makefile
 	$(CC) $(BUILD) -DNDEBUG $(CFLAGS) -c -o $@ $<
 
 demo:  ## installs what is missing, builds, and runs the tour of sql/tour.sql in the sqlite3 shell
-	@tools/need build
+	@.ci/need build
 	@$(MAKE) --no-print-directory --silent all
 	@sqlite3 -batch :memory: '.read sql/tour.sql'
 
@@ -91,29 +91,29 @@ build/embed: examples/embed.c build/latent.o Makefile
 check-programs: all programs-core build/asan/sweep build/asan/flips $(patsubst %,build/asan/%,$(filter test_%,$(TESTS))) build/tsan/threads build/embed
 
 check:  ## installs what is missing, builds, and runs all tests; the last line is "N passed, N failed"
-	@tools/need check
-	@tools/need extras || true
+	@.ci/need check
+	@.ci/need extras || true
 	@$(MAKE) --no-print-directory --silent check-programs
 	@tests/run
 
 sanitize:  ## everything once more and at length under the address, undefined behaviour and thread sanitizers (gcc, clang)
-	@tools/need sanitize
+	@.ci/need sanitize
 	@$(MAKE) --no-print-directory --silent all programs-core programs-asan programs-clang programs-tsan
 	@tests/run --sanitize
 
 golden: $(PYTHON)  ## after a change of the weights: writes every expectation that depends on them anew (look at the diff)
-	@tools/need check
+	@.ci/need check
 	$(PYTHON) model/golden.py
 	@$(MAKE) --no-print-directory --silent all
 	@tests/run --golden
 
 # ---- Figures and weights ----
 bench: all build/core/bench/bench $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))  ## speed, beside ONNX Runtime where it can be installed; the table goes to build/bench.md
-	@tools/need build
+	@.ci/need build
 	@python3 tests/bench/bench.py
 
 score: all  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data
-	@tools/need check
+	@.ci/need check
 	@/usr/bin/python3 model/score.py --data $(DATA) --report
 
 # On CPU half of a step goes into page faults unless malloc keeps its memory; OpenBLAS 0.3.21 and its kin take newer CPUs for older ones.
@@ -135,7 +135,7 @@ train: $(RUN)/teacher.npz  ## trains on from the shipped weights until Ctrl-C, a
 
 # PyTorch and what the Python side needs besides. PYTHON=... takes one that has it all.
 build/python/bin/python: | model/requirements.txt
-	@tools/need check extras
+	@.ci/need check extras
 	/usr/bin/python3 -m venv build/python
 	$@ -m pip install -q -r model/requirements.txt
 
