@@ -166,6 +166,7 @@ def main():
     p.add_argument('--tokens', type=int, default=4000, help='a batch')
     p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
     p.add_argument('--minutes', type=float, default=1e9)
+    p.add_argument('--steps', type=int, default=1 << 60, help='stop after so many')
     p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
@@ -229,7 +230,7 @@ def main():
             for name, value in (('ce', ce.item()), ('teacher', taught.item()), ('weight', 1.0)):
                 shown[name] = 0.98 * shown[name] + 0.02 * value
             now = time.time()
-            if now - start > a.minutes * 60 or (a.decay and step + 1 - first >= a.decay):
+            if now - start > a.minutes * 60 or step + 1 - first >= (a.decay or a.steps):
                 stopping.append(1)
             if step % 100 == 99:
                 w = shown['weight']
