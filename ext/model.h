@@ -131,6 +131,10 @@ int worker_wait(struct worker *w, int n_chunks);
 ** slower on two threads than on one. */
 int run_crowded(void);
 
+/* Cuts n rows of tokens, each with `more` tokens besides ids[start[i]..start[i+1]), into chunks of at most most_tokens and most_rows (one row
+** at least): chunk[0..n_chunks], room for n+1. Returns the most tokens of one. */
+int cut_chunks(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk, int *n_chunks);
+
 /* ---- model_layer.c: one layer over rows of tokens: the same code for the encoder, full decoding and cached decoding ---- */
 struct span {                           /* what one token row attends to: n rows [k | v] of 2d floats */
   float *kv;                            /* of layer 0 */

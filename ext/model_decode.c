@@ -269,7 +269,7 @@ static int batch_room(const struct model *m, const struct decode_options *o, int
 }
 
 /* Cuts the strands into n_chunks of about the same number of sequences: chunk[0..n_chunks]. Returns all their sequences. */
-static int cut_chunks(const struct strand *strands, int n, int n_chunks, int *chunk){
+static int cut_strands(const struct strand *strands, int n, int n_chunks, int *chunk){
   int width = 0, before = 0, at = 0;
   for(int i=0; i<n; i++) width += strands[i].beams;
   for(int k=0; k<n_chunks; k++){
@@ -299,7 +299,7 @@ static int decode_strands(const struct model *m, struct run *run, const float *z
   e.chunk = chunk = arena_get(a, ((size_t)n_threads+1)*sizeof(int));
   e.crews = arena_get(a, n_threads*sizeof(struct crew));
   if( a->oom ) return fail_nomem(run->err);
-  width = cut_chunks(strands, n, n_threads, chunk);
+  width = cut_strands(strands, n, n_threads, chunk);
   for(int i=0; i<n_threads; i++) crew_init(&e.crews[i], m, batch_room(m, o, limit, (width + n_threads-1)/n_threads), limit, o->fluency>0, a);
   if( a->oom ) return fail_nomem(run->err);
   run_chunks(run, n_threads, n_threads, decode_chunk, &e);

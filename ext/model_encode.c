@@ -135,24 +135,6 @@ static int shared_chunks(const struct model *m){
 
 /* ---- All texts ---- */
 
-/* Cuts the rows into chunks of at most `limit` tokens (one row at least): chunk[0..n_chunks]. Returns the most tokens of one. */
-static int cut_chunks(const struct model *m, const int *start, int n, int limit, int *chunk, int *n_chunks){
-  int tokens = 0, most = 0;
-  *n_chunks = 0;
-  chunk[0] = 0;
-  for(int i=0; i<n; i++){
-    int more = row_tokens(m, start, i);
-    if( tokens>0 && tokens+more>limit ){
-      chunk[++*n_chunks] = i;
-      tokens = 0;
-    }
-    tokens += more;
-    if( tokens>most ) most = tokens;
-  }
-  chunk[++*n_chunks] = n;
-  return most;
-}
-
 static int check_rows(const struct model *m, const int *start, int n, size_t *n_tokens, struct err *err){
   int limit = m->config.shape.longest - 1;
   *n_tokens = 0;
@@ -189,7 +171,7 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
   e.work = arena_get(run->arena, n_workers*sizeof(struct work));
   e.pooled = arena_get(run->arena, n_workers*sizeof(float*));
   if( run->arena->oom ) return fail_nomem(run->err);
-  most = cut_chunks(m, start, n, limit, chunk, &n_chunks);
+  most = cut_chunks(start, n, m->config.shape.registers + 1, limit, n, chunk, &n_chunks);
   for(int i=0; i<n_workers; i++){
     int own = shared && i>0 ? 1 : most;                         /* those who share need only scratch of their own */
     work_init(&e.work[i], m, own, run->arena);

@@ -115,3 +115,20 @@ int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *
   }
   return run->err->rc;
 }
+
+int cut_chunks(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk, int *n_chunks){
+  int tokens = 0, most = 0;
+  *n_chunks = 0;
+  chunk[0] = 0;
+  for(int i=0; i<n; i++){
+    int own = start[i+1] - start[i] + more;
+    if( tokens>0 && (tokens+own>most_tokens || i-chunk[*n_chunks]==most_rows) ){
+      chunk[++*n_chunks] = i;
+      tokens = 0;
+    }
+    tokens += own;
+    if( tokens>most ) most = tokens;
+  }
+  chunk[++*n_chunks] = n;
+  return most;
+}

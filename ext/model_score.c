@@ -78,24 +78,6 @@ static void score_chunk(void *arg, struct worker *worker, int chunk){
   read_scores(s, w, s->logits[worker->at], row0, n);
 }
 
-/* chunk[0..n_chunks], and the most tokens of one. */
-static int cut_chunks(const int *start, int n, int *chunk, int *n_chunks){
-  int tokens = 0, most = 0;
-  *n_chunks = 0;
-  chunk[0] = 0;
-  for(int i=0; i<n; i++){
-    int more = start[i+1] - start[i] + 1;
-    if( tokens>0 && (tokens+more>CHUNK_TOKENS || i-chunk[*n_chunks]==CHUNK_ROWS) ){
-      chunk[++*n_chunks] = i;
-      tokens = 0;
-    }
-    tokens += more;
-    if( tokens>most ) most = tokens;
-  }
-  chunk[++*n_chunks] = n;
-  return most;
-}
-
 static int check_rows(const struct model *m, const int *start, int n, struct err *err){
   int limit = m->config.shape.longest - 1;
   for(int i=0; i<n; i++){
@@ -114,7 +96,7 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
   if( check_rows(m, start, n, run->err) ) return run->err->rc;
   s.chunk = chunk = arena_get(a, ((size_t)n+1)*sizeof(int));
   if( a->oom ) return fail_nomem(run->err);
-  most = cut_chunks(start, n, chunk, &n_chunks);
+  most = cut_chunks(start, n, 1, CHUNK_TOKENS, CHUNK_ROWS, chunk, &n_chunks);
   n_workers = run->n_threads<n_chunks ? run->n_threads : n_chunks;
   s.work = arena_get(a, n_workers*sizeof(struct work));
   s.memories = arena_get(a, n_workers*sizeof(struct memories));

@@ -18,50 +18,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "fault.h"
 
 int sqlite3_latent_init(sqlite3 *, char **, const sqlite3_api_routines *);
-
-/* ---- The allocator that fails on demand ---- */
-static sqlite3_mem_methods real;
-static struct {
-  long seen;            /* allocations since fault_set() */
-  long fail_at;         /* this one fails, counted from 1; 0: none */
-  int stays;            /* and all that follow fail too */
-  int failed;           /* how many have failed */
-} fault;
-
-static void fault_set(long fail_at, int stays){
-  fault.seen = 0;
-  fault.fail_at = fail_at;
-  fault.stays = stays;
-  fault.failed = 0;
-}
-
-static int fault_now(void){
-  fault.seen++;
-  if( fault.fail_at==0 || fault.seen<fault.fail_at ) return 0;
-  if( fault.seen>fault.fail_at && !fault.stays ) return 0;
-  fault.failed++;
-  return 1;
-}
-
-static void *fault_malloc(int n){
-  return fault_now() ? NULL : real.xMalloc(n);
-}
-
-static void *fault_realloc(void *p, int n){
-  return fault_now() ? NULL : real.xRealloc(p, n);
-}
-
-static int fault_install(void){
-  sqlite3_mem_methods ours;
-  int rc = sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real);
-  if( rc!=SQLITE_OK ) return rc;
-  ours = real;
-  ours.xMalloc = fault_malloc;
-  ours.xRealloc = fault_realloc;
-  return sqlite3_config(SQLITE_CONFIG_MALLOC, &ours);
-}
 
 /* ---- One script ---- */
 #define MOST_STATEMENTS 500

@@ -5,6 +5,7 @@
 ** length at a time: what is wanted of every damaged file is an error with a text or a model that works, never a crash, and nothing kept.
 */
 #include "codec.h"
+#include "fault.h"
 #include "ok.h"
 #include <fcntl.h>
 #include <math.h>
@@ -19,34 +20,6 @@
 
 static char folder[] = "/tmp/latent-test-XXXXXX";
 static char scratch_path[100];          /* a file in it, written over by each test */
-
-/* ---- An allocator that fails the Nth time ---- */
-static sqlite3_mem_methods real;
-static long allocations_left = -1;      /* until one fails and all after it; -1: none fails */
-static int has_failed;
-
-static int may_allocate(void){
-  if( allocations_left<0 ) return 1;
-  if( allocations_left>0 ){
-    allocations_left--;
-    return 1;
-  }
-  has_failed = 1;
-  return 0;
-}
-static void *faulty_malloc(int n){ return may_allocate() ? real.xMalloc(n) : NULL; }
-static void *faulty_realloc(void *p, int n){ return may_allocate() ? real.xRealloc(p, n) : NULL; }
-
-static void install_allocator(void){
-  sqlite3_mem_methods faulty;
-  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real);
-  faulty = real;
-  faulty.xMalloc = faulty_malloc;
-  faulty.xRealloc = faulty_realloc;
-  sqlite3_config(SQLITE_CONFIG_MALLOC, &faulty);
-  sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 1);
-  sqlite3_initialize();
-}
 
 /* ---- Files ---- */
 static char *read_file(const char *path, size_t *n){
@@ -662,16 +635,17 @@ static void sweep(int (*body)(struct err *), const char *name){
   struct property survived = { 0 };
   sqlite3_int64 before = sqlite3_memory_used(), kept;
   long n = 0;
+  int failed;
   do{
     struct err e = { 0, "" };
     int rc;
-    has_failed = 0;
-    allocations_left = n++;
+    fault_set(++n, 1);
     rc = body(&e);
-    allocations_left = -1;
+    failed = fault.failed;
+    fault_set(0, 0);
     kept = sqlite3_memory_used() - before;
-    holds(&survived, rc==(has_failed ? SQLITE_NOMEM : SQLITE_OK) && kept==0, "allocation %ld: rc %d, %s, %lld bytes kept", n, rc, e.text, (long long)kept);
-  }while( has_failed && n<10000 );
+    holds(&survived, rc==(failed ? SQLITE_NOMEM : SQLITE_OK) && kept==0, "allocation %ld: rc %d, %s, %lld bytes kept", n, rc, e.text, (long long)kept);
+  }while( failed && n<10000 );
   holds(&survived, n>2 && n<10000, "%ld allocations", n - 1);
   property_ok(&survived, name);
 }
@@ -687,7 +661,7 @@ static void test_out_of_memory(void){
 }
 
 int main(void){
-  install_allocator();
+  if( fault_install()!=SQLITE_OK ) return 2;
   if( mkdtemp(folder)==NULL ) return 2;
   snprintf(scratch_path, sizeof(scratch_path), "%s/file", folder);
   test_tokenizers();

@@ -5,6 +5,7 @@
 ** model/golden.py. Float sums of the two sides differ in order, hence tolerances of 1e-4 of the largest value compared; what the engine
 ** promises about itself (batches, threads, both ends of a line) is compared bit by bit.
 */
+#include "fault.h"
 #include "model_bench.h"
 #include <cjson/cJSON.h>
 #include <pthread.h>
@@ -677,26 +678,6 @@ static void test_interrupt(const struct model *m, int n_threads){
 
 /* ---- Out of memory at every allocation ---- */
 
-static sqlite3_mem_methods real_memory;
-static int allocations_left = -1;       /* -1: no failure; 0: every allocation fails */
-static int next_fails(void){
-  if( allocations_left<0 ) return 0;
-  if( allocations_left==0 ) return 1;
-  allocations_left--;
-  return 0;
-}
-static void *failing_malloc(int n){ return next_fails() ? NULL : real_memory.xMalloc(n); }
-static void *failing_realloc(void *p, int n){ return next_fails() ? NULL : real_memory.xRealloc(p, n); }
-
-static void memory_init(void){
-  sqlite3_mem_methods failing;
-  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory);
-  failing = real_memory;
-  failing.xMalloc = failing_malloc;
-  failing.xRealloc = failing_realloc;
-  sqlite3_config(SQLITE_CONFIG_MALLOC, &failing);
-}
-
 /* Everything a model does, once. */
 static int whole_work(const char *path){
   const char text[] = "One. Two words! And three.";
@@ -728,9 +709,9 @@ static void test_memory(const char *path){
   struct property p = { 0 };
   int rc = SQLITE_NOMEM, n;
   for(n=0; rc==SQLITE_NOMEM && n<5000; n++){
-    allocations_left = n;
+    fault_set(n+1, 1);
     rc = whole_work(path);
-    allocations_left = -1;
+    fault_set(0, 0);
     holds(&p, (rc==SQLITE_OK || rc==SQLITE_NOMEM) && sqlite3_memory_used()==0, "allocation %d fails: rc %d, %lld bytes left", n, rc, (long long)sqlite3_memory_used());
   }
   holds(&p, rc==SQLITE_OK && n>20, "ended with rc %d after %d allocations", rc, n);
@@ -741,7 +722,7 @@ int main(int argc, char **argv){
   struct err e = { 0, "" };
   struct model *tiny, *text;
   if( argc>1 ) root = argv[1];
-  memory_init();
+  if( fault_install()!=SQLITE_OK ) return 2;
   test_open(path_of("tests/data/tiny.safetensors"));
   test_broken();
   test_memory(path_of("tests/data/tiny.safetensors"));
