@@ -6,7 +6,6 @@
 ** a library in somebody else's process should leave nothing running.
 ** Parts are handed out by an atomic counter: whoever is free takes the next.
 */
-#define _GNU_SOURCE             /* pthread_tryjoin_np */
 #include "base.h"
 #include <pthread.h>
 #include <signal.h>
@@ -44,19 +43,6 @@ static int start_threads(pthread_t *threads, int n, struct job *job){
   return i;
 }
 
-/* Threads end soon after their parts: looking for a while before falling asleep saves the 12 microseconds of being woken. */
-#define LOOKS 2000
-static void join(pthread_t thread){
-#if defined(__GLIBC__) && defined(__x86_64__)
-  int i;
-  for(i=0; i<LOOKS; i++){
-    if( pthread_tryjoin_np(thread, NULL)==0 ) return;
-    __builtin_ia32_pause();
-  }
-#endif
-  pthread_join(thread, NULL);
-}
-
 void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part), void *arg){
   pthread_t threads[THREADS_MOST];
   struct job job;
@@ -69,7 +55,7 @@ void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part),
   if( n_threads>THREADS_MOST ) n_threads = THREADS_MOST;
   n = n_threads>1 ? start_threads(threads, n_threads - 1, &job) : 0;
   take_parts(&job);
-  for(i=0; i<n; i++) join(threads[i]);
+  for(i=0; i<n; i++) pthread_join(threads[i], NULL);
 }
 
 /* LATENT_THREADS as 1..64, or 0 when it is not set or not exactly such a number. */

@@ -124,12 +124,6 @@ struct worker { struct team *team; int at; };           /* at: 0.., whose scratc
 ** Returns run->err->rc: SQLITE_INTERRUPT when stop() said so, and then the work is not complete. */
 int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *arg, struct worker *w, int chunk), void *arg);
 int worker_stopped(struct worker *w);                   /* ask between layers; true: leave at once */
-/* Waits until n_chunks are done, so that a chunk may build on earlier ones: at most the number of this one, since workers take them in order and
-** would else wait for themselves. Returns 0 when the work was stopped: leave at once. */
-int worker_wait(struct worker *w, int n_chunks);
-/* True for the next 100 questions after a wait that showed that the processors have other work: chunks that wait for each other are then
-** slower on two threads than on one. */
-int run_crowded(void);
 
 /* Cuts n rows of tokens, each with `more` tokens besides ids[start[i]..start[i+1]), into chunks of at most most_tokens and most_rows (one row
 ** at least): chunk[0..n_chunks], room for n+1. Returns the most tokens of one. */
@@ -156,11 +150,6 @@ struct work {                           /* scratch for up to `rows` token rows; 
 };
 void work_init(struct work *w, const struct model *m, int rows, struct arena *a);   /* asks a->oom of the caller */
 void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
-/* The two halves of layer_run(), for texts whose rows are shared out: the second one reads all rows' kv, which the first one makes. */
-void layer_begin(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
-void layer_end(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
-/* The rows of w from `first` on, with the scratch of another one. */
-struct work work_part(const struct work *w, const struct model *m, int first, const struct work *scratch);
 void embed(const struct model *m, float *x, int id);    /* x[d] = embedding[id] * sqrt(d) */
 
 struct memories {                       /* what the decoder reads of each latent, made once */

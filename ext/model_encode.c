@@ -11,9 +11,9 @@
 
 /* Tokens of a chunk. More of them share each unpacking of the weights, fewer keep the rows in the second-level cache. */
 #define CHUNK_TOKENS 512
-#define WORKER_TOKENS 128                                       /* less work than this is not worth a thread of its own ... */
-#define SHARED_TOKENS 12                                        /* ... but from here on threads share it, in PARTS groups of token rows */
-#define PARTS 2
+/* Less work than this is not worth a thread: it starts on the caller's processor and is moved too late. (Two threads that shared one text of 16
+** tokens, spinning between half layers, took 0.98 ms, one alone 0.75; 0.46 ms under real-time scheduling, which no user has.) */
+#define WORKER_TOKENS 128
 
 struct encoding {                       /* one call of encode_tokens */
   const struct model *m;
@@ -30,13 +30,13 @@ static int row_tokens(const struct model *m, const int *start, int i){
   return m->config.shape.registers + start[i+1] - start[i] + 1;
 }
 
-/* Lays out row i, which begins at token `at` of the chunk: those of its tokens that are among first..last-1. */
-static int place_row(const struct encoding *e, const struct work *w, int i, int at, int first, int last){
+/* Lays out row i at token `at` of the chunk. */
+static int place_row(const struct encoding *e, struct work *w, int i, int at){
   const struct model *m = e->m;
   int d = m->config.shape.d, n_registers = m->config.shape.registers;
-  int n = row_tokens(m, e->start, i), end = last-at<n ? last-at : n;
-  for(int k=first>at ? first-at : 0; k<end; k++){
-    float *x = w->x + (size_t)(at+k)*d;
+  int n = row_tokens(m, e->start, i);
+  float *x = w->x + (size_t)at*d;
+  for(int k=0; k<n; k++, x+=d){
     if( k<n_registers ) memcpy(x, m->registers + (size_t)k*d, (size_t)d*sizeof(float));
     else embed(m, x, k==n-1 ? TOKEN_END : e->ids[e->start[i] + k - n_registers]);
     w->self[at+k] = (struct span){ w->kv + (size_t)at*2*d, 0, n };
@@ -66,7 +66,7 @@ static void read_s(const struct encoding *e, struct work *w, float *pooled, int 
   }
 }
 
-/* r of the chunk's rows: their registers' outputs, projected. Shares no scratch but the panel and `pooled` with read_s(). */
+/* r of the chunk's rows: their registers' outputs, projected. */
 static void read_r(const struct encoding *e, struct work *w, float *pooled, int row0, int row1){
   const struct model *m = e->m;
   const struct shape *c = &m->config.shape;
@@ -76,10 +76,10 @@ static void read_r(const struct encoding *e, struct work *w, float *pooled, int 
     memcpy(pooled + (size_t)(i-row0)*one, w->y + (size_t)at*d, one*sizeof(float));
     at += row_tokens(m, e->start, i);
   }
-  linear(w->gated, pooled, &m->to_r, (row1-row0)*c->registers, w->panel);
+  linear(w->value_gate, pooled, &m->to_r, (row1-row0)*c->registers, w->panel);
   for(int i=row0; i<row1; i++){
     float *r = e->z + (size_t)i*width + c->s;
-    memcpy(r, w->gated + (size_t)(i-row0)*c->r, (size_t)c->r*sizeof(float));
+    memcpy(r, w->value_gate + (size_t)(i-row0)*c->r, (size_t)c->r*sizeof(float));
     normalize(r, c->r);
   }
 }
@@ -89,7 +89,7 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
   const struct model *m = e->m;
   struct work *w = &e->work[worker->at];
   int row0 = e->chunk[chunk], row1 = e->chunk[chunk+1], n = 0;
-  for(int i=row0; i<row1; i++) n = place_row(e, w, i, n, 0, w->rows);
+  for(int i=row0; i<row1; i++) n = place_row(e, w, i, n);
   for(int l=0; l<m->config.shape.encoder_layers; l++){
     if( worker_stopped(worker) ) return;
     layer_run(m, &m->encoder[l], w, n, l);
@@ -99,41 +99,6 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
   read_s(e, w, e->pooled[worker->at], row0, row1);
   read_r(e, w, e->pooled[worker->at], row0, row1);
 }
-
-/* ---- A few texts on several threads ----
-**
-** What is too small to be cut into chunks of texts is cut into PARTS groups of token rows, which go through stages together: stage 0 lays
-** the rows out, then each layer takes two, and the last one reads s and r. A stage of one part is a chunk of work; all parts need all of the
-** stage before. Nobody waits for a thread that is not there yet: until it comes, the others do its share. A row's bits stay the same.
-**
-** One text of 16 tokens: 0.74 ms on one core of the build machine, 0.46 ms on both. */
-
-static void encode_part(void *arg, struct worker *worker, int chunk){
-  const struct encoding *e = arg;
-  const struct model *m = e->m;
-  const struct work *all = &e->work[0];
-  int stage = chunk/PARTS, part = chunk%PARTS, layer = (stage-1)/2, n_layers = m->config.shape.encoder_layers;
-  int first = all->rows*part/PARTS, last = all->rows*(part+1)/PARTS, n_texts = e->chunk[1], at = 0;
-  struct work own = work_part(all, m, stage>2*n_layers ? 0 : first, &e->work[worker->at]);
-  if( !worker_wait(worker, stage*PARTS) ) return;
-  if( stage==0 ){
-    for(int i=0; i<n_texts; i++) at = place_row(e, all, i, at, first, last);
-  }else if( stage>2*n_layers ){
-    if( part==0 ) read_s(e, &own, e->pooled[worker->at], 0, n_texts);
-    if( part==PARTS-1 ) read_r(e, &own, e->pooled[worker->at], 0, n_texts);
-  }else if( stage%2 ){
-    layer_begin(m, &m->encoder[layer], &own, last-first, layer);
-  }else{
-    layer_end(m, &m->encoder[layer], &own, last-first, layer);
-    if( layer==n_layers-1 ) rms_norm(own.y, own.x, m->encoder_norm, last-first, m->config.shape.d);
-  }
-}
-
-static int shared_chunks(const struct model *m){
-  return (2*m->config.shape.encoder_layers + 2)*PARTS;
-}
-
-/* ---- All texts ---- */
 
 static int check_rows(const struct model *m, const int *start, int n, size_t *n_tokens, struct err *err){
   int limit = m->config.shape.longest - 1;
@@ -146,14 +111,11 @@ static int check_rows(const struct model *m, const int *start, int n, size_t *n_
   return SQLITE_OK;
 }
 
-/* Workers that n_tokens are worth; in *limit the tokens of a chunk, so that all get some; in *shared, whether they share one chunk. */
-static int plan_workers(const struct run *run, size_t n_tokens, int *limit, int *shared){
-  size_t n = n_tokens/WORKER_TOKENS, most = run->n_threads;
+/* Workers that n_tokens are worth, and in *limit the tokens of a chunk so that all get some. */
+static int plan_workers(const struct run *run, size_t n_tokens, int *limit){
+  size_t n = n_tokens/WORKER_TOKENS;
+  if( n>(size_t)run->n_threads ) n = run->n_threads;
   *limit = CHUNK_TOKENS;
-  /* Tests that watch the layers want to see all rows of one. */
-  *shared = n<2 && most>1 && n_tokens>=SHARED_TOKENS && run->watch==NULL && !run_crowded();
-  if( *shared ) return most<PARTS ? (int)most : PARTS;
-  if( n>most ) n = most;
   if( n<2 ) return 1;
   if( n_tokens/n + 1 < CHUNK_TOKENS ) *limit = (int)(n_tokens/n + 1);
   return (int)n;
@@ -163,23 +125,21 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
   struct encoding e = { m, run, ids, start, 0, z, 0, 0 };
   struct arena_mark mark = arena_mark(run->arena);
   size_t n_tokens;
-  int limit, shared, n_workers, n_chunks, most, *chunk;
+  int limit, n_workers, n_chunks, most, *chunk;
   if( n==0 ) return SQLITE_OK;
   if( check_rows(m, start, n, &n_tokens, run->err) ) return run->err->rc;
-  n_workers = plan_workers(run, n_tokens, &limit, &shared);
+  n_workers = plan_workers(run, n_tokens, &limit);
   e.chunk = chunk = arena_get(run->arena, ((size_t)n+1)*sizeof(int));
   e.work = arena_get(run->arena, n_workers*sizeof(struct work));
   e.pooled = arena_get(run->arena, n_workers*sizeof(float*));
   if( run->arena->oom ) return fail_nomem(run->err);
   most = cut_chunks(start, n, m->config.shape.registers + 1, limit, n, chunk, &n_chunks);
   for(int i=0; i<n_workers; i++){
-    int own = shared && i>0 ? 1 : most;                         /* those who share need only scratch of their own */
-    work_init(&e.work[i], m, own, run->arena);
+    work_init(&e.work[i], m, most, run->arena);
     e.pooled[i] = arena_floats(run->arena, (size_t)most*m->config.shape.d);
   }
   if( run->arena->oom ) return fail_nomem(run->err);
-  if( shared ) run_chunks(run, n_workers, shared_chunks(m), encode_part, &e);
-  else run_chunks(run, n_workers, n_chunks, encode_chunk, &e);
+  run_chunks(run, n_workers, n_chunks, encode_chunk, &e);
   arena_rewind(run->arena, mark);
   return run->err->rc;
 }

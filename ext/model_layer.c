@@ -45,24 +45,6 @@ void work_init(struct work *w, const struct model *m, int rows, struct arena *a)
   w->position = arena_get(a, n*sizeof(int));
 }
 
-struct work work_part(const struct work *w, const struct model *m, int first, const struct work *scratch){
-  struct work part = *w;
-  size_t d = m->config.shape.d, n = first;
-  part.rows -= first;
-  part.x += n*d;
-  part.y += n*d;
-  part.q += n*d;
-  part.kv += n*2*d;
-  part.value_gate += n*2*m->h;
-  part.gated += n*m->h;
-  part.self += n;
-  part.cross += n;
-  part.position += n;
-  part.scores = scratch->scores;
-  part.panel = scratch->panel;
-  return part;
-}
-
 /* x[64] = halves * scale. A multiplication moves the exponent, which is exact for all finite numbers, and which compilers turn into vectors:
 ** half_to_float() took 1.5% of encoding. */
 static void embed_halves(float *restrict x, const uint16_t *restrict halves, float scale){
@@ -102,7 +84,7 @@ static void project(const struct matrix *o, struct work *w, int rows){
   add(w->x, w->q, rows*o->out);
 }
 
-void layer_begin(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
+static void self_attention(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
   int d = m->config.shape.d;
   rms_norm(w->y, w->x, b->attention_norm, rows, d);
   linear(w->q, w->y, &b->q, rows, w->panel);
@@ -117,6 +99,8 @@ void layer_begin(const struct model *m, const struct block *b, struct work *w, i
       memcpy(last, kv, (size_t)2*d*sizeof(float));
     }
   }
+  attend_rows(m, w, w->self, rows, layer);
+  project(&b->o, w, rows);
 }
 
 static void cross_attention(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
@@ -126,21 +110,15 @@ static void cross_attention(const struct model *m, const struct block *b, struct
   project(&b->cross_o, w, rows);
 }
 
-void layer_end(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
+void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
   int d = m->config.shape.d;
-  attend_rows(m, w, w->self, rows, layer);
-  project(&b->o, w, rows);
+  self_attention(m, b, w, rows, layer);
   if( b->cross_norm ) cross_attention(m, b, w, rows, layer);
   rms_norm(w->y, w->x, b->feed_norm, rows, d);
   linear(w->value_gate, w->y, &b->feed_in, rows, w->panel);
   silu_gate(w->gated, w->value_gate, rows, m->h);
   linear(w->q, w->gated, &b->feed_out, rows, w->panel);
   add(w->x, w->q, rows*d);
-}
-
-void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer){
-  layer_begin(m, b, w, rows, layer);
-  layer_end(m, b, w, rows, layer);
 }
 
 void memories_init(struct memories *c, const struct model *m, int n, struct arena *a){

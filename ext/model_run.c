@@ -7,7 +7,6 @@
 */
 #include "model.h"
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -16,7 +15,6 @@ struct team {
   int n_chunks;
   atomic_int next;                      /* first chunk that nobody has taken */
   atomic_int n_busy;                    /* workers inside a chunk */
-  atomic_int n_done;                    /* chunks */
   atomic_int stopped;
   pthread_t caller;
   void (*work)(void *, struct worker *, int);
@@ -37,45 +35,9 @@ int worker_stopped(struct worker *w){
   return 1;
 }
 
-static void relax(void){
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#endif
-}
-
-/* Work that is to stay on one thread, because a worker has waited for one that had lost its processor. Shared by all calls, and only a hint:
-** no result depends on it. */
-static atomic_int n_alone;
-#define ALONE 100
-
-int run_crowded(void){
-  if( atomic_load_explicit(&n_alone, memory_order_relaxed)<=0 ) return 0;
-  atomic_fetch_sub_explicit(&n_alone, 1, memory_order_relaxed);
-  return 1;
-}
-
-/* Looks again and again: those who wait here wait for some 20 microseconds, and falling asleep and waking takes longer. After LOOKS (some 150
-** microseconds) the other one must have lost its processor, and is offered this one. */
-#define LOOKS 10000
-int worker_wait(struct worker *w, int n_chunks){
-  struct team *t = w->team;
-  for(int i=0; atomic_load(&t->n_done)<n_chunks; i++){
-    if( i<LOOKS ){
-      relax();
-    }else if( worker_stopped(w) ){
-      return 0;
-    }else{
-      atomic_store_explicit(&n_alone, ALONE, memory_order_relaxed);
-      sched_yield();
-    }
-  }
-  return 1;
-}
-
-/* The caller's turn to wait: it looks for a while, for chunks that are nearly done, and then asks stop() once a millisecond. */
+/* The caller's turn to wait: stop() is asked once a millisecond. */
 static void wait_for_others(struct worker *w){
   const struct timespec millisecond = { 0, 1000000 };
-  for(int i=0; i<LOOKS && atomic_load(&w->team->n_busy)>0; i++) relax();
   while( atomic_load(&w->team->n_busy)>0 && !worker_stopped(w) ) nanosleep(&millisecond, 0);
 }
 
@@ -87,10 +49,7 @@ static void take_chunks(void *arg, int part){
     /* Busy before the chunk is taken: a caller that sees no chunk left and nobody busy may rely on both. */
     atomic_fetch_add(&t->n_busy, 1);
     chunk = atomic_fetch_add(&t->next, 1);
-    if( chunk<t->n_chunks && !worker_stopped(&w) ){
-      t->work(t->arg, &w, chunk);
-      atomic_fetch_add(&t->n_done, 1);
-    }
+    if( chunk<t->n_chunks && !worker_stopped(&w) ) t->work(t->arg, &w, chunk);
     atomic_fetch_sub(&t->n_busy, 1);
     if( chunk>=t->n_chunks || atomic_load(&t->stopped) ) break;
   }
@@ -103,7 +62,6 @@ int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *
   t.n_chunks = n_chunks;
   atomic_init(&t.next, 0);
   atomic_init(&t.n_busy, 0);
-  atomic_init(&t.n_done, 0);
   atomic_init(&t.stopped, 0);
   t.caller = pthread_self();
   t.work = work;

@@ -38,7 +38,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_distance(a, b)",
     .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
-    .result = "0.16|0.72" },
+    .result = "0.2|0.81" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
@@ -52,7 +52,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_score(content, z)",
     .sentence = "The mean log-probability per token of content at the point z: near 0 where z would be decoded to it, far below where not.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
-    .result = "0.0|-3.2" },
+    .result = "0.0|-3.3" },
 
   /* ---- between and beyond ---- */
 
@@ -61,7 +61,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_interp(a, b, t [, options])",
     .sentence = "The content at t on the way from a (t = 0) to b (t = 1).",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A man is a horse." },
+    .result = "A man is a child in the snow." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -89,14 +89,14 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_vary(x, amount, seed [, options])",
     .sentence = "The content at a point near x, in a direction drawn by seed: amount 0 is x itself, 1 is a quarter turn away.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
-    .result = "A man rides a horse with a man." },
+    .result = "A man rides a horse." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
     .sentence = "The content at a point drawn by seed from the whole space.",
     .example = "SELECT latent_sample(2)",
-    .result = "Tom wanted an alarm for a nice apartment." },
+    .result = "In the late-20th century, the town was in the east, Italy, and the north of the west of the islands of the southern United States, from the south-east of the Baldouthónscoad." },
 
   /* ---- algebra ---- */
 
@@ -150,7 +150,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n points on the way from a to b, both ends among them: content, how true it is to its point, and how far from each end. "
                 "Options: \"steps\": \"even\" (in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A man is a horse.\n0.5|A man is a horse.\n0.75|A child plays in the snow.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A man rides a horse.\n0.5|A man is a child in the snow.\n0.75|A child plays in the snow.\n1.0|A child plays in the snow." },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,

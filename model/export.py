@@ -6,6 +6,7 @@
 """
 import argparse
 import json
+import os
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -37,9 +38,10 @@ def hash64(data):
 
 
 def write(out, weights, config, tokenizer):
-    """weights: name -> tensor. Tensors are stored float16, sorted by name, each aligned to 64 bytes by the header's padding."""
+    """weights: name -> tensor. Tensors are stored float16, sorted by name."""
     half = {k: v.detach().to(torch.float16).contiguous() for k, v in sorted(weights.items())}
     save_file(half, out + '.safetensors', metadata={'kind': 'text'})
+    os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:
         weights_hash = '%016x' % hash64(f.read())
     with open(out + '.json', 'w', encoding='utf8') as f:
