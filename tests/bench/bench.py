@@ -231,8 +231,7 @@ class Peer:
 LIMITS = """
 What limits the engine:
 
-- Encoding: multiply-adds. Products take 85% of the time at 92 to 97% of the peak, attention 7%, gates 3%. One sentence on two threads also pays for
-  starting and joining a thread (30 us) and for both cores reading all weights.
+- Encoding: multiply-adds. Products take 85% of the time at 92 to 97% of the peak, attention 7%, gates 3%. One short text stays on one thread.
 - Decoding in batches: most likely the last-level cache. What a step of 64 texts touches is 27 MB (weights 12, memories 8, caches 4, logits 2), and
   products reach 60 to 75% of the peak where the same ones alone reach 93%; attention takes 13% of the time, choosing tokens 8%.
 - Decoding one text: reading the weights, 11.7 MB of f16 a token, at the speed of the last-level cache. It runs on one thread.
