@@ -21,6 +21,7 @@ from tokenizer import SPACE, Tokenizer
 
 LONGEST = 63  # tokens; one more is EOS
 S_WIDTH = 128
+CURLED = 0.07  # of the sentences get typographic quotes; at 0.3 the samples were full of them
 
 
 def key(sentence):
@@ -64,7 +65,7 @@ def curl(sentence):
 
 def vary(sentence, rng):
     """What a segment looks like in use: most are sentences, some are queries, fragments, start a paragraph, or are nothing at all."""
-    if rng.rand() < 0.3:
+    if rng.rand() < CURLED:
         sentence = curl(sentence)
     u = rng.rand()
     if u < 0.003:
