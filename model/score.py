@@ -168,6 +168,15 @@ def sampling(db, n, fluency):
         print('   ', t)
 
 
+def middles(db, held, n, options):
+    """n random pairs and what is written halfway, to be read by a person."""
+    rng = random.Random(29)
+    short = [s for s in held if 20 <= len(s) <= 90]
+    for i in range(n):
+        a, b = rng.sample(short, 2)
+        print(f'{i + 1}. {a} // {b}\n    => {db.execute("SELECT latent_interp(?, ?, 0.5, ?)", [a, b, options]).fetchone()[0]}')
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--data', default=f'{HERE}/../../shared/data')
@@ -175,10 +184,13 @@ def main():
     p.add_argument('--n', type=int, default=1000, help='sentences; pairs and samples are a fifth of it')
     p.add_argument('--options', default='{}', help='for latent_path, e.g. {"fluency":0.3}')
     p.add_argument('--report', action='store_true', help='look at text/test and STS-B test too')
+    p.add_argument('--middles', type=int, default=0, help='only print so many random pairs and their middles')
     a = p.parse_args()
     db = connect(a.model)
     print(json.loads(db.execute('SELECT latent_info()').fetchone()[0]))
     held = lines(f'{a.data}/text/{"test" if a.report else "valid"}.txt.xz')
+    if a.middles:
+        return middles(db, held, a.middles, a.options)
     rng = random.Random(11)
     sample = rng.sample(held, a.n)
     short = [s for s in held if 20 <= len(s) <= 90]
