@@ -108,15 +108,17 @@ golden: $(PYTHON)  ## after a change of the weights: writes every expectation th
 	@tests/run --golden
 
 # ---- Figures and weights ----
-bench: all build/core/bench/bench $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))  ## speed, beside ONNX Runtime where it can be installed; the table goes to build/bench.md
+bench:  ## speed, beside ONNX Runtime where it can be installed; the table goes to build/bench.md
 	@.ci/need build
+	@$(MAKE) --no-print-directory --silent all build/core/bench/bench $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))
 	@python3 tests/bench/bench.py
 
-score: all  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data
+score:  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data
 	@.ci/need check
+	@$(MAKE) --no-print-directory --silent all
 	@/usr/bin/python3 model/score.py --data $(DATA) --report
 
-# On CPU half of a step goes into page faults unless malloc keeps its memory; OpenBLAS 0.3.21 and its kin take newer CPUs for older ones.
+# On CPU half of a step goes into page faults unless malloc keeps its memory.
 TRAINING := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
 RUN      := build/train
 

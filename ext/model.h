@@ -125,6 +125,8 @@ struct worker { struct team *team; int at; };           /* at: 0.., whose scratc
 int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *arg, struct worker *w, int chunk), void *arg);
 int worker_stopped(struct worker *w);                   /* ask between layers; true: leave at once */
 
+/* No row may have more than longest-1 ids: else SQLITE_TOOBIG, the message beginning with `what`. */
+int check_rows(const struct model *m, const int *start, int n, const char *what, struct err *err);
 /* Cuts n rows of tokens, each with `more` tokens besides ids[start[i]..start[i+1]), into chunks of at most most_tokens and most_rows (one row
 ** at least): chunk[0..n_chunks], room for n+1. Returns the most tokens of one. */
 int cut_chunks(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk, int *n_chunks);

@@ -100,17 +100,6 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
   read_r(e, w, e->pooled[worker->at], row0, row1);
 }
 
-static int check_rows(const struct model *m, const int *start, int n, size_t *n_tokens, struct err *err){
-  int limit = m->config.shape.longest - 1;
-  *n_tokens = 0;
-  for(int i=0; i<n; i++){
-    int have = start[i+1] - start[i];
-    if( have>limit ) return fail(err, SQLITE_TOOBIG, "encode: a segment has %d tokens, expected at most %d", have, limit);
-    *n_tokens += row_tokens(m, start, i);
-  }
-  return SQLITE_OK;
-}
-
 /* Workers that n_tokens are worth, and in *limit the tokens of a chunk so that all get some. */
 static int plan_workers(const struct run *run, size_t n_tokens, int *limit){
   size_t n = n_tokens/WORKER_TOKENS;
@@ -127,7 +116,8 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
   size_t n_tokens;
   int limit, n_workers, n_chunks, most, *chunk;
   if( n==0 ) return SQLITE_OK;
-  if( check_rows(m, start, n, &n_tokens, run->err) ) return run->err->rc;
+  if( check_rows(m, start, n, "encode", run->err) ) return run->err->rc;
+  n_tokens = (size_t)(start[n] - start[0]) + (size_t)n*(m->config.shape.registers + 1);
   n_workers = plan_workers(run, n_tokens, &limit);
   e.chunk = chunk = arena_get(run->arena, ((size_t)n+1)*sizeof(int));
   e.work = arena_get(run->arena, n_workers*sizeof(struct work));

@@ -74,6 +74,15 @@ int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *
   return run->err->rc;
 }
 
+int check_rows(const struct model *m, const int *start, int n, const char *what, struct err *err){
+  int limit = m->config.shape.longest - 1;
+  for(int i=0; i<n; i++){
+    int have = start[i+1] - start[i];
+    if( have>limit ) return fail(err, SQLITE_TOOBIG, "%s: a segment has %d tokens, expected at most %d", what, have, limit);
+  }
+  return SQLITE_OK;
+}
+
 int cut_chunks(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk, int *n_chunks){
   int tokens = 0, most = 0;
   *n_chunks = 0;

@@ -78,22 +78,13 @@ static void score_chunk(void *arg, struct worker *worker, int chunk){
   read_scores(s, w, s->logits[worker->at], row0, n);
 }
 
-static int check_rows(const struct model *m, const int *start, int n, struct err *err){
-  int limit = m->config.shape.longest - 1;
-  for(int i=0; i<n; i++){
-    int have = start[i+1] - start[i];
-    if( have>limit ) return fail(err, SQLITE_TOOBIG, "score: a segment has %d tokens, expected at most %d", have, limit);
-  }
-  return SQLITE_OK;
-}
-
 int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all){
   struct scoring s = { m, run, z, ids, start, 0, sums, all, 0, 0, 0 };
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
   int n_chunks, n_workers, most, *chunk;
   if( n==0 ) return SQLITE_OK;
-  if( check_rows(m, start, n, run->err) ) return run->err->rc;
+  if( check_rows(m, start, n, "score", run->err) ) return run->err->rc;
   s.chunk = chunk = arena_get(a, ((size_t)n+1)*sizeof(int));
   if( a->oom ) return fail_nomem(run->err);
   most = cut_chunks(start, n, 1, CHUNK_TOKENS, CHUNK_ROWS, chunk, &n_chunks);

@@ -109,7 +109,7 @@ void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
 /* ---- sql_json.c: options, and latents as JSON ---- */
 struct options {
   struct decode_options decode;
-  int has_fluency, has_detail, has_best_of, has_temperature, has_seed;  /* set by the user: a function's own default gives way */
+  int has_fluency, has_detail, has_temperature, has_seed;  /* set by the user: a function's own default gives way */
   int kind;                     /* 0 when not given */
   int steps_even, distinct;     /* latent_path only */
 };

@@ -161,12 +161,6 @@ const char *call_places(struct call *c){
   return text;
 }
 
-/* One spelling a file, so that connections which reach it by different ways share one copy. */
-static int open_weights(struct call *c, const char *path, struct model **m){
-  char real[PATH_MAX];
-  return model_open(m, realpath(path, real) ? real : path, &c->err);
-}
-
 static int not_found(struct call *c, const char **places, int n){
   char list[360] = "";
   for(int i=0; i<n; i++){
@@ -183,7 +177,7 @@ static int find_model(struct call *c){
   int n = list_places(c, places);
   if( n==0 ) return c->err.rc;
   for(int i=0; i<n; i++){
-    if( stat(places[i], &st)==0 ) return open_weights(c, places[i], &c->connection->text);
+    if( stat(places[i], &st)==0 ) return model_open(&c->connection->text, places[i], &c->err);
   }
   return not_found(c, places, n);
 }
@@ -198,7 +192,7 @@ int call_model(struct call *c, struct model **m){
 int call_load(struct call *c, const char *path){
   struct model *m = NULL;
   const char *weights = weights_at(c, path);
-  if( weights ) open_weights(c, weights, &m);
+  if( weights ) model_open(&m, weights, &c->err);
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   model_close(c->connection->text);
   c->connection->text = m;

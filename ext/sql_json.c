@@ -122,7 +122,7 @@ static int read_key(struct call *c, cJSON *item, enum key key, struct options *o
   if( read_number(c, item, key, &x)!=SQLITE_OK ) return c->err.rc;
   switch( key ){
     case KEY_BEAMS:       o->decode.beams = (int)x; break;
-    case KEY_BEST_OF:     o->decode.best_of = (int)x; o->has_best_of = 1; break;
+    case KEY_BEST_OF:     o->decode.best_of = (int)x; break;
     case KEY_TEMPERATURE: o->decode.temperature = (float)x; o->has_temperature = 1; break;
     case KEY_SEED:        o->decode.seed = (uint64_t)(int64_t)x; o->has_seed = 1; break;
     case KEY_MAX_TOKENS:  o->decode.max_tokens = (int)x; break;

@@ -37,16 +37,16 @@ def sentences(data):
     """Every training sentence once, none whose letters and digits are those of a held-out one, in a fixed random order."""
     held = {key(s) for name in ('valid', 'test') for s in lines(f'{data}/text/{name}.txt.xz')}
     held |= {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
-    pool, seen = [], set(held)
+    pool, seen = [], set()
     paths = [p for p in sorted(glob.glob(f'{data}/text/*.xz')) if os.path.basename(p)[:5] not in ('valid', 'test.')]
     texts = (s for p in paths for s in lines(p))
     definitions = (d for row in lines(f'{data}/pairs/wordnet_word_definition.tsv.xz') for d in row.split('\t')[:2])
     captions = (c for row in lines(f'{data}/pairs/coco_val2017_caption_groups.tsv.xz') for c in row.split('\t')[1:])
     for source in (texts, definitions, captions):
         for s in source:
-            k = hash(key(s)) if s else None
-            if s and k not in seen and key(s) not in held:
-                seen.add(k)
+            letters = key(s)
+            if s and letters not in held and hash(letters) not in seen:  # hashes: three million keys would fill the memory
+                seen.add(hash(letters))
                 pool.append(s)
     np.random.RandomState(1).shuffle(pool)
     return pool

@@ -135,11 +135,6 @@ def teacher_loss(corpus, rows, s):
     return (points + 2 * (own @ own.t() - t @ t.t()).pow(2).mean()) * len(have) / len(rows)
 
 
-def spearman(a, b):
-    rank = lambda v: np.argsort(np.argsort(v, kind='stable'), kind='stable')
-    return float(np.corrcoef(rank(a), rank(b))[0, 1])
-
-
 @torch.no_grad()
 def evaluate(model, corpus, n):
     """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass."""

@@ -3,6 +3,7 @@
     PYTHON tests/train_resume.py FOLDER         needs PyTorch; prints "ok - ..." or "not ok - ..."
 """
 import os
+import shutil
 import subprocess
 import sys
 
@@ -30,7 +31,8 @@ def same(a, b):
 
 
 def main(folder):
-    os.makedirs(folder, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # checkpoints of an earlier run would be resumed
+    os.makedirs(folder)
     rng = np.random.RandomState(1)
     rows = [rng.randint(4, 320, rng.randint(1, 20)).astype(np.uint16) for _ in range(120)]      # some eight batches: an epoch ends on the way
     flat, off = np.concatenate(rows), np.concatenate([[0], np.cumsum([len(r) for r in rows])])
