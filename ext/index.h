@@ -18,9 +18,10 @@
 **
 ** On disk (index_store.c), all of it changed within the transaction of the row:
 **   <table>_cells(id INTEGER PRIMARY KEY, n INTEGER, stamp INTEGER, centroid BLOB)
-**       id 0: the whole index: n rows in all, stamp: the state, a hash chained over every change, so that memory kept between statements is known to
-**       be that of this database state, whoever wrote it and whatever was rolled back. centroid: empty.
-**       id 1...: a cell: n rows, stamp: hash64() of its codes, centroid: f32[width], rotated.
+**       id 0: the whole index: n rows in all, stamp: the state, the sum of a hash of (id, n, stamp) over all cells: checked when they are read, so that
+**       no cell is lost or added unseen; and memory kept between statements is known to be that of this database state, whoever wrote it and
+**       whatever was rolled back. centroid: empty.
+**       id 1...: a cell: n rows, stamp: hash64() of its codes, then of that and its centroid, centroid: f32[width], rotated.
 **   <table>_codes(id INTEGER PRIMARY KEY, rows BLOB): of each cell, array after array, little-endian:
 **       i64 rowid[n] | f16 scale, error, step, slack [n] each (struct factors) | u64 keys[n, n_keys] | u8 signs[n, (width+7)/8] | i8 bytes[n, width]
 */
@@ -134,7 +135,7 @@ struct cell {
   int64_t id;                   /* 1... */
   int n;                        /* rows */
   int capacity;                 /* rows that the arrays have room for; 0: not read yet */
-  uint64_t stamp;               /* as stored; of the codes */
+  uint64_t stamp;               /* as stored; of the codes and the centroid */
   float *centroid;              /* [width], rotated; owned */
   int64_t *rowids;              /* [n], like all below; owned */
   struct factors *factors;
