@@ -23,7 +23,7 @@
 **       whatever was rolled back. centroid: empty.
 **       id 1...: a cell: n rows, stamp: hash64() of its codes, then of that and its centroid, centroid: f32[width], rotated.
 **   <table>_codes(id INTEGER PRIMARY KEY, rows BLOB): of each cell, array after array, little-endian:
-**       i64 rowid[n] | f16 scale, error, step, slack [n] each (struct factors) | u64 keys[n, n_keys] | u8 signs[n, (width+7)/8] | i8 bytes[n, width]
+**       i64 rowid[n] | f16 scale, error, lean, step, slack [n] each (struct factors) | u64 keys[n, n_keys] | u8 signs[n, (width+7)/8] | i8 bytes[n, width]
 */
 #ifndef LATENT_INDEX_H
 #define LATENT_INDEX_H
@@ -114,6 +114,7 @@ void rotate(const struct rotation *r, float *y, const float *x);        /* y[wid
 
 struct factors {                /* of one row; what is stored as f16 is rounded to it when made (error and slack upwards), so that memory and disk agree */
   float scale, error;           /* <q, x - centroid> is about scale * signs_product, give or take error (one standard deviation, for a q of length 1) */
+  float lean;                   /* <centroid, x - centroid> less that estimate of it: what q shares with the centroid then costs no error */
   float step, slack;            /* <q, x - centroid> is step * <q, bytes>, give or take slack for certain (for a q of length 1) */
 };
 #define SIGN_WORDS(width) (((width)+63)/64)     /* signs in memory: u64 words, unused bits 0 */
@@ -121,13 +122,15 @@ struct factors {                /* of one row; what is stored as f16 is rounded 
 void code_make(struct factors *f, uint64_t *signs, int8_t *bytes, const float *x, const float *centroid, int width);
 struct probe {                  /* a query, prepared for all cells: it does not depend on the centroid */
   float *vector;                /* [width], rotated */
-  uint64_t *planes;             /* [4, SIGN_WORDS]: the bit planes of the vector in 4 bits a number */
-  float low, step, sum;         /* number i is about low + step * planes(i); sum of the vector */
-  float error;                  /* what 4 bits lose, as a part of factors.scale*sqrt(width) */
+  uint64_t *planes;             /* [4, SIGN_WORDS]: the bit planes of the vector in 4 bits a number, two's complement */
+  float step, sum;              /* number i is about step * planes(i); sum of these */
+  float error;                  /* length of what the 4 bits lose */
+  float margin;                 /* float rounding of probe_bytes(), at most */
 };
 int probe_init(struct probe *p, const struct rotation *r, const float *vector, struct arena *a, struct err *e);
-/* Products <q, x - centroid> of n rows with their standard errors: estimate[n], error[n]. */
-void probe_signs(float *estimate, float *error, const struct probe *p, const struct factors *f, const uint64_t *signs, int n);
+/* Products <q, x - centroid> of n rows with their standard errors: estimate[n], error[n]. q = along * centroid + something at right angles to it, of
+** length `rest`: only that has an error. */
+void probe_signs(float *estimate, float *error, const struct probe *p, float along, float rest, const struct factors *f, const uint64_t *signs, int n);
 float probe_bytes(const struct probe *p, const struct factors *f, const int8_t *bytes, float *slack);    /* one row */
 
 /* ---- index_cells.c: cells in memory; index_store.c: cells on disk ---- */
@@ -156,6 +159,7 @@ struct index {
   struct cell **cells;          /* [n_cells], ascending by id; owned */
   int n_cells, cells_capacity;
   float *centroids;             /* [n_cells, width]: the same numbers side by side, for one pass over all; cells_refresh() */
+  float *halves;                /* [n_cells]: dot(centroid, centroid)/2 of each, made along with centroids */
   int64_t clock;
   size_t cached_bytes;          /* of the cells that are read */
 };
