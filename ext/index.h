@@ -121,6 +121,7 @@ struct factors {                /* of one row; what is stored as f16 is rounded 
 /* Codes x (rotated) against a centroid (rotated). */
 void code_make(struct factors *f, uint64_t *signs, int8_t *bytes, const float *x, const float *centroid, int width);
 struct probe {                  /* a query, prepared for all cells: it does not depend on the centroid */
+  int width;
   float *vector;                /* [width], rotated */
   uint64_t *planes;             /* [4, SIGN_WORDS]: the bit planes of the vector in 4 bits a number, two's complement */
   float step, sum;              /* number i is about step * planes(i); sum of these */
