@@ -1,14 +1,15 @@
 """The scoreboard: what the shipped weights reach, measured through the C engine, in SQL.
 
-    /usr/bin/python3 score.py [--data ../../shared/data] [--model text.safetensors] [--n 1000] [--report]
+    /usr/bin/python3 score.py [--data ../../shared/data] [--model text.safetensors] [--n 1000] [--rows exact,samples] [--report]
 
-Prints the rows of README.md's table and fixed samples. Without --report it looks at text/valid and STS-B dev only; text/test and STS-B
-test are for reporting. The judge of fluency is a word trigram model of its own, trained here on a fixed sample of text/*.
+Prints the rows of README.md's table, and fixed samples beside them. Without --report it looks at text/valid, STS-B dev and the training queries of
+SciFact only; text/test, STS-B test and SciFact's own queries are for reporting. Fluency is judged by judge.py, whose tables (and the encoded corpus of
+SciFact) are kept in --cache: the first run takes some minutes longer.
 """
 import argparse
-import glob
+import collections
+import datetime
 import json
-import lzma
 import math
 import os
 import random
@@ -17,76 +18,61 @@ import sqlite3
 import statistics
 import time
 
+from directions import DIRECTIONS, pairs as changed_pairs
+from judge import Judge, Training, lines, words
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def lines(path):
-    with lzma.open(path, 'rt', encoding='utf8') as f:
-        return [line.rstrip('\n') for line in f]
+def share(hits):
+    hits = list(hits)
+    return f'{100 * statistics.fmean(hits):.1f}%' if hits else '-'
 
 
-def words(text):
-    return re.findall(r"\w+|[^\w\s]", text.lower())
+def tsv(path):
+    return [line.split('\t') for line in lines(path)]
 
 
-class Trigrams:
-    """Interpolated absolute discounting (Ney 1994), discount 0.75, over words; unseen words share the mass of a unigram count of 1."""
+class Board:
+    """What every row needs: the database with the model, the held-out texts, the judge, and how many texts to look at."""
 
-    def __init__(self, texts):
-        self.counts = [{}, {}, {}]      # n-gram -> count, by order
-        self.follow = [{}, {}, {}]      # history -> [total, distinct]
-        self.ids = {}
-        for text in texts:
-            row = [0, 0] + [self.ids.setdefault(w, len(self.ids) + 1) for w in words(text)] + [-1]
-            for i in range(2, len(row)):
-                for order in range(3):
-                    gram = tuple(row[i - order: i + 1])
-                    n = self.counts[order].get(gram, 0)
-                    self.counts[order][gram] = n + 1
-                    f = self.follow[order].setdefault(gram[:-1], [0, 0])
-                    f[0] += 1
-                    f[1] += n == 0
-        self.uniform = 1 / (len(self.ids) + 1)
+    def __init__(self, a):
+        self.data, self.cache, self.options, self.n = a.data, a.cache, a.options, a.n
+        self.split, self.sts, self.queries = ('test', 'test', 'scifact') if a.report else ('valid', 'dev', 'scifact_train')
+        self.held = lines(f'{a.data}/text/{self.split}.txt.xz')
+        self.short = [s for s in self.held if 20 <= len(s) <= 90]
+        self.db = sqlite3.connect(':memory:')
+        self.db.enable_load_extension(True)
+        self.db.load_extension(os.path.join(HERE, '..', 'build', 'latent'))
+        self.weights = self.one('SELECT latent_load(?)', os.path.abspath(a.model))
+        self.judge = Judge(a.data, a.cache)
 
-    def probability(self, gram):
-        p = self.uniform
-        for order in range(3):
-            part = gram[2 - order:]
-            f = self.follow[order].get(part[:-1])
-            if f:
-                p = max(self.counts[order].get(part, 0) - 0.75, 0) / f[0] + 0.75 * f[1] / f[0] * p
-        return p
+    def one(self, sql, *args):
+        """The only value of a statement's first row."""
+        return self.db.execute(sql, args).fetchone()[0]
 
-    def nats(self, text):
-        """(nats a word, number of words), the end of the sentence counted as one."""
-        row = [0, 0] + [self.ids.get(w, -2) for w in words(text)] + [-1]
-        total = sum(-math.log(self.probability(tuple(row[i - 2: i + 1]))) for i in range(2, len(row)))
-        return total / (len(row) - 2), len(row) - 2
+    def training(self):
+        return Training(self.data, self.cache, self.split)
 
 
-class Fluency:
-    """nats a word of a set of texts over those of real sentences of the same lengths: 1.0 reads like the corpus."""
+# ---- The rows: each function gives (name, value) ----
 
-    def __init__(self, data):
-        rng = random.Random(5)
-        pool = []
-        for path in sorted(glob.glob(f'{data}/text/*.xz')):
-            if os.path.basename(path) not in ('valid.txt.xz', 'test.txt.xz'):
-                pool += rng.sample(all_lines := lines(path), len(all_lines) // 10)
-        self.model = Trigrams(pool)
-        by_length = {}
-        for text in lines(f'{data}/text/valid.txt.xz')[:8000]:
-            nats, n = self.model.nats(text)
-            by_length.setdefault(min(n, 40), []).append(nats)
-        self.real = {n: statistics.fmean(v) for n, v in by_length.items() if len(v) >= 20}
-
-    def ratio(self, texts):
-        own = real = 0.0
-        for text in texts:
-            nats, n = self.model.nats(text)
-            own += nats * n
-            real += self.real[min(self.real, key=lambda k: abs(k - n))] * n
-        return own / real
+def exact(board):
+    """Share of texts that come back letter by letter, by number of tokens, greedy in one pass and as the best of 8; and of words kept."""
+    bins = {'to 8 tokens': (0, 8), '9 to 16 tokens': (9, 16), '17 to 32 tokens': (17, 32), '33 to 63 tokens': (33, 63)}
+    hits, kept = collections.defaultdict(list), []
+    for text in random.Random(11).sample(board.held, board.n):
+        n, z = board.db.execute('SELECT (SELECT count(*) FROM latent_tokens(?1)), latent_encode(?1)', [text]).fetchone()
+        back, best = board.db.execute("""SELECT latent_decode(?1), latent_decode(?1, '{"best_of":8}')""", [z]).fetchone()
+        sorts = [name for name, (least, most) in bins.items() if least <= n <= most] + ['questions'] * text.endswith('?')
+        for name in sorts:
+            hits[name].append((back == text, best == text))
+        given = set(text.split())
+        kept.append(len(given & set(back.split())) / len(given))
+    for name in [*bins, 'questions']:
+        if rows := hits[name]:
+            yield f'exact, {name}: greedy in one pass; best of 8', '; '.join(map(share, zip(*rows))) + f' of {len(rows)}'
+    yield 'words kept', share(kept)
 
 
 def ranks(values):
@@ -102,112 +88,167 @@ def ranks(values):
     return out
 
 
-def spearman(a, b):
-    return statistics.correlation(ranks(a), ranks(b))
+def meaning(board):
+    rows = [r for r in tsv(f'{board.data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') if r[0] == board.sts]
+    near = [1 - board.one('SELECT latent_distance(?, ?)', *r[2:4]) for r in rows]
+    spearman = statistics.correlation(ranks(near), ranks([float(r[1]) for r in rows]))
+    yield f'STS-B {board.sts}, Spearman of 1 - latent_distance', f'{spearman:.3f}'
 
 
-def connect(model):
-    db = sqlite3.connect(':memory:')
-    db.enable_load_extension(True)
-    db.load_extension(os.path.join(HERE, '..', 'build', 'latent'))
-    db.execute('SELECT latent_load(?)', [os.path.abspath(model)])
-    return db
+FUSED = 20      # units of BM25 that one unit of distance counts: tuned on the training queries
 
 
-def exactness(db, texts, longest=64):
-    """Share of texts that come back letter by letter, by number of tokens, greedy in one pass; and the share of words kept."""
-    bins = {'to 8': (0, 8), '9 to 16': (9, 16), '17 to 32': (17, 32), '33 to 63': (33, longest - 1)}
-    hits, kept = {k: [] for k in bins}, []
-    for text in texts:
-        n, back = db.execute('SELECT (SELECT count(*) FROM latent_tokens(?1)), latent_decode(latent_encode(?1))', [text]).fetchone()
-        for name, (least, most) in bins.items():
-            if least <= n <= most:
-                hits[name].append(back == text)
-        given = set(text.split())
-        kept.append(len(given & set(back.split())) / len(given))
-    for name, v in hits.items():
-        if v:
-            yield f'exact, {name} tokens', f'{100 * statistics.fmean(v):.1f}% of {len(v)}'
-    yield 'words kept', f'{100 * statistics.fmean(kept):.1f}%'
+def attach_scifact(board):
+    """The corpus with its full-text index and a latent a document, the mean of its sentences."""
+    path = f'{board.cache}/scifact-{board.weights}.db'
+    board.db.execute('ATTACH ? AS corpus', [path])
+    if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'ready'"):
+        return
+    board.db.executescript("""CREATE TABLE IF NOT EXISTS corpus.docs(id PRIMARY KEY, z);
+        CREATE VIRTUAL TABLE IF NOT EXISTS corpus.words USING fts5(id UNINDEXED, title, body, tokenize = 'porter unicode61');""")
+    for id, title, body in tsv(f'{board.data}/retrieval/scifact/corpus.tsv.xz'):
+        board.db.execute('INSERT OR REPLACE INTO docs SELECT ?, latent_mean(latent_encode(?))', [id, f'{title}. {body}'])
+        board.db.execute('INSERT INTO words VALUES (?, ?, ?)', [id, title, body])
+    board.db.execute('CREATE TABLE corpus.ready(yes)')
+    board.db.commit()
 
 
-def meaning(db, data, split):
-    rows = [r.split('\t') for r in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz')]
-    rows = [r for r in rows if r[0] == split]
-    near = [1 - db.execute('SELECT latent_distance(?, ?)', r[2:4]).fetchone()[0] for r in rows]
-    yield f'STS-B {split}, Spearman of 1 - latent_distance', f'{spearman(near, [float(r[1]) for r in rows]):.3f}'
+def ndcg(ids, relevant):
+    """At 10; relevance is yes or no."""
+    gain = lambda hits: sum(hit / math.log2(i + 2) for i, hit in enumerate(hits))
+    return gain(id in relevant for id in ids[:10]) / gain([1] * min(10, len(relevant)))
 
 
-def interpolation(db, pairs, fluency, name, options='{}'):
+def retrieval(board):
+    attach_scifact(board)
+    relevant = collections.defaultdict(set)
+    for query, doc, _ in tsv(f'{board.data}/retrieval/{board.queries}/qrels.tsv.xz'):
+        relevant[query].add(doc)
+    scores = {'latent_distance': [], "FTS5's bm25": [], 'both': []}
+    for query, text in tsv(f'{board.data}/retrieval/{board.queries}/queries.tsv.xz')[:300]:
+        far = dict(board.db.execute('SELECT id, latent_distance(z, ?) FROM docs ORDER BY 2', [text]))
+        match = ' OR '.join(f'"{w}"' for w in sorted(set(re.findall(r'\w+', text.lower()))))
+        rank = dict(board.db.execute('SELECT id, bm25(words) FROM words(?) ORDER BY 2 LIMIT 200', [match]))
+        for name, ids in zip(scores, (list(far), list(rank), sorted(rank, key=lambda id: rank[id] + FUSED * far[id]))):
+            scores[name].append(ndcg(ids, relevant[query]))
+    name = 'SciFact' if board.queries == 'scifact' else 'SciFact, training queries'
+    yield f'{name}, nDCG@10: ' + '; '.join(scores), '; '.join(f'{statistics.fmean(v):.3f}' for v in scores.values())
+
+
+PATH = """WITH p AS MATERIALIZED (SELECT *, latent_encode(content) AS again FROM latent_path(?, ?, 11, ?))
+    SELECT content, fidelity, distance_a, distance_b, latent_distance(again, lag(again) OVER (ORDER BY t)) FROM p ORDER BY t"""
+
+
+def interpolation(board, name, pairs):
     """11 points from a to b; the 9 interior ones are judged."""
-    interior, ends, repeats, distinct, monotone, fidelity, smooth = [], [], [], [], [], [], []
+    inner, paths = [], []
     for a, b in pairs:
-        rows = db.execute('SELECT content, fidelity, distance_a, distance_b FROM latent_path(?, ?, 11, ?)', [a, b, options]).fetchall()
-        texts = [r[0] for r in rows]
-        inner = texts[1:-1]
-        interior += inner
-        ends += [t in (a, b, texts[0], texts[-1]) for t in inner]
-        distinct.append(len(set(inner)))
-        repeats += [bool(re.search(r'\b(\w+)( \1\b)', t)) for t in inner]
-        fidelity += [r[1] for r in rows[1:-1]]
-        steps = list(zip(rows, rows[1:]))
-        monotone += [p[2] <= q[2] + 1e-6 and p[3] >= q[3] - 1e-6 for p, q in steps]
-    yield f'{name}: interior points that are neither end', f'{100 * (1 - statistics.fmean(ends)):.1f}%'
+        rows = board.db.execute(PATH, [a, b, board.options]).fetchall()
+        ends = {a, b, rows[0][0], rows[-1][0]}
+        inner += [(text, fidelity, text in ends, {*words(a), *words(b)}) for text, fidelity, *_ in rows[1:-1]]
+        leaving = [p[2] <= q[2] + 1e-6 and p[3] >= q[3] - 1e-6 for p, q in zip(rows, rows[1:])]
+        steps = sum(max(0, r[4]) for r in rows[1:])
+        paths.append((len({r[0] for r in rows[1:-1]}), statistics.fmean(leaving), rows[-1][2] / steps if steps > 1e-6 else 1))
+    texts = [text for text, *_ in inner if text]
+    distinct, monotone, smooth = zip(*paths)
+    yield f'{name}: interior points that are neither end', share(not end for _, _, end, _ in inner)
     yield f'{name}: different texts among 9', f'{statistics.fmean(distinct):.2f}'
-    yield f'{name}: fluency, nats over real sentences', f'{fluency.ratio([t for t in interior if t]):.3f}'
-    yield f'{name}: steps that leave a and near b', f'{100 * statistics.fmean(monotone):.1f}%'
-    yield f'{name}: fidelity', f'{statistics.fmean(fidelity):.3f}'
-    yield f'{name}: a word twice in a row', f'{100 * statistics.fmean(repeats):.1f}%'
+    yield f'{name}: fluency, nats over real sentences', f'{board.judge.fluency(texts):.3f}'
+    yield f'{name}: neither end, and every word one that somebody wrote', share(not end and not board.judge.strange(t, own) for t, _, end, own in inner)
+    yield f'{name}: steps that leave a and near b', share(monotone)
+    yield f'{name}: smoothness (way from end to end over the sum of the steps)', f'{statistics.fmean(smooth):.2f}'
+    yield f'{name}: fidelity', f'{statistics.fmean(fidelity for _, fidelity, *_ in inner):.3f}'
 
 
-def sampling(db, n, fluency):
-    texts = [db.execute('SELECT latent_sample(?)', [seed]).fetchone()[0] for seed in range(n)]
-    yield 'samples: fluency, nats over real sentences', f'{fluency.ratio([t for t in texts if t]):.3f}'
-    yield 'samples: different', f'{100 * len(set(texts)) / n:.1f}%'
-    for t in texts[:5]:
-        print('   ', t)
+def random_pairs(board):
+    rng = random.Random(13)
+    return interpolation(board, 'random pairs', [rng.sample(board.short, 2) for _ in range(board.n // 2)])
 
 
-def middles(db, held, n, options):
-    """n random pairs and what is written halfway, to be read by a person."""
+def near_pairs(board):
+    """Each text and its nearest neighbour among 2,000 others."""
+    texts = random.Random(17).sample(board.short, 2000 + board.n // 2)
+    board.db.execute('CREATE TEMP TABLE pool AS SELECT value AS body, latent_encode(value) AS z FROM json_each(?)', [json.dumps(texts[:2000])])
+    nearest = 'SELECT body FROM pool ORDER BY latent_distance(z, ?) LIMIT 1'
+    return interpolation(board, 'near pairs', [(text, board.one(nearest, text)) for text in texts[2000:]])
+
+
+def directions(board):
+    """A direction learned from 50 pairs, applied to 100 other sentences."""
+    for name, change, happened in DIRECTIONS:
+        pairs = list(changed_pairs([s for s in board.held if 15 <= len(s) <= 70], change))
+        pairs = random.Random(19).sample(pairs, min(150, len(pairs)))
+        rows = [row for before, after in pairs[:50] for row in ((before, 0), (after, 1))]
+        direction = board.one("SELECT latent_direction(value ->> 0, value ->> 1) FROM json_each(?)", json.dumps(rows))
+        made = [(x, y, board.one('SELECT latent_move(?, ?, 1.0)', x, direction)) for x, y in pairs[50:]]
+        others = [({*words(x)} & {*words(y)}, {*words(text)}) for x, y, text in made]
+        yield (f'{name}: the change happens; other words kept; exactly the changed sentence',
+               '; '.join([share(happened(text) for *_, text in made), share(len(o & w) / len(o) for o, w in others if o),
+                          share(y == text for _, y, text in made)]) + f' of {len(made)}')
+        for x, _, text in made[:2]:
+            print(f'    {x} => {text}')
+
+
+def samples(board):
+    texts = [board.one('SELECT latent_sample(?)', seed) for seed in range(board.n)]
+    training = board.training()
+    yield 'samples: fluency, nats over real sentences', f'{board.judge.fluency([t for t in texts if t]):.3f}'
+    yield 'samples: every word one that somebody wrote', share(not board.judge.strange(t) for t in texts)
+    yield 'samples: different', share([len(set(texts)) / len(texts)])
+    yield 'samples: copies of a training sentence', share(map(training.has, texts))
+    for text in texts[:5]:
+        print('   ', text)
+
+
+def contamination(board):
+    training = board.training()
+    yield f'text/{board.split}: sentences that share a run of 8 words with the training text', '{} of {}'.format(*training.eights)
+    yield f'text/{board.split}: sentences all of whose runs of 5 words stand in the training text', '{} of {}'.format(*training.fives)
+
+
+ROWS = {'exact': exact, 'meaning': meaning, 'retrieval': retrieval, 'random': random_pairs, 'near': near_pairs, 'directions': directions,
+        'samples': samples, 'contamination': contamination}
+
+
+# ---- To be read by a person ----
+
+def print_middles(board, n):
+    """n random pairs and what is written halfway."""
     rng = random.Random(29)
-    short = [s for s in held if 20 <= len(s) <= 90]
     for i in range(n):
-        a, b = rng.sample(short, 2)
-        print(f'{i + 1}. {a} // {b}\n    => {db.execute("SELECT latent_interp(?, ?, 0.5, ?)", [a, b, options]).fetchone()[0]}')
+        a, b = rng.sample(board.short, 2)
+        print(f'{i + 1}. {a} // {b}\n    => {board.one("SELECT latent_interp(?, ?, 0.5, ?)", a, b, board.options)}')
+
+
+def print_paths(board, n):
+    rng = random.Random(13)
+    for _ in range(n):
+        print('---')
+        for row in board.db.execute('SELECT t, content, fidelity FROM latent_path(?, ?, 7, ?)', [*rng.sample(board.short, 2), board.options]):
+            print('{:.2f} {} ({:.2f})'.format(*row))
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--data', default=f'{HERE}/../../shared/data')
     p.add_argument('--model', default=f'{HERE}/text.safetensors')
-    p.add_argument('--n', type=int, default=1000, help='sentences; pairs and samples are a fifth of it')
+    p.add_argument('--cache', default=os.path.expanduser('~/.cache/latent-score'))
+    p.add_argument('--n', type=int, default=1000, help='sentences and samples; pairs are half of it')
+    p.add_argument('--rows', default=','.join(ROWS), help='which, of: ' + ', '.join(ROWS))
     p.add_argument('--options', default='{}', help='for latent_path, e.g. {"fluency":0.3}')
-    p.add_argument('--report', action='store_true', help='look at text/test and STS-B test too')
+    p.add_argument('--report', action='store_true', help='look at text/test, STS-B test and the SciFact queries instead')
     p.add_argument('--middles', type=int, default=0, help='only print so many random pairs and their middles')
     a = p.parse_args()
-    db = connect(a.model)
-    print(json.loads(db.execute('SELECT latent_info()').fetchone()[0]))
-    held = lines(f'{a.data}/text/{"test" if a.report else "valid"}.txt.xz')
+    board = Board(a)
+    print(f'{datetime.date.today()}, text/{board.split}', board.one('SELECT latent_info()'))
     if a.middles:
-        return middles(db, held, a.middles, a.options)
-    rng = random.Random(11)
-    sample = rng.sample(held, a.n)
-    short = [s for s in held if 20 <= len(s) <= 90]
-    pairs = [rng.sample(short, 2) for _ in range(a.n // 5)]
-    fluency = Fluency(a.data)
-    print(f'judge: {len(fluency.model.counts[2])} trigrams; one word of real sentences costs '
-          f'{fluency.model.nats(sample[0])[0]:.2f} nats in "{sample[0]}"')
-    start = time.time()
-    for rows in (exactness(db, sample), meaning(db, a.data, 'dev'), *([meaning(db, a.data, 'test')] if a.report else []),
-                 interpolation(db, pairs, fluency, 'random pairs', a.options), sampling(db, a.n // 5, fluency)):
-        for name, value in rows:
-            print(f'{name} | {value}', flush=True)
-    print(f'{time.time() - start:.0f} s')
-    for x, y in pairs[:8]:
-        print('---')
-        for t, text, fid in db.execute('SELECT t, content, fidelity FROM latent_path(?, ?, 7, ?)', [x, y, a.options]):
-            print(f'{t:.2f} {fid:.2f} {text}')
+        return print_middles(board, a.middles)
+    for name in a.rows.split(','):
+        start = time.time()
+        for row, value in ROWS[name](board):
+            print(f'| {row} | {value} |', flush=True)
+        print(f'    {name}: {time.time() - start:.0f} s', flush=True)
+    print_paths(board, 8)
 
 
 if __name__ == '__main__':
