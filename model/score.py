@@ -174,17 +174,18 @@ def near_pairs(board):
 
 
 def directions(board):
-    """A direction learned from 50 pairs, applied to 100 other sentences."""
+    """A direction learned from 50 pairs, applied to 100 other sentences, once as it is and once doubled."""
     for name, change, happened in DIRECTIONS:
         pairs = list(changed_pairs([s for s in board.held if 15 <= len(s) <= 70], change))
         pairs = random.Random(19).sample(pairs, min(150, len(pairs)))
         rows = [row for before, after in pairs[:50] for row in ((before, 0), (after, 1))]
-        direction = board.one("SELECT latent_direction(value ->> 0, value ->> 1) FROM json_each(?)", json.dumps(rows))
-        made = [(x, y, board.one('SELECT latent_move(?, ?, 1.0)', x, direction)) for x, y in pairs[50:]]
-        others = [({*words(x)} & {*words(y)}, {*words(text)}) for x, y, text in made]
-        yield (f'{name}: the change happens; other words kept; exactly the changed sentence',
-               '; '.join([share(happened(text) for *_, text in made), share(len(o & w) / len(o) for o, w in others if o),
-                          share(y == text for _, y, text in made)]) + f' of {len(made)}')
+        direction = board.one('SELECT latent_direction(value ->> 0, value ->> 1) FROM json_each(?)', json.dumps(rows))
+        for amount in (1.0, 2.0):
+            made = [(x, y, board.one('SELECT latent_move(?, ?, ?)', x, direction, amount)) for x, y in pairs[50:]]
+            others = [({*words(x)} & {*words(y)}, {*words(text)}) for x, y, text in made]
+            yield (f'{name}, amount {amount:g}: the change happens; other words kept; exactly the changed sentence',
+                   '; '.join([share(happened(text) for *_, text in made), share(len(o & w) / len(o) for o, w in others if o),
+                              share(y == text for _, y, text in made)]) + f' of {len(made)}')
         for x, _, text in made[:2]:
             print(f'    {x} => {text}')
 
