@@ -60,7 +60,7 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
 /* ---- model_decode.c ---- */
 struct decode_options {
   int beams;                            /* 1..32; 1 is greedy (or sampling, when temperature > 0); more: the best mean log-probability per token, END counted */
-  int best_of;                          /* 1..64: candidates re-encoded, nearest to the asked point wins */
+  int best_of;                          /* 1..64: candidates re-encoded; the nearest to the asked point wins, how well they read counted in by the fluency */
   float temperature;                    /* 0 is greedy; with best_of > 1 and temperature 0, candidates are sampled at 0.5 beside the greedy one */
   uint64_t seed;
   int max_tokens;                       /* most ids of a segment; 0, or more than shape.longest-1: shape.longest-1, which an encoder can read back */
