@@ -140,6 +140,7 @@ struct cell {
   int n;                        /* rows */
   int capacity;                 /* rows that the arrays have room for; 0: not read yet */
   uint64_t stamp;               /* as stored; of the codes and the centroid */
+  uint64_t mark;                /* as stored; hash of (id, n, stamp): what it adds to the state. 0: not written yet */
   float *centroid;              /* [width], rotated; owned */
   int64_t *rowids;              /* [n], like all below; owned */
   struct factors *factors;
@@ -163,13 +164,64 @@ struct index {
   float *halves;                /* [n_cells]: dot(centroid, centroid)/2 of each, made along with centroids */
   int64_t clock;
   size_t cached_bytes;          /* of the cells that are read */
+  size_t cache_bytes;           /* as many as may stay: INDEX_CACHE_BYTES, less in tests */
+  int64_t n_left, n_strayed;    /* rows that left since the opening, and how many of them were not in the cell with the nearest centroid: for measuring */
 };
 /* Makes ix->cells those of the database as this statement sees it: at once where the state is known. Cells whose stamp did not change stay read. */
 int index_load(struct index *ix, struct err *e);
 int cell_read(struct index *ix, struct cell *c, struct err *e);         /* reads its codes, checked, unless they are there; may drop others that lie idle */
-int index_write(struct index *ix, struct err *e);                       /* dirty cells, cells that are gone, the new state */
+int index_write(struct index *ix, struct err *e);                       /* dirty cells and the new state */
+int index_write_cells(struct index *ix, struct err *e);                 /* dirty cells alone, to be free to drop them */
+int cell_erase(struct index *ix, int at, struct err *e);                /* from the disk and the list */
+int index_strays(struct index *ix, struct buf *report, struct err *e);  /* reports codes that belong to no cell */
+const char *index_table(const struct index *ix);                        /* its name, for messages */
 void index_forget(struct index *ix);                                    /* all memory of the database: after a failure */
-/* Nearest cells to x (rotated): at most n of them, nearest first, by the product with the centroid less half its squared length (so: by Euclidean distance). */
+
+/* ---- index_cells.c: the arrays and the list of cells ---- */
+int cell_reserve(struct index *ix, struct cell *c, int n);              /* room for n rows: SQLITE_OK or SQLITE_NOMEM */
+void cell_drop_codes(struct index *ix, struct cell *c);
+/* Codes x (rotated) and appends it: there is room. */
+void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys, const float *x);
+void cell_take_out(const struct index *ix, struct cell *c, int at);
+int cell_find(const struct cell *c, int64_t rowid, int n);              /* among its first n rows; -1: not there */
+void cell_swap_codes(struct cell *a, struct cell *b);                   /* rows, with all their arrays */
+struct cell *cells_add(struct index *ix, int64_t id);                   /* at the end: id is above all. The caller fills in its centroid, then cells_place(). NULL: out of memory */
+void cells_place(struct index *ix, int at);                             /* its centroid into ix->centroids and ix->halves */
+void cells_remove(struct index *ix, int at);
+void cells_trim(struct index *ix);                                      /* frees arrays of idle cells while the cache is too full */
+struct cells_kept { struct index *index; struct cell **cells; int n; }; /* the list before it is read anew */
+struct cells_kept cells_set_aside(struct index *ix);
+void cells_take_back(struct index *ix, struct cells_kept *kept);        /* the arrays of cells that have not changed */
+void cells_release(struct cells_kept *kept);
+/* Nearest cells to x (rotated): at most n of them, nearest first, ties by their order. distances: half the squared length of the centroid less the
+** product with it, which ranks as the Euclidean distance does. Returns how many. */
 int cells_nearest(const struct index *ix, const float *x, int n, int *cells, float *distances);
+struct centroids { const float *centroids, *halves; int n, width; };    /* some centroids, as they lie in struct index */
+size_t nearest_scratch(int width);                                      /* in floats, 64-byte aligned */
+void nearest_of(const struct centroids *to, const float *x, int n, int *nearest, float *scratch);       /* nearest[n] of x[n, width] */
+
+/* ---- index_change.c: one change; index_split.c: cells that are too large ---- */
+struct index_batch {                  /* a change at work */
+  struct index *index;
+  const struct change *added;
+  int n_added;
+  float *vectors;               /* [n_added, width]: of the added rows, rotated */
+  int *slots;                   /* places in `added` by hash of rowid, -1: free */
+  int n_slots;                  /* a power of 2; 0: no rows are at hand */
+  struct arena arena;
+  struct err *err;
+};
+/* Exact vectors, rotated, of all rows of a cell that is read: x[c->n, width], from the batch or else the source. */
+int batch_vectors(struct index_batch *b, const struct cell *c, float *x);
+int batch_vector(struct index_batch *b, int64_t rowid, float *x);
+int cell_split(struct index_batch *b, int at);        /* into cells of at most cell_rows, and moves rows near the new boundaries */
+int cell_rows_least(const struct index *ix);    /* smaller ones are dissolved */
+
+/* ---- index_check.c ---- */
+void report_line(struct buf *report, const char *format, ...)           /* while there are fewer than 20 */
+#if defined(__GNUC__)
+  __attribute__((format(printf, 2, 3)))
+#endif
+;
 
 #endif
