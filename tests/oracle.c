@@ -462,7 +462,7 @@ static const char *const OPTIONS[] = {"{\"exact\":true}", "{\"recall\":1}", "{\"
 static void act_nearest(struct world *w){
   sqlite3 *db = w->reader && draw(w, 2) ? w->reader : w->db;
   char query[LITERAL], plain[LITERAL], *where = condition(w), *sql, bound_text[80] = "";
-  int limit = draw(w, 3) ? draw(w, 30) : -1, offset = limit>=0 && draw(w, 3)==0 ? draw(w, 20) : 0, form = draw(w, 4), rc, exact;
+  int limit = draw(w, 3) ? draw(w, 30) : -1, offset = limit>=0 && draw(w, 3)==0 ? draw(w, 20) : 0, form = draw(w, 4), n, rc, exact, may_lack;
   const char *options = draw(w, 4)==0 ? ONE_OF(w, OPTIONS) : NULL;
   struct list all = {0}, got = {0};
   sqlite3_str *s = sqlite3_str_new(NULL);
@@ -486,7 +486,10 @@ static void act_nearest(struct world *w){
   rc = list_fill(&got, db, sql);
   exact = w->n_rows<=LARGE*3/4 || limit<0 || (options && (options==OPTIONS[0] || options==OPTIONS[1]));
   if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "error %d, %s", rc, sqlite3_errmsg(db));
-  if( !bad(w) ) nearest_agree(&got, &all, limit, offset, &share, w->why);
+  n = all.n-offset<limit ? all.n-offset : limit;
+  may_lack = !exact && bound<INFINITY && got.n<n;       /* what was missed is not made up for by rows beyond the bound */
+  if( !bad(w) ) nearest_agree(&got, &all, may_lack ? got.n : limit, offset, &share, w->why);
+  if( may_lack ) share *= (double)got.n/n;
   if( !bad(w) && exact && share<1 ) why_not(w->why, "only %.3f of the rows are the nearest", share);
   if( !exact && all.n>0 ){
     w->n_ranked++;
