@@ -29,7 +29,7 @@
 #define CANDIDATE_TEMPERATURE 0.5f
 #define BEST_OF_STRANDS 1024            /* candidates held at a time */
 #define READING_MEAN 0.2f               /* what a nat of the mean token, and of the worst one inside a word, counts against nearness at fluency 1. */
-#define READING_WORST 0.13f             /* Of 118 pairs' middles 55% rather than 34% were clean (model/README.md); less or more by half: 50% to 56% */
+#define READING_WORST 0.13f             /* Of 118 pairs' middles 55% rather than 34% were clean (model/README.md); half as much: 45%, half more: 58% and less true */
 
 struct strand {
   int latent;                           /* row of z */
