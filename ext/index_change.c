@@ -9,6 +9,9 @@
 **
 ** After it every cell has at most cell_rows rows, and at least cell_rows_least(), unless it is the only one. The same rows in the same batches give
 ** the same cells, bit by bit, on every machine.
+**
+** Measured (EPYC Zen 5, one core, 341,000 vectors of 100 floats, batches of 4,096 in one transaction, WAL): 18 us a row, 9 with the first 100,000 rows and 25 with
+** the last; 1.6 exact vectors fetched a row; cells are 75% full; 9.7% of rows that leave are not in the first cell that is looked at.
 */
 #include "index.h"
 #include <math.h>

@@ -6,7 +6,7 @@
 **     are taken where it has fewer, and where nothing tells the rows apart they are halved in their order. Each part that is still too large is
 **     split again.
 **  2. The first part keeps the cell's id, each other part makes a new cell. All rows are coded anew, from their exact vectors.
-**  3. Reassignment (LIRE of SPFresh, Xu et al. 2023, section 4.2): only two kinds of rows can now lie in the wrong cell. A row of the old cell may
+**  3. Reassignment (LIRE of SPFresh, Xu et al. 2023): only two kinds of rows can now lie in the wrong cell. A row of the old cell may
 **     be nearer to a neighbour than to its new centroid; a row of a neighbour may be nearer to a new centroid than to its own. Its bytes decide
 **     which of these are fetched: the exact vector has the last word.
 **     Rows move only to cells with room, and never out of a cell with the least number of rows: so that no move calls for another split. A row that
@@ -80,7 +80,6 @@ static float first_boundary(const struct split *s, int from, int n, const float 
 /* The boundary between the means of the two sides. total: the sum of all rows. */
 static float next_boundary(const struct split *s, int from, int n, int n_left, const float *total, float *left, float *direction){
   const int width = s->batch->index->shape.width;
-  float squares = 0;
   int i;
 
   memset(left, 0, sizeof(float)*(size_t)width);
@@ -92,8 +91,7 @@ static float next_boundary(const struct split *s, int from, int n, int n_left, c
     direction[i] = a - b;
     left[i] = a + b;
   }
-  squares = dot(left, direction, width);        /* (a + b)(a - b) */
-  return 0.5f*squares;
+  return 0.5f*dot(left, direction, width);      /* (a + b)(a - b)/2 */
 }
 
 /* The rows of the left side first, each side in its order. */

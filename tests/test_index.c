@@ -186,11 +186,13 @@ static int is_right(struct base *b, struct property *p, const char *where, uint6
 
   if( b->err.rc==SQLITE_OK ) index_check(b->ix, &report, &n_seen, check_key, b, &b->err);
   if( b->err.rc==SQLITE_OK ) index_rows(b->ix, &n_rows, &b->err);
-  good = holds(p, b->err.rc==SQLITE_OK && report.n==0 && n_seen==n && n_rows==n, "seed %llu, %s: %s %s", (unsigned long long)seed, where, b->err.text, buf_text(&report));
+  good = holds(p, b->err.rc==SQLITE_OK && report.n==0 && n_seen==n && n_rows==n,
+               "seed %llu, %s: %s %s", (unsigned long long)seed, where, b->err.text, buf_text(&report));
   for(i=0; good && i<b->ix->n_cells; i++){
     const struct cell *c = b->ix->cells[i];
     const int least = b->ix->n_cells>1 ? cell_rows_least(b->ix) : 1;
-    good = holds(p, c->n>=least && c->n<=b->ix->shape.cell_rows, "seed %llu, %s: cell %lld has %d rows", (unsigned long long)seed, where, (long long)c->id, c->n);
+    good = holds(p, c->n>=least && c->n<=b->ix->shape.cell_rows,
+                 "seed %llu, %s: cell %lld has %d rows", (unsigned long long)seed, where, (long long)c->id, c->n);
   }
   buf_release(&report);
   return good;
@@ -396,9 +398,11 @@ static void flip(struct base *b, const char *what, int64_t id, int byte){
   char *text;
 
   if( byte<0 ){
-    text = sqlite3_mprintf("UPDATE \"a \"\"t\"\"_cells\" SET %s = (~(%s & %lld)) & (%s | %lld) WHERE id=%lld", what, what, 1LL << -(byte+1), what, 1LL << -(byte+1), (long long)id);
+    text = sqlite3_mprintf("UPDATE \"a \"\"t\"\"_cells\" SET %s = (~(%s & %lld)) & (%s | %lld) WHERE id=%lld",
+                           what, what, 1LL << -(byte+1), what, 1LL << -(byte+1), (long long)id);
   }else{
-    text = sqlite3_mprintf("UPDATE \"a \"\"t\"\"_%s\" SET %s = CAST(substr(%s, 1, %d) || (SELECT x FROM flipped WHERE b=substr(%s, %d, 1)) || substr(%s, %d) AS BLOB) WHERE id=%lld",
+    text = sqlite3_mprintf("UPDATE \"a \"\"t\"\"_%s\" SET %s = CAST(substr(%s, 1, %d)"
+                           " || (SELECT x FROM flipped WHERE b=substr(%s, %d, 1)) || substr(%s, %d) AS BLOB) WHERE id=%lld",
                            strcmp(what, "rows")==0 ? "codes" : "cells", what, what, byte, what, byte+1, what, byte+2, (long long)id);
   }
   sql(b, text);
@@ -435,7 +439,8 @@ static void test_damage(void){
     "UPDATE \"a \"\"t\"\"_codes\" SET rows=(SELECT rows FROM \"a \"\"t\"\"_codes\" WHERE id=1) WHERE id=2",
     "UPDATE \"a \"\"t\"\"_cells\" SET centroid=NULL WHERE id=2", "UPDATE \"a \"\"t\"\"_codes\" SET rows='text' WHERE id=1",
     "UPDATE \"a \"\"t\"\"_cells\" SET n='many' WHERE id=1",
-    "UPDATE rows SET vector=(SELECT vector FROM rows ORDER BY id DESC LIMIT 1) WHERE id=(SELECT min(id) FROM rows)", "DELETE FROM rows WHERE id=(SELECT min(id) FROM rows)" };
+    "UPDATE rows SET vector=(SELECT vector FROM rows ORDER BY id DESC LIMIT 1) WHERE id=(SELECT min(id) FROM rows)",
+    "DELETE FROM rows WHERE id=(SELECT min(id) FROM rows)" };
   struct random r = random_of(3);
   struct property flips = {0}, p = {0};
   struct base b;
