@@ -17,7 +17,7 @@ extern const sqlite3_api_routines *sqlite3_api;
 
 /* ---- sql_functions.c: one row is one feature ----
 ** Registration, latent_functions(), the reference chapter of the README and the example tests are all made from these rows. */
-enum feature { FEATURE_SCALAR, FEATURE_AGGREGATE, FEATURE_TABLE };
+enum feature { FEATURE_SCALAR, FEATURE_AGGREGATE, FEATURE_TABLE, FEATURE_VIRTUAL_TABLE };
 struct call;
 struct rows;
 struct function {
@@ -154,5 +154,198 @@ void rows_blob(struct rows *r, const void *data, size_t n);
 void functions_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);       /* latent_functions() */
 void path_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);            /* sql_path.c */
 void tokens_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);          /* sql_tokens.c */
+
+/* ---- sql_vtab*.c: the virtual table, CREATE VIRTUAL TABLE t USING latent(...). Begin with sql_vtab.c ---- */
+struct vtab_module {            /* sqlite3_module as 3.44 knows it (version 4); earlier ones do not look at the end */
+  sqlite3_module base;
+#if SQLITE_VERSION_NUMBER<3044000
+  int (*xIntegrity)(sqlite3_vtab *, const char *schema, const char *table, int flags, char **report);
+#endif
+};
+extern const struct vtab_module VTAB_MODULE;
+
+/* sql_vtab_columns.c: the arguments of CREATE VIRTUAL TABLE */
+enum filter_type { FILTER_INTEGER, FILTER_REAL, FILTER_TEXT };
+struct filter { char *name; enum filter_type type; };
+enum { FILTERS_MOST = 16 };     /* INDEX_KEYS_MOST */
+struct definition {             /* strings lie in the vtab's arena */
+  char *body;                   /* the content column; NULL: the table holds vectors of somebody else's model */
+  int n_filters;
+  struct filter filters[FILTERS_MOST];
+  char *content;                /* the table that holds the content; NULL: this one does */
+  char *content_rowid;          /* its rowid column */
+  int has_triggers;             /* which keep this table in step with it */
+  int width;                    /* of foreign vectors; 0 where there is a body */
+  int cell_rows;                /* 0: the index's own choice */
+};
+/* argv[3..argc) as SQLite gives them. Messages begin with the table's name. */
+int definition_read(struct definition *d, const char *table, int argc, const char *const *argv, struct arena *a, struct err *e);
+/* Appends the column list for sqlite3_declare_vtab(): the visible columns, then the hidden ones: table, options, distance, latent. */
+void definition_columns(struct buf *out, const struct definition *d, const char *table);
+static inline int filter_at(const struct definition *d){ return d->body!=NULL; }        /* number of the first filter column */
+enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_DISTANCE, HIDDEN_LATENT };
+static inline int hidden_at(const struct definition *d, enum hidden h){ return filter_at(d) + d->n_filters + h; }
+
+enum vtab_statement {           /* prepared when first asked for; texts in sql_vtab_store.c */
+  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_LAST,
+  PENDING_ADD, PENDING_LIST, PENDING_DONE, CONTENT_GET, TICK, N_VTAB_STATEMENTS
+};
+enum look { LOOK_ROW, LOOK_UP, LOOK_DOWN, N_LOOKS };    /* a cursor's statements: one row, rows ascending, rows descending */
+struct asked {                  /* the last query that was TEXT: asked again it is not encoded again */
+  char *text;                   /* owned; NULL: none */
+  size_t n_text;
+  uint32_t fingerprint;
+  struct latent z;              /* z.z owned */
+};
+struct index;
+struct vtab {                   /* one a connection that uses the table */
+  sqlite3_vtab base;            /* first: SQLite's part */
+  struct function function;     /* all that is set is its name, the table's: so messages begin with it */
+  struct binding binding;       /* of this function and the connection */
+  sqlite3 *db;
+  char *schema, *name;          /* "main", "notes_latent"; in the arena, like the definition's strings */
+  struct definition definition;
+  struct arena arena;
+  sqlite3_stmt *statements[N_VTAB_STATEMENTS];
+  sqlite3_stmt *looks[N_LOOKS]; /* lent to a cursor: NULL then */
+  char *content_now;            /* what the content table is called since an ALTER TABLE; in the arena; NULL: not looked up yet */
+  struct index *index;          /* NULL until first use */
+  int width;                    /* of the index's vectors: s of the model, or the definition's; 0: not known yet */
+  uint32_t fingerprint;         /* of the model whose latents the table holds, as vtab_ready() found it */
+  int is_utf8;                  /* the database's encoding: only then texts order by their bytes */
+  int in_transaction;           /* between xBegin and xCommit or xRollback: there may be pending rows */
+  int n_pending;                /* about how many */
+  int depth;                    /* savepoints open */
+  int broken_depth;             /* 1 + depth when a flush failed midway: what it wrote must not be committed; 0: none did */
+  struct asked asked;
+  struct arena scratch;         /* of one row at a time; keeps its first block */
+};
+
+/* sql_vtab_store.c: statements on the shadow tables, and what one of their rows holds */
+int store_create(struct call *c, struct vtab *t);
+int store_drop(struct call *c, struct vtab *t);
+int store_rename(struct call *c, struct vtab *t, const char *name);
+void store_idle(struct vtab *t);        /* lets go of all statements */
+int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement without rows */
+sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statement which);       /* NULL after noting why not */
+sqlite3_stmt *store_look(struct call *c, struct vtab *t, enum look which);      /* columns: LOOK_*; give it back */
+void store_look_back(struct vtab *t, enum look which, sqlite3_stmt *s);
+sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);  /* with the same $names; the caller's to finalize */
+int store_step(struct call *c, sqlite3_stmt *s);        /* 1: a row; 0: the end, or a failure: see c->err */
+int store_do(struct call *c, sqlite3_stmt *s);          /* to the end and back to the start: SQLite result code */
+enum { LOOK_ID, LOOK_SUM, LOOK_LATENT, LOOK_FILTERS };  /* columns of ROW_GET and of a look: from there on filters, then the content where it is the table's own */
+/* Opens what is not open, and finds the table's model to be the present one, where needs_model is set. */
+int vtab_ready(struct call *c, struct vtab *t, int needs_model);
+int store_config_put(struct call *c, struct vtab *t);           /* all of t_config: the present model is the table's from now on */
+uint32_t latent_sum(int64_t id, const void *latent, size_t n);  /* column `sum` */
+/* The latent of the row that s stands on (NULL and 0: none), held against its sum. */
+int look_latent(struct call *c, struct vtab *t, sqlite3_stmt *s, const void **latent, int *n);
+/* A latent or, in a foreign table, bare numbers, as the index's vector[width]. what: "latent", for the message. */
+int vtab_vector(struct vtab *t, float *vector, const void *blob, size_t n, const char *what, struct err *e);
+int vtab_point(struct vtab *t, float *vector, const struct latent *z, const char *what, struct err *e);
+uint64_t filter_key(enum filter_type type, sqlite3_value *v);   /* a value as it is stored -> its sort key; NULL is 0 */
+uint64_t number_key(double x);
+uint64_t text_key_low(const char *text, size_t n);              /* least key of a text with these first bytes */
+enum { TEXT_KEY_REST = 0xffff };                                /* low + this: the greatest */
+
+/* sql_vtab_pending.c: what the index has not seen yet */
+int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *text, int has_text);
+int pending_flush(struct call *c, struct vtab *t);
+int pending_most(const struct vtab *t);         /* this many are flushed */
+
+/* sql_vtab_update.c: xUpdate, and commands */
+int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *rowid);
+int vtab_rebuild(struct call *c, struct vtab *t);
+/* sql_vtab_check.c */
+int vtab_check(struct call *c, struct vtab *t, struct buf *report);     /* findings, one a line; none: all is well */
+
+/* sql_vtab_plan.c: which conditions reach the table, and as what */
+int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *plan);
+enum plan_mode { PLAN_SCAN, PLAN_SCAN_DOWN, PLAN_ROW, PLAN_SEARCH, PLAN_SEARCH_ROW };   /* idxNum */
+struct wish {                   /* what xFilter's arguments ask for */
+  sqlite3_value *query, *options;       /* borrowed; NULL: not there */
+  int is_empty;                 /* no row can be it */
+  int64_t low, high;            /* rowids */
+  double farthest;
+  int64_t k;                    /* rows that will be pulled; 0: not known */
+  struct term *terms;           /* in the arena given, sets included */
+  int n_terms;
+};
+int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n, sqlite3_value **args, struct arena *a, struct wish *w);
+
+/* sql_vtab_query.c: a cursor */
+int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
+int vcursor_close(sqlite3_vtab_cursor *base);
+int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, int n, sqlite3_value **args);
+int vcursor_next(sqlite3_vtab_cursor *base);
+int vcursor_eof(sqlite3_vtab_cursor *base);
+int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column);
+int vcursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
+
+/* sql_vtab.c */
+void vtab_call(struct call *c, struct vtab *t);         /* call_begin() of a method */
+int vtab_end(struct call *c, struct vtab *t);           /* call_end(), and the message to SQLite; returns the result code */
+int vtab_damaged(struct call *c);       /* SQLITE_CORRUPT, as the layers below say it, becomes SQLITE_CORRUPT_VTAB; returns c->err.rc */
+
+/* ---- sql_near.c: a latent table, for the functions over one ---- */
+struct neighbour {              /* one of its rows; what it points to comes from the call's arena */
+  sqlite3_int64 rowid;
+  double distance;
+  struct latent z;
+  const char *text;             /* the content, UTF-8 */
+  size_t text_bytes;
+};
+struct near {
+  struct call *call;
+  struct model *model;
+  const char *schema, *table, *content;         /* the table, and its content column */
+  sqlite3_stmt *nearest, *from; /* owned: near_release() */
+};
+int near_open(struct near *t, struct call *c, sqlite3_value **args, int i);     /* argument i, (index), is the name: 'notes_latent' or 'main.notes_latent' */
+void near_release(struct near *t);
+int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);       /* nearest first: rows[*n] of [most] */
+int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most);     /* of all rows; most < least: there are none */
+int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found);  /* the first row with content from this rowid on, not far behind it */
+
+/* ---- sql_draft.c: texts for points that nobody has written one for, and how they read ---- */
+enum { DRAFT_DIALS = 6, DRAFT_WORDS = 100, DRAFTS_MOST = 1024 };
+struct point {                  /* a mean of rows */
+  const struct neighbour *parents[3];
+  double weights[3];            /* sum 1 */
+  int n_parents;
+  struct latent z;
+  float cost;                   /* the less the better: what its maker ranks it by */
+};
+struct draft {
+  const struct point *point;    /* borrowed */
+  struct buf text;
+  struct latent again;          /* what the text encodes to */
+  float fidelity;               /* cosine of the two */
+  float distance;               /* to what is asked for: the caller's */
+  int n_words, n_repeated, n_unknown;
+  float strange;                /* share of runs of three words that none of the rows has */
+  float log_probability;        /* mean per token, for the plain language model */
+  float flaw;                   /* of all these, in units of distance */
+};
+struct drafts { struct draft *list; int n; };
+struct hash_set { uint64_t *slots; size_t mask; };
+struct reading {                /* what the rows say: drafts are read beside them. All of it from the call's arena */
+  struct call *call;
+  const struct model *model;
+  struct hash_set texts, words, triples;
+};
+int reading_init(struct reading *g, struct call *c, const struct model *m, const struct neighbour *rows, int n_rows);
+int reading_hold(struct reading *g, const char *text, size_t bytes);    /* drafts shall not say this; true when it is new. DRAFTS_MOST at most */
+/* Fills d with what the points decode to, without what `g` holds. points must outlive d; what d holds goes with drafts_release(), which may be called
+** after a failure too. */
+int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points, const struct options *o);
+void drafts_release(struct drafts *d);
+int draft_says(const struct draft *d, const char *text, size_t bytes);  /* the same in all but case, spaces and punctuation */
+double drafts_alike(const struct draft *a, const struct draft *b);      /* share of words in common, 0 to 1 */
+/* Cells of a row: content, distance, latent, fidelity, parents, weights. */
+int draft_give(struct call *c, const struct point *p, const char *text, size_t bytes, float distance, float fidelity, struct rows *r);
+
+void imagine_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);         /* sql_imagine.c */
+void gaps_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);            /* sql_gaps.c */
 
 #endif
