@@ -282,11 +282,11 @@ static int encode_drafts(struct call *c, const struct model *m, struct drafts *d
   return SQLITE_OK;
 }
 
-/* Fitted; in nats times FLAW it would be the logarithm of the odds that a person finds the text unreadable. */
+/* The terms are the fitted ones, but for the first two, which are stronger: what they count is plain to see. */
 static void weigh(struct draft *d){
   float words = (float)d->n_words;
-  d->flaw = 0.08f*(float)(d->n_repeated<3 ? d->n_repeated : 3) + 0.10f*(float)(d->n_unknown<3 ? d->n_unknown : 3) + 0.15f*d->strange
-          - 0.06f*fminf(d->log_probability, -2.5f) - 0.25f*d->fidelity + 0.006f*fminf(words, 20) + (words<3 ? 0.1f : 0);
+  d->flaw = 0.20f*(float)(d->n_repeated<3 ? d->n_repeated : 3) + 0.20f*(float)(d->n_unknown<3 ? d->n_unknown : 3) + 0.30f*d->strange
+          - 0.12f*fminf(d->log_probability, -2.5f) - 0.50f*d->fidelity + 0.012f*fminf(words, 20) + (words<3 ? 0.2f : 0);
 }
 
 int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points, const struct options *o){
