@@ -152,6 +152,28 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
     .result = "0.0|A man rides a horse.\n0.25|A man rides a horse.\n0.5|A man is a child in the snow.\n0.75|A child plays in the snow.\n1.0|A child plays in the snow." },
 
+  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
+    .module = &TABLE_MODULE, .fill = imagine_fill,
+    .columns = "content TEXT, distance REAL, latent BLOB, fidelity REAL, parents TEXT, weights TEXT,"
+               " \"index\" HIDDEN, query HIDDEN, n HIDDEN, options HIDDEN",
+    .group = "Tables",
+    .usage = "latent_imagine(index, query [, n] [, options])",
+    .sentence = "n texts (5) nearest to the query, by distance: the nearest row of the latent table `index`, its own only parent, and texts between rows that no row has. "
+                "Those above the row fit the query better than any row; where it comes first the table has the better answer.",
+    .example = "SELECT count(*) FROM latent_imagine(NULL, 'a quiet place by the sea')",
+    .result = "0" },
+
+  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
+    .module = &TABLE_MODULE, .fill = gaps_fill,
+    .columns = "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, weights TEXT,"
+               " \"index\" HIDDEN, n HIDDEN, options HIDDEN",
+    .group = "Tables",
+    .usage = "latent_gaps(index [, n] [, options])",
+    .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
+                "distance of the nearest row. It looks at 48 rows; another \"seed\" looks at others.",
+    .example = "SELECT count(*) FROM latent_gaps(NULL)",
+    .result = "0" },
+
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,
     .columns = "position INTEGER, token TEXT, id INTEGER, bytes BLOB, segment INTEGER, source TEXT, a HIDDEN, b HIDDEN, t HIDDEN",
@@ -160,6 +182,16 @@ const struct function FUNCTIONS[] = {
     .sentence = "The tokens of a text; or the words of latent_interp(a, b, t), each with its source: 'a', 'b', 'both' or 'neither'.",
     .example = "SELECT group_concat(token, ' ') FROM latent_tokens('A man rides a horse.')",
     .result = "▁A ▁man ▁ride s ▁a ▁horse ." },
+
+  /* ---- search ---- */
+
+  { .name = "latent", .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE, .module = &VTAB_MODULE.base,
+    .group = "Search",
+    .usage = "CREATE VIRTUAL TABLE t USING latent(body [, year INTEGER filter] [, content='notes'] [, content_rowid='id'])",
+    .sentence = "A table that is searched by meaning: t(query) gives its rows nearest first, with their distance. Content of its own, or that of another "
+                "table, kept in step by triggers; or, USING latent(width=384), vectors of another model.",
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
+    .result = "A dog runs.|0.23\nIt is warm.|0.56" },
 
   /* ---- exchange ---- */
 
@@ -237,7 +269,7 @@ static int register_count(const struct function *f, struct connection *c, int i,
 static int register_row(struct connection *c, int i){
   const struct function *f = &FUNCTIONS[i];
   int rc = SQLITE_OK;
-  if( f->feature==FEATURE_TABLE ){
+  if( f->module ){
     connection_use(c);
     return sqlite3_create_module_v2(c->db, f->name, f->module, &c->bindings[i], binding_drop);
   }
@@ -247,7 +279,7 @@ static int register_row(struct connection *c, int i){
 
 /* Half a set of functions is none: SQLite closes a library whose entry point failed. */
 static void unregister_row(sqlite3 *db, const struct function *f){
-  if( f->feature==FEATURE_TABLE ){
+  if( f->module ){
     sqlite3_create_module_v2(db, f->name, NULL, NULL, NULL);
     return;
   }

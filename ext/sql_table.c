@@ -299,7 +299,7 @@ static void rows_string(struct rows *r, const char *text){
 
 /* The manual: one row for each row of FUNCTIONS, in the order of the chapters. */
 void functions_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
-  static const char *const kinds[] = {"scalar", "aggregate", "table"};
+  static const char *const kinds[] = {"scalar", "aggregate", "table", "virtual table"};
   const struct function *f;
 
   (void)c; (void)n; (void)args;

@@ -1,0 +1,199 @@
+/*
+** sql_vtab_pending.c -- changes that the index has not seen yet, and how it sees them: many at a time.
+**
+** An INSERT writes its row to t_rows and notes the row in t_pending; so do UPDATE and DELETE. What is noted is shown to the index at the COMMIT, before
+** a query of the same transaction, or when there is much of it. So rows inserted one by one are encoded as one batch, and a
+** ROLLBACK takes the notes back with the rows, because SQLite does it.
+**
+** The note of a row is made before the row is changed: when the change then fails, the note says only that the row is to leave and to enter as
+** it is. A row has one note: the first keeps the latent that the index knows, later ones change the content to encode.
+**
+** A flush:
+**   1. reads the next notes and their rows as they are now: what leaves, what enters, what is to be encoded first;
+**   2. encodes all texts in one batch (nothing is written yet: an interrupt here costs nothing);
+**   3. writes the latents to t_rows, changes the index, and removes the notes.
+** When step 3 fails midway outside of a COMMIT, which would be rolled back, the transaction must not be committed: vtab.broken_depth.
+*/
+#include "sql.h"
+#include "index.h"
+#include <string.h>
+
+enum { TEXTS_MOST = 1000, VECTORS_MOST = 4096, TEXTS_BYTES = 4 << 20 };
+
+struct note {                   /* all pointers into the call's arena */
+  int64_t id;
+  float *old;                   /* [width]: where the index knows the row; NULL: it does not */
+  float *now;                   /* [width]: where the row is; NULL: nowhere, or still to be encoded */
+  uint64_t *keys;
+  const char *text;             /* to encode; NULL: nothing */
+  size_t n_text;
+};
+struct notes {
+  struct note *list;
+  int n, most;
+  int n_texts;
+  size_t texts_bytes;
+};
+
+int pending_most(const struct vtab *t){
+  return t->definition.body ? TEXTS_MOST : VECTORS_MOST;
+}
+
+int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *text, int has_text){
+  sqlite3_stmt *s = store_statement(c, t, PENDING_ADD);
+  int rc = SQLITE_OK;
+
+  if( !s ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, id);
+  if( old ) rc = sqlite3_bind_blob(s, 2, old, n_old, SQLITE_TRANSIENT);
+  if( text && has_text && rc==SQLITE_OK ) rc = sqlite3_bind_value(s, 3, text);
+  sqlite3_bind_int(s, 4, has_text);
+  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  t->n_pending++;
+  return store_do(c, s);
+}
+
+/* A column's text, copied. */
+static int take_text(struct call *c, sqlite3_stmt *s, int column, struct notes *all, struct note *note){
+  const char *text = (const char*)sqlite3_column_text(s, column);
+  size_t n = text ? (size_t)sqlite3_column_bytes(s, column) : 0;
+  char *copy;
+
+  if( !text ) return sqlite3_column_type(s, column)==SQLITE_NULL ? SQLITE_OK : fail_nomem(&c->err);
+  copy = arena_get(&c->arena, n + 1);
+  if( !copy ) return fail_nomem(&c->err);
+  memcpy(copy, text, n);
+  note->text = copy;
+  note->n_text = n;
+  all->n_texts++;
+  all->texts_bytes += n;
+  return SQLITE_OK;
+}
+
+static float *take_vector(struct call *c, struct vtab *t, const void *latent, int n, const char *what){
+  float *vector = arena_floats(&c->arena, (size_t)t->width);
+
+  if( !vector ){ fail_nomem(&c->err); return NULL; }
+  if( vtab_vector(t, vector, latent, (size_t)n, what, &c->err)!=SQLITE_OK && c->err.rc==SQLITE_ERROR ) c->err.rc = SQLITE_CORRUPT_VTAB;
+  return vector;
+}
+
+/* The row of a note, as it is now. pending: the statement that stands on the note. */
+static int read_row(struct call *c, struct vtab *t, sqlite3_stmt *pending, struct notes *all, struct note *note){
+  const struct definition *d = &t->definition;
+  sqlite3_stmt *row = store_statement(c, t, ROW_GET);
+  const void *latent;
+  int n;
+
+  if( !row ) return c->err.rc;
+  sqlite3_bind_int64(row, 1, note->id);
+  if( store_step(c, row) && look_latent(c, t, row, &latent, &n)==SQLITE_OK ){
+    note->keys = arena_get(&c->arena, sizeof(uint64_t)*(size_t)d->n_filters);
+    if( !note->keys ) fail_nomem(&c->err);
+    for(int i=0; i<d->n_filters && note->keys; i++) note->keys[i] = filter_key(d->filters[i].type, sqlite3_column_value(row, LOOK_FILTERS + i));
+    if( latent ) note->now = take_vector(c, t, latent, n, "a stored latent");
+    else if( d->body && !d->content ) take_text(c, row, LOOK_FILTERS + d->n_filters, all, note);
+    else if( d->body ) take_text(c, pending, 2, all, note);
+  }
+  sqlite3_reset(row);
+  return c->err.rc;
+}
+
+static int read_notes(struct call *c, struct vtab *t, struct notes *all){
+  sqlite3_stmt *s = store_statement(c, t, PENDING_LIST);
+
+  if( !s ) return c->err.rc;
+  sqlite3_bind_int(s, 1, all->most);
+  while( c->err.rc==SQLITE_OK && all->texts_bytes<TEXTS_BYTES && store_step(c, s) ){
+    struct note *note = &all->list[all->n++];
+    memset(note, 0, sizeof(*note));
+    note->id = sqlite3_column_int64(s, 0);
+    if( sqlite3_column_type(s, 1)!=SQLITE_NULL ){
+      note->old = take_vector(c, t, sqlite3_column_blob(s, 1), sqlite3_column_bytes(s, 1), "a pending latent");
+    }
+    if( c->err.rc==SQLITE_OK ) read_row(c, t, s, all, note);
+  }
+  sqlite3_reset(s);
+  return c->err.rc;
+}
+
+static int put_latent(struct call *c, struct vtab *t, struct note *note, const struct latent *z, struct buf *blob){
+  sqlite3_stmt *s = store_statement(c, t, ROW_ENCODED);
+
+  if( !s ) return c->err.rc;
+  blob->n = 0;
+  latent_write(blob, z);
+  if( blob->rc!=SQLITE_OK ) return fail_nomem(&c->err);
+  sqlite3_bind_int64(s, 1, note->id);
+  sqlite3_bind_int64(s, 2, latent_sum(note->id, blob->data, blob->n));
+  if( sqlite3_bind_blob(s, 3, blob->data, (int)blob->n, SQLITE_STATIC)!=SQLITE_OK ) fail_nomem(&c->err);
+  note->now = take_vector(c, t, blob->data, (int)blob->n, "an encoded latent");
+  return store_do(c, s);
+}
+
+static int encode_notes(struct call *c, struct vtab *t, struct notes *all){
+  const char **texts = arena_get(&c->arena, sizeof(*texts)*(size_t)all->n_texts);
+  size_t *bytes = arena_get(&c->arena, sizeof(*bytes)*(size_t)all->n_texts);
+  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)all->n_texts);
+  struct buf blob = { 0 };
+  struct model *m;
+  int n = 0;
+
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  if( all->n_texts==0 || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  for(int i=0; i<all->n; i++){
+    if( !all->list[i].text ) continue;
+    texts[n] = all->list[i].text;
+    bytes[n++] = all->list[i].n_text;
+  }
+  if( texts_encode(m, &c->run, texts, bytes, n, z)!=SQLITE_OK ) return c->err.rc;
+  n = 0;
+  for(int i=0; i<all->n && c->err.rc==SQLITE_OK; i++){
+    if( all->list[i].text ) put_latent(c, t, &all->list[i], &z[n++], &blob);
+  }
+  buf_release(&blob);
+  return c->err.rc;
+}
+
+static int change_index(struct call *c, struct vtab *t, const struct notes *all){
+  struct change *removed = arena_get(&c->arena, sizeof(*removed)*(size_t)all->n);
+  struct change *added = arena_get(&c->arena, sizeof(*added)*(size_t)all->n);
+  sqlite3_stmt *s;
+  int n_removed = 0, n_added = 0;
+
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  for(int i=0; i<all->n; i++){
+    const struct note *note = &all->list[i];
+    if( note->old ) removed[n_removed++] = (struct change){ .rowid = note->id, .vector = note->old };
+    if( note->now ) added[n_added++] = (struct change){ .rowid = note->id, .vector = note->now, .keys = note->keys };
+  }
+  if( index_change(t->index, removed, n_removed, added, n_added, &c->err)!=SQLITE_OK ) return vtab_damaged(c);
+  if( (s = store_statement(c, t, PENDING_DONE))==NULL ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, all->list[all->n-1].id);
+  return store_do(c, s);
+}
+
+static int flush_some(struct call *c, struct vtab *t, int *n){
+  struct notes all = { .most = pending_most(t) };
+  struct arena_mark mark = arena_mark(&c->arena);
+
+  all.list = arena_get(&c->arena, sizeof(*all.list)*(size_t)all.most);
+  if( !all.list ) return fail_nomem(&c->err);
+  if( read_notes(c, t, &all)==SQLITE_OK && all.n>0 && encode_notes(c, t, &all)==SQLITE_OK && change_index(c, t, &all)!=SQLITE_OK ){
+    t->broken_depth = t->depth + 1;
+  }
+  *n = all.n;
+  if( c->err.rc==SQLITE_OK ) arena_rewind(&c->arena, mark);
+  return c->err.rc;
+}
+
+int pending_flush(struct call *c, struct vtab *t){
+  sqlite3_int64 last = sqlite3_last_insert_rowid(t->db);
+  int n = 1;
+
+  if( !t->in_transaction || vtab_ready(c, t, 0)!=SQLITE_OK ) return c->err.rc;
+  while( n>0 && c->err.rc==SQLITE_OK && !run_stopped(&c->run) ) flush_some(c, t, &n);
+  if( c->err.rc==SQLITE_OK ) t->n_pending = 0;
+  sqlite3_set_last_insert_rowid(t->db, last);
+  return c->err.rc;
+}

@@ -1,0 +1,334 @@
+/*
+** sql_vtab_update.c -- INSERT, UPDATE, DELETE, and the commands: INSERT INTO t(t) VALUES('rebuild').
+**
+** Whatever can be wrong with a row is found before anything is written; then the row's change is noted (sql_vtab_pending.c), then made.
+** The index sees it later, together with others.
+*/
+#include "sql.h"
+#include "index.h"
+#include <string.h>
+
+struct fresh {                  /* a row as it shall be */
+  sqlite3_int64 id;
+  const void *latent;           /* NULL: none, or to be encoded */
+  int n_latent;
+  sqlite3_value *body;          /* NULL: there is no content column, or it does not change */
+  sqlite3_value **filters;      /* NULL, or marked as unchanged: as in the old row */
+  sqlite3_stmt *old;            /* stands on the old row; NULL: there is none */
+};
+
+/* ---- Is it right? ---- */
+
+static int refuse(struct call *c, const char *column, sqlite3_value *v, const char *expected){
+  char came[DESCRIBED];
+
+  value_describe(v, came);
+  return fail(&c->err, SQLITE_ERROR, "%.60s is %s, expected %s", column, came, expected);
+}
+
+static int check_filter(struct call *c, const struct filter *f, sqlite3_value *v){
+  int type = sqlite3_value_type(v);
+  double x;
+
+  if( type==SQLITE_NULL ) return SQLITE_OK;
+  if( f->type==FILTER_TEXT ) return type==SQLITE_BLOB ? refuse(c, f->name, v, "text or NULL") : SQLITE_OK;
+  type = sqlite3_value_numeric_type(v);
+  if( type==SQLITE_INTEGER || (type==SQLITE_FLOAT && f->type==FILTER_REAL) ) return SQLITE_OK;
+  x = type==SQLITE_FLOAT ? sqlite3_value_double(v) : 0.5;
+  if( x>=-9e18 && x<=9e18 && x==(double)(sqlite3_int64)x ) return SQLITE_OK;
+  return refuse(c, f->name, v, f->type==FILTER_INTEGER ? "an integer or NULL" : "a number or NULL");
+}
+
+/* A latent that is given with the row. */
+static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct fresh *row){
+  struct latent z;
+  float *vector = arena_floats(&c->arena, (size_t)t->width);
+  const void *blob;
+  int is_null;
+
+  if( !vector ) return fail_nomem(&c->err);
+  if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse(c, "latent", v, "a BLOB or NULL");
+  if( value_bytes(c, v, &blob, &row->n_latent)!=SQLITE_OK ) return c->err.rc;
+  row->latent = blob;
+  if( !t->definition.body ) return vtab_vector(t, vector, blob, (size_t)row->n_latent, "latent", &c->err);
+  if( value_point(c, v, "latent", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "latent")!=SQLITE_OK ) return c->err.rc;
+  return vtab_point(t, vector, &z, "latent", &c->err);
+}
+
+static int is_given(sqlite3_value *v){
+  return !sqlite3_value_nochange(v) && sqlite3_value_type(v)!=SQLITE_NULL;
+}
+
+/* args: all columns. */
+static int check_row(struct call *c, struct vtab *t, sqlite3_value **args, struct fresh *row){
+  const struct definition *d = &t->definition;
+
+  if( is_given(args[hidden_at(d, HIDDEN_OPTIONS)]) ) return fail(&c->err, SQLITE_ERROR, "the column options is for queries: t(query, options)");
+  if( is_given(args[hidden_at(d, HIDDEN_DISTANCE)]) ) return fail(&c->err, SQLITE_ERROR, "the column distance is computed, not written");
+  row->filters = args + filter_at(d);
+  for(int i=0; i<d->n_filters; i++){
+    if( !sqlite3_value_nochange(row->filters[i]) && check_filter(c, &d->filters[i], row->filters[i])!=SQLITE_OK ) return c->err.rc;
+  }
+  if( d->body && !sqlite3_value_nochange(args[0]) ){
+    row->body = args[0];
+    if( sqlite3_value_type(args[0])==SQLITE_BLOB ) return refuse(c, d->body, args[0], "text or NULL (a latent goes into the column latent)");
+  }
+  if( is_given(args[hidden_at(d, HIDDEN_LATENT)]) ) return check_latent(c, t, args[hidden_at(d, HIDDEN_LATENT)], row);
+  return SQLITE_OK;
+}
+
+/* ---- Writing ---- */
+
+static int bind_filter(sqlite3_stmt *s, int at, enum filter_type type, sqlite3_value *v){
+  if( sqlite3_value_type(v)==SQLITE_NULL ) return sqlite3_bind_null(s, at);
+  if( type==FILTER_INTEGER ) return sqlite3_bind_int64(s, at, sqlite3_value_int64(v));
+  if( type==FILTER_REAL ) return sqlite3_bind_double(s, at, sqlite3_value_double(v));
+  return sqlite3_bind_text(s, at, (const char*)sqlite3_value_text(v), sqlite3_value_bytes(v), SQLITE_TRANSIENT);
+}
+
+/* Into t_rows, in the place of a row with this id. */
+static int put_row(struct call *c, struct vtab *t, const struct fresh *row){
+  const struct definition *d = &t->definition;
+  sqlite3_stmt *s = store_statement(c, t, ROW_PUT);
+  int rc = SQLITE_OK;
+
+  if( !s ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, row->id);
+  if( row->latent ){
+    sqlite3_bind_int64(s, 2, latent_sum(row->id, row->latent, (size_t)row->n_latent));
+    rc = sqlite3_bind_blob(s, 3, row->latent, row->n_latent, SQLITE_TRANSIENT);
+  }
+  for(int i=0; i<d->n_filters && rc==SQLITE_OK; i++){
+    int from_old = row->old && (!row->filters || sqlite3_value_nochange(row->filters[i]));
+    if( from_old ) rc = sqlite3_bind_value(s, 4+i, sqlite3_column_value(row->old, LOOK_FILTERS+i));
+    else rc = bind_filter(s, 4+i, d->filters[i].type, row->filters[i]);
+  }
+  if( d->body && !d->content && rc==SQLITE_OK ){
+    sqlite3_value *body = row->body ? row->body : row->old ? sqlite3_column_value(row->old, LOOK_FILTERS + d->n_filters) : NULL;
+    if( body ) rc = sqlite3_bind_value(s, 4 + d->n_filters, body);
+  }
+  if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
+  if( rc==SQLITE_NOMEM ) c->err = (struct err){ .rc = SQLITE_NOMEM, .text = "out of memory" };
+  if( row->old ) sqlite3_reset(row->old);
+  return store_do(c, s);
+}
+
+static int next_id(struct call *c, struct vtab *t, sqlite3_int64 *id){
+  sqlite3_stmt *s = store_statement(c, t, ROW_LAST);
+
+  *id = 0;
+  if( s && store_step(c, s) ) *id = sqlite3_column_int64(s, 0);
+  if( s ) store_do(c, s);
+  if( *id==INT64_MAX ) return fail(&c->err, SQLITE_FULL, "no rowid is left above %lld", *id);
+  ++*id;
+  return c->err.rc;
+}
+
+static int read_id(struct call *c, sqlite3_value *v, sqlite3_int64 *id){
+  if( sqlite3_value_numeric_type(v)!=SQLITE_INTEGER ) return refuse(c, "rowid", v, "an integer");
+  *id = sqlite3_value_int64(v);
+  return SQLITE_OK;
+}
+
+/* Notes that row id, which may be there already, will be replaced: an error unless the statement says OR REPLACE. */
+static int replace_note(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *text){
+  sqlite3_stmt *s = store_statement(c, t, ROW_LATENT);
+  const void *latent = NULL;
+  int n = 0;
+
+  if( !s ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, id);
+  if( store_step(c, s) ){
+    if( sqlite3_vtab_on_conflict(t->db)!=SQLITE_REPLACE ) fail(&c->err, SQLITE_CONSTRAINT, "row %lld is there already", id);
+    else look_latent(c, t, s, &latent, &n);
+  }
+  if( c->err.rc==SQLITE_OK ) pending_add(c, t, id, latent, n, text, 1);
+  sqlite3_reset(s);
+  return c->err.rc;
+}
+
+static int insert_row(struct call *c, struct vtab *t, sqlite3_value *id, sqlite3_value **columns, sqlite3_int64 *rowid){
+  struct fresh row = { 0 };
+
+  if( vtab_ready(c, t, 1)!=SQLITE_OK || check_row(c, t, columns, &row)!=SQLITE_OK ) return c->err.rc;
+  if( sqlite3_value_type(id)==SQLITE_NULL ) next_id(c, t, &row.id);
+  else read_id(c, id, &row.id);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  *rowid = row.id;
+  if( replace_note(c, t, row.id, t->definition.content ? row.body : NULL)!=SQLITE_OK ) return c->err.rc;
+  return put_row(c, t, &row);
+}
+
+static int delete_row(struct call *c, struct vtab *t, sqlite3_int64 id){
+  sqlite3_stmt *s;
+  const void *latent = NULL;
+  int n = 0, found;
+
+  if( vtab_ready(c, t, 0)!=SQLITE_OK || !(s = store_statement(c, t, ROW_LATENT)) ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, id);
+  found = store_step(c, s);
+  if( found ) look_latent(c, t, s, &latent, &n);
+  if( found && c->err.rc==SQLITE_OK ) pending_add(c, t, id, latent, n, NULL, 1);
+  sqlite3_reset(s);
+  if( !found || !(s = store_statement(c, t, ROW_DELETE)) ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, id);
+  return store_do(c, s);
+}
+
+/* Stands on the row, or NULL. */
+static sqlite3_stmt *find_old(struct call *c, struct vtab *t, sqlite3_int64 id){
+  sqlite3_stmt *s = store_statement(c, t, ROW_GET);
+
+  if( !s ) return NULL;
+  sqlite3_bind_int64(s, 1, id);
+  if( store_step(c, s) ) return s;
+  sqlite3_reset(s);
+  return NULL;
+}
+
+/* The content column is set to what it is: nothing to encode. */
+static int same_body(const struct vtab *t, const struct fresh *row){
+  const struct definition *d = &t->definition;
+  const void *a, *b;
+  int n;
+
+  if( !d->body || d->content || !row->body || sqlite3_value_type(row->body)!=SQLITE_TEXT ) return 0;
+  if( sqlite3_column_type(row->old, LOOK_FILTERS + d->n_filters)!=SQLITE_TEXT ) return 0;
+  a = sqlite3_value_text(row->body);
+  b = sqlite3_column_text(row->old, LOOK_FILTERS + d->n_filters);
+  n = sqlite3_value_bytes(row->body);
+  return a && b && n==sqlite3_column_bytes(row->old, LOOK_FILTERS + d->n_filters) && memcmp(a, b, (size_t)n)==0;
+}
+
+static int update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value **args, sqlite3_value **columns){
+  struct fresh row = { 0 };
+  const void *latent = NULL;
+  int n = 0, moves, encodes;
+
+  if( read_id(c, args[1], &row.id)!=SQLITE_OK ) return c->err.rc;
+  moves = row.id!=id;
+  if( moves && pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;       /* so that no text waits under the old id */
+  if( vtab_ready(c, t, t->definition.body && !sqlite3_value_nochange(columns[0]))!=SQLITE_OK ) return c->err.rc;
+  if( check_row(c, t, columns, &row)!=SQLITE_OK || !(row.old = find_old(c, t, id)) ) return c->err.rc;
+  look_latent(c, t, row.old, &latent, &n);
+  encodes = row.body && !row.latent && !same_body(t, &row);
+  if( !row.latent && !encodes ){
+    row.latent = latent;
+    row.n_latent = n;
+  }
+  if( c->err.rc==SQLITE_OK ) pending_add(c, t, id, latent, n, moves || !t->definition.content ? NULL : row.body, moves || encodes);
+  if( c->err.rc==SQLITE_OK && moves ) replace_note(c, t, row.id, t->definition.content ? row.body : NULL);
+  if( c->err.rc==SQLITE_OK ) put_row(c, t, &row);
+  sqlite3_reset(row.old);
+  if( c->err.rc==SQLITE_OK && moves ){
+    sqlite3_stmt *s = store_statement(c, t, ROW_DELETE);
+    if( s ) sqlite3_bind_int64(s, 1, id), store_do(c, s);
+  }
+  return c->err.rc;
+}
+
+/* ---- Commands ---- */
+
+/* One row of the content table. The values are copied: SQLite allows the original ones only to be bound. */
+static int take_row(struct call *c, struct vtab *t, sqlite3_stmt *from){
+  const struct definition *d = &t->definition;
+  struct fresh row = { 0 };
+  sqlite3_value *values[2 + FILTERS_MOST] = { 0 };
+  int n = 2 + d->n_filters;
+
+  for(int i=0; i<n; i++){
+    if( !(values[i] = sqlite3_value_dup(sqlite3_column_value(from, i))) ) fail_nomem(&c->err);
+  }
+  if( c->err.rc==SQLITE_OK && read_id(c, values[0], &row.id)==SQLITE_OK && sqlite3_value_type(values[1])==SQLITE_BLOB ){
+    refuse(c, d->body, values[1], "text or NULL");
+  }
+  for(int i=0; i<d->n_filters && c->err.rc==SQLITE_OK; i++) check_filter(c, &d->filters[i], values[2+i]);
+  row.body = values[1];
+  row.filters = values + 2;
+  if( c->err.rc==SQLITE_OK && pending_add(c, t, row.id, NULL, 0, row.body, 1)==SQLITE_OK ) put_row(c, t, &row);
+  for(int i=0; i<n; i++) sqlite3_value_free(values[i]);
+  return c->err.rc;
+}
+
+static int take_content(struct call *c, struct vtab *t){
+  sqlite3_stmt *s;
+
+  if( store_run(c, t, "DELETE FROM $rows")!=SQLITE_OK || !store_statement(c, t, CONTENT_GET) ) return c->err.rc;  /* which finds the table's name */
+  s = store_prepare(c, t, "SELECT $their_id, $their_body$their_filters FROM $theirs");
+  while( s && store_step(c, s) && take_row(c, t, s)==SQLITE_OK ){
+    if( t->n_pending>=pending_most(t) ) pending_flush(c, t);
+  }
+  sqlite3_finalize(s);
+  return c->err.rc;
+}
+
+int vtab_rebuild(struct call *c, struct vtab *t){
+  const struct definition *d = &t->definition;
+
+  if( store_config_put(c, t)!=SQLITE_OK || store_run(c, t, "DELETE FROM $pending")!=SQLITE_OK || vtab_ready(c, t, 1)!=SQLITE_OK ) return c->err.rc;
+  if( index_clear(t->index, &c->err)!=SQLITE_OK ){
+    t->broken_depth = t->depth + 1;
+    return vtab_damaged(c);
+  }
+  if( d->content ){
+    take_content(c, t);
+  }else{
+    if( d->body ) store_run(c, t, "UPDATE $rows SET sum=NULL, latent=NULL");
+    store_run(c, t, "INSERT INTO $pending(id) SELECT id FROM $rows");
+  }
+  if( c->err.rc==SQLITE_OK ) pending_flush(c, t);
+  if( c->err.rc!=SQLITE_OK ) t->broken_depth = t->depth + 1;
+  return c->err.rc;
+}
+
+static int optimize(struct call *c, struct vtab *t){
+  if( vtab_ready(c, t, t->definition.body!=NULL)!=SQLITE_OK || pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;
+  if( index_optimize(t->index, &c->err)!=SQLITE_OK ) t->broken_depth = t->depth + 1;
+  return vtab_damaged(c);
+}
+
+static int check(struct call *c, struct vtab *t){
+  struct buf report = { 0 };
+
+  vtab_check(c, t, &report);
+  if( report.rc!=SQLITE_OK ) fail_nomem(&c->err);
+  if( report.n>0 && c->err.rc==SQLITE_OK ){
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "integrity-check: %.400s", buf_text(&report));
+    for(char *p=c->err.text; *p; p++) if( *p=='\n' ) *p = p[1] ? ';' : 0;
+  }
+  buf_release(&report);
+  return c->err.rc;
+}
+
+static int command(struct call *c, struct vtab *t, sqlite3_value *v){
+  const char *name = sqlite3_value_type(v)==SQLITE_TEXT ? (const char*)sqlite3_value_text(v) : "";
+
+  if( !name ) return fail_nomem(&c->err);
+  if( sqlite3_stricmp(name, "rebuild")==0 ) return vtab_rebuild(c, t);
+  if( sqlite3_stricmp(name, "optimize")==0 ) return optimize(c, t);
+  if( sqlite3_stricmp(name, "integrity-check")==0 ) return check(c, t);
+  return refuse(c, "the command", v, "'rebuild', 'optimize' or 'integrity-check'");
+}
+
+/* args[0]: the old rowid, NULL for an INSERT; args[1]: the new one; then the columns. A DELETE has args[0] alone. */
+int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *rowid){
+  struct vtab *t = (struct vtab*)base;
+  struct call c;
+  sqlite3_int64 last = sqlite3_last_insert_rowid(t->db), id = sqlite3_value_int64(args[0]);
+  sqlite3_value *query = n>1 ? args[2 + hidden_at(&t->definition, HIDDEN_QUERY)] : NULL;
+
+  vtab_call(&c, t);
+  if( n==1 ){
+    delete_row(&c, t, id);
+  }else if( sqlite3_value_type(args[0])!=SQLITE_NULL ){
+    if( is_given(query) ) fail(&c.err, SQLITE_ERROR, "the column %.60s is for queries and, in an INSERT, for commands", t->name);
+    else update_row(&c, t, id, args, args + 2);
+  }else if( is_given(query) ){
+    command(&c, t, query);
+  }else{
+    insert_row(&c, t, args[1], args + 2, rowid);
+  }
+  if( c.err.rc==SQLITE_OK && t->n_pending>=pending_most(t) ) pending_flush(&c, t);
+  sqlite3_set_last_insert_rowid(t->db, last);
+  return vtab_end(&c, t);
+}
