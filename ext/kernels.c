@@ -17,6 +17,12 @@
 float dot(const float *x, const float *y, int n){
   return lanes_chosen()->dot(x, y, n);
 }
+void dots(float *y, const float *x, const float *rows, int n, int d){
+  lanes_chosen()->dots(y, x, rows, n, d);
+}
+float dot_bytes(const float *x, const int8_t *y, int n){
+  return lanes_chosen()->dot_bytes(x, y, n);
+}
 void rms_norm(float *y, const float *x, const float *weight, int rows, int d){
   lanes_chosen()->rms_norm(y, x, weight, rows, d);
 }

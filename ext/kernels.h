@@ -29,6 +29,8 @@ int linear_choose(const char *name);    /* for tests and benchmarks: 0 when this
 
 /* ---- kernels.c: everything else ---- */
 float dot(const float *x, const float *y, int n);                       /* 16 lanes */
+void dots(float *y, const float *x, const float *rows, int n, int d);   /* y[n] = rows[n,d] . x[d], each as dot() gives it */
+float dot_bytes(const float *x, const int8_t *y, int n);                /* dot() with the bytes as numbers */
 void rms_norm(float *y, const float *x, const float *weight, int rows, int d);      /* y = x / sqrt(mean x^2 + 1e-6) * weight */
 void rotary_table(float *cos_sin, int positions);                       /* [positions, 64]: 32 cosines, then 32 sines */
 void rotary(float *x, const float *cos_sin, int heads, int stride);     /* one token's heads of 64, `stride` floats apart; in place */
@@ -43,9 +45,16 @@ float normalize(float *x, int n);                                       /* to un
 void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
 void slerp(float *y, const float *a, const float *b, float t, int n);   /* unit vectors; opposite or equal ones are handled */
 
+/* ---- kernels_bits.c: whole numbers ---- */
+/* y[n] = the sum of planes' numbers where a row of codes[n, words] has a 1; planes[4, words] hold them in two's complement, lowest bits first. */
+void bit_products(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words);
+int bits_choose(const char *name);      /* "avx512", "popcnt", "plain", as linear_choose() */
+
 /* ---- What the calls above choose from; for kernels* only ---- */
 struct lanes_table {                    /* made from kernels_lanes.h, once for each width of vectors; the functions above, in their order */
   float (*dot)(const float *x, const float *y, int n);
+  void (*dots)(float *y, const float *x, const float *rows, int n, int d);
+  float (*dot_bytes)(const float *x, const int8_t *y, int n);
   void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
   void (*rotary)(float *x, const float *cos_sin, int heads, int stride);
   void (*silu_gate)(float *y, const float *value_gate, int rows, int h);

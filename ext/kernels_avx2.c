@@ -19,6 +19,7 @@ typedef __m256 vec;
 #define vec_all(x)        _mm256_set1_ps(x)
 #define vec_load(p)       _mm256_loadu_ps(p)
 #define vec_half(p)       _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p)))
+#define vec_bytes(p)      _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)(p))))
 #define vec_fma(a, b, c)  _mm256_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm256_storeu_ps(p, a)
 #define DIRECT_ROWS_WIDE 8

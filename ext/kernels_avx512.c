@@ -22,6 +22,7 @@ typedef __m512 vec;
 #define vec_all(x)        _mm512_set1_ps(x)
 #define vec_load(p)       _mm512_loadu_ps(p)
 #define vec_half(p)       _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)(p)))
+#define vec_bytes(p)      _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)(p))))
 #define vec_fma(a, b, c)  _mm512_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm512_storeu_ps(p, a)
 #define DIRECT_ROWS_WIDE 32

@@ -4,6 +4,7 @@
 **
 **   TARGET    function attribute that allows the instructions, or nothing
 **   WIDTH     floats in a vector: 4, 8 or 16
+**   vec_bytes loads WIDTH int8_t as floats; may be left out
 **   LANES     the name of the table of functions made here
 **
 ** Sums go into 16 lanes, in 16/WIDTH vectors, so that the order of every addition is the same for all of them. Only + - * / sqrt are
@@ -38,6 +39,15 @@ LANE floats load(const float *x){
 LANE void store(float *y, floats v){
   *(floats*)y = v;
 }
+/* Each byte as a number: exact. gcc makes of this 60 instructions for 16 bytes where the CPU has two: those come as vec_bytes(). */
+LANE floats load_bytes(const int8_t *x){
+#ifdef vec_bytes
+  return (floats)vec_bytes(x);
+#else
+  typedef int8_t bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+  return __builtin_convertvector(__builtin_convertvector(*(const bytes*)x, ints), floats);
+#endif
+}
 LANE quad load_quad(const float *x){
   return *(const quad*)x;
 }
@@ -51,6 +61,11 @@ LANE floats choose(ints yes, floats a, floats b){
 LANE void copy_rest(float *to, const float *x, int n, float rest){
   int i;
   for(i=0; i<16; i++) to[i] = rest;
+  for(i=0; i<n; i++) to[i] = x[i];
+}
+LANE void copy_rest_bytes(int8_t *to, const int8_t *x, int n){
+  int i;
+  for(i=0; i<16; i++) to[i] = 0;
   for(i=0; i<n; i++) to[i] = x[i];
 }
 
@@ -76,6 +91,21 @@ LANE float lanes_max(const struct lanes *v){
   return larger(larger(m[0], m[1]), larger(m[2], m[3]));
 }
 
+#if defined(__clang__)
+# define pick(a, b, i, j, k, l)  __builtin_shufflevector(a, b, i, j, k, l)     /* a has lanes 0..3, b has 4..7 */
+#else
+# define pick(a, b, i, j, k, l)  __builtin_shuffle(a, b, (__attribute__((vector_size(16))) int){ i, j, k, l })
+#endif
+
+/* lanes_sum() of each, four at a time, in the same order. */
+LANE quad four_sums(const struct lanes products[4]){
+  quad a = quarter_sums((const float*)&products[0]), b = quarter_sums((const float*)&products[1]);
+  quad c = quarter_sums((const float*)&products[2]), d = quarter_sums((const float*)&products[3]);
+  quad left = pick(a, b, 0, 1, 4, 5) + pick(a, b, 2, 3, 6, 7);
+  quad right = pick(c, d, 0, 1, 4, 5) + pick(c, d, 2, 3, 6, 7);
+  return pick(left, right, 0, 2, 4, 6) + pick(left, right, 1, 3, 5, 7);
+}
+
 /* ---- Sums, norms ---- */
 
 LANE void add_products(struct lanes *sum, const float *x, const float *y){
@@ -97,6 +127,48 @@ LANE float dot_inline(const float *x, const float *y, int n){
 
 static TARGET float lanes_dot(const float *x, const float *y, int n){
   return dot_inline(x, y, n);
+}
+
+/* One row's products of 16 numbers at a time, four rows side by side: x is loaded once for them, and so are their sums made. */
+static TARGET void lanes_dots(float *y, const float *x, const float *rows, int n, int d){
+  int i, j, k;
+  for(i=0; i+4<=n; i+=4, rows+=4*(size_t)d){
+    struct lanes sums[4] = {{{{0}}}};
+    for(k=0; k+16<=d; k+=16){
+      add_products(&sums[0], rows + k, x+k);
+      add_products(&sums[1], rows + d + k, x+k);
+      add_products(&sums[2], rows + 2*(size_t)d + k, x+k);
+      add_products(&sums[3], rows + 3*(size_t)d + k, x+k);
+    }
+    if( k<d ){
+      float a[16], b[16];
+      copy_rest(b, x+k, d-k, 0.0f);
+      for(j=0; j<4; j++){
+        copy_rest(a, rows + (size_t)j*d + k, d-k, 0.0f);
+        add_products(&sums[j], a, b);
+      }
+    }
+    *(quad*)(y+i) = four_sums(sums);
+  }
+  for(; i<n; i++, rows+=d) y[i] = dot_inline(rows, x, d);
+}
+
+LANE void add_byte_products(struct lanes *sum, const float *x, const int8_t *y){
+  EACH_PART sum->part[part] += load(x + part*WIDTH)*load_bytes(y + part*WIDTH);
+}
+
+static TARGET float lanes_dot_bytes(const float *x, const int8_t *y, int n){
+  struct lanes sum = {0};
+  int i;
+  for(i=0; i+16<=n; i+=16) add_byte_products(&sum, x+i, y+i);
+  if( i<n ){
+    float a[16];
+    int8_t b[16];
+    copy_rest(a, x+i, n-i, 0.0f);
+    copy_rest_bytes(b, y+i, n-i);
+    add_byte_products(&sum, a, b);
+  }
+  return lanes_sum(&sum);
 }
 
 static TARGET void lanes_add(float *y, const float *x, int n){
@@ -250,21 +322,6 @@ static TARGET void lanes_log_softmax(float *x, int n){
 
 /* ---- Attention of one query head (Vaswani et al., 2017) ---- */
 
-#if defined(__clang__)
-# define pick(a, b, i, j, k, l)  __builtin_shufflevector(a, b, i, j, k, l)     /* a has lanes 0..3, b has 4..7 */
-#else
-# define pick(a, b, i, j, k, l)  __builtin_shuffle(a, b, (__attribute__((vector_size(16))) int){ i, j, k, l })
-#endif
-
-/* sums[i] = lanes_sum() of products[i], four at a time, in the same order. */
-LANE void four_sums(float *sums, const struct lanes products[4]){
-  quad a = quarter_sums((const float*)&products[0]), b = quarter_sums((const float*)&products[1]);
-  quad c = quarter_sums((const float*)&products[2]), d = quarter_sums((const float*)&products[3]);
-  quad left = pick(a, b, 0, 1, 4, 5) + pick(a, b, 2, 3, 6, 7);
-  quad right = pick(c, d, 0, 1, 4, 5) + pick(c, d, 2, 3, 6, 7);
-  *(quad*)sums = (pick(left, right, 0, 2, 4, 6) + pick(left, right, 1, 3, 5, 7))*0.125f;
-}
-
 /* scores[j] = q . k_j / 8 for n keys; -infinity behind them, up to a multiple of 16. */
 LANE void attend_scores(float *scores, const float *q, const float *k, int n, int stride){
   struct lanes products[4] = {{{{0}}}};
@@ -275,7 +332,7 @@ LANE void attend_scores(float *scores, const float *q, const float *k, int n, in
     add_products(sum, q+16, k+16);
     add_products(sum, q+32, k+32);
     add_products(sum, q+48, k+48);
-    if( j%4==3 || j==n-1 ) four_sums(scores + j/4*4, products);
+    if( j%4==3 || j==n-1 ) *(quad*)(scores + j/4*4) = four_sums(products)*0.125f;
   }
   for(; j%16; j++) scores[j] = -INFINITY;
 }
@@ -299,5 +356,5 @@ static TARGET void lanes_attend(float *out, const float *q, const float *k, cons
 }
 
 const struct lanes_table LANES = {
-  lanes_dot, lanes_rms_norm, lanes_rotary, lanes_silu_gate, lanes_softmax, lanes_log_softmax, lanes_add, lanes_normalize, lanes_attend,
+  lanes_dot, lanes_dots, lanes_dot_bytes, lanes_rms_norm, lanes_rotary, lanes_silu_gate, lanes_softmax, lanes_log_softmax, lanes_add, lanes_normalize, lanes_attend,
 };
