@@ -22,7 +22,7 @@ LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
 SOURCES := $(wildcard ext/*.c)
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all static demo check check-programs install bench score train golden sanitize clean
+.PHONY: help all static demo check check-programs install bench bench-index score train golden sanitize clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -112,6 +112,11 @@ bench:  ## speed, beside ONNX Runtime where it can be installed; the table goes 
 	@.ci/need build
 	@$(MAKE) --no-print-directory --silent all build/core/bench/bench $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))
 	@python3 tests/bench/bench.py
+
+bench-index:  ## the index beside vec1, sqlite-vec, vectorlite and Faiss: build/bench-index.md, 10 minutes; FULL=1 takes all sizes
+	@.ci/need check
+	@$(MAKE) --no-print-directory --silent all
+	@/usr/bin/python3 tests/bench/index.py $(if $(FULL),--full)
 
 score:  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data
 	@.ci/need check

