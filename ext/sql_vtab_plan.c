@@ -99,7 +99,7 @@ static void use_rest(struct planning *p, int searches){
     int op = p->info->aConstraint[i].op;
     if( p->info->aConstraintUsage[i].argvIndex>0 ) continue;
     if( !is_limit(op) ) use_condition(p, i, searches);
-    else if( searches && p->info->aConstraint[i].usable ) use(p, i, 0, op==SQLITE_INDEX_CONSTRAINT_LIMIT ? "LIMIT" : "OFFSET", " ?");
+    else if( searches && p->info->aConstraint[i].usable && (p->info->nOrderBy==0 || p->info->orderByConsumed) ) use(p, i, 0, op==SQLITE_INDEX_CONSTRAINT_LIMIT ? "LIMIT" : "OFFSET", " ?");
   }
 }
 
@@ -120,8 +120,8 @@ static void plan_search(struct planning *p, int query, int options){
     info->estimatedCost = 9e5;
     info->estimatedRows = 1;
   }
-  use_rest(p, 1);
   info->orderByConsumed = info->nOrderBy==1 && !info->aOrderBy[0].desc && info->aOrderBy[0].iColumn==hidden_at(&p->t->definition, HIDDEN_DISTANCE);
+  use_rest(p, 1);
 }
 
 /* Without one: by rowid. SQLITE_INDEX_SCAN_UNIQUE is never said: an UPDATE or DELETE of one row would then do without a statement journal, and
@@ -146,6 +146,17 @@ static void plan_scan(struct planning *p){
   }
 }
 
+/* The statement has a query, but it is not among the conditions: SQLite asks what one side of an OR would cost alone. That plan would lose
+** the query, so it must be dearer than any other. (An UPDATE looks the same, as it uses all columns; there is no other plan then.) */
+static int is_branch(const struct planning *p){
+  int column = hidden_at(&p->t->definition, HIDDEN_QUERY);
+
+  for(int i=0; i<p->info->nConstraint; i++){
+    if( !is_limit(p->info->aConstraint[i].op) && p->info->aConstraint[i].iColumn==column ) return 0;
+  }
+  return (p->info->colUsed>>column & 1)!=0;
+}
+
 static int tell(struct planning *p, const char *format){
   struct vtab *t = (struct vtab*)p->t;
 
@@ -164,9 +175,10 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
   if( query<0 && refused ) return SQLITE_CONSTRAINT;
   if( options<0 && no_options ) return SQLITE_CONSTRAINT;
   if( query<0 && options>=0 ) return tell(&p, "%s: options without a query: write \"%w\"(query, options)");
-  if( query<0 && asks_distance(&p) ) return tell(&p, "%s: a distance needs something to be distant from: write FROM \"%w\"(query) ... ORDER BY distance");
+  if( query<0 && !is_branch(&p) && asks_distance(&p) ) return tell(&p, "%s: a distance needs something to be distant from: write FROM \"%w\"(query) ... ORDER BY distance");
   if( query>=0 ) plan_search(&p, query, options);
   else plan_scan(&p);
+  if( query<0 && is_branch(&p) ) info->estimatedCost = 1e30;
   buf_text(&p.words);
   info->idxStr = p.words.rc==SQLITE_OK ? sqlite3_mprintf("%s", p.words.data) : NULL;
   buf_release(&p.words);
