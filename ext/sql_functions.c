@@ -160,8 +160,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_imagine(index, query [, n] [, options])",
     .sentence = "n texts (5) nearest to the query, by distance: the nearest row of the latent table `index`, its own only parent, and texts between rows that no row has. "
                 "Those above the row fit the query better than any row; where it comes first the table has the better answer.",
-    .example = "SELECT count(*) FROM latent_imagine(NULL, 'a quiet place by the sea')",
-    .result = "0" },
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
+    .result = "I am tired of my job.|0.03|[1,2,3]\nI am tired of you.|0.15|[1]" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = gaps_fill,
@@ -171,8 +171,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_gaps(index [, n] [, options])",
     .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
                 "distance of the nearest row. It looks at 48 rows; another \"seed\" looks at others.",
-    .example = "SELECT count(*) FROM latent_gaps(NULL)",
-    .result = "0" },
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('How can I get to the nearest station?'), ('How do I get there?'), ('Where is the station?'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
+    .result = "How do I get to the station?|0.09|[1,2]" },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,

@@ -1,0 +1,27 @@
+-- What latent_imagine and latent_gaps refuse before they need a latent table, and NULL in, no rows.
+CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);
+CREATE VIRTUAL TABLE words USING fts5(body);
+SELECT 'null', (SELECT count(*) FROM latent_imagine(NULL, 'x')), (SELECT count(*) FROM latent_imagine('notes', NULL)), (SELECT count(*) FROM latent_gaps(NULL));
+SELECT * FROM latent_imagine;
+SELECT * FROM latent_imagine('notes');
+SELECT * FROM latent_imagine('notes', 'x', 5, '{}', 1);
+SELECT * FROM latent_imagine(42, 'x');
+SELECT * FROM latent_imagine('none', 'x');
+SELECT * FROM latent_imagine('notes', 'x');
+SELECT * FROM latent_imagine('main.notes', 'x');
+SELECT * FROM latent_imagine('words', 'x');
+SELECT * FROM latent_imagine('main.words', 'x');
+SELECT * FROM latent_imagine('temp.words', 'x');
+SELECT * FROM latent_imagine('it''s "so"', 'x');
+SELECT * FROM latent_imagine('words', 'x', 0);
+SELECT * FROM latent_imagine('words', 'x', 101);
+SELECT * FROM latent_imagine('words', 'x', 'many');
+SELECT * FROM latent_imagine('words', 'x', 5, 'quickly');
+SELECT * FROM latent_imagine('words', 'x', 5, '{"steps": "even"}');
+SELECT * FROM latent_imagine WHERE "index" = 'words' AND query = 'x' AND n = 3;
+SELECT * FROM latent_gaps;
+SELECT * FROM latent_gaps('words');
+SELECT * FROM latent_gaps('words', 0);
+SELECT * FROM latent_gaps('words', 5, '{"n": 3}');
+SELECT * FROM latent_gaps('none', NULL, NULL);
+SELECT 'still there', count(*) FROM latent_imagine(NULL, NULL);
