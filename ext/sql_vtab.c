@@ -233,6 +233,7 @@ static int rename_table(sqlite3_vtab *base, const char *name){
   vtab_call(&c, t);
   if( pending_flush(&c, t)==SQLITE_OK && vtab_ready(&c, t, 0)==SQLITE_OK ){
     if( !t->definition.has_triggers || rename_triggers(&c, t, name)==SQLITE_OK ) store_rename(&c, t, name);
+    t->in_transaction = 0;      /* SQLite connects anew; this one is only kept until the COMMIT, and its name may be another's then */
   }
   return vtab_end(&c, t);
 }

@@ -191,7 +191,8 @@ int pending_flush(struct call *c, struct vtab *t){
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->db);
   int n = 1;
 
-  if( !t->in_transaction || vtab_ready(c, t, 0)!=SQLITE_OK ) return c->err.rc;
+  /* After a ROLLBACK TO that took a change of the schema back, SQLite connects anew: what that one left pending is this one's too. */
+  if( (!t->in_transaction && sqlite3_get_autocommit(t->db)) || vtab_ready(c, t, 0)!=SQLITE_OK ) return c->err.rc;
   while( n>0 && c->err.rc==SQLITE_OK && !run_stopped(&c->run) ) flush_some(c, t, &n);
   if( c->err.rc==SQLITE_OK ) t->n_pending = 0;
   sqlite3_set_last_insert_rowid(t->db, last);

@@ -203,7 +203,7 @@ static int same_body(const struct vtab *t, const struct fresh *row){
 static int update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value **args, sqlite3_value **columns){
   struct fresh row = { 0 };
   const void *latent = NULL;
-  int n = 0, moves, encodes;
+  int n = 0, moves, encodes, clears;     /* clears: to NULL, or given */
 
   if( read_id(c, args[1], &row.id)!=SQLITE_OK ) return c->err.rc;
   moves = row.id!=id;
@@ -212,7 +212,8 @@ static int update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_
   if( check_row(c, t, columns, &row)!=SQLITE_OK || !(row.old = find_old(c, t, id)) ) return c->err.rc;
   look_latent(c, t, row.old, &latent, &n);
   encodes = row.body && !row.latent && !same_body(t, &row);
-  if( !row.latent && !encodes ){
+  clears = !t->definition.body && !sqlite3_value_nochange(columns[hidden_at(&t->definition, HIDDEN_LATENT)]);
+  if( !row.latent && !encodes && !clears ){
     row.latent = latent;
     row.n_latent = n;
   }
