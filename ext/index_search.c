@@ -13,8 +13,7 @@
 **    slack) so far, so it rises from row to row.
 ** 2. With recall 1 all cells are opened and e is so large (ERRORS_CERTAIN) that bad luck will not happen. Else e is ERRORS_LIKELY, and the round
 **    stops when the rows of the unopened cells that would reach the floor are expected to be fewer than may be missed. What is expected comes from the opened cells: the
-**    product of the query with a residual has a spread, in units of what its cell's size suggests, and the tail of a curve somewhat
-**    heavier than Gauss's beyond it.
+**    product of the query with a residual has a spread, in units of what its cell's size suggests, and is about normal (it is a sum of many numbers).
 ** 3. Between rounds, search_next() takes rows out of the pool by their byte bound (an incremental quicksort: Paredes and Navarro 2006; what is never
 **    pulled is never sorted), asks the source for their vectors, and gives out a row when nothing in the pool, and nothing left behind, can have a score as good.
 ** With a growing `wanted` this is the incremental nearest neighbour search of Hjaltason and Samet (1999), its queue kept on disk.
@@ -322,13 +321,12 @@ static int open_cell(struct search *s, struct round *r, int at, struct err *e){
 
 /* ---- Which cells, and how many ---- */
 
-/* The share of rows that lie more than z spreads above their centroid, for z = 0, 1/4, ...: a normal curve's up to about 2, then heavier, as
-** measured on word vectors and on latents of texts. */
+/* The share of a normal curve that lies more than z spreads above its middle, for z = 0, 1/4, ...; written out, as C libraries' erfc() differ. */
 static float tail(float z){
   static const float shares[] = {
-    0.5f, 0.401f, 0.309f, 0.227f, 0.159f, 0.106f, 0.0680f, 0.0420f, 0.0255f, 0.0150f, 0.0085f, 0.0047f, 0.0026f,
-    1.4e-3f, 7.5e-4f, 4e-4f, 2e-4f, 1e-4f, 5e-5f, 2.5e-5f, 1.2e-5f, 6e-6f, 3e-6f, 1.5e-6f, 7e-7f, 3e-7f, 1.4e-7f,
-    6e-8f, 2.5e-8f, 1e-8f, 4e-9f, 1.5e-9f, 0, 0,
+    0.5f, 0.401f, 0.309f, 0.227f, 0.159f, 0.106f, 0.0668f, 0.0401f, 0.0228f, 0.0122f, 0.00621f, 0.00298f,
+    0.00135f, 0.000577f, 0.000233f, 8.84e-05f, 3.17e-05f, 1.07e-05f, 3.4e-06f, 1.02e-06f, 2.87e-07f, 7.6e-08f,
+    1.9e-08f, 4.46e-09f, 9.87e-10f, 2.05e-10f, 4.02e-11f, 7.39e-12f, 1.28e-12f, 2.08e-13f, 3.19e-14f, 4.59e-15f, 0, 0,
   };
   float at = z*4;
   int i;
@@ -339,7 +337,9 @@ static float tail(float z){
   return shares[i] + (at - (float)i)*(shares[i+1] - shares[i]);
 }
 
-/* The spread of opened cells' products in units of what was suggested, with as much doubt as few rows leave. */
+/* The spread of opened cells' products in units of what was suggested, with as much doubt as few rows leave. Opened cells lie about the query, where rows spread
+** somewhat more in its direction than elsewhere; so more is found than asked for. Measured, asked for 0.90, 0.95, 0.98 of 10 rows: 0.945, 0.965, 0.984 of 99,479
+** GloVe vectors of 100 numbers, 0.928, 0.960, 0.977 of 98,000 latents of 128, 0.990, 0.994, 0.997 of 339,479 GloVe vectors. */
 static float spread_scale(const struct round *r){
   return sqrtf((float)((r->squares + 50)/(r->n_squares + 50)));
 }
