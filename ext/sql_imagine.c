@@ -235,18 +235,30 @@ static int give(struct call *c, struct imagine *g, struct rows *r){
   return SQLITE_OK;
 }
 
-void imagine_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
+/* Texts at all points, and how far they are from the query. Nobody needs to be told what he has just said: the query itself is no answer. */
+static int make_drafts(struct call *c, struct imagine *g, sqlite3_value *query, const struct options *o){
   struct reading reading;
+  const void *text;
+  int bytes;
+  if( reading_init(&reading, c, g->near.model, g->rows, g->n_rows)!=SQLITE_OK ) return c->err.rc;
+  if( sqlite3_value_type(query)==SQLITE_TEXT ){
+    if( value_bytes(c, query, &text, &bytes)!=SQLITE_OK ) return c->err.rc;
+    reading_hold(&reading, text, (size_t)bytes);
+  }
+  if( drafts_make(&g->drafts, &reading, g->points, g->n_points, o)!=SQLITE_OK ) return c->err.rc;
+  for(int i=0; i<g->drafts.n; i++){
+    struct draft *d = &g->drafts.list[i];
+    d->distance = point_distance(&d->again, &g->query, g->near.model->config.shape.s);
+  }
+  return SQLITE_OK;
+}
+
+void imagine_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
   struct options o;
   struct imagine g;
-  const void *query;
-  int bytes;
   if( imagine_begin(c, n, args, &g, &o)==SQLITE_OK && g.n_rows>0 && measure_rows(c, &g)==SQLITE_OK && find_points(c, &g)==SQLITE_OK
-   && reading_init(&reading, c, g.near.model, g.rows, g.n_rows)==SQLITE_OK ){
-    if( sqlite3_value_type(args[1])==SQLITE_TEXT && value_bytes(c, args[1], &query, &bytes)==SQLITE_OK ) reading_hold(&reading, query, (size_t)bytes);
-    if( c->err.rc==SQLITE_OK ) drafts_make(&g.drafts, &reading, g.points, g.n_points, &o);
-    for(int i=0; i<g.drafts.n; i++) g.drafts.list[i].distance = point_distance(&g.drafts.list[i].again, &g.query, g.near.model->config.shape.s);
-    if( c->err.rc==SQLITE_OK ) give(c, &g, r);
+   && make_drafts(c, &g, args[1], &o)==SQLITE_OK ){
+    give(c, &g, r);
   }
   drafts_release(&g.drafts);
   near_release(&g.near);
