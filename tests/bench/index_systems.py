@@ -103,7 +103,7 @@ class Latent(InSql):
         return os.path.join(index_data.ROOT, 'build', 'latent')
 
     def knobs(self):
-        return [0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99]
+        return [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99]
 
     def statement(self, knob, where):
         return f"SELECT rowid FROM v(?1, '{{\"recall\":{knob}}}'){where and ' WHERE ' + where} LIMIT 10"
