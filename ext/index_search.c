@@ -401,7 +401,7 @@ static int asked_to_stop(struct search *s, struct err *e){
 
 /* Opens cells for a round at whose end `wanted` rows shall be known. */
 static int open_cells(struct search *s, struct round *r, int *scratch, int64_t wanted, struct err *e){
-  double allowed = (1 - s->recall)*(double)wanted;
+  double allowed = (1 - s->recall)*(double)wanted*(s->n_terms>0 ? 0.5 : 1);      /* what few rows that pass tell of their spread is rough */
   int next;
   while( (next = next_pause(s, r, allowed))>r->n_opened ){
     order_cells(s, r, scratch, r->n_opened);
@@ -565,10 +565,13 @@ static int look_exactly(struct search *s, struct err *e){
   return ready_push(s, row, e);
 }
 
-/* Notes a row as given out. 0: it is not to be given out, as it lies before the last one, where that must not be. */
+/* Notes a row as given out, unless it must not be: it lies before the last one where that may not happen, or the index has changed since
+** the last round, and the row is gone. */
 static int give(struct search *s, struct scored row, int *is_given, struct err *e){
+  int rc = SQLITE_OK;
   *is_given = s->recall<1 || s->n_given==0 || scored_before(&s->last, &row);
-  if( !*is_given ) return SQLITE_OK;
+  if( *is_given && s->ix->state!=s->state ) rc = s->ix->source.fetch(s->ix->source.arg, row.rowid, s->fetched, is_given, e);
+  if( rc!=SQLITE_OK || !*is_given ) return rc;
   if( make_room(&s->given, s->n_given, &s->given_size, sizeof(int64_t), e)!=SQLITE_OK ) return e->rc;
   s->given[s->n_given++] = row.rowid;
   s->last = row;

@@ -124,14 +124,14 @@ static sqlite3_int64 rowid_draw(struct world *w){
   return draw(w, 60)==0 ? (draw(w, 2) ? INT64_MIN + draw(w, 3) : 4000000000LL + draw(w, 3)) : draw(w, 2*w->kind->n_rows) - 4;
 }
 
-/* Appends one condition on filter columns, the rowid or the distance (brute force puts its own in the place of %D). */
-static void condition_one(struct world *w, sqlite3_str *s){
+/* Appends one condition on filter columns or the rowid. reads_p: it may ask p; not where p is being changed, as SQLite may ask in the midst of it. */
+static void condition_one(struct world *w, sqlite3_str *s, int reads_p){
   static const char *const COMPARE[] = {"=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT", "=="};
   int column = draw(w, w->kind->n_filters+2) - 1;
   char name = "xyz"[column<0 ? 0 : column];
   if( column<0 || column>=w->kind->n_filters ){
     long long a = rowid_draw(w), b = rowid_draw(w);
-    switch( draw(w, 7) ){
+    switch( reads_p ? draw(w, 7) : draw(w, 3) ){
       case 0: sqlite3_str_appendf(s, "rowid %s %lld", ONE_OF(w, COMPARE), a); break;
       case 1: sqlite3_str_appendf(s, "rowid BETWEEN %lld AND %lld", a<b ? a : b, a<b ? b : a); break;
       case 2: sqlite3_str_appendf(s, "rowid IN (%lld, %lld, 7, 7, NULL, 'x', 8.0)", a, b); break;
@@ -142,7 +142,7 @@ static void condition_one(struct world *w, sqlite3_str *s){
     }
     return;
   }
-  switch( draw(w, 12) ){
+  switch( reads_p ? draw(w, 12) : draw(w, 6) ){
     case 0: case 1: case 2: case 3:
       sqlite3_str_appendf(s, "%c %s %s", name, ONE_OF(w, COMPARE), value_of_filter(w, column)); break;
     case 4: sqlite3_str_appendf(s, "%c BETWEEN %s AND %s", name, value_of_filter(w, column), value_of_filter(w, column)); break;
@@ -157,12 +157,12 @@ static void condition_one(struct world *w, sqlite3_str *s){
 }
 
 /* Up to three of them, or NULL (sqlite3_free). */
-static char *condition(struct world *w){
+static char *condition(struct world *w, int reads_p){
   sqlite3_str *s = sqlite3_str_new(NULL);
   int i, n = draw(w, 4), either = draw(w, 6)==0;
   for(i=0; i<n; i++){
     if( i>0 ) sqlite3_str_appendall(s, either ? " OR " : " AND ");
-    condition_one(w, s);
+    condition_one(w, s, reads_p);
   }
   return sqlite3_str_finish(s);
 }
@@ -231,7 +231,7 @@ static void act_insert_auto(struct world *w){
 }
 
 static void act_insert_select(struct world *w){
-  char *where = condition(w), *columns = sqlite3_mprintf("%s%s", content_column(w->kind), FILTER_NAMES[w->kind->n_filters]);
+  char *where = condition(w, 0), *columns = sqlite3_mprintf("%s%s", content_column(w->kind), FILTER_NAMES[w->kind->n_filters]);
   char *sql = sqlite3_mprintf("INSERT INTO %%T(rowid, %s) SELECT rowid+%d, %s FROM %%T WHERE (%s) AND rowid BETWEEN 0 AND %d", columns, w->kind->n_rows+draw(w, 900),
                               columns, where ? where : "1", w->kind->n_rows/4);
   if( w->n_rows<w->kind->n_rows ) change(w, w->db, sql);
@@ -242,7 +242,7 @@ static void act_insert_select(struct world *w){
 
 /* One row, or those that a condition names. */
 static char *rows_named(struct world *w){
-  char *where = draw(w, 3)==0 ? condition(w) : NULL;
+  char *where = draw(w, 3)==0 ? condition(w, 0) : NULL;
   return where ? where : sqlite3_mprintf("rowid = %lld", rowid_draw(w));
 }
 
@@ -461,7 +461,7 @@ static const char *const OPTIONS[] = {"{\"exact\":true}", "{\"recall\":1}", "{\"
 
 static void act_nearest(struct world *w){
   sqlite3 *db = w->reader && draw(w, 2) ? w->reader : w->db;
-  char query[LITERAL], plain[LITERAL], *where = condition(w), *sql, bound_text[80] = "";
+  char query[LITERAL], plain[LITERAL], *where = condition(w, 1), *sql, bound_text[80] = "";
   int limit = draw(w, 3) ? draw(w, 30) : -1, offset = limit>=0 && draw(w, 3)==0 ? draw(w, 20) : 0, form = draw(w, 4), n, rc, exact, may_lack;
   const char *options = draw(w, 4)==0 ? ONE_OF(w, OPTIONS) : NULL;
   struct list all = {0}, got = {0};
@@ -504,7 +504,7 @@ static void act_nearest(struct world *w){
 
 /* Sums over a query's rows, and orders that are not the index's own: there a LIMIT says nothing about how many rows are pulled. */
 static void act_summary(struct world *w){
-  char query[LITERAL], plain[LITERAL], *where = condition(w), *sql;
+  char query[LITERAL], plain[LITERAL], *where = condition(w, 1), *sql;
   struct list all = {0}, got = {0};
   int i, limit = 1 + draw(w, 9), way = draw(w, 3);
   query_draw(w, query, plain);
@@ -539,7 +539,7 @@ static void act_summary(struct world *w){
 /* No query: scans, look-ups, counts. */
 static void act_scan(struct world *w){
   sqlite3 *db = w->reader && draw(w, 2) ? w->reader : w->db;
-  char *where = condition(w);
+  char *where = condition(w, 1);
   char *template = sqlite3_mprintf(draw(w, 2) ? "SELECT rowid FROM %%T WHERE %s ORDER BY rowid" : "SELECT count(*) FROM %%T WHERE %s", where ? where : "1");
   char *sql_t = named(template, "t"), *sql_p = named(template, "p");
   struct list t = {0}, p = {0};
