@@ -11,7 +11,9 @@
 **     to the rows, runs of three words that no row has, and the plain language model's mean log-probability per token. Together they make
 **     the `flaw` of a text, in units of distance, so that distance + flaw ranks what is near and readable first.
 **
-** The weights of the flaws were fitted to 307 texts that a person had judged (0.21 of them readable; the area under the curve is 0.77 held out).
+** Which terms there are, and how much each weighs beside the others, comes from 307 texts that a person had judged (21% of them readable): a logistic
+** fit of them tells readable ones from others with an area under the curve of 0.77, held out. Twice the fitted weight of all against the
+** distance was better than once: of the texts shown for 15 questions to 100,000 sentences 60% rather than 43% read well.
 */
 #include "sql.h"
 #include <math.h>

@@ -13,13 +13,13 @@
 #include <math.h>
 #include <string.h>
 
-#define N_MOST 100              /* rows shown */
+#define N_MOST 20               /* rows shown */
 #define N_DEFAULT 5
 #define SAMPLES 48
 #define RANKS 8
-#define SEARCHED 96
-#define POINTS 40
-#define SEGMENTS_MOST 400       /* decoded at most, where documents are long */
+#define SEARCHED 64
+#define POINTS 20
+#define SEGMENTS_MOST 240       /* decoded at most, where documents are long */
 #define WITNESS 0.98f           /* a row nearer than this, in the nearer parent's distance, lies in the gap */
 #define APART 0.2f              /* distance between two that are shown */
 
