@@ -74,6 +74,7 @@ struct search {
   struct rowids skip;           /* rows that a round must not put into the pool once more */
 
   uint64_t state;               /* of the index, in the last round */
+  int has_changed;              /* since the first one: rows that are ready may be gone */
   int n_cells;                  /* in that state */
   float *floors;                /* [n_cells]: down to where a cell has been looked through; +INFINITY: not opened. Owned */
   struct search_cost cost;
@@ -440,6 +441,7 @@ static int begin_anew(struct search *s, struct err *e){
   s->floors = floors;
   for(i=0; i<ix->n_cells; i++) floors[i] = INFINITY;
   if( s->n_cells>=0 ){
+    s->has_changed = 1;
     for(i=0; i<s->n_given; i++) if( rowids_add(&s->skip, s->given[i], e)!=SQLITE_OK ) return e->rc;
     for(i=0; i<s->n_pool; i++) if( rowids_add(&s->skip, s->pool[i].rowid, e)!=SQLITE_OK ) return e->rc;
     for(i=0; i<s->n_ready; i++) if( rowids_add(&s->skip, s->ready[i].rowid, e)!=SQLITE_OK ) return e->rc;
@@ -566,11 +568,11 @@ static int look_exactly(struct search *s, struct err *e){
 }
 
 /* Notes a row as given out, unless it must not be: it lies before the last one where that may not happen, or the index has changed since
-** the last round, and the row is gone. */
+** the first round, and the row is gone. */
 static int give(struct search *s, struct scored row, int *is_given, struct err *e){
   int rc = SQLITE_OK;
   *is_given = s->recall<1 || s->n_given==0 || scored_before(&s->last, &row);
-  if( *is_given && s->ix->state!=s->state ) rc = s->ix->source.fetch(s->ix->source.arg, row.rowid, s->fetched, is_given, e);
+  if( *is_given && (s->has_changed || s->ix->state!=s->state) ) rc = s->ix->source.fetch(s->ix->source.arg, row.rowid, s->fetched, is_given, e);
   if( rc!=SQLITE_OK || !*is_given ) return rc;
   if( make_room(&s->given, s->n_given, &s->given_size, sizeof(int64_t), e)!=SQLITE_OK ) return e->rc;
   s->given[s->n_given++] = row.rowid;
