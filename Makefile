@@ -22,7 +22,7 @@ LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
 SOURCES := $(wildcard ext/*.c)
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all static demo check check-programs install bench bench-index score train golden sanitize clean
+.PHONY: help all static demo check check-programs install bench bench-index score train golden sanitize soak clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -88,7 +88,7 @@ build/latent.o: $(SOURCES:ext/%.c=build/core/ext/%.o)
 build/embed: examples/embed.c build/latent.o Makefile
 	$(CC) $(BUILD) -DSQLITE_CORE $(CFLAGS) -Iext -o $@ $< build/latent.o -lsqlite3 $(LIBS)
 
-check-programs: all programs-core build/asan/sweep build/asan/flips $(patsubst %,build/asan/%,$(filter test_%,$(TESTS))) build/tsan/threads build/embed
+check-programs: all programs-core build/asan/sweep build/asan/flips build/asan/damage $(patsubst %,build/asan/%,$(filter test_%,$(TESTS))) build/tsan/threads build/tsan/beside build/embed
 
 check:  ## installs what is missing, builds, and runs all tests; the last line is "N passed, N failed"
 	@.ci/need check
@@ -100,6 +100,12 @@ sanitize:  ## everything once more and at length under the address, undefined be
 	@.ci/need sanitize
 	@$(MAKE) --no-print-directory --silent all programs-core programs-asan programs-clang programs-tsan
 	@tests/run --sanitize
+
+HOURS ?= 2
+soak:  ## the virtual table's random campaigns for HOURS=2, with new seeds; every I/O operation failed, every shadow byte flipped
+	@.ci/need check
+	@$(MAKE) --no-print-directory --silent all programs-core build/asan/damage build/asan/oracle
+	@tests/run --soak $$(($(HOURS)*3600))
 
 golden: $(PYTHON)  ## after a change of the weights: writes every expectation that depends on them anew (look at the diff)
 	@.ci/need check
