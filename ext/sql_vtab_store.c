@@ -422,7 +422,7 @@ int look_latent(struct call *c, struct vtab *t, sqlite3_stmt *s, const void **la
 
   *latent = NULL;
   *n = 0;
-  if( type==SQLITE_NULL ) return SQLITE_OK;
+  if( type==SQLITE_NULL && sqlite3_column_type(s, LOOK_SUM)==SQLITE_NULL ) return SQLITE_OK;
   if( type==SQLITE_BLOB ){
     const void *data = sqlite3_column_blob(s, LOOK_LATENT);
     int bytes = sqlite3_column_bytes(s, LOOK_LATENT);
