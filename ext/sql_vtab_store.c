@@ -34,8 +34,8 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [ROW_DELETE]   = "DELETE FROM $rows WHERE id=?1",
   [ROW_ENCODED]  = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
   [ROW_LAST]     = "SELECT max(id) FROM $rows",
-  [PENDING_ADD]  = "INSERT INTO $pending(id, old, content) VALUES(?1, ?2, ?3)"
-                   " ON CONFLICT(id) DO UPDATE SET content=CASE WHEN ?4 THEN excluded.content ELSE content END",
+  [PENDING_ADD]  = ("INSERT INTO $pending(id, old, content) VALUES(?1, ?2, ?3)"
+                   " ON CONFLICT(id) DO UPDATE SET content=CASE WHEN ?4 THEN excluded.content ELSE content END"),
   [PENDING_LIST] = "SELECT id, old, content FROM $pending ORDER BY id LIMIT ?1",
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
   [CONTENT_GET]  = "SELECT $their_body FROM $theirs WHERE $their_id=?1",
