@@ -156,7 +156,7 @@ int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most){
 }
 
 int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found){
-  int rc;
+  int rc = SQLITE_DONE;
   *found = 0;
   if( !t->from && prepare(t, sqlite3_mprintf("SELECT rowid, 0.0, latent, \"%w\" FROM \"%w\".\"%w\" WHERE rowid >= ?1 ORDER BY rowid LIMIT 20",
                                              t->content, t->schema, t->table), &t->from)!=SQLITE_OK ) return t->call->err.rc;
