@@ -607,6 +607,85 @@ static void test_best_of(const struct model *m){
   bench_end(&b);
 }
 
+/* The candidates of one point as best-of draws them: the greedy text, then samples at temperature 0.5, each of a seed of its own. */
+static void draw_candidates(const struct model *m, struct run *run, const float *z, const struct decode_options *best_of, struct tokens *candidates){
+  struct decode_options o = *best_of;
+  o.best_of = 1;
+  for(int i=0; i<best_of->best_of; i++){
+    o.temperature = i>0 ? 0.5f : 0;
+    o.seed = best_of->seed + (uint64_t)i*UINT64_C(0xA0761D6478BD642F);
+    decode_tokens(m, run, z, 1, &o, &candidates[i]);
+  }
+}
+
+static int continues_word(const struct model *m, int id){
+  struct buf bytes = { 0 };
+  int yes;
+  tokenizer_decode(m->config.tokenizer, id, &bytes);
+  yes = bytes.n>0 && ((buf_text(&bytes)[0]|32)>='a' && (buf_text(&bytes)[0]|32)<='z');
+  buf_release(&bytes);
+  return yes;
+}
+
+/* What best-of goes by: *near, the cosine of the text's own latent to z; *reading, a fifth of the mean log-probability of its tokens and END, and 0.13 of the
+** worst one inside a word, both by the plain language model. The ids are those that the text's bytes give. */
+static void mark_text(const struct model *m, struct run *run, const float *z, const struct tokens *text, float *near, float *reading){
+  const int width = m->config.shape.s + m->config.shape.r;
+  float *own = arena_floats(run->arena, (size_t)width), *zero = arena_zeroed(run->arena, (size_t)width*sizeof(float)), *each, sum, worst = 0;
+  int *ids, start[2] = { 0, 0 };
+  struct buf bytes = { 0 };
+  for(int i=0; i<text->n; i++) tokenizer_decode(m->config.tokenizer, text->ids[i], &bytes);
+  tokenizer_encode(m->config.tokenizer, buf_text(&bytes), bytes.n, run->arena, &ids, 0, &start[1], run->err);
+  buf_release(&bytes);
+  each = arena_floats(run->arena, (size_t)start[1] + 1);
+  encode_tokens(m, run, ids, start, 1, own);
+  score_tokens(m, run, zero, ids, start, 1, &sum, each);
+  for(int i=0; i<start[1]; i++) if( continues_word(m, ids[i]) && each[i]<worst ) worst = each[i];
+  *near = point_cosine(z, own, width);
+  *reading = 0.2f*sum/(float)(start[1]+1) + 0.13f*worst;
+}
+
+/* At every fluency the text that wins is the one, of candidates drawn one by one, for which nearness and fluency times reading is the most. */
+static void test_best_of_reading(const struct model *m){
+  enum { N = 24, K = 6 };
+  static const float fluencies[] = { 0, 0.15f, 1 };
+  const int width = m->config.shape.s + m->config.shape.r;
+  struct property wins = { 0 }, again = { 0 };
+  int n_not_nearest = 0, n_not_greedy = 0;
+  for(int at=0; at<3*N; at++){
+    struct tokens best, once_more, candidates[K];
+    float mark[K], near[K], reading, *z;
+    struct decode_options o;
+    struct bench b;
+    int winner = 0, nearest = 0;
+    bench_start(&b);
+    z = random_points(m, N, 9, &b.arena) + (size_t)(at/3)*width;
+    decode_options_init(&o);
+    o.best_of = K;
+    o.max_tokens = 12;
+    o.fluency = fluencies[at%3];
+    o.seed = (uint64_t)at*3 + 1;
+    decode_tokens(m, &b.run, z, 1, &o, &best);
+    decode_tokens(m, &b.run, z, 1, &o, &once_more);
+    draw_candidates(m, &b.run, z, &o, candidates);
+    for(int i=0; i<K; i++){
+      mark_text(m, &b.run, z, &candidates[i], &near[i], &reading);
+      mark[i] = near[i] + o.fluency*reading;
+      if( mark[i]>mark[winner] ) winner = i;
+      if( near[i]>near[nearest] ) nearest = i;
+    }
+    holds(&wins, b.err.rc==SQLITE_OK && same_tokens(&best, &candidates[winner]), "point %d at fluency %g: it is not candidate %d; %s", at/3, (double)o.fluency, winner,
+          b.err.text);
+    holds(&again, same_tokens(&best, &once_more), "point %d", at/3);
+    n_not_nearest += near[winner]<near[nearest];
+    n_not_greedy += winner>0;
+    bench_end(&b);
+  }
+  property_ok(&wins, "model: best-of takes the candidate with the best mark");
+  property_ok(&again, "model: best-of gives the same for the same seed");
+  ok(n_not_nearest>0 && n_not_greedy>N/2, "model: best-of: reading and samples decide at times", "%d were not the nearest, %d not the greedy one", n_not_nearest, n_not_greedy);
+}
+
 static void test_seeds(const struct model *m){
   enum { N = 10 };
   struct decode_options o;
@@ -731,6 +810,7 @@ int main(int argc, char **argv){
   test_cache(tiny, &ways[4]);
   test_beams(tiny);
   test_best_of(tiny);
+  test_best_of_reading(tiny);
   test_seeds(tiny);
   test_interrupt(tiny, 1);
   test_interrupt(tiny, 4);
