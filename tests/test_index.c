@@ -525,6 +525,39 @@ static void test_memory(void){
   property_ok(&p, "index: out of memory at every allocation leaves nothing behind");
 }
 
+/* ---- At home ---- */
+
+/* What splits and reassignment are for: rows lie in the cell with the nearest centroid. Rows come one cluster after the other, so that cells made for the first
+** ones split again and again. Counted as they all leave at once: 0.068; without the reassignment of the parts 0.096, of the neighbours 0.22, of both 0.33. */
+static void test_home(void){
+  enum { N = 6000, BATCH = 60 };
+  static float x[N*WIDTH];
+  static struct change rows[N];
+  static const uint64_t key = 5;
+  struct random r = random_of(31);
+  struct base b;
+  double share;
+  int i, k;
+
+  base_open(&b, ":memory:", "main", WIDTH, 32, 1);
+  for(i=0; i<N; i++){
+    struct random centre = random_of(100 + (uint64_t)i/150);
+    for(k=0; k<WIDTH; k++) x[i*WIDTH+k] = random_normal(&centre) + 0.7f*random_normal(&r);
+    normalize(x + i*WIDTH, WIDTH);
+    rows[i] = (struct change){ i+1, x + i*WIDTH, &key };
+  }
+  sql(&b, "BEGIN");
+  for(i=0; i<N && b.err.rc==SQLITE_OK; i+=BATCH){
+    for(k=i; k<i+BATCH; k++) put_row(&b, k+1, x + k*WIDTH, 5);
+    index_change(b.ix, NULL, 0, rows+i, BATCH, &b.err);
+  }
+  index_change(b.ix, rows, N, NULL, 0, &b.err);
+  sql(&b, "COMMIT");
+  share = b.ix->n_left ? (double)b.ix->n_strayed/(double)b.ix->n_left : 1;
+  ok(b.err.rc==SQLITE_OK && b.ix->n_left==N && share<0.08, "index: rows lie in the cell with the nearest centroid", "%.4f of %d do not; %s", share, N, b.err.text);
+  base_close(&b);
+}
+
 /* ---- Nearest ---- */
 
 static void test_nearest(void){
@@ -554,6 +587,7 @@ static void test_nearest(void){
 int main(void){
   setvbuf(stdout, NULL, _IOLBF, 0);
   if( fault_install()!=SQLITE_OK ) return 2;
+  test_home();
   test_nearest();
   test_sequences();
   test_two();
