@@ -187,7 +187,7 @@ enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_DISTANCE, HIDDEN_LATENT };
 static inline int hidden_at(const struct definition *d, enum hidden h){ return filter_at(d) + d->n_filters + h; }
 
 enum vtab_statement {           /* prepared when first asked for; texts in sql_vtab_store.c */
-  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_LAST,
+  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
   PENDING_ADD, PENDING_LIST, PENDING_DONE, CONTENT_GET, TICK, N_VTAB_STATEMENTS
 };
 enum look { LOOK_ROW, LOOK_UP, LOOK_DOWN, N_LOOKS };    /* a cursor's statements: one row, rows ascending, rows descending */
@@ -237,8 +237,16 @@ enum { LOOK_ID, LOOK_SUM, LOOK_LATENT, LOOK_FILTERS };  /* columns of ROW_GET an
 /* Opens what is not open, and finds the table's model to be the present one, where needs_model is set. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);
 int store_config_put(struct call *c, struct vtab *t);           /* all of t_config: the present model is the table's from now on */
-uint32_t latent_sum(int64_t id, const void *latent, size_t n);  /* column `sum` */
-/* The latent of the row that s stands on (NULL and 0: none), held against its sum. */
+
+/* sql_vtab_row.c: what a row of t_rows holds */
+uint32_t latent_sum(int64_t id, const void *latent, size_t n);  /* the lower half of column `sum` */
+struct values_sum { uint64_t h; int oom; };                     /* of the filters, then the content; oom: sticky */
+void values_sum_add(struct values_sum *s, const struct vtab *t, sqlite3_value *v, int type);    /* type: v is stored as one */
+sqlite3_int64 row_sum(sqlite3_int64 id, const struct values_sum *s, uint32_t latent);
+/* Of the row that s (ROW_GET, a look) stands on: its sum as it ought to be, the lower half 0; what it holds but the latent, held against its sum; the latent
+** (NULL and 0: none), held against its. */
+int look_sum(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_int64 *sum);
+int look_values(struct call *c, struct vtab *t, sqlite3_stmt *s);
 int look_latent(struct call *c, struct vtab *t, sqlite3_stmt *s, const void **latent, int *n);
 /* A latent or, in a foreign table, bare numbers, as the index's vector[width]. what: "latent", for the message. */
 int vtab_vector(struct vtab *t, float *vector, const void *blob, size_t n, const char *what, struct err *e);

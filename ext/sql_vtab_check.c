@@ -2,7 +2,7 @@
 ** sql_vtab_check.c -- integrity-check: does everything that the shadow tables say agree?
 **
 ** 1. t_config is of this version, for these columns (vtab_ready()).
-** 2. Every row of t_rows has the latent that was written, which reads as a vector; its filters are of their types.
+** 2. Every row of t_rows holds what was written: by its sum; and its latent reads as a vector.
 ** 3. No row is pending.
 ** 4. The index agrees with t_rows: index_check(), which asks for the keys of each row; and knows as many rows as have a latent.
 ** 5. Where the content is another table's: the same rowids here and there.
@@ -13,7 +13,17 @@
 #include "index.h"
 #include <string.h>
 
-static void check_latents(struct call *c, struct vtab *t, struct buf *report, int64_t *n_latents){
+/* Damage, noted as a failure, becomes a finding, without what is said of ways out; another failure stays one. */
+static void report_failure(struct err *e, struct buf *report){
+  char *end = strstr(e->text, ". ");
+
+  if( e->rc!=SQLITE_CORRUPT_VTAB ) return;
+  if( end ) *end = 0;
+  report_line(report, "%s", e->text);
+  memset(e, 0, sizeof(*e));
+}
+
+static void check_stored(struct call *c, struct vtab *t, struct buf *report, int64_t *n_latents){
   sqlite3_stmt *s = store_look(c, t, LOOK_UP);
   float *vector = arena_floats(&c->arena, (size_t)t->width);
 
@@ -27,16 +37,15 @@ static void check_latents(struct call *c, struct vtab *t, struct buf *report, in
     struct err found = { 0 };
     const void *latent;
     int n;
+    look_values(c, t, s);
+    report_failure(&c->err, report);
     if( look_latent(c, t, s, &latent, &n)==SQLITE_OK && latent ){
       ++*n_latents;
       vtab_vector(t, vector, latent, (size_t)n, "its latent", &found);
       if( found.rc==SQLITE_NOMEM ) c->err = found;
       else if( found.rc!=SQLITE_OK ) report_line(report, "row %lld: %s", (long long)sqlite3_column_int64(s, LOOK_ID), found.text);
     }
-    if( c->err.rc==SQLITE_CORRUPT_VTAB ){
-      report_line(report, "%s", c->err.text);
-      memset(&c->err, 0, sizeof(c->err));
-    }
+    report_failure(&c->err, report);
   }
   store_look_back(t, LOOK_UP, s);
 }
@@ -71,7 +80,7 @@ int vtab_check(struct call *c, struct vtab *t, struct buf *report){
   int64_t n_latents, n_indexed = 0;
 
   if( vtab_ready(c, t, 0)!=SQLITE_OK || pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;
-  check_latents(c, t, report, &n_latents);
+  check_stored(c, t, report, &n_latents);
   check_none(c, t, report, "SELECT id FROM $pending LIMIT 20", "is pending, although nothing is");
   if( c->err.rc==SQLITE_OK && index_check(t->index, report, &n_indexed, check_keys, t, &c->err)==SQLITE_OK && n_indexed!=n_latents ){
     report_line(report, "%lld rows have a latent, the index has %lld", (long long)n_latents, (long long)n_indexed);

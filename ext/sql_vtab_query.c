@@ -23,6 +23,7 @@ struct vcursor {
   enum look which;              /* of rows */
   sqlite3_stmt *rows;           /* stands on the present row, or is_there is 0 */
   int is_there;
+  int is_checked;               /* its values are what was written */
   int searches;                 /* there is a query: distance is known */
   struct search *search;        /* one of these two: rows as they are found, ... */
   struct ranked *ranked;        /* ... or all of them, sorted; in the arena */
@@ -279,6 +280,7 @@ static int next_found(struct call *c, struct vcursor *cursor){
 }
 
 static int next_row(struct call *c, struct vcursor *cursor){
+  cursor->is_checked = 0;
   if( cursor->searches ) return next_found(c, cursor);
   cursor->is_there = cursor->rows && store_step(c, cursor->rows);
   cursor->eof = !cursor->is_there;
@@ -368,6 +370,13 @@ static void give_latent(struct call *c, struct vtab *t, struct vcursor *cursor, 
   if( s!=cursor->rows ) sqlite3_reset(s);
 }
 
+/* A filter or own content: once a row all of them are held against their sum. */
+static void give_value(struct call *c, struct vtab *t, struct vcursor *cursor, sqlite3_context *context, int i){
+  if( !cursor->is_checked && look_values(c, t, cursor->rows)!=SQLITE_OK ) return;
+  cursor->is_checked = 1;
+  sqlite3_result_value(context, sqlite3_column_value(cursor->rows, LOOK_FILTERS + i));
+}
+
 /* In an UPDATE, a column that does not change is not read: xUpdate is told so. */
 static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor, sqlite3_context *context, int column){
   const struct definition *d = &t->definition;
@@ -382,7 +391,7 @@ static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor, 
     give_content(c, t, cursor->rowid, context);
   }else if( stand_on_row(c, t, cursor)==SQLITE_OK && cursor->is_there ){
     if( column==hidden_at(d, HIDDEN_LATENT) ) give_latent(c, t, cursor, context);
-    else sqlite3_result_value(context, sqlite3_column_value(cursor->rows, LOOK_FILTERS + (at<0 ? d->n_filters : at)));
+    else give_value(c, t, cursor, context, at<0 ? d->n_filters : at);
   }
 }
 

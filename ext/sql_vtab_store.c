@@ -7,9 +7,9 @@
 **       model     fingerprint of the model whose latents t_rows holds; absent where vectors are foreign
 **       width     numbers of a vector of the index: the model's s, or the width that the definition asks for
 **   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content])
-**       one row a row. latent NULL: there is no content, or it is still to be encoded. sum: latent_sum() of id and latent, so
-**       that a byte flipped on disk is found when the row is fetched. f0...: filter columns. content: only where it is the table's own; last,
-**       so that long texts do not stand before what a search reads.
+**       one row a row. latent NULL: there is no content, or it is still to be encoded. sum: of all the others, see
+**       sql_vtab_row.c. f0...: filter columns. content: only where it is the table's own; last, so that long texts do not stand before what
+**       a search reads.
 **   t_pending(id INTEGER PRIMARY KEY, old BLOB, content)
 **       rows that the index has not seen as they are now: old: the latent under which it knows the row (NULL: it does not know it); content: what to
 **       encode, where the content is another table's (that table may have moved on by the time). No committed transaction leaves rows here.
@@ -19,8 +19,6 @@
 */
 #include "sql.h"
 #include "index.h"
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define VERSION 1
@@ -32,7 +30,8 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [ROW_LATENT]   = "SELECT id, sum, latent FROM $rows WHERE id=?1",
   [ROW_PUT]      = "REPLACE INTO $rows(id, sum, latent$filters$content) VALUES(?, ?, ?$marks)",
   [ROW_DELETE]   = "DELETE FROM $rows WHERE id=?1",
-  [ROW_ENCODED]  = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
+  [ROW_ENCODED]  = "UPDATE $rows SET sum=(sum & -4294967296) | ?2, latent=?3 WHERE id=?1",
+  [ROW_MEND]     = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
   [ROW_LAST]     = "SELECT max(id) FROM $rows",
   [PENDING_ADD]  = ("INSERT INTO $pending(id, old, content) VALUES(?1, ?2, ?3)"
                    " ON CONFLICT(id) DO UPDATE SET content=CASE WHEN ?4 THEN excluded.content ELSE content END"),
@@ -407,100 +406,4 @@ int store_rename(struct call *c, struct vtab *t, const char *name){
     if( rc!=SQLITE_OK ) failed(c, rc);
   }
   return c->err.rc==SQLITE_OK && index_rename(t->index, name, &c->err)!=SQLITE_OK ? vtab_damaged(c) : c->err.rc;
-}
-
-/* ---- What a row holds ---- */
-
-uint32_t latent_sum(int64_t id, const void *latent, size_t n){
-  uint64_t h = (hash64(latent, n) ^ (uint64_t)id)*UINT64_C(0x9E3779B97F4A7C15);
-  return (uint32_t)(h >> 32);
-}
-
-int look_latent(struct call *c, struct vtab *t, sqlite3_stmt *s, const void **latent, int *n){
-  sqlite3_int64 id = sqlite3_column_int64(s, LOOK_ID);
-  int type = sqlite3_column_type(s, LOOK_LATENT);
-
-  *latent = NULL;
-  *n = 0;
-  if( type==SQLITE_NULL && sqlite3_column_type(s, LOOK_SUM)==SQLITE_NULL ) return SQLITE_OK;
-  if( type==SQLITE_BLOB ){
-    const void *data = sqlite3_column_blob(s, LOOK_LATENT);
-    int bytes = sqlite3_column_bytes(s, LOOK_LATENT);
-    if( !data && bytes>0 ) return fail_nomem(&c->err);
-    if( data && sqlite3_column_int64(s, LOOK_SUM)==latent_sum(id, data, (size_t)bytes) ){
-      *latent = data;
-      *n = bytes;
-      return SQLITE_OK;
-    }
-  }
-  return fail(&c->err, SQLITE_CORRUPT_VTAB, "row %lld of the shadow table %s_rows is damaged: its latent is not what was written", id, t->name);
-}
-
-static int no_length(const char *what, struct err *e){
-  return fail(e, SQLITE_ERROR, "%s has the length 0 and so no direction, which the distance asks for", what);
-}
-
-/* Content: the mean of the segments' s, as latent_distance() takes it. Foreign: the mean of whole segments. */
-int vtab_point(struct vtab *t, float *vector, const struct latent *z, const char *what, struct err *e){
-  if( t->definition.body ? z->width<t->width : z->width!=t->width ){
-    return fail(e, SQLITE_ERROR, "%s is a latent of width %d, the table holds width %d", what, z->width, t->width);
-  }
-  memcpy(vector, z->z, sizeof(float)*(size_t)t->width);
-  for(int i=1; i<z->n_segments; i++) add(vector, z->z + (size_t)i*(size_t)z->width, t->width);
-  return normalize(vector, t->width)>0 ? SQLITE_OK : no_length(what, e);
-}
-
-static int read_bare(struct vtab *t, float *vector, const void *blob, size_t n, const char *what, struct err *e){
-  struct reader r = reader_of(blob, n);
-
-  if( n!=(size_t)t->width*4 ){
-    return fail(e, SQLITE_ERROR, "%s is a BLOB of %zu bytes, expected a latent of width %d or %d bytes (%d numbers, f32)", what, n, t->width, t->width*4, t->width);
-  }
-  for(int i=0; i<t->width; i++){
-    uint32_t bits = reader_u32(&r);
-    memcpy(&vector[i], &bits, 4);
-    if( !isfinite(vector[i]) ) return fail(e, SQLITE_ERROR, "%s: number %d is not finite", what, i+1);
-  }
-  return normalize(vector, t->width)>0 ? SQLITE_OK : no_length(what, e);
-}
-
-int vtab_vector(struct vtab *t, float *vector, const void *blob, size_t n, const char *what, struct err *e){
-  struct arena_mark mark;
-  struct latent z;
-
-  if( !t->definition.body && !latent_is(blob, n) ) return read_bare(t, vector, blob, n, what, e);
-  if( !t->scratch.block ) arena_get(&t->scratch, 1);    /* a first block, which arena_rewind() keeps */
-  mark = arena_mark(&t->scratch);
-  if( latent_read(&z, blob, n, &t->scratch, what, e)==SQLITE_OK ) vtab_point(t, vector, &z, what, e);
-  arena_rewind(&t->scratch, mark);
-  t->scratch.oom = 0;
-  return e->rc;
-}
-
-/* ---- Sort keys ----
-** Keys keep the order of the values, not strictly: a condition on a key may let too much through. 0 is NULL. */
-
-/* The bits of a double, turned so that they order as numbers do. -inf is above 0. */
-uint64_t number_key(double x){
-  uint64_t bits;
-  if( x==0 ) x = 0;             /* -0 */
-  memcpy(&bits, &x, sizeof(bits));
-  return bits>>63 ? ~bits : bits | UINT64_C(1)<<63;
-}
-
-/* Six bytes, in order; the last two are a hash of the whole, never 0, so that different texts that begin alike rarely have one key. */
-uint64_t text_key_low(const char *text, size_t n){
-  uint64_t key = 0;
-  for(size_t i=0; i<6; i++) key = key<<8 | (i<n ? (unsigned char)text[i] : 0);
-  return key<<16;
-}
-
-uint64_t filter_key(enum filter_type type, sqlite3_value *v){
-  if( sqlite3_value_type(v)==SQLITE_NULL ) return 0;
-  if( type==FILTER_TEXT ){
-    const char *text = (const char*)sqlite3_value_text(v);
-    size_t n = text ? (size_t)sqlite3_value_bytes(v) : 0;
-    return text_key_low(text, n) | (hash64(text, n)%TEXT_KEY_REST + 1);
-  }
-  return number_key(sqlite3_value_double(v));
 }

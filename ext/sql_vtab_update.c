@@ -79,36 +79,56 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **args, struc
 
 /* ---- Writing ---- */
 
+/* What a filter's value is stored as. */
+static int stored_type(enum filter_type type, sqlite3_value *v){
+  static const int types[] = { [FILTER_INTEGER] = SQLITE_INTEGER, [FILTER_REAL] = SQLITE_FLOAT, [FILTER_TEXT] = SQLITE_TEXT };
+  return sqlite3_value_type(v)==SQLITE_NULL ? SQLITE_NULL : types[type];
+}
+
 static int bind_filter(sqlite3_stmt *s, int at, enum filter_type type, sqlite3_value *v){
   if( sqlite3_value_type(v)==SQLITE_NULL ) return sqlite3_bind_null(s, at);
   if( type==FILTER_INTEGER ) return sqlite3_bind_int64(s, at, sqlite3_value_int64(v));
   if( type==FILTER_REAL ) return sqlite3_bind_double(s, at, sqlite3_value_double(v));
+  if( sqlite3_value_type(v)==SQLITE_TEXT ) return sqlite3_bind_value(s, at, v);
   return sqlite3_bind_text(s, at, (const char*)sqlite3_value_text(v), sqlite3_value_bytes(v), SQLITE_TRANSIENT);
+}
+
+static int is_from_old(const struct fresh *row, int i){
+  return row->old && (!row->filters || sqlite3_value_nochange(row->filters[i]));
+}
+
+/* Filters and own content, and *sum of them. */
+static int bind_values(struct vtab *t, sqlite3_stmt *s, const struct fresh *row, struct values_sum *sum){
+  const struct definition *d = &t->definition;
+  int rc = SQLITE_OK, n = d->n_filters;
+
+  for(int i=0; i<n && rc==SQLITE_OK; i++){
+    int from_old = is_from_old(row, i);
+    sqlite3_value *v = from_old ? sqlite3_column_value(row->old, LOOK_FILTERS+i) : row->filters[i];
+    values_sum_add(sum, t, v, from_old ? sqlite3_value_type(v) : stored_type(d->filters[i].type, v));
+    rc = from_old ? sqlite3_bind_value(s, 4+i, v) : bind_filter(s, 4+i, d->filters[i].type, v);
+  }
+  if( d->body && !d->content && rc==SQLITE_OK ){
+    sqlite3_value *body = row->body ? row->body : sqlite3_column_value(row->old, LOOK_FILTERS+n);
+    values_sum_add(sum, t, body, sqlite3_value_type(body));
+    rc = sqlite3_bind_value(s, 4+n, body);
+  }
+  return sum->oom ? SQLITE_NOMEM : rc;
 }
 
 /* Into t_rows, in the place of a row with this id. */
 static int put_row(struct call *c, struct vtab *t, const struct fresh *row){
-  const struct definition *d = &t->definition;
   sqlite3_stmt *s = store_statement(c, t, ROW_PUT);
-  int rc = SQLITE_OK;
+  struct values_sum sum = { 0 };
+  int rc;
 
   if( !s ) return c->err.rc;
   sqlite3_bind_int64(s, 1, row->id);
-  if( row->latent ){
-    sqlite3_bind_int64(s, 2, latent_sum(row->id, row->latent, (size_t)row->n_latent));
-    rc = sqlite3_bind_blob(s, 3, row->latent, row->n_latent, SQLITE_TRANSIENT);
-  }
-  for(int i=0; i<d->n_filters && rc==SQLITE_OK; i++){
-    int from_old = row->old && (!row->filters || sqlite3_value_nochange(row->filters[i]));
-    if( from_old ) rc = sqlite3_bind_value(s, 4+i, sqlite3_column_value(row->old, LOOK_FILTERS+i));
-    else rc = bind_filter(s, 4+i, d->filters[i].type, row->filters[i]);
-  }
-  if( d->body && !d->content && rc==SQLITE_OK ){
-    sqlite3_value *body = row->body ? row->body : row->old ? sqlite3_column_value(row->old, LOOK_FILTERS + d->n_filters) : NULL;
-    if( body ) rc = sqlite3_bind_value(s, 4 + d->n_filters, body);
-  }
-  if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
-  if( rc==SQLITE_NOMEM ) c->err = (struct err){ .rc = SQLITE_NOMEM, .text = "out of memory" };
+  rc = bind_values(t, s, row, &sum);
+  sqlite3_bind_int64(s, 2, row_sum(row->id, &sum, row->latent ? latent_sum(row->id, row->latent, (size_t)row->n_latent) : 0));
+  if( row->latent && rc==SQLITE_OK ) rc = sqlite3_bind_blob(s, 3, row->latent, row->n_latent, SQLITE_TRANSIENT);
+  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
+  else if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
   if( row->old ) sqlite3_reset(row->old);
   return store_do(c, s);
 }
@@ -130,6 +150,32 @@ static int read_id(struct call *c, sqlite3_value *v, sqlite3_int64 *id){
   return SQLITE_OK;
 }
 
+/* A latent for a row whose own is damaged: the index, which knows it elsewhere, then looks for the row in all cells. */
+static int stand_in(struct call *c, struct vtab *t, const void **latent, int *n){
+  struct latent z = { .kind = KIND_TEXT, .n_segments = 1, .width = t->width, .z = arena_floats(&c->arena, (size_t)t->width) };
+  struct buf blob = { 0 };
+  void *copy;
+
+  if( !z.z ) return fail_nomem(&c->err);
+  memset(z.z, 0, sizeof(float)*(size_t)t->width);
+  z.z[0] = 1;
+  latent_write(&blob, &z);
+  copy = blob.rc==SQLITE_OK ? arena_get(&c->arena, blob.n) : NULL;
+  if( copy ) memcpy(copy, blob.data, blob.n);
+  else fail_nomem(&c->err);
+  *latent = copy;
+  *n = (int)blob.n;
+  buf_release(&blob);
+  return c->err.rc;
+}
+
+/* The latent under which the index is to find the row on which s stands. So that a damaged row can be written again, or deleted. */
+static int known_latent(struct call *c, struct vtab *t, sqlite3_stmt *s, const void **latent, int *n){
+  if( look_latent(c, t, s, latent, n)!=SQLITE_CORRUPT_VTAB ) return c->err.rc;
+  memset(&c->err, 0, sizeof(c->err));
+  return stand_in(c, t, latent, n);
+}
+
 /* Notes that row id, which may be there already, will be replaced: an error unless the statement says OR REPLACE. */
 static int replace_note(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *text){
   sqlite3_stmt *s = store_statement(c, t, ROW_LATENT);
@@ -140,7 +186,7 @@ static int replace_note(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite
   sqlite3_bind_int64(s, 1, id);
   if( store_step(c, s) ){
     if( sqlite3_vtab_on_conflict(t->db)!=SQLITE_REPLACE ) fail(&c->err, SQLITE_CONSTRAINT, "row %lld is there already", id);
-    else look_latent(c, t, s, &latent, &n);
+    else known_latent(c, t, s, &latent, &n);
   }
   if( c->err.rc==SQLITE_OK ) pending_add(c, t, id, latent, n, text, 1);
   sqlite3_reset(s);
@@ -167,7 +213,7 @@ static int delete_row(struct call *c, struct vtab *t, sqlite3_int64 id){
   if( vtab_ready(c, t, 0)!=SQLITE_OK || !(s = store_statement(c, t, ROW_LATENT)) ) return c->err.rc;
   sqlite3_bind_int64(s, 1, id);
   found = store_step(c, s);
-  if( found ) look_latent(c, t, s, &latent, &n);
+  if( found ) known_latent(c, t, s, &latent, &n);
   if( found && c->err.rc==SQLITE_OK ) pending_add(c, t, id, latent, n, NULL, 1);
   sqlite3_reset(s);
   if( !found || !(s = store_statement(c, t, ROW_DELETE)) ) return c->err.rc;
@@ -200,30 +246,41 @@ static int same_body(const struct vtab *t, const struct fresh *row){
   return a && b && n==sqlite3_column_bytes(row->old, LOOK_FILTERS + d->n_filters) && memcmp(a, b, (size_t)n)==0;
 }
 
+/* Is something of the old row kept that look_values() holds against its sum? */
+static int keeps_values(const struct vtab *t, const struct fresh *row){
+  const struct definition *d = &t->definition;
+
+  for(int i=0; i<d->n_filters; i++) if( is_from_old(row, i) ) return 1;
+  return d->body && !d->content && !row->body;
+}
+
+/* row->old stands on the row that shall be *row. */
+static int put_updated(struct call *c, struct vtab *t, sqlite3_int64 id, struct fresh *row, int sets_latent){
+  const struct definition *d = &t->definition;
+  sqlite3_value *text = d->content ? row->body : NULL;
+  int moves = row->id!=id, encodes = row->body && !row->latent && !same_body(t, row), n;
+  const void *latent;
+
+  if( !row->latent && !encodes && !sets_latent ) look_latent(c, t, row->old, &row->latent, &row->n_latent);     /* it stays */
+  if( keeps_values(t, row) && c->err.rc==SQLITE_OK ) look_values(c, t, row->old);
+  if( c->err.rc!=SQLITE_OK || known_latent(c, t, row->old, &latent, &n)!=SQLITE_OK ) return c->err.rc;
+  if( pending_add(c, t, id, latent, n, moves ? NULL : text, moves || encodes)==SQLITE_OK && moves ) replace_note(c, t, row->id, text);
+  return c->err.rc==SQLITE_OK ? put_row(c, t, row) : c->err.rc;
+}
+
 static int update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value **args, sqlite3_value **columns){
   struct fresh row = { 0 };
-  const void *latent = NULL;
-  int n = 0, moves, encodes, clears;     /* clears: to NULL, or given */
+  sqlite3_stmt *s;
 
   if( read_id(c, args[1], &row.id)!=SQLITE_OK ) return c->err.rc;
-  moves = row.id!=id;
-  if( moves && pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;       /* so that no text waits under the old id */
+  if( row.id!=id && pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;          /* so that no text waits under the old id */
   if( vtab_ready(c, t, t->definition.body && !sqlite3_value_nochange(columns[0]))!=SQLITE_OK ) return c->err.rc;
   if( check_row(c, t, columns, &row)!=SQLITE_OK || !(row.old = find_old(c, t, id)) ) return c->err.rc;
-  look_latent(c, t, row.old, &latent, &n);
-  encodes = row.body && !row.latent && !same_body(t, &row);
-  clears = !t->definition.body && !sqlite3_value_nochange(columns[hidden_at(&t->definition, HIDDEN_LATENT)]);
-  if( !row.latent && !encodes && !clears ){
-    row.latent = latent;
-    row.n_latent = n;
-  }
-  if( c->err.rc==SQLITE_OK ) pending_add(c, t, id, latent, n, moves || !t->definition.content ? NULL : row.body, moves || encodes);
-  if( c->err.rc==SQLITE_OK && moves ) replace_note(c, t, row.id, t->definition.content ? row.body : NULL);
-  if( c->err.rc==SQLITE_OK ) put_row(c, t, &row);
+  put_updated(c, t, id, &row, !t->definition.body && !sqlite3_value_nochange(columns[hidden_at(&t->definition, HIDDEN_LATENT)]));
   sqlite3_reset(row.old);
-  if( c->err.rc==SQLITE_OK && moves ){
-    sqlite3_stmt *s = store_statement(c, t, ROW_DELETE);
-    if( s ) sqlite3_bind_int64(s, 1, id), store_do(c, s);
+  if( c->err.rc==SQLITE_OK && row.id!=id && (s = store_statement(c, t, ROW_DELETE))!=NULL ){
+    sqlite3_bind_int64(s, 1, id);
+    store_do(c, s);
   }
   return c->err.rc;
 }
@@ -263,20 +320,38 @@ static int take_content(struct call *c, struct vtab *t){
   return c->err.rc;
 }
 
-int vtab_rebuild(struct call *c, struct vtab *t){
-  const struct definition *d = &t->definition;
+/* What the rows hold is taken as it is; content is to be encoded again, and a foreign latent that is not what was written is NULL. */
+static int mend_rows(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_look(c, t, LOOK_UP), *mend = store_statement(c, t, ROW_MEND);
+  const void *latent = NULL;
+  sqlite3_int64 sum;
+  int n = 0;
 
+  if( s ){
+    sqlite3_bind_int64(s, 1, INT64_MIN);
+    sqlite3_bind_int64(s, 2, INT64_MAX);
+  }
+  while( s && mend && store_step(c, s) && look_sum(c, t, s, &sum)==SQLITE_OK ){
+    if( !t->definition.body && look_latent(c, t, s, &latent, &n)==SQLITE_CORRUPT_VTAB ) memset(&c->err, 0, sizeof(c->err));
+    if( latent ) sum |= latent_sum(sqlite3_column_int64(s, LOOK_ID), latent, (size_t)n);
+    if( sum==sqlite3_column_int64(s, LOOK_SUM) && (latent || sqlite3_column_type(s, LOOK_LATENT)==SQLITE_NULL) ) continue;
+    sqlite3_bind_int64(mend, 1, sqlite3_column_int64(s, LOOK_ID));
+    sqlite3_bind_int64(mend, 2, sum);
+    if( latent && sqlite3_bind_blob(mend, 3, latent, n, SQLITE_TRANSIENT)!=SQLITE_OK ) fail_nomem(&c->err);
+    store_do(c, mend);
+  }
+  store_look_back(t, LOOK_UP, s);
+  return store_run(c, t, "INSERT INTO $pending(id) SELECT id FROM $rows");
+}
+
+int vtab_rebuild(struct call *c, struct vtab *t){
   if( store_config_put(c, t)!=SQLITE_OK || store_run(c, t, "DELETE FROM $pending")!=SQLITE_OK || vtab_ready(c, t, 1)!=SQLITE_OK ) return c->err.rc;
   if( index_clear(t->index, &c->err)!=SQLITE_OK ){
     t->broken_depth = t->depth + 1;
     return vtab_damaged(c);
   }
-  if( d->content ){
-    take_content(c, t);
-  }else{
-    if( d->body ) store_run(c, t, "UPDATE $rows SET sum=NULL, latent=NULL");
-    store_run(c, t, "INSERT INTO $pending(id) SELECT id FROM $rows");
-  }
+  if( t->definition.content ) take_content(c, t);
+  else mend_rows(c, t);
   if( c->err.rc==SQLITE_OK ) pending_flush(c, t);
   if( c->err.rc!=SQLITE_OK ) t->broken_depth = t->depth + 1;
   return c->err.rc;

@@ -10,11 +10,11 @@
 **   1. Scans and queries give the right rows, or an error that has a text; never rows that are wrong.
 **   2. Changes succeed or fail with an error that has a text.
 **   3. 'integrity-check' finds the damage, or a query has told of it (of another model's fingerprint).
-**   4. 'rebuild' mends it: after it 'integrity-check' finds nothing, and t agrees with p. It may refuse, with a text, where t_config or a foreign
-**      vector is damaged: nothing else says what was there.
+**   4. 'rebuild' mends it: after it 'integrity-check' finds nothing, and t agrees with p. It may refuse, with a text, where t_config is damaged: nothing
+**      else says what was there.
 **   5. 0 bytes are left.
-** The user's own values (rowid, filters, content) have no sum, as in any table of SQLite: where they are damaged, of 1 and 4 only the texts of errors and
-** the end of 4 are asked, and how many 3 does not find is printed.
+** What the user wrote (rowid, filters, content, a foreign vector) is nowhere else: where that is damaged, 'rebuild' takes it as it is, or a vector as NULL, and of
+** 1 and 4 only the texts of errors and the end of 4 are asked; how many rows without a latent are lost unseen is printed.
 */
 #include "twin.h"
 
@@ -41,7 +41,7 @@ struct place_list { struct place *places; int n; };
 
 struct tally {
   const struct kind *kind;
-  int n, n_told, n_unfound, n_unmended;         /* damages; told of when used; of the user's values, not found; that rebuild refused to mend */
+  int n, n_told, n_unfound, n_unmended;         /* damages; told of when used; rows lost, not found; that rebuild refused to mend */
   int n_bad;
   char first[WHY+300];
 };
@@ -205,16 +205,16 @@ static int try(struct tally *y, sqlite3 *db, const char *told, const char *sql){
   return rc;
 }
 
-/* What the user wrote is not there any more, and nothing says what it was: as when a byte of any other table changes. Latents have a sum. */
-static int is_of_user(const struct place *p, const char *told){
+/* What the user wrote is not there any more, and nothing says what it was. */
+static int is_of_user(const struct place *p){
   if( strcmp(p->table, "t_rows")!=0 || strcmp(p->column, "sum")==0 ) return 0;
-  return strcmp(p->column, "latent")!=0 || strstr(told, ": NULL")!=NULL;
+  return strcmp(p->column, "latent")!=0;
 }
 
 /* Property 1. Returns 1 when something said that there is damage. */
 static int read_all(struct tally *y, sqlite3 *db, const struct place *p, const char *told, struct random *r){
   char literal[LITERAL], why[WHY], sql[LITERAL+200];
-  int rc, i, n_errors = 0, own = is_of_user(p, told);
+  int rc, i, n_errors = 0, own = is_of_user(p);
   if( !scans_agree(db, y->kind, &rc, why) && !(rc==SQLITE_OK ? own : is_clean(db, rc)) ) bad(y, told, "scan", why);
   n_errors += rc!=SQLITE_OK;
   for(i=0; i<2; i++){
@@ -244,10 +244,11 @@ static void write_all(struct tally *y, sqlite3 *db, const char *told, struct ran
 
 static void mend(struct tally *y, sqlite3 *db, const struct place *p, int is_told, const char *told, struct random *r){
   char why[WHY];
-  int rc = sqlite3_exec(db, "INSERT INTO t(t) VALUES('integrity-check')", NULL, NULL, NULL), own = is_of_user(p, told);
-  int may_refuse = own || strcmp(p->table, "t_config")==0 || (y->kind->content==VECTORS && strcmp(p->table, "t_rows")==0);
-  y->n_unfound += rc==SQLITE_OK && own;
-  if( rc==SQLITE_OK && !own && !is_told ) bad(y, told, "'integrity-check'", "finds nothing");
+  int rc = sqlite3_exec(db, "INSERT INTO t(t) VALUES('integrity-check')", NULL, NULL, NULL), own = is_of_user(p);
+  int may_refuse = strcmp(p->table, "t_config")==0, is_gone = own && strstr(told, "the row is gone")!=NULL;
+  if( y->kind->content==VECTORS && strcmp(p->table, "t_rows")==0 ) own = 1;     /* the vector may be lost */
+  y->n_unfound += rc==SQLITE_OK && is_gone;
+  if( rc==SQLITE_OK && !is_gone && !is_told ) bad(y, told, "'integrity-check'", "finds nothing");
   else if( rc!=SQLITE_OK && !is_clean(db, rc) ) bad(y, told, "'integrity-check'", sqlite3_errmsg(db));
   rc = try(y, db, told, "INSERT INTO t(t) VALUES('rebuild')");
   y->n_unmended += rc!=SQLITE_OK;
@@ -286,7 +287,7 @@ static void campaign(const struct kind *k, int stride, unsigned long long seed){
   }
   printf("%s - damage: %s: ", y->n_bad ? "not ok" : "ok", k->name);
   if( y->n_bad ) printf("%d of %d damages; %s\n", y->n_bad, y->n, y->first);
-  else printf("%d damages of %d values, %d told of by a query, %d of the user's own values not found, %d that 'rebuild' refused\n", y->n, l.n, y->n_told,
+  else printf("%d damages of %d values, %d told of by a query, %d rows lost unseen, %d that 'rebuild' refused\n", y->n, l.n, y->n_told,
               y->n_unfound, y->n_unmended);
   fflush(stdout);
   n_failed += y->n_bad>0 || y->n==0;
