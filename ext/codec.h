@@ -87,6 +87,7 @@ struct latent {                 /* in memory always f32 */
   float *z;                     /* [n_segments, width]; s then r, in each segment; from the arena that made it */
 };
 int latent_is(const void *blob, size_t n);          /* 1 when it starts with the magic */
+int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint);  /* 1 when it has a whole header; what that says, not checked */
 /* who: name of the SQL function, for the message. Rejects short, long, future, unknown, non-finite. */
 int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e);
 /* Appends the blob. Points are stored f16, directions (any length) f32. */

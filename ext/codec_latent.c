@@ -33,6 +33,14 @@ int latent_is(const void *blob, size_t n){
   return n>=4 && memcmp(blob, MAGIC, 4)==0;
 }
 
+int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint){
+  const unsigned char *p = blob;
+  if( n<HEADER_BYTES || !latent_is(blob, n) ) return 0;
+  *kind = p[5];
+  *fingerprint = p[12] | (uint32_t)p[13]<<8 | (uint32_t)p[14]<<16 | (uint32_t)p[15]<<24;
+  return 1;
+}
+
 /* All of the header but the magic. Leaves the reader at the payload, which has the length that the header asks for. */
 static int read_header(struct latent *z, int *element, struct reader *r, size_t n, const char *who, struct err *e){
   int version = reader_u8(r);

@@ -4,6 +4,7 @@
 ** A document is one space and then the text. It is cut, in this order:
 **   1. before the white space that follows a sentence end: one of . ! ? and then any closing quotes or brackets. Not when that white space is
 **      one space and a lower-case letter follows ("e.g. this", "Node.js is");
+**      Code has no sentences: only 2 and 3 hold for it;
 **   2. before white space that holds a line break;
 **   3. where a piece still has more tokens than a segment may: before the last token that starts with a space, else at the last token
 **      that does not start inside a UTF-8 character.
@@ -32,7 +33,7 @@ static int ends_sentence(const char *text, size_t at){
 }
 
 /* The end of the sentence that starts at `from`: where the next one starts, or n. */
-static size_t sentence_end(const char *text, size_t n, size_t from){
+static size_t sentence_end(int kind, const char *text, size_t n, size_t from){
   size_t at = from;
   while( at<n && is_space(text[at]) ) at++;                     /* its own leading white space */
   while( at<n ){
@@ -41,7 +42,7 @@ static size_t sentence_end(const char *text, size_t n, size_t from){
     for(space=at; at<n && is_space(text[at]); at++) broken |= is_break(text[at]);
     if( at==n ) break;
     if( broken ) return space;
-    if( ends_sentence(text, space) && !(at==space+1 && text[space]==' ' && text[at]>='a' && text[at]<='z') ) return space;
+    if( kind!=KIND_CODE && ends_sentence(text, space) && !(at==space+1 && text[space]==' ' && text[at]>='a' && text[at]<='z') ) return space;
   }
   return n;
 }
@@ -95,7 +96,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   if( n ) memcpy(document+1, text, n);
   s.start[0] = 0;
   while( at<n+1 ){
-    size_t end = sentence_end(document, n+1, at);
+    size_t end = sentence_end(m->config.kind, document, n+1, at);
     if( add_sentence(m, run, &s, document+at, end-at) || run_stopped(run) ) return run->err->rc;
     at = end;
   }
@@ -145,7 +146,7 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   if( rows==0 ) return fail_nomem(run->err);
   if( encode_tokens(m, run, all_ids, all_start, n_rows, rows) ) return run->err->rc;
   for(int i=0; i<n; i++){
-    z[i] = (struct latent){ KIND_TEXT, counts[i], width, m->config.fingerprint, rows };
+    z[i] = (struct latent){ m->config.kind, counts[i], width, m->config.fingerprint, rows };
     rows += (size_t)counts[i]*width;
   }
   return SQLITE_OK;

@@ -50,7 +50,7 @@ struct binding {                /* user data of one registered function: sqlite3
 };
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
-  struct model *text;           /* NULL until first use; latent_load() replaces it; a reference is held */
+  struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; latent_load() replaces one; references are held */
   int n_threads;                /* thread_count(), asked once: it reads a file of the system's, too slow for each call */
   int n_uses;                   /* functions and modules registered with it, and what they opened; freed at 0 */
   struct binding bindings[];    /* [N_FUNCTIONS] */
@@ -59,20 +59,27 @@ struct call {
   const struct function *function;      /* its name stands at the start of every message */
   struct connection *connection;
   sqlite3_context *context;     /* NULL inside a table-valued function */
+  sqlite3_value **args;         /* [n_args]: their latents say which model the call is about; borrowed */
+  int n_args;
+  int kind;                     /* of that model; 0: not asked for yet. One call has one model */
   struct arena arena;
   struct err err;
   struct run run;
   sqlite3_stmt *tick;           /* SELECT 1, prepared when first asked: stepping it tells of sqlite3_interrupt() on every version */
 };
-void call_begin(struct call *c, sqlite3_context *context);
-void call_begin_table(struct call *c, const struct binding *b);
+void call_begin(struct call *c, sqlite3_context *context, int n, sqlite3_value **args);
+void call_begin_table(struct call *c, const struct binding *b, int n, sqlite3_value **args);
 /* Puts the function's name before the message (where it is not there yet), reports to the context, if there is one, and releases
 ** everything but c->err: a table-valued function reads its message there. Called once. */
 void call_end(struct call *c);
-/* The connection's model, loaded at first use: latent_load(), LATENT_MODEL, beside the extension. *m is borrowed: good for this call. */
+/* The model that the call is about: of the kind that options name, else of the first latent among the arguments, else of text. Loaded at first
+** use: latent_load(), LATENT_MODEL, beside the extension. *m is borrowed: good for this call. */
 int call_model(struct call *c, struct model **m);
-int call_load(struct call *c, const char *path);        /* opens the weights at path (a file, or a directory holding text.safetensors) in the place of the model */
-const char *call_places(struct call *c);                /* where call_model looks, one place a line; from the arena, NULL when out of memory */
+/* Settles the kind, unless it is, by a latent's: of this kind, made by the model of this fingerprint (which is what tells whose a direction is). */
+int call_kind(struct call *c, int kind, uint32_t fingerprint);
+/* Opens the weights at path (a file, or a directory holding text.safetensors) in the place of the connection's model of their kind. */
+int call_load(struct call *c, const char *path, struct model **m);
+const char *call_places(struct call *c);                /* where call_model looks for text's, one place a line; from the arena, NULL when out of memory */
 struct connection *connection_open(sqlite3 *db);        /* one use, the caller's; NULL when out of memory */
 void connection_use(struct connection *c);
 void connection_drop(struct connection *c);

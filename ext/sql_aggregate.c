@@ -104,7 +104,7 @@ static void mean_row(sqlite3_context *context, int n, sqlite3_value **args, int 
   double weight = 1;
   int is_null;
 
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( has_null(n, args, n) ) goto done;
   if( n>1 && call_number(&c, args, 1, "weight", 0, WEIGHT_MOST, &weight)!=SQLITE_OK ) goto done;
   if( value_point(&c, args[0], "argument 1 (x)", &z, &is_null)!=SQLITE_OK || is_null ) goto done;
@@ -129,7 +129,7 @@ static int mean_give(struct call *c, struct gather *g){
   struct latent z;
   int k;
 
-  if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  if( call_kind(c, g->like.kind, g->like.fingerprint)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
   if( gather_result(c, g, g->like.kind, &z)!=SQLITE_OK ) return c->err.rc;
   for(k=0; k<z.width; k++) z.z[k] = (float)(sum[k]/g->pile[0].weight);
   if( z.kind!=KIND_DIRECTION ) point_normalize(z.z, m->config.shape.s, z.width);
@@ -141,7 +141,7 @@ void mean_value(sqlite3_context *context){
   struct call c;
 
   if( g==NULL || g->pile[0].weight<=0 ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, 0, NULL);
   mean_give(&c, g);
   call_end(&c);
 }
@@ -154,7 +154,7 @@ void direction_step(sqlite3_context *context, int n, sqlite3_value **args){
   struct gather *g;
   int is_null;
 
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( has_null(n, args, n) ) goto done;
   if( value_point(&c, args[0], "argument 1 (x)", &z, &is_null)!=SQLITE_OK || is_null ) goto done;
   if( gather_get(&c, &z, &g)!=SQLITE_OK ) goto done;
@@ -185,7 +185,7 @@ void direction_final(sqlite3_context *context){
 
   /* Also called to clean up after a step that failed: then both piles may be empty. */
   if( g==NULL || g->pile[0].n + g->pile[1].n==0 ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, 0, NULL);
   direction_give(&c, g);
   call_end(&c);
 }

@@ -2,7 +2,7 @@
 ** sql_call.c -- one call of one SQL function: what it may use, where its model comes from, how its failure is told.
 **
 ** A connection of the database has one `struct connection`, shared by the functions registered on it and freed with the last
-** of them. It holds one reference to the process-wide model. So the model goes when the last connection closes, and a server that
+** of them. It holds one reference to each process-wide model it has used, one a kind. So a model goes when the last connection closes, and a server that
 ** opens a connection for each request maps the weights anew each time (milliseconds); keeping one connection open avoids
 ** it. The alternative, a model that stays until exit, would look like a leak to every leak checker.
 */
@@ -33,7 +33,7 @@ void connection_use(struct connection *c){
 
 void connection_drop(struct connection *c){
   if( --c->n_uses>0 ) return;
-  model_close(c->text);
+  for(int i=0; i<=KIND_CODE; i++) model_close(c->models[i]);
   mem_free(c);
 }
 
@@ -57,16 +57,18 @@ static int interrupted(void *arg){
   return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM;
 }
 
-void call_begin_table(struct call *c, const struct binding *b){
+void call_begin_table(struct call *c, const struct binding *b, int n, sqlite3_value **args){
   memset(c, 0, sizeof(*c));
+  c->n_args = n;
+  c->args = args;
   c->function = b->function;
   c->connection = b->connection;
   connection_use(c->connection);
   c->run = (struct run){ .arena = &c->arena, .stop = interrupted, .stop_arg = c, .n_threads = c->connection->n_threads, .err = &c->err };
 }
 
-void call_begin(struct call *c, sqlite3_context *context){
-  call_begin_table(c, sqlite3_user_data(context));
+void call_begin(struct call *c, sqlite3_context *context, int n, sqlite3_value **args){
+  call_begin_table(c, sqlite3_user_data(context), n, args);
   c->context = context;
 }
 
@@ -99,21 +101,27 @@ void call_end(struct call *c){
 }
 
 /* ---- Where the weights are ----
-** LATENT_MODEL (a file, or a directory that holds text.safetensors) when it is set, and nothing else then: who sets it means it.
-** Otherwise beside the extension, in the order of BESIDE, relative to the directory that it lies in. */
-#define WEIGHTS "text.safetensors"
-static const char *const BESIDE[] = { "/" WEIGHTS, "/../model/" WEIGHTS, "/latent/" WEIGHTS };
+** A kind's weights are <kind>.safetensors. LATENT_MODEL (a directory that holds them, or the file of text's, beside which the other kinds' lie)
+** when it is set, and nothing else then: who sets it means it. Otherwise beside the extension, in the order of BESIDE, relative to the
+** directory that it lies in. */
+#define ENDING ".safetensors"
+static const char *const BESIDE[] = { "/", "/../model/", "/latent/" };
 enum { N_BESIDE = sizeof(BESIDE)/sizeof(BESIDE[0]) };
+
+/* Leaves the directory of a path. */
+static void drop_name(char *path){
+  char *slash = strrchr(path, '/');
+  if( !slash ) strcpy(path, path[0] ? "." : "");
+  else *(slash==path ? slash+1 : slash) = 0;
+}
 
 /* The directory of the library that this code is in; of the program, when linked statically. out[PATH_MAX]; "." when nobody knows. */
 static void own_directory(char *out){
   Dl_info where;
-  char *slash;
   int found = dladdr((void*)FUNCTIONS, &where) && where.dli_fname && realpath(where.dli_fname, out);
   /* Linked statically, dladdr() gives the name that the program was called with, which need not be a path. */
   if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");
-  slash = strrchr(out, '/');
-  *(slash==out ? slash+1 : slash) = 0;
+  drop_name(out);
 }
 
 static const char *join(struct call *c, const char *directory, const char *rest){
@@ -125,34 +133,48 @@ static const char *join(struct call *c, const char *directory, const char *rest)
   return path;
 }
 
+/* directory + between + "text.safetensors" */
+static const char *weights_in(struct call *c, const char *directory, const char *between, int kind){
+  const char *path = join(c, directory, between);
+  if( path ) path = join(c, path, kind_name(kind));
+  return path ? join(c, path, ENDING) : NULL;
+}
+
 static int is_directory(const char *path){
   struct stat st;
   return stat(path, &st)==0 && S_ISDIR(st.st_mode);
 }
 
-/* The weights that a path of the user's means. */
-static const char *weights_at(struct call *c, const char *path){
-  return is_directory(path) ? join(c, path, "/" WEIGHTS) : path;
+/* The weights of a kind that a path of the user's means. */
+static const char *weights_at(struct call *c, const char *path, int kind){
+  char *directory;
+  if( is_directory(path) ) return weights_in(c, path, "/", kind);
+  if( kind==KIND_TEXT ) return path;
+  directory = arena_get(&c->arena, strlen(path) + 2);
+  if( !directory ){ fail_nomem(&c->err); return NULL; }
+  strcpy(directory, path);
+  drop_name(directory);
+  return weights_in(c, directory, "/", kind);
 }
 
 /* places[N_BESIDE]: returns how many there are, or 0 when out of memory. */
-static int list_places(struct call *c, const char **places){
+static int list_places(struct call *c, int kind, const char **places){
   const char *set = getenv("LATENT_MODEL");
   char directory[PATH_MAX];
   if( set && set[0] ){
-    places[0] = weights_at(c, set);
+    places[0] = weights_at(c, set, kind);
     return places[0]!=NULL;
   }
   own_directory(directory);
   for(int i=0; i<N_BESIDE; i++){
-    if( !(places[i] = join(c, directory, BESIDE[i])) ) return 0;
+    if( !(places[i] = weights_in(c, directory, BESIDE[i], kind)) ) return 0;
   }
   return N_BESIDE;
 }
 
 const char *call_places(struct call *c){
   const char *places[N_BESIDE];
-  int n = list_places(c, places);
+  int n = list_places(c, KIND_TEXT, places);
   const char *text = n>0 ? places[0] : NULL;
   for(int i=1; i<n && text; i++){
     text = join(c, text, "\n");
@@ -161,40 +183,91 @@ const char *call_places(struct call *c){
   return text;
 }
 
-static int not_found(struct call *c, const char **places, int n){
+static int not_found(struct call *c, int kind, const char **places, int n){
   char list[360] = "";
   for(int i=0; i<n; i++){
     size_t at = strlen(list);
     sqlite3_snprintf((int)(sizeof(list)-at), list+at, "%s%s", i ? ", " : "", places[i]);
   }
-  return fail(&c->err, SQLITE_CANTOPEN, "no weights found (looked for %s): set LATENT_MODEL or call latent_load(path)", list);
+  return fail(&c->err, SQLITE_CANTOPEN, "no weights %sfound (looked for %s): set LATENT_MODEL or call latent_load(path)",
+              kind==KIND_CODE ? "for code " : "", list);
+}
+
+/* Opens weights in the place of the connection's model of their kind. kind: which is expected; 0: text or code. */
+static int open_weights(struct call *c, const char *path, int kind, struct model **out){
+  struct model *m, **own;
+  int came;
+  if( model_open(&m, path, &c->err)!=SQLITE_OK ) return c->err.rc;
+  came = m->config.kind;
+  if( kind ? came!=kind : came!=KIND_TEXT && came!=KIND_CODE ){
+    model_close(m);
+    return fail(&c->err, SQLITE_ERROR, "%s is a model of kind %s, expected %s", path, kind_name(came), kind ? kind_name(kind) : "text or code");
+  }
+  own = &c->connection->models[came];
+  model_close(*own);
+  *out = *own = m;
+  return SQLITE_OK;
 }
 
 /* The first place that has a file is it: weights that are there but damaged are an error, not a reason to look on. */
-static int find_model(struct call *c){
+static int find_model(struct call *c, int kind, struct model **m){
   const char *places[N_BESIDE];
   struct stat st;
-  int n = list_places(c, places);
-  if( n==0 ) return c->err.rc;
+  int n;
+  *m = c->connection->models[kind];
+  if( *m ) return SQLITE_OK;
+  if( (n = list_places(c, kind, places))==0 ) return c->err.rc;
   for(int i=0; i<n; i++){
-    if( stat(places[i], &st)==0 ) return model_open(&c->connection->text, places[i], &c->err);
+    if( stat(places[i], &st)==0 ) return open_weights(c, places[i], kind, m);
   }
-  return not_found(c, places, n);
+  return not_found(c, kind, places, n);
+}
+
+/* ---- Which kind ---- */
+
+/* Whose a direction is only its fingerprint says. Text's model is asked first, so that who uses text alone never loads another one; where nobody
+** owns up to it, text's will be the one to refuse it. */
+static int direction_kind(struct call *c, uint32_t fingerprint){
+  static const int kinds[] = { KIND_TEXT, KIND_CODE };
+  struct model *m;
+  for(int i=0; i<2; i++){
+    if( find_model(c, kinds[i], &m)==SQLITE_OK && m->config.fingerprint==fingerprint ) return kinds[i];
+    if( c->err.rc==SQLITE_NOMEM ) break;
+    c->err = (struct err){ 0 };         /* no such model here: whoever needs it says so */
+  }
+  return KIND_TEXT;
+}
+
+int call_kind(struct call *c, int kind, uint32_t fingerprint){
+  if( c->kind==0 ) c->kind = kind==KIND_DIRECTION ? direction_kind(c, fingerprint) : kind==KIND_CODE ? KIND_CODE : KIND_TEXT;
+  return c->err.rc;
+}
+
+/* By the first point among the arguments, else by the first direction. What else is wrong with them is found when they are read. */
+static int settle_kind(struct call *c){
+  int has_direction = 0;
+  uint32_t whose = 0;
+  for(int i=0; i<c->n_args; i++){
+    const void *data = sqlite3_value_type(c->args[i])==SQLITE_BLOB ? sqlite3_value_blob(c->args[i]) : NULL;
+    uint32_t fingerprint;
+    int kind;
+    if( !data || !latent_peek(data, (size_t)sqlite3_value_bytes(c->args[i]), &kind, &fingerprint) ) continue;
+    if( kind!=KIND_DIRECTION ) return call_kind(c, kind, fingerprint);
+    if( !has_direction ) whose = fingerprint;
+    has_direction = 1;
+  }
+  return call_kind(c, has_direction ? KIND_DIRECTION : KIND_TEXT, whose);
 }
 
 int call_model(struct call *c, struct model **m){
   *m = NULL;
-  if( !c->connection->text ) find_model(c);
-  if( c->err.rc==SQLITE_OK ) *m = c->connection->text;
+  if( c->kind || settle_kind(c)==SQLITE_OK ) find_model(c, c->kind, m);
   return c->err.rc;
 }
 
-int call_load(struct call *c, const char *path){
-  struct model *m = NULL;
-  const char *weights = weights_at(c, path);
-  if( weights ) model_open(&m, weights, &c->err);
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  model_close(c->connection->text);
-  c->connection->text = m;
-  return SQLITE_OK;
+int call_load(struct call *c, const char *path, struct model **m){
+  const char *weights = is_directory(path) ? weights_in(c, path, "/", KIND_TEXT) : path;
+  *m = NULL;
+  if( weights ) open_weights(c, weights, 0, m);
+  return c->err.rc;
 }

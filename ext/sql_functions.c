@@ -216,9 +216,9 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT length(latent_vector('It is warm.')), length(latent_vector('It is warm.', 's'))",
     .result = "1536|512" },
 
-  { .name = "latent_from_vector", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_vector,
+  { .name = "latent_from_vector", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_from_vector,
     .group = "Exchange",
-    .usage = "latent_from_vector(blob)",
+    .usage = "latent_from_vector(blob [, options])",
     .sentence = "The point at the numbers that latent_vector() gave; numbers off the sphere are brought back to it.",
     .example = "SELECT latent_from_vector(latent_vector('It is warm.')) = latent_encode('It is warm.')",
     .result = "1" },

@@ -93,11 +93,14 @@ static int read_number(struct call *c, cJSON *item, enum key key, double *x){
   return SQLITE_OK;
 }
 
-/* The kinds to decode to are those that have a model; directions have none. */
+/* The kinds are those that have a model; directions have none. */
 static int read_kind(struct call *c, cJSON *item, struct options *o){
-  if( !cJSON_IsString(item) || strcmp(item->valuestring, kind_name(KIND_TEXT))!=0 ) return bad_value(c, item, "\"text\"");
-  o->kind = KIND_TEXT;
-  return SQLITE_OK;
+  static const int kinds[] = { KIND_TEXT, KIND_CODE };
+  for(int i=0; i<2; i++){
+    if( cJSON_IsString(item) && strcmp(item->valuestring, kind_name(kinds[i]))==0 ) o->kind = kinds[i];
+  }
+  if( !o->kind ) return bad_value(c, item, "\"text\" or \"code\"");
+  return call_kind(c, o->kind, 0);
 }
 
 static int read_steps(struct call *c, cJSON *item, struct options *o){
@@ -111,7 +114,7 @@ static int read_steps(struct call *c, cJSON *item, struct options *o){
 static int read_key(struct call *c, cJSON *item, enum key key, struct options *o){
   double x;
   switch( key ){
-    case KEY_KIND:      return read_kind(c, item, o);
+    case KEY_KIND:      return SQLITE_OK;       /* read first: it says whose max_tokens counts */
     case KEY_STEPS:     return read_steps(c, item, o);
     case KEY_DISTINCT:
       if( !cJSON_IsBool(item) ) return bad_value(c, item, "true or false");
@@ -133,6 +136,8 @@ static int read_key(struct call *c, cJSON *item, enum key key, struct options *o
 }
 
 static int read_options(struct call *c, const cJSON *tree, struct options *o){
+  cJSON *kind = cJSON_GetObjectItemCaseSensitive(tree, KEYS[KEY_KIND].name);
+  if( kind && read_kind(c, kind, o)!=SQLITE_OK ) return c->err.rc;
   for(cJSON *item=tree->child; item; item=item->next){
     int key = 0;
     while( key<n_keys(c) && strcmp(KEYS[key].name, item->string)!=0 ) key++;
@@ -237,6 +242,15 @@ static int read_segments(struct call *c, const cJSON *segments, struct latent *z
   return SQLITE_OK;
 }
 
+static int find_model(struct call *c, const cJSON *tree, struct model **m){
+  const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "kind"));
+  const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "model"));
+  int is_direction = kind && strcmp(kind, kind_name(KIND_DIRECTION))==0, is_code = kind && strcmp(kind, kind_name(KIND_CODE))==0;
+  uint32_t fingerprint = model ? (uint32_t)strtoul(model, NULL, 16) : 0;
+  if( call_kind(c, is_direction ? KIND_DIRECTION : is_code ? KIND_CODE : KIND_TEXT, fingerprint)!=SQLITE_OK ) return c->err.rc;
+  return call_model(c, m);
+}
+
 /* kind and model of z; the model must be the present one. */
 static int read_head(struct call *c, const cJSON *tree, const struct config *config, struct latent *z){
   const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "kind"));
@@ -260,9 +274,9 @@ int latent_from_json(struct call *c, const char *text, size_t n, struct latent *
   struct model *m;
   cJSON *tree;
   memset(z, 0, sizeof(*z));
-  if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
   tree = parse_object(c, text, n, "argument 1");
-  if( tree && check_keys(c, tree, "the latent", names, 3)==SQLITE_OK && read_head(c, tree, &m->config, z)==SQLITE_OK ){
+  if( tree && check_keys(c, tree, "the latent", names, 3)==SQLITE_OK && find_model(c, tree, &m)==SQLITE_OK
+   && read_head(c, tree, &m->config, z)==SQLITE_OK ){
     read_segments(c, cJSON_GetObjectItemCaseSensitive(tree, "segments"), z, m->config.shape.s);
   }
   cJSON_Delete(tree);

@@ -68,7 +68,7 @@ void scalar_encode(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent z;
   struct options o;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_options(&c, n, args, 1, 0, &o) && get(&c, args, 0, &z) ) result_latent(&c, &z);
   call_end(&c);
 }
@@ -78,7 +78,7 @@ void scalar_decode(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent z;
   struct options o;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_options(&c, n, args, 1, 0, &o) && get(&c, args, 0, &z) ) result_content(&c, &z, &o);
   call_end(&c);
 }
@@ -88,7 +88,7 @@ void scalar_distance(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent a, b;
   struct model *m;
   if( has_null(n, args, 2) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && get_model(&c, &m) ){
     sqlite3_result_double(context, point_distance(&a, &b, m->config.shape.s));
   }
@@ -103,7 +103,7 @@ void scalar_fidelity(sqlite3_context *context, int n, sqlite3_value **args){
   struct buf text = { 0 };
   float fidelity = 0;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_options(&c, n, args, 1, 0, &o) && get_point(&c, args, 0, &z) && get_model(&c, &m)
    && text_decode(m, &c.run, &z, &o.decode, &text, &fidelity)==SQLITE_OK ){
     sqlite3_result_double(context, fidelity);
@@ -120,7 +120,7 @@ void scalar_score(sqlite3_context *context, int n, sqlite3_value **args){
   int n_text;
   float mean = 0;
   if( has_null(n, args, 2) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( call_text(&c, args, 0, "content", &text, &n_text)==SQLITE_OK && get_point(&c, args, 1, &z) && get_model(&c, &m)
    && text_score(m, &c.run, text, (size_t)n_text, &z, &mean)==SQLITE_OK ){
     sqlite3_result_double(context, mean);
@@ -144,8 +144,10 @@ void scalar_interp(sqlite3_context *context, int n, sqlite3_value **args){
   struct options o;
   double t;
   if( has_null(n, args, 3) ) return;
-  call_begin(&c, context);
-  if( get_between(&c, args, &z, &t) && get_options(&c, n, args, 3, interp_fluency(t), &o) ) result_content(&c, &z, &o);
+  call_begin(&c, context, n, args);
+  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_options(&c, n, args, 3, interp_fluency(t), &o) && get_between(&c, args, &z, &t) ){
+    result_content(&c, &z, &o);
+  }
   call_end(&c);
 }
 
@@ -154,7 +156,7 @@ void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent z;
   double t;
   if( has_null(n, args, 3) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_between(&c, args, &z, &t) ) result_latent(&c, &z);
   call_end(&c);
 }
@@ -165,7 +167,7 @@ void scalar_analogy(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent a, b, start, step, z;
   struct options o;
   if( has_null(n, args, 3) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_options(&c, n, args, 3, FLUENCY_ARITHMETIC, &o)
    && get_point(&c, args, 0, &a) && get_point(&c, args, 1, &b) && get_point(&c, args, 2, &start)
    && combine(&c, &step, &b, 1, &a, -1, KIND_DIRECTION) && combine(&c, &z, &start, 1, &step, 1, start.kind) ){
@@ -183,7 +185,7 @@ void scalar_move(sqlite3_context *context, int n, sqlite3_value **args){
   struct options o;
   double amount, share;
   if( has_null(n, args, 3) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( !get_number(&c, args, 2, "amount", -FACTOR_MOST, FACTOR_MOST, &amount) ) goto done;
   share = amount<0 ? -amount : amount;
   if( share>1 ) share = 1;
@@ -203,7 +205,7 @@ void scalar_vary(sqlite3_context *context, int n, sqlite3_value **args){
   double amount;
   sqlite3_int64 seed;
   if( has_null(n, args, 3) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_number(&c, args, 1, "amount", 0, 1, &amount) && call_integer(&c, args, 2, "seed", INT64_MIN, INT64_MAX, &seed)==SQLITE_OK
    && get_options(&c, n, args, 3, (float)(FLUENCY_VARY*amount), &o) && get_point(&c, args, 0, &z) && get_model(&c, &m) ){
     point_vary(&z, (float)amount, (uint64_t)seed, m->config.shape.s);
@@ -220,7 +222,7 @@ void scalar_sample(sqlite3_context *context, int n, sqlite3_value **args){
   struct model *m;
   sqlite3_int64 seed;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( call_integer(&c, args, 0, "seed", INT64_MIN, INT64_MAX, &seed)==SQLITE_OK && get_options(&c, n, args, 1, SAMPLE_FLUENCY, &o)
    && get_model(&c, &m) && point_sample(&z, (uint64_t)seed, m, &c.arena, &c.err)==SQLITE_OK ){
     if( !o.has_detail ) o.decode.detail = SAMPLE_DETAIL;
@@ -237,7 +239,7 @@ void scalar_add(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent a, b, z;
   if( has_null(n, args, 2) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, 1, is_direction(&a) ? b.kind : a.kind) ){
     result_latent(&c, &z);
   }
@@ -249,7 +251,7 @@ void scalar_sub(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent a, b, z;
   if( has_null(n, args, 2) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, -1, is_direction(&b) ? a.kind : KIND_DIRECTION) ){
     result_latent(&c, &z);
   }
@@ -261,7 +263,7 @@ void scalar_scale(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent z;
   double k;
   if( has_null(n, args, 2) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( get_number(&c, args, 1, "k", -FACTOR_MOST, FACTOR_MOST, &k) && get(&c, args, 0, &z)
    && combine(&c, &z, &z, (float)k, &z, 0, KIND_DIRECTION) ){
     result_latent(&c, &z);
@@ -277,7 +279,7 @@ void scalar_json(sqlite3_context *context, int n, sqlite3_value **args){
   struct model *m;
   struct buf json;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   json = call_buf(&c);
   if( get(&c, args, 0, &z) && get_model(&c, &m) ) latent_to_json(&json, &z, m->config.shape.s);
   result_buf(&c, &json);
@@ -290,7 +292,7 @@ void scalar_from_json(sqlite3_context *context, int n, sqlite3_value **args){
   const char *text;
   int n_text;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   if( call_text(&c, args, 0, "json", &text, &n_text)==SQLITE_OK && latent_from_json(&c, text, (size_t)n_text, &z)==SQLITE_OK ){
     result_latent(&c, &z);
   }
@@ -335,7 +337,7 @@ void scalar_vector(sqlite3_context *context, int n, sqlite3_value **args){
   struct buf out;
   int from, to;
   if( has_null(n, args, 2) ) return;
-  call_begin(&c, context);
+  call_begin(&c, context, n, args);
   out = call_buf(&c);
   if( get(&c, args, 0, &z) && get_model(&c, &m) && get_part(&c, n, args, &m->config.shape, &from, &to) ){
     for(int i=0; i<z.n_segments; i++) append_f32(&out, z.z + (size_t)i*(size_t)z.width + from, to-from);
@@ -367,11 +369,12 @@ static int from_vector(struct call *c, const unsigned char *data, int n, struct 
 void scalar_from_vector(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent z;
+  struct options o;
   const void *data;
   int n_data;
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
-  if( call_blob(&c, args, 0, "vector", &data, &n_data)==SQLITE_OK && from_vector(&c, data, n_data, &z) ){
+  call_begin(&c, context, n-1, args+1);         /* the vector is no latent, whatever its bytes */
+  if( call_blob(&c, args, 0, "vector", &data, &n_data)==SQLITE_OK && get_options(&c, n, args, 1, 0, &o) && from_vector(&c, data, n_data, &z) ){
     result_latent(&c, &z);
   }
   call_end(&c);
@@ -428,8 +431,7 @@ void scalar_info(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct model *m;
   struct buf out = { 0 };
-  (void)n; (void)args;
-  call_begin(&c, context);
+    call_begin(&c, context, n, args);
   buf_char(&out, '{');
   json_text(&out, "version", LATENT_VERSION);
   buf_char(&out, ',');
@@ -437,6 +439,9 @@ void scalar_info(sqlite3_context *context, int n, sqlite3_value **args){
   buf_str(&out, ",\"model\":");
   if( get_model(&c, &m) ) info_model(&out, m);
   else info_missing(&c, &out);
+  buf_str(&out, ",\"code\":");          /* once it is in use: nobody waits for its loading here */
+  if( c.connection->models[KIND_CODE] ) info_model(&out, c.connection->models[KIND_CODE]);
+  else buf_str(&out, "null");
   buf_char(&out, ',');
   json_text(&out, "kernel", linear_kernel());
   buf_printf(&out, ",\"threads\":%d,\"memory\":%lld}", c.connection->n_threads, (long long)sqlite3_memory_used());
@@ -455,11 +460,12 @@ static int get_path(struct call *c, sqlite3_value **args, const char **path){
 void scalar_load(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   const char *path;
+  struct model *m;
   char fingerprint[16];
   if( has_null(n, args, 1) ) return;
-  call_begin(&c, context);
-  if( get_path(&c, args, &path) && call_load(&c, path)==SQLITE_OK ){
-    sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x", c.connection->text->config.fingerprint);
+  call_begin(&c, context, n, args);
+  if( get_path(&c, args, &path) && call_load(&c, path, &m)==SQLITE_OK ){
+    sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x", m->config.fingerprint);
     sqlite3_result_text(context, fingerprint, -1, SQLITE_TRANSIENT);
   }
   call_end(&c);

@@ -238,7 +238,7 @@ static int table_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_te
   cursor->n_rows = cursor->at = 0;
   for(i=0; i<n; i++) rows_value(&cursor->rows, args[i]);
   for(; i<f->n_max; i++) rows_null(&cursor->rows);
-  call_begin_table(&c, t->binding);
+  call_begin_table(&c, t->binding, n, args);
   if( c.err.rc==SQLITE_OK && !has_null(n, args, f->n_min) ) f->fill(&c, n, args, &cursor->rows);
   rc = finish(&c, t, &cursor->rows);
   if( rc==SQLITE_OK ){

@@ -59,6 +59,9 @@ static void round_as_stored(struct latent *z){
 static int read_latent(struct call *c, const struct model *m, const void *blob, int n, const char *what, struct latent *z){
   const struct config *config = &m->config;
   if( latent_read(z, blob, (size_t)n, &c->arena, c->function->name, &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( z->kind!=KIND_DIRECTION && z->kind!=config->kind ){
+    return fail(&c->err, SQLITE_ERROR, "%s is a latent of kind %s, expected %s or direction", what, kind_name(z->kind), kind_name(config->kind));
+  }
   if( z->fingerprint!=config->fingerprint ){
     return fail(&c->err, SQLITE_ERROR, "%s is a latent of model %08x, the present model is %08x (%.150s): encode the content again, or "
                 "latent_load() the weights that made it", what, z->fingerprint, config->fingerprint, m->path);
@@ -66,9 +69,6 @@ static int read_latent(struct call *c, const struct model *m, const void *blob, 
   if( z->width!=config->shape.s+config->shape.r ){
     return fail(&c->err, SQLITE_ERROR, "%s is a latent of width %d, model %08x makes %d", what, z->width, config->fingerprint,
                 config->shape.s+config->shape.r);
-  }
-  if( z->kind!=KIND_DIRECTION && z->kind!=config->kind ){
-    return fail(&c->err, SQLITE_ERROR, "%s is a latent of kind %s, expected %s or direction", what, kind_name(z->kind), kind_name(config->kind));
   }
   return SQLITE_OK;
 }
@@ -282,7 +282,7 @@ void result_content(struct call *c, const struct latent *z, const struct options
   if( o->kind && z->kind==KIND_DIRECTION ) direction_to_point(c, &point, m);
   if( point.kind==KIND_DIRECTION ){
     fail(&c->err, SQLITE_ERROR, "argument 1 is a direction, which is no content: add it to a point with latent_add(point, direction) or "
-         "latent_move(point, direction, amount), or give {\"kind\":\"text\"} to read it as a point");
+         "latent_move(point, direction, amount), or give {\"kind\":\"%s\"} to read it as a point", kind_name(m->config.kind));
   }
   if( c->err.rc==SQLITE_OK && check_finite(c, &point)==SQLITE_OK ) text_decode(m, &c->run, &point, &o->decode, &b, NULL);
   result_buf(c, &b);

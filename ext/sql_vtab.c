@@ -25,7 +25,8 @@
 /* ---- One method's call ---- */
 
 void vtab_call(struct call *c, struct vtab *t){
-  call_begin_table(c, &t->binding);
+  call_begin_table(c, &t->binding, 0, NULL);
+  c->kind = KIND_TEXT;
 }
 
 int vtab_end(struct call *c, struct vtab *t){
