@@ -56,6 +56,7 @@ int index_open(struct index **out, struct sqlite3 *db, const char *schema, const
 void index_close(struct index *ix);     /* NULL is allowed */
 void index_idle(struct index *ix);
 int index_rename(struct index *ix, const char *table, struct err *e);   /* renames the shadow tables too */
+int index_called(struct index *ix, const char *table);                   /* the same where they are already called so: after a ROLLBACK TO */
 
 struct change {                 /* one row that leaves or enters. A row that moves leaves and enters. */
   int64_t rowid;

@@ -577,11 +577,11 @@ static int look_exactly(struct search *s, struct err *e){
   return ready_push(s, row, e);
 }
 
-/* Notes a row as given out, unless it must not be: it lies before the last one where that may not happen, or the index has changed since
-** the first round, and the row is gone. */
+/* Notes a row as given out, unless it must not be: it lies before the last one (a later round found what an earlier one missed: distances never fall,
+** so it stays a miss), or the index has changed since the first round, and the row is gone. */
 static int give(struct search *s, struct scored row, int *is_given, struct err *e){
   int rc = SQLITE_OK;
-  *is_given = s->recall<1 || s->n_given==0 || scored_before(&s->last, &row);
+  *is_given = s->n_given==0 || scored_before(&s->last, &row);
   if( *is_given && (s->has_changed || s->ix->state!=s->state) ) rc = s->ix->source.fetch(s->ix->source.arg, row.rowid, s->fetched, is_given, e);
   if( rc!=SQLITE_OK || !*is_given ) return rc;
   if( make_room(&s->given, s->n_given, &s->given_size, sizeof(int64_t), e)!=SQLITE_OK ) return e->rc;

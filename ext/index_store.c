@@ -159,28 +159,28 @@ void index_idle(struct index *ix){
   }
 }
 
+int index_called(struct index *ix, const char *table){
+  char *copy = copy_text(table);
+
+  if( copy==NULL ) return SQLITE_NOMEM;
+  index_idle(ix);
+  mem_free(ix->store->table);
+  ix->store->table = copy;
+  return SQLITE_OK;
+}
+
 int index_rename(struct index *ix, const char *table, struct err *e){
   struct store *s = ix->store;
-  char *copy = copy_text(table), *sql;
+  char *sql = sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_cells\" RENAME TO \"%w_cells\"; ALTER TABLE \"%w\".\"%w_codes\" RENAME TO \"%w_codes\"",
+                              s->schema, s->table, table, s->schema, s->table, table);
   int rc;
 
-  sql = sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_cells\" RENAME TO \"%w_cells\"; ALTER TABLE \"%w\".\"%w_codes\" RENAME TO \"%w_codes\"",
-                        s->schema, s->table, table, s->schema, s->table, table);
-  if( copy==NULL || sql==NULL ){
-    mem_free(copy);
-    sqlite3_free(sql);
-    return fail_nomem(e);
-  }
+  if( sql==NULL ) return fail_nomem(e);
   index_idle(ix);
   rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
   sqlite3_free(sql);
-  if( rc!=SQLITE_OK ){
-    mem_free(copy);
-    return sql_failed(s, rc, e);
-  }
-  mem_free(s->table);
-  s->table = copy;
-  return SQLITE_OK;
+  if( rc!=SQLITE_OK ) return sql_failed(s, rc, e);
+  return index_called(ix, table)==SQLITE_OK ? SQLITE_OK : fail_nomem(e);
 }
 
 /* ---- Bytes: little-endian on disk ---- */

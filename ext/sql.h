@@ -223,6 +223,7 @@ struct vtab {                   /* one a connection that uses the table */
   int in_transaction;           /* between xBegin and xCommit or xRollback: there may be pending rows */
   int n_pending;                /* about how many */
   int depth;                    /* savepoints open */
+  int renamed_depth;            /* 1 + depth when it was renamed, so that SQLite has connected anew; 0: was not */
   int broken_depth;             /* 1 + depth when a flush failed midway: what it wrote must not be committed; 0: none did */
   struct asked asked;
   struct arena scratch;         /* of one row at a time; keeps its first block */

@@ -110,6 +110,7 @@ static int drop_triggers(struct call *c, struct vtab *t){
 /* ---- Create and connect ---- */
 
 static void vtab_free(struct vtab *t){
+  sqlite3_free(t->base.zErrMsg);        /* after xIntegrity SQLite does not look at it */
   store_idle(t);
   index_close(t->index);
   mem_free(t->asked.z.z);
@@ -235,6 +236,7 @@ static int rename_table(sqlite3_vtab *base, const char *name){
   if( pending_flush(&c, t)==SQLITE_OK && vtab_ready(&c, t, 0)==SQLITE_OK ){
     if( !t->definition.has_triggers || rename_triggers(&c, t, name)==SQLITE_OK ) store_rename(&c, t, name);
     t->in_transaction = 0;      /* SQLite connects anew; this one is only kept until the COMMIT, and its name may be another's then */
+    t->renamed_depth = t->depth + 1;    /* ... unless a ROLLBACK TO takes the name back */
   }
   return vtab_end(&c, t);
 }
@@ -244,7 +246,7 @@ static int rename_table(sqlite3_vtab *base, const char *name){
 static int begin(sqlite3_vtab *base){
   struct vtab *t = (struct vtab*)base;
   t->in_transaction = 1;
-  t->n_pending = t->depth = t->broken_depth = 0;
+  t->n_pending = t->depth = t->broken_depth = t->renamed_depth = 0;
   return SQLITE_OK;
 }
 
@@ -261,7 +263,7 @@ static int sync(sqlite3_vtab *base){
 
 static int end(sqlite3_vtab *base){
   struct vtab *t = (struct vtab*)base;
-  t->in_transaction = t->n_pending = t->depth = t->broken_depth = 0;
+  t->in_transaction = t->n_pending = t->depth = t->broken_depth = t->renamed_depth = 0;
   return SQLITE_OK;
 }
 
@@ -276,9 +278,16 @@ static int release(sqlite3_vtab *base, int i){
 /* What a failed flush wrote is taken back with a savepoint that was there before it. */
 static int rollback_to(sqlite3_vtab *base, int i){
   struct vtab *t = (struct vtab*)base;
+  int rc = SQLITE_OK;
+
   if( i + 1<=t->broken_depth - 1 ) t->broken_depth = 0;
+  if( i + 1<=t->renamed_depth - 1 ){    /* the rows that the renaming flushed are pending again, and under this name */
+    t->renamed_depth = 0;
+    t->in_transaction = 1;
+    if( t->index ) rc = index_called(t->index, t->name);
+  }
   t->depth = i + 1;
-  return SQLITE_OK;
+  return rc;
 }
 
 /* ---- The module ---- */
@@ -287,6 +296,14 @@ static int shadow_name(const char *ending){
   static const char *const endings[] = { "config", "rows", "pending", "cells", "codes" };
   for(int i=0; i<5; i++) if( sqlite3_stricmp(ending, endings[i])==0 ) return 1;
   return 0;
+}
+
+/* The failure of a check that says something about the table; the others say something about the moment. */
+static int is_finding(int rc){
+  switch( rc & 0xff ){
+    case SQLITE_OK: case SQLITE_NOMEM: case SQLITE_INTERRUPT: case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_IOERR: return 0;
+    default: return 1;
+  }
 }
 
 /* PRAGMA integrity_check and quick_check, since SQLite 3.44. */
@@ -299,7 +316,7 @@ static int integrity(sqlite3_vtab *base, const char *schema, const char *table, 
   vtab_call(&c, t);
   vtab_check(&c, t, &found);
   if( found.rc!=SQLITE_OK ) fail_nomem(&c.err);
-  if( c.err.rc==SQLITE_CORRUPT_VTAB || (c.err.rc==SQLITE_OK && found.n>0) ){
+  if( is_finding(c.err.rc) || (c.err.rc==SQLITE_OK && found.n>0) ){
     const char *text = found.n>0 ? buf_text(&found) : c.err.text;
     *report = sqlite3_mprintf("in the latent table %s.%s: %s", schema, table, text);
     memset(&c.err, 0, sizeof(c.err));

@@ -94,12 +94,18 @@ static void use_condition(struct planning *p, int i, int searches){
   use(p, i, 0, name, is_set ? " IN ?" : word);
 }
 
+/* All other conditions; LIMIT and OFFSET only where the table sees to the order and to every condition: else more rows will be pulled. */
 static void use_rest(struct planning *p, int searches){
+  int knows_all = searches && (p->info->nOrderBy==0 || p->info->orderByConsumed);
+
   for(int i=0; i<p->info->nConstraint; i++){
+    if( p->info->aConstraintUsage[i].argvIndex>0 || is_limit(p->info->aConstraint[i].op) ) continue;
+    use_condition(p, i, searches);
+    if( p->info->aConstraintUsage[i].argvIndex==0 ) knows_all = 0;
+  }
+  for(int i=0; i<p->info->nConstraint && knows_all; i++){
     int op = p->info->aConstraint[i].op;
-    if( p->info->aConstraintUsage[i].argvIndex>0 ) continue;
-    if( !is_limit(op) ) use_condition(p, i, searches);
-    else if( searches && p->info->aConstraint[i].usable && (p->info->nOrderBy==0 || p->info->orderByConsumed) ) use(p, i, 0, op==SQLITE_INDEX_CONSTRAINT_LIMIT ? "LIMIT" : "OFFSET", " ?");
+    if( is_limit(op) && p->info->aConstraint[i].usable ) use(p, i, 0, op==SQLITE_INDEX_CONSTRAINT_LIMIT ? "LIMIT" : "OFFSET", " ?");
   }
 }
 
