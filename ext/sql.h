@@ -135,6 +135,8 @@ SCALAR(scalar_add);       SCALAR(scalar_sub);       SCALAR(scalar_scale);
 SCALAR(scalar_json);      SCALAR(scalar_from_json); SCALAR(scalar_vector);    SCALAR(scalar_from_vector);
 SCALAR(scalar_info);      SCALAR(scalar_load);
 
+/* Where on the way from a to b a text function's t lies. (sql_scalar.c) */
+double interp_ease(double t);
 /* The share of the plain language model that makes the middle of a path readable: 0 at both ends. (sql_scalar.c) */
 float interp_fluency(double t);
 

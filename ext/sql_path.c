@@ -41,7 +41,7 @@ static int place_points(struct call *c, struct path *p){
   for(i=0; i<p->n_points; i++){
     if( run_stopped(&c->run) ) return c->err.rc;        /* the alignment of two long documents takes its time */
     p->t[i] = (double)i/(p->n_points - 1);
-    if( point_interp(&p->z[i], &p->a, &p->b, (float)p->t[i], s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+    if( point_interp(&p->z[i], &p->a, &p->b, (float)interp_ease(p->t[i]), s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
   }
   return SQLITE_OK;
 }
@@ -54,7 +54,7 @@ static int decode_points(struct call *c, struct path *p, const struct options *o
   int i;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
-  for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(p->t[i]);
+  for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(interp_ease(p->t[i]));
   if( texts_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
   for(i=0; i<p->n_points; i++){
     texts[i] = buf_text(&p->texts[i]);

@@ -16,6 +16,13 @@ static const float FLUENCY_VARY = 0.3f;         /* a quarter turn away from a te
 /* A point drawn from the whole space: its detail means little, and one wording of it is as good as another. */
 static const float SAMPLE_FLUENCY = 0.5f, SAMPLE_DETAIL = 0.5f, SAMPLE_TEMPERATURE = 0.7f;
 
+/* Where on the arc t lies, for the functions that give text: near an end the decoder says that end, word for word (of 120 held-out pairs 16% differ from both
+** at 0.1 of the arc, 65% at 0.3, 99% at 0.5), so all but the first and last steps of t are spent on its middle. Odd about 0.5 and rising; the ends stay the ends. */
+double interp_ease(double t){
+  const double u = 2*t - 1, u2 = u*u, u4 = u2*u2;
+  return 0.5 + 0.5*u*(0.4 + 0.6*u2*u4*u4*u4);
+}
+
 /* The dial is most in the middle, which no text was encoded to, and none at the ends, which are texts. */
 float interp_fluency(double t){
   return (float)(FLUENCY_BETWEEN*4*t*(1-t));
@@ -130,12 +137,12 @@ void scalar_score(sqlite3_context *context, int n, sqlite3_value **args){
 
 /* ---- Between and beyond ---- */
 
-/* Arguments (a, b, t): the latent at t. */
-static int get_between(struct call *c, sqlite3_value **args, struct latent *z, double *t){
+/* Arguments (a, b, ...): the latent at t. */
+static int get_between(struct call *c, sqlite3_value **args, double t, struct latent *z){
   struct latent a, b;
   struct model *m;
-  return get_number(c, args, 2, "t", 0, 1, t) && get_point(c, args, 0, &a) && get_point(c, args, 1, &b) && get_model(c, &m)
-      && point_interp(z, &a, &b, (float)*t, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
+  return get_point(c, args, 0, &a) && get_point(c, args, 1, &b) && get_model(c, &m)
+      && point_interp(z, &a, &b, (float)t, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
 }
 
 void scalar_interp(sqlite3_context *context, int n, sqlite3_value **args){
@@ -145,7 +152,7 @@ void scalar_interp(sqlite3_context *context, int n, sqlite3_value **args){
   double t;
   if( has_null(n, args, 3) ) return;
   call_begin(&c, context, n, args);
-  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_options(&c, n, args, 3, interp_fluency(t), &o) && get_between(&c, args, &z, &t) ){
+  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_options(&c, n, args, 3, interp_fluency(interp_ease(t)), &o) && get_between(&c, args, interp_ease(t), &z) ){
     result_content(&c, &z, &o);
   }
   call_end(&c);
@@ -157,7 +164,7 @@ void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
   double t;
   if( has_null(n, args, 3) ) return;
   call_begin(&c, context, n, args);
-  if( get_between(&c, args, &z, &t) ) result_latent(&c, &z);
+  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_between(&c, args, t, &z) ) result_latent(&c, &z);
   call_end(&c);
 }
 

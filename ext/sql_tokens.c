@@ -220,13 +220,13 @@ static void fill_words(struct call *c, sqlite3_value **args, struct rows *r){
   if( call_number(c, args, 2, "t", 0, 1, &t)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
   if( get_parent(c, m, args, 0, &za, &a)!=SQLITE_OK || get_parent(c, m, args, 1, &zb, &b)!=SQLITE_OK ) return;
   if( check_same(c, &za, &zb)!=SQLITE_OK ) return;
-  if( point_interp(&z, &za, &zb, (float)t, m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return;
+  if( point_interp(&z, &za, &zb, (float)interp_ease(t), m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return;
   texts = arena_zeroed(&c->arena, sizeof(*texts)*z.n_segments);
   if( texts==NULL ){
     fail_nomem(&c->err);
     return;
   }
-  if( decode_segments(c, m, &z, interp_fluency(t), texts)==SQLITE_OK ) give_words(c, &a, &b, texts, z.n_segments, r);
+  if( decode_segments(c, m, &z, interp_fluency(interp_ease(t)), texts)==SQLITE_OK ) give_words(c, &a, &b, texts, z.n_segments, r);
   for(i=0; i<z.n_segments; i++) buf_release(&texts[i]);
 }
 

@@ -5,7 +5,8 @@ CREATE TABLE p AS SELECT rowid AS id, * FROM latent_path('A man rides a horse.',
 
 SELECT 'rows', id, round(t, 4), typeof(content), typeof(latent), typeof(fidelity), typeof(distance_a), typeof(distance_b) FROM p;
 SELECT 'ends', (SELECT content FROM p WHERE t = 0) = latent_decode('A man rides a horse.'), (SELECT content FROM p WHERE t = 1) = latent_decode('The soup is cold.');
-SELECT 'interp', id, content = latent_interp('A man rides a horse.', 'The soup is cold.', t), latent = latent_slerp('A man rides a horse.', 'The soup is cold.', t) FROM p;
+SELECT 'interp', id, content = latent_interp('A man rides a horse.', 'The soup is cold.', t), latent = latent_slerp('A man rides a horse.', 'The soup is cold.', t) AS on_arc,
+  latent_distance(latent, latent_slerp('A man rides a horse.', 'The soup is cold.', 0.5)) <= latent_distance(latent_slerp('A man rides a horse.', 'The soup is cold.', t), latent_slerp('A man rides a horse.', 'The soup is cold.', 0.5)) + 1e-6 AS eased FROM p;
 SELECT 'distances', id, abs(distance_a - latent_distance(content, 'A man rides a horse.')) < 0.0001, abs(distance_b - latent_distance(content, 'The soup is cold.')) < 0.0001 FROM p;
 SELECT 'fidelity', min(fidelity) >= -1, max(fidelity) <= 1.0001 FROM p;
 SELECT 'fidelity without fluency', max(abs(fidelity - latent_fidelity(latent))) < 0.01 FROM latent_path('A man rides a horse.', 'The soup is cold.', 3, '{"fluency": 0}');
