@@ -38,7 +38,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_distance(a, b)",
     .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
-    .result = "0.2|0.81" },
+    .result = "0.18|0.87" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
@@ -52,21 +52,21 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_score(content, z)",
     .sentence = "The mean log-probability per token of content at the point z: near 0 where z would be decoded to it, far below where not.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
-    .result = "0.0|-3.3" },
+    .result = "0.0|-2.2" },
 
   /* ---- between and beyond ---- */
 
   { .name = "latent_interp", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_interp,
     .group = "Between and beyond",
     .usage = "latent_interp(a, b, t [, options])",
-    .sentence = "The content at t on the way from a (t = 0) to b (t = 1).",
-    .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A man is a child in the snow." },
+    .sentence = "The content at t on the way from a (t = 0) to b (t = 1). Near the ends a step of t is a long one, as points there decode to the ends.",
+    .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5, '{\"best_of\":8}')",
+    .result = "A child is riding a horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
     .usage = "latent_slerp(a, b, t)",
-    .sentence = "The latent at t on the way from a to b: latent_interp() before decoding.",
+    .sentence = "The latent at t along the arc from a to b, in equal steps; latent_interp() decodes such points, mostly from its middle.",
     .example = "SELECT latent_decode(latent_slerp('A man rides a horse.', 'A man rides a bike.', 0.8))",
     .result = "A man rides a bike." },
 
@@ -95,8 +95,8 @@ const struct function FUNCTIONS[] = {
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
     .sentence = "The content at a point drawn by seed from the whole space.",
-    .example = "SELECT latent_sample(2)",
-    .result = "In the late-20th century, the town was in the east, Italy, and the north of the west of the islands of the southern United States, from the south-east of the Baldouthónscoad." },
+    .example = "SELECT latent_sample(4)",
+    .result = "He married Mary and her brother was a young son of his wife of George Ceis." },
 
   /* ---- algebra ---- */
 
@@ -129,7 +129,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_mean(x [, weight])",
     .sentence = "The mean of the rows as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the weaker its detail.",
     .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
-    .result = "0.06" },
+    .result = "0.03" },
 
   { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = direction_step, .final = direction_final,
@@ -150,7 +150,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n points on the way from a to b, both ends among them: content, how true it is to its point, and how far from each end. "
                 "Options: \"steps\": \"even\" (in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A man rides a horse.\n0.5|A man is a child in the snow.\n0.75|A child plays in the snow.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A man speaks and a horse.\n0.5|A child is a child who plays in the snow.\n0.75|A child is a child who plays in the snow.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = imagine_fill,
@@ -161,7 +161,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n texts (5) nearest to the query, by distance: the nearest row of the latent table `index`, its own only parent, and texts between rows that no row has. "
                 "Those above the row fit the query better than any row; where it comes first the table has the better answer.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
-    .result = "I am tired of my job.|0.03|[1,2,3]\nI am tired of you.|0.15|[1]" },
+    .result = "I am tired of my job.|0.02|[1,2,3]\nI am tired of you.|0.17|[1]" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = gaps_fill,
@@ -172,7 +172,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
                 "distance of the nearest row. It looks at 48 rows; another \"seed\" looks at others.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('How can I get to the nearest station?'), ('How do I get there?'), ('Where is the station?'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
-    .result = "How do I get to the station?|0.09|[1,2]" },
+    .result = "Where is I get there?|0.14|[2,3]" },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,
@@ -191,7 +191,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "A table that is searched by meaning: t(query) gives its rows nearest first, with their distance. Content of its own, or that of another "
                 "table, kept in step by triggers; or, USING latent(width=384), vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
-    .result = "A dog runs.|0.23\nIt is warm.|0.56" },
+    .result = "A dog runs.|0.1\nIt is warm.|0.67" },
 
   /* ---- exchange ---- */
 
