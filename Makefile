@@ -53,7 +53,7 @@ demo:  ## installs what is missing, builds, and runs the tour of sql/tour.sql in
 install: all  ## copies the extension to PREFIX/lib and the weights to PREFIX/lib/latent; PREFIX is /usr/local, DESTDIR goes before it
 	install -d $(DESTDIR)$(PREFIX)/lib/latent
 	install -m 755 build/latent.so $(DESTDIR)$(PREFIX)/lib/latent.so
-	install -m 644 model/text.safetensors model/text.json $(DESTDIR)$(PREFIX)/lib/latent
+	install -m 644 $(wildcard model/*.safetensors model/text.json model/code.json) $(DESTDIR)$(PREFIX)/lib/latent
 
 # ---- Tests ----
 # Programs are linked with the sources compiled into them (-DSQLITE_CORE), once plainly and once for each sanitizer.

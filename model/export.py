@@ -2,6 +2,7 @@
 
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text          after training
     python3 export.py --checkpoint RUN/trunk.pt --tokenizer text.json --code DIR/code.json --out DIR/init       to start the code model's training from
+    python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code                    after training on code
     python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
     python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
 """
