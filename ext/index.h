@@ -88,7 +88,7 @@ struct term {                   /* a condition on one sort key, or on the rowid:
 };
 struct query {
   const float *vector;          /* [width], unit length, not rotated; copied */
-  double recall;                /* 1: every row, in exact order. Below 1: the share of the true nearest `k` that is found on average */
+  double recall;                /* 1: every row, in exact order. Below 1: the share of the true nearest `k` that is found on average; distances still never fall */
   int64_t k;                    /* how many rows will be pulled, as far as known; 0: not known. More may be pulled */
   double farthest;              /* rows farther than this are not wanted; INFINITY */
   const struct term *terms;     /* copied, but for the sets */
