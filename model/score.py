@@ -204,6 +204,12 @@ def samples(board):
         print('   ', text)
 
 
+# 11 points of a path between two lines: along the arc in equal steps, with latent_interp()'s fluency; and as latent_path() spends its t.
+SLERP = """WITH ends AS MATERIALIZED (SELECT latent_encode(?1, '{"kind":"code"}') AS a, latent_encode(?2, '{"kind":"code"}') AS b)
+    SELECT latent_decode(latent_slerp(a, b, value/10.0), json_object('fluency', 0.012*value*(10-value))) FROM ends, json_each('[0,1,2,3,4,5,6,7,8,9,10]') ORDER BY value"""
+EASED = """SELECT content FROM latent_path(?, ?, 11, '{"kind":"code"}') ORDER BY t"""
+
+
 def parses(line):
     try:
         return bool(ast.parse(line.strip()).body)
@@ -222,19 +228,21 @@ def python_lines(board):
     short = [hits for line, hits in zip(lines, exact) if len(line.strip()) <= 40]
     yield 'Python lines: exact, greedy in one pass; best of 8', '; '.join(map(share, zip(*exact))) + f' of {len(exact)}'
     yield 'Python lines of up to 40 characters: the same', '; '.join(map(share, zip(*short))) + f' of {len(short)}'
-    rng, inner, different = random.Random(41), [], []
     statements = [line.strip() for line in held if parses(line)]
-    for i in range(board.n // 2):
-        a, b = rng.sample(statements, 2)
-        path = [text for text, in board.db.execute("""SELECT content FROM latent_path(?, ?, 11, '{"kind":"code"}') ORDER BY t""", [a, b])]
-        ends = {a, b, path[0], path[-1]}
-        inner += [(parses(text), text in ends) for text in path[1:-1]]
-        different.append(len(set(path[1:-1])))
-        if i < 8:
-            print('   ', ' => '.join([a, path[5], b]))
-    yield 'Python lines: interior points that ast.parse accepts', share(good for good, _ in inner)
-    yield 'Python lines: interior points that are neither end; of these accepted; different among 9', '; '.join([
-        share(not end for _, end in inner), share(good for good, end in inner if not end), f'{statistics.fmean(different):.2f}'])
+    rng = random.Random(41)
+    pairs = [rng.sample(statements, 2) for _ in range(board.n // 2)]
+    for name, sql in (('slerp', SLERP), ('t eased', EASED)):
+        inner, different = [], []
+        for a, b in pairs:
+            path = [text for text, in board.db.execute(sql, [a, b])]
+            ends = {a, b, path[0], path[-1]}
+            inner += [(parses(text), text in ends) for text in path[1:-1]]
+            different.append(len(set(path[1:-1])))
+            if sql == SLERP and len(different) <= 8:
+                print('   ', ' => '.join([a, path[5], b]))
+        yield f'Python lines, {name}: ast.parse accepts; neither end, and of these accepted; different among 9', '; '.join([
+            share(good for good, _ in inner), share(not end for _, end in inner) + ', ' + share(good for good, end in inner if not end),
+            f'{statistics.fmean(different):.2f}'])
 
 
 def contamination(board):
