@@ -192,7 +192,7 @@ int definition_read(struct definition *d, const char *table, int argc, const cha
 /* Appends the column list for sqlite3_declare_vtab(): the visible columns, then the hidden ones: table, options, distance, latent. */
 void definition_columns(struct buf *out, const struct definition *d, const char *table);
 static inline int filter_at(const struct definition *d){ return d->body!=NULL; }        /* number of the first filter column */
-enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_DISTANCE, HIDDEN_LATENT };
+enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };        /* in this order they are arguments of t(...): two of them may be given */
 static inline int hidden_at(const struct definition *d, enum hidden h){ return filter_at(d) + d->n_filters + h; }
 
 enum vtab_statement {           /* prepared when first asked for; texts in sql_vtab_store.c */

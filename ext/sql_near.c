@@ -2,7 +2,7 @@
 ** sql_near.c -- a latent table as the functions over it see it: its rows nearest to a point, by SQL on the same connection.
 **
 ** latent_imagine() and latent_gaps() are given the name of a virtual table, 'notes_latent' or 'main.notes_latent'. What it is is asked of
-** SQLite, not of the index: a virtual table with the hidden columns `distance` and `latent` is one of ours, and its one visible column without a
+** SQLite, not of the index: a virtual table with the columns `distance` and `latent` is one of ours, and its one visible column without a
 ** type is the content (definition_columns()); a table of somebody else's vectors has none. So they read what any SELECT of the user's would
 ** read, changes of this transaction among it.
 */
@@ -69,7 +69,7 @@ static int find_table(struct near *t, const char *name){
   return t->call->err.rc;
 }
 
-/* Finds the content column; the hidden columns tell whether the table is ours. */
+/* Finds the content column; the columns `distance` and `latent` tell whether the table is ours. */
 static int find_columns(struct near *t){
   sqlite3_stmt *statement;
   int rc, n_own = 0;
@@ -78,8 +78,8 @@ static int find_columns(struct near *t){
   while( (rc = sqlite3_step(statement))==SQLITE_ROW && t->call->err.rc==SQLITE_OK ){
     const char *name = (const char*)sqlite3_column_text(statement, 0);
     if( !name ) fail_nomem(&t->call->err);
-    else if( sqlite3_column_int(statement, 2)!=0 ) n_own += strcmp(name, "distance")==0 || strcmp(name, "latent")==0;
-    else if( !t->content && sqlite3_column_bytes(statement, 1)==0 ) t->content = column_copy(t, statement, 0, &n);
+    else if( strcmp(name, "distance")==0 || strcmp(name, "latent")==0 ) n_own++;
+    else if( !t->content && sqlite3_column_int(statement, 2)==0 && sqlite3_column_bytes(statement, 1)==0 ) t->content = column_copy(t, statement, 0, &n);
   }
   finish(t, statement, rc);
   sqlite3_finalize(statement);

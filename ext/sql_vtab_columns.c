@@ -202,5 +202,7 @@ void definition_columns(struct buf *out, const struct definition *d, const char 
     buf_str(out, ", ");
   }
   put_name(out, table);
-  buf_str(out, " HIDDEN, options HIDDEN, distance REAL HIDDEN, latent BLOB HIDDEN");
+  buf_str(out, " HIDDEN, options HIDDEN, latent BLOB");
+  buf_str(out, d->body ? " HIDDEN" : "");       /* vectors are what a table of vectors holds: SELECT * shows them */
+  buf_str(out, ", distance REAL HIDDEN");
 }

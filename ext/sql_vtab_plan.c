@@ -174,13 +174,15 @@ static int tell(struct planning *p, const char *format){
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
   struct vtab *t = (struct vtab*)base;
   struct planning p = { .t = t, .info = info };
-  int refused = 0, no_options = 0;
+  int refused = 0, no_options = 0, third = 0;
   int query = find_equal(&p, hidden_at(&t->definition, HIDDEN_QUERY), 1, &refused);
   int options = find_equal(&p, hidden_at(&t->definition, HIDDEN_OPTIONS), 0, &no_options);
 
   if( query<0 && refused ) return SQLITE_CONSTRAINT;
   if( options<0 && no_options ) return SQLITE_CONSTRAINT;
   if( query<0 && options>=0 ) return tell(&p, "%s: options without a query: write \"%w\"(query, options)");
+  if( query>=0 && find_equal(&p, hidden_at(&t->definition, HIDDEN_LATENT), 0, &third)>=0 ) third = 1;
+  if( query>=0 && third ) return tell(&p, "%s: a third argument, or a condition on latent beside a query: \"%w\"(query [, options]) takes two");
   if( query<0 && !is_branch(&p) && asks_distance(&p) ) return tell(&p, "%s: a distance needs something to be distant from: write FROM \"%w\"(query) ... ORDER BY distance");
   if( query>=0 ) plan_search(&p, query, options);
   else plan_scan(&p);

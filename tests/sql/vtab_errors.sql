@@ -75,3 +75,8 @@ INSERT INTO t(t) VALUES ('integrity-check');
 DELETE FROM t_config;
 DROP TABLE t;
 DROP TABLE v;
+
+-- Two arguments, query and options; a third would be a condition on a column.
+CREATE VIRTUAL TABLE two USING latent(body);
+SELECT rowid FROM two('a', NULL, 0.5);
+SELECT rowid FROM two('a') WHERE latent = x'00';
