@@ -228,7 +228,6 @@ struct round {
   struct floor floor;
   struct seen_cell *cells;      /* [n_cells] */
   int *order;                   /* [n_cells]: those not opened yet, likeliest first */
-  float *misses;                /* [n_cells] */
   double squares, n_squares;    /* of <q, x - centroid>/spread over the rows of opened cells */
   int64_t n_rows, n_passed;     /* of the opened cells; those that the terms let pass */
   int n_opened;                 /* cells: the first in order */

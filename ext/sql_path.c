@@ -1,9 +1,9 @@
 /*
 ** sql_path.c -- latent_path(a, b, n [, options]): n texts on the way from a to b.
 **
-** 1. Points: latents at equal steps of t, both ends among them.
+** 1. Points: latents at equal steps of t, both ends among them; where on the arc a t lies is interp_ease()'s to say, so column `latent` is not latent_slerp() of t.
 ** 2. All points are decoded in one batch, each at latent_interp()'s fluency for its t, and the texts are encoded again in one.
-** 3. {"steps": "even"}: equal steps of t are not equal steps of meaning; long stretches may decode to one text and then jump. So step 1
+** 3. {"steps": "even"}: even so, equal steps of t are not equal steps of meaning; stretches may decode to one text and then jump. So step 1
 **    takes a finer grid, and here the n points are picked from it that lie nearest to equal steps along the path that the *re-encoded*
 **    texts walk.
 ** 4. {"distinct": true}: neighbours with the same text are one candidate before anything is picked, so even steps go from text to text.
