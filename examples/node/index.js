@@ -1,14 +1,14 @@
 // latent in Node, with better-sqlite3.
 //
 //   npm install --prefix examples/node
-//   node examples/node/index.js          from the root of the repository, after make
+//   node examples/node/index.js          after make
 //
 // The tests keep the installed package in build/node, so it is looked for there too.
 const path = require('path');
 const Database = require(require.resolve('better-sqlite3', { paths: [__dirname, path.join(__dirname, '../../build/node')] }));
 
 const db = new Database(':memory:');
-db.loadExtension('build/latent');
+db.loadExtension(path.join(__dirname, '../../build/latent'));
 
 db.exec(`
   CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, z BLOB AS (latent_encode(body)) STORED);
