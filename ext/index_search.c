@@ -11,9 +11,10 @@
 ** 1. Cells are opened in the order of how likely they are to hold something. A row whose sign bound reaches the floor has its bytes looked at;
 **    if the byte bound reaches the floor too, it goes into the pool. The floor is the wanted-th best lower bound (byte bound less twice the
 **    slack) so far, so it rises from row to row.
-** 2. With recall 1 all cells are opened and e is so large (ERRORS_CERTAIN) that bad luck will not happen. Else e is ERRORS_LIKELY, and the round
-**    stops when the rows of the unopened cells that would reach the floor are expected to be fewer than may be missed. What is expected comes from the opened cells: the
-**    product of the query with a residual has a spread, in units of what its cell's size suggests, and is about normal (it is a sum of many numbers).
+** 2. With recall 1 all cells are opened and e is so large (ERRORS_CERTAIN) that bad luck will not happen. Else e is what a row exceeds about as often as rows
+**    may be missed, and the round stops when the rows of the unopened cells that would reach the floor are expected to be fewer than may be missed. What is expected: the
+**    product of the query with a residual has a spread, in units of what its cell's size suggests, that opened cells tell, and is about normal (it is a sum of many
+**    numbers). That is corrected by how many rows of the opened cells reach the floor and how many were expected to: cells_needed().
 ** 3. Between rounds, search_next() takes rows out of the pool by their byte bound (an incremental quicksort: Paredes and Navarro 2006; what is never
 **    pulled is never sorted), asks the source for their vectors, and gives out a row when nothing in the pool, and nothing left behind, can have a score as good.
 ** With a growing `wanted` this is the incremental nearest neighbour search of Hjaltason and Samet (1999), its queue kept on disk.
@@ -26,7 +27,7 @@
 #include <string.h>
 
 #define ERRORS_CERTAIN 6.0f             /* a normal number exceeds it once in 10^9, products of unit vectors less often */
-#define ERRORS_LIKELY 2.2f
+#define SPREAD_ROWS 4096                /* so many rows tell the spread of a query's products */
 #define FIRST_WANTED 32                 /* of a search that was not told how many */
 #define GROWTH 4                        /* of the wanted, each round */
 
@@ -228,9 +229,11 @@ struct round {
   struct floor floor;
   struct seen_cell *cells;      /* [n_cells] */
   int *order;                   /* [n_cells]: those not opened yet, likeliest first */
-  double squares, n_squares;    /* of <q, x - centroid>/spread over the rows of opened cells */
+  double squares, n_squares;    /* of <q, x - centroid>/spread over the first SPREAD_ROWS rows */
   int64_t n_rows, n_passed;     /* of the opened cells; those that the terms let pass */
   int n_opened;                 /* cells: the first in order */
+  int n_likely;                 /* cells that may have to be opened: so many, the first in order */
+  float slack;                  /* of the last row whose bytes were looked at: that of others is much the same */
 };
 
 static int term_holds(const struct term *t, uint64_t key){
@@ -266,6 +269,7 @@ static int look_at_bytes(struct search *s, struct round *r, const struct cell *c
   if( (s->skip.n>0 || s->skip.has_zero) && rowids_has(&s->skip, c->rowids[row]) ) return SQLITE_OK;
   if( make_room(&s->pool, s->n_pool, &s->pool_size, sizeof(*s->pool), e)!=SQLITE_OK ) return e->rc;
   s->pool[s->n_pool++] = (struct pooled){ bound, sign_bound, c->rowids[row] };
+  r->slack = slack;
   floor_see(&r->floor, bound - 2*slack);
   return SQLITE_OK;
 }
@@ -278,23 +282,39 @@ static float rest_of(float product, float half, float *along){
   return rest>0 ? sqrtf(rest) : 0;
 }
 
-/* Looks through rows [from, to) of a cell; passes[to-from] says which of them the terms let pass, NULL: all. */
+/* Notes the spread of products in units of what the size of their cell suggests. */
+static void see_spread(struct round *r, const struct seen_cell *seen, const float *estimate, const float *error, int n){
+  double squares = 0;
+  int i;
+  for(i=0; i<n; i++) squares += estimate[i]*estimate[i] - error[i]*error[i];
+  if( seen->spread>0 && squares>0 ) r->squares += squares/(seen->spread*seen->spread);
+  r->n_squares += n;
+}
+
+/* Looks through rows [from, to) of a cell; passes[to-from] says which of them the terms let pass, NULL: all. The bytes of those that reach the floor are asked for
+** before the first is looked at: with a large index each lies alone in memory. */
 static int scan_rows(struct search *s, struct round *r, const struct cell *c, int at, int from, int to, const uint8_t *passes, struct err *e){
   enum { PART = 256 };
   const struct seen_cell *seen = &r->cells[at];
   float estimate[PART], error[PART], along, rest, above = s->floors[at];
-  double squares = 0;
-  int i, n = to-from;
+  int rows[PART], n_rows = 0, i, j, n = to-from, width = s->ix->shape.width;
   rest = rest_of(seen->product, s->ix->halves[at], &along);
   probe_signs(estimate, error, &s->probe, along, rest, c->factors+from, c->signs + (size_t)from*SIGN_WORDS(s->probe.width), n);
   s->cost.n_signs += n;
-  for(i=0; i<n; i++) squares += estimate[i]*estimate[i] - error[i]*error[i];
-  if( seen->spread>0 && squares>0 ) r->squares += squares/(seen->spread*seen->spread);
-  r->n_squares += n;
+  if( r->n_squares<SPREAD_ROWS ) see_spread(r, seen, estimate, error, n);
   for(i=0; i<n; i++){
-    float sign_bound = seen->product + estimate[i] + s->errors*error[i];
-    if( sign_bound<r->floor.at || (passes && !passes[i]) ) continue;
-    if( look_at_bytes(s, r, c, from+i, seen->product, sign_bound, above, e)!=SQLITE_OK ) return e->rc;
+    estimate[i] = seen->product + estimate[i] + s->errors*error[i];     /* the sign bound */
+    rows[n_rows] = i;
+    n_rows += estimate[i]>=r->floor.at && (!passes || passes[i]);
+  }
+  for(i=0; i<n_rows; i++){
+    const int8_t *bytes = c->bytes + (size_t)(from+rows[i])*width;
+    for(j=0; j<width; j+=64) __builtin_prefetch(bytes + j);
+  }
+  for(i=0; i<n_rows; i++){
+    float sign_bound = estimate[rows[i]];
+    if( sign_bound<r->floor.at ) continue;              /* it has risen since */
+    if( look_at_bytes(s, r, c, from+rows[i], seen->product, sign_bound, above, e)!=SQLITE_OK ) return e->rc;
   }
   return SQLITE_OK;
 }
@@ -321,12 +341,13 @@ static int open_cell(struct search *s, struct round *r, int at, struct err *e){
 
 /* ---- Which cells, and how many ---- */
 
-/* The share of a normal curve that lies more than z spreads above its middle, for z = 0, 1/4, ...; written out, as C libraries' erfc() differ. */
+/* The share of products that lie more than z spreads above their middle, for z = 0, 1/4, ...: of a normal curve whose spread is itself drawn, e^(0.08 g) with a normal
+** g, as cells are longer in one direction than in another; written out, as C libraries' erfc() differ. */
 static float tail(float z){
   static const float shares[] = {
-    0.5f, 0.401f, 0.309f, 0.227f, 0.159f, 0.106f, 0.0668f, 0.0401f, 0.0228f, 0.0122f, 0.00621f, 0.00298f,
-    0.00135f, 0.000577f, 0.000233f, 8.84e-05f, 3.17e-05f, 1.07e-05f, 3.4e-06f, 1.02e-06f, 2.87e-07f, 7.6e-08f,
-    1.9e-08f, 4.46e-09f, 9.87e-10f, 2.05e-10f, 4.02e-11f, 7.39e-12f, 1.28e-12f, 2.08e-13f, 3.19e-14f, 4.59e-15f, 0, 0,
+    0.5f, 0.401f, 0.308f, 0.226f, 0.159f, 0.106f, 0.0676f, 0.041f, 0.0238f, 0.0131f, 0.00694f, 0.00351f,
+    0.0017f, 0.000789f, 0.000352f, 0.000152f, 6.29e-05f, 2.52e-05f, 9.8e-06f, 3.69e-06f, 1.35e-06f, 4.81e-07f,
+    1.67e-07f, 5.67e-08f, 1.88e-08f, 6.11e-09f, 1.94e-09f, 6.08e-10f, 1.87e-10f, 5.64e-11f, 1.68e-11f, 4.93e-12f, 0, 0,
   };
   float at = z*4;
   int i;
@@ -337,22 +358,25 @@ static float tail(float z){
   return shares[i] + (at - (float)i)*(shares[i+1] - shares[i]);
 }
 
-/* The spread of opened cells' products in units of what was suggested, with as much doubt as few rows leave. Opened cells lie about the query, where rows spread
-** somewhat more in its direction than elsewhere; so more is found than asked for. Measured, asked for 0.90, 0.95, 0.98 of 10 rows: 0.945, 0.965, 0.984 of 99,479
-** GloVe vectors of 100 numbers, 0.928, 0.960, 0.977 of 98,000 latents of 128, 0.990, 0.994, 0.997 of 339,479 GloVe vectors. */
+/* e of a search: a row at the floor is passed over by bad luck as often as rows may be missed, those above it more seldom; at recall 0.95 this costs a tenth of what
+** may be missed. Never as for less than 0.95: rows that one round passes over come too late in the next, which is felt when all rows are pulled. */
+static float errors_for(double recall){
+  float errors = 0;
+  if( recall<0.95 ) recall = 0.95;
+  while( errors<ERRORS_CERTAIN && tail(errors)>1-recall ) errors += 0.02f;
+  return errors;
+}
+
+/* The spread of products in units of what was suggested, with as much doubt as few rows leave. */
 static float spread_scale(const struct round *r){
   return sqrtf((float)((r->squares + 50)/(r->n_squares + 50)));
 }
 
-static float pass_share(const struct round *r){
-  return (float)(r->n_passed + 1)/(float)(r->n_rows + 1);
-}
-
-/* Sorts the cells from `from` on into 256 classes by how many spreads they lie below the floor (or, before there is one, below 1). */
-static void order_cells(const struct search *s, struct round *r, int *scratch, int from){
-  int counts[257] = {0}, i;
+/* Sorts the likely cells that are not opened yet into 256 classes by how many spreads they lie below the floor (or, before there is one, below 0.8). */
+static void order_cells(struct round *r, int *scratch){
+  int counts[257] = {0}, from = r->n_opened, n = r->n_likely, i;
   float scale = spread_scale(r), floor = r->floor.at>-1 ? r->floor.at : 0.8f;
-  for(i=from; i<s->n_cells; i++){
+  for(i=from; i<n; i++){
     const struct seen_cell *c = &r->cells[r->order[i]];
     float z = c->spread>0 ? (floor - c->product)/(c->spread*scale) : 0;
     int class = (int)((z + 4)*16);
@@ -360,38 +384,41 @@ static void order_cells(const struct search *s, struct round *r, int *scratch, i
     counts[scratch[i]+1]++;
   }
   for(i=0; i<256; i++) counts[i+1] += counts[i];
-  for(i=from; i<s->n_cells; i++){
-    scratch[s->n_cells + from + counts[scratch[i]]++] = r->order[i];
-  }
-  memcpy(r->order+from, scratch + s->n_cells + from, sizeof(int)*(size_t)(s->n_cells-from));
+  for(i=from; i<n; i++) scratch[n + from + counts[scratch[i]]++] = r->order[i];
+  memcpy(r->order+from, scratch + n + from, sizeof(int)*(size_t)(n-from));
 }
 
-/* Up to where cells, in order, have to be opened so that the others hold fewer than `allowed` rows that reach the floor. */
-static int cells_needed(const struct search *s, const struct round *r, double allowed){
-  float scale = spread_scale(r), share = pass_share(r);
-  double missed = 0;
+/* How many rows of a cell are expected to reach the floor, if all pass. The floor stands on lower bounds; the scores lie about the slack above them. */
+static double expected_rows(const struct search *s, const struct round *r, int at, float scale){
+  const struct seen_cell *c = &r->cells[at];
+  float above = r->floor.at + r->slack - c->product, z = c->spread>0 ? above/(c->spread*scale) : above>0 ? 10.0f : -10.0f;
+  return (double)s->ix->cells[at]->n*tail(z);
+}
+
+/* Up to where cells, in order, have to be opened so that the others hold fewer than `allowed` rows that reach the floor.
+**
+** The opened cells hold floor.size such rows. Where other than that was expected of them, so it is of the others: rows of a cell lie less far towards the query than a normal curve
+** has it, because there they would be nearer to another centroid, and how much less depends on the data. Measured: that the correction goes with the square of found/expected, the PRIOR
+** rows that keep few finds from counting too much, and the spread of spreads in tail(). */
+static int cells_needed(const struct search *s, struct round *r, double allowed){
+  enum { PRIOR = 5 };
+  float scale = spread_scale(r), share = (float)(r->n_passed + 1)/(float)(r->n_rows + 1);
+  double found = 0, missed = 0, correction;
   int i;
-  for(i=s->n_cells; i>r->n_opened; i--){
-    const struct seen_cell *c = &r->cells[r->order[i-1]];
-    float below = r->floor.at - c->product, spread = c->spread*scale;
-    float z = spread>0 ? below/spread : below<=0 ? -10.0f : 10.0f;
-    missed += (double)s->ix->cells[r->order[i-1]]->n*share*tail(z);
+  for(i=0; i<r->n_opened; i++) found += share*expected_rows(s, r, r->order[i], scale);
+  correction = ((double)r->floor.size + PRIOR)/(found + PRIOR);
+  allowed /= share*correction*correction;
+  for(i=r->n_likely; i>r->n_opened; i--){
+    if( missed<0.01*allowed ) r->n_likely = i;          /* as the floor only rises, what lies behind will count even less */
+    missed += expected_rows(s, r, r->order[i-1], scale);
     if( missed>allowed ) break;
   }
   return i;
 }
 
-/* Where to pause and think, after n_opened cells: there is no floor yet; or half of what seems needed, as the floor will rise; n_opened: enough. */
-static int next_pause(const struct search *s, const struct round *r, double allowed){
-  int opened = r->n_opened, next;
-  if( r->floor.size==0 ) return s->n_cells;
-  if( r->floor.n<r->floor.size ) next = opened + opened/2 + 4;
-  else if( s->recall==1 ) next = opened<16 ? opened + 8 : s->n_cells;
-  else{
-    next = cells_needed(s, r, allowed);
-    if( next>opened+8 ) next = opened + (next-opened+1)/2;
-  }
-  return next<s->n_cells ? next : s->n_cells;
+/* There is a floor, it has risen since it stood at `floor` and `thought` cells were open, and more of them are: worth thinking again how many are needed. */
+static int is_time_to_think(const struct round *r, int thought, float floor){
+  return r->floor.size>0 && r->floor.n==r->floor.size && r->floor.at>floor && r->n_opened>=thought + 2 + r->n_opened/8;
 }
 
 static int asked_to_stop(struct search *s, struct err *e){
@@ -410,14 +437,21 @@ static void expect_cell(const struct cell *c, int words){
 
 /* Opens cells for a round at whose end `wanted` rows shall be known. */
 static int open_cells(struct search *s, struct round *r, int *scratch, int64_t wanted, struct err *e){
-  double allowed = (1 - s->recall)*(double)wanted*(s->n_terms>0 ? 0.5 : 1);      /* what few rows that pass tell of their spread is rough */
-  int next;
-  while( (next = next_pause(s, r, allowed))>r->n_opened ){
-    order_cells(s, r, scratch, r->n_opened);
-    for(; r->n_opened<next; r->n_opened++){
-      if( r->n_opened+1<next ) expect_cell(s->ix->cells[r->order[r->n_opened+1]], SIGN_WORDS(s->probe.width));
-      if( asked_to_stop(s, e)!=SQLITE_OK || open_cell(s, r, r->order[r->n_opened], e)!=SQLITE_OK ) return e->rc;
+  double allowed = (1 - s->recall)*(double)wanted*(s->n_terms>0 ? 0.4 : 1);      /* what few rows that pass tell of their spread is rough */
+  float floor = -INFINITY;
+  int thought = 0, end = s->n_cells;
+  r->n_likely = s->n_cells;
+  order_cells(r, scratch);
+  for(; r->n_opened<end; r->n_opened++){
+    if( is_time_to_think(r, thought, floor) ){
+      thought = r->n_opened;
+      floor = r->floor.at;
+      order_cells(r, scratch);
+      if( s->recall<1 ) end = cells_needed(s, r, allowed);
+      if( end<=r->n_opened ) break;
     }
+    if( r->n_opened+1<end ) expect_cell(s->ix->cells[r->order[r->n_opened+1]], SIGN_WORDS(s->probe.width));
+    if( asked_to_stop(s, e)!=SQLITE_OK || open_cell(s, r, r->order[r->n_opened], e)!=SQLITE_OK ) return e->rc;
   }
   return SQLITE_OK;
 }
@@ -528,7 +562,7 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   s->stop_arg = q->stop_arg;
   s->floor = INFINITY;
   s->n_cells = -1;
-  s->errors = s->recall<1 ? ERRORS_LIKELY : ERRORS_CERTAIN;
+  s->errors = s->recall<1 ? errors_for(s->recall) : ERRORS_CERTAIN;
   s->last.score = INFINITY;
   rc = index_load(ix, e);
   s->vector = vector = arena_floats(&s->arena, width);
