@@ -224,6 +224,7 @@ struct vtab {                   /* one a connection that uses the table */
   int is_utf8;                  /* the database's encoding: only then texts order by their bytes */
   int in_transaction;           /* between xBegin and xCommit or xRollback: there may be pending rows */
   int n_pending;                /* about how many */
+  int knows_none;               /* outside transactions: t_pending has been looked at */
   int depth;                    /* savepoints open */
   int renamed_depth;            /* 1 + depth when it was renamed, so that SQLite has connected anew; 0: was not */
   int broken_depth;             /* 1 + depth when a flush failed midway: what it wrote must not be committed; 0: none did */

@@ -250,6 +250,16 @@ static int begin(sqlite3_vtab *base){
   return SQLITE_OK;
 }
 
+/* A ROLLBACK TO has taken back that this table was created, or got its name; SQLite keeps it in the transaction all the same. */
+static int is_gone(struct call *c, const struct vtab *t){
+  char *pending = sqlite3_mprintf("%s_pending", t->name);
+  int rc = pending ? sqlite3_table_column_metadata(t->db, t->schema, pending, NULL, NULL, NULL, NULL, NULL, NULL) : SQLITE_NOMEM;
+
+  sqlite3_free(pending);
+  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
+  return rc==SQLITE_ERROR;
+}
+
 /* The COMMIT: what waits is done now. If it fails SQLite rolls everything back. */
 static int sync(sqlite3_vtab *base){
   struct vtab *t = (struct vtab*)base;
@@ -257,7 +267,7 @@ static int sync(sqlite3_vtab *base){
 
   vtab_call(&c, t);
   if( t->broken_depth ) fail(&c.err, SQLITE_ABORT, "a statement failed while it wrote the index: this transaction can only be rolled back");
-  else pending_flush(&c, t);
+  else if( t->in_transaction && !is_gone(&c, t) && c.err.rc==SQLITE_OK ) pending_flush(&c, t);
   return vtab_end(&c, t);
 }
 

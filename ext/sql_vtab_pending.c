@@ -187,12 +187,26 @@ static int flush_some(struct call *c, struct vtab *t, int *n){
   return c->err.rc;
 }
 
+/* Outside a transaction nothing is pending, unless DROP TABLE was taken back by ROLLBACK TO: SQLite had forgotten by then that t was part of the transaction, and
+** committed without asking. Looked for once a connection. */
+static int pending_forgotten(struct call *c, struct vtab *t){
+  sqlite3_stmt *s;
+
+  if( t->knows_none || vtab_ready(c, t, 0)!=SQLITE_OK || !(s = store_statement(c, t, PENDING_LIST)) ) return c->err.rc;
+  sqlite3_bind_int(s, 1, 1);
+  if( store_step(c, s) ) fail(&c->err, SQLITE_ERROR, "rows wait for the index since a DROP TABLE was rolled back: INSERT INTO \"%s\"(\"%s\") VALUES('optimize') takes them in", t->name, t->name);
+  sqlite3_reset(s);
+  t->knows_none = c->err.rc==SQLITE_OK;
+  return c->err.rc;
+}
+
 int pending_flush(struct call *c, struct vtab *t){
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->db);
   int n = 1;
 
   /* After a ROLLBACK TO that took a change of the schema back, SQLite connects anew: what that one left pending is this one's too. */
-  if( (!t->in_transaction && sqlite3_get_autocommit(t->db)) || vtab_ready(c, t, 0)!=SQLITE_OK ) return c->err.rc;
+  if( !t->in_transaction && sqlite3_get_autocommit(t->db) ) return pending_forgotten(c, t);
+  if( vtab_ready(c, t, 0)!=SQLITE_OK ) return c->err.rc;
   while( n>0 && c->err.rc==SQLITE_OK && !run_stopped(&c->run) ) flush_some(c, t, &n);
   if( c->err.rc==SQLITE_OK ) t->n_pending = 0;
   sqlite3_set_last_insert_rowid(t->db, last);

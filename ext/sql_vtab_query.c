@@ -171,7 +171,7 @@ static int interrupted(void *arg){
   int rc = s ? sqlite3_step(s) : c.err.rc;
 
   if( s ) sqlite3_reset(s);
-  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM;
+  return rc==SQLITE_INTERRUPT;
 }
 
 static double distance_of(const float *query, const float *vector, int width){
