@@ -171,8 +171,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_gaps(index [, n] [, options])",
     .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
                 "distance of the nearest row. It looks at 48 rows; another \"seed\" looks at others.",
-    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('How can I get to the nearest station?'), ('How do I get there?'), ('Where is the station?'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
-    .result = "Where is I get there?|0.14|[2,3]" },
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
+    .result = "A man is running.|0.24|[1,2]" },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,

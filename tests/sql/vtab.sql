@@ -91,6 +91,19 @@ DELETE FROM v WHERE rowid>12;
 INSERT INTO v(v) VALUES ('integrity-check');
 DROP TABLE v;
 
+-- What RENAME and DROP leave pending is not lost when they are taken back.
+CREATE VIRTUAL TABLE v USING latent(width=3);
+BEGIN; INSERT INTO v(rowid, latent) VALUES (1, x'0000803f0000000000000000'); SAVEPOINT a; ALTER TABLE v RENAME TO w; INSERT INTO w(rowid, latent) VALUES (2, x'000000000000803f0000803f');
+ROLLBACK TO a; COMMIT;
+SELECT rowid, distance FROM v(x'0000803f0000000000000000');
+BEGIN; INSERT INTO v(rowid, latent) VALUES (3, x'000000000000803f00000000'); SAVEPOINT a; DROP TABLE v; ROLLBACK TO a; COMMIT;
+SELECT rowid, distance FROM v(x'0000803f0000000000000000');
+INSERT INTO v(v) VALUES ('optimize');
+SELECT rowid, distance FROM v(x'0000803f0000000000000000');
+INSERT INTO v(v) VALUES ('integrity-check');
+SELECT rowid, * FROM v WHERE rowid=9;
+DROP TABLE v;
+
 -- Several databases
 ATTACH ':memory:' AS other;
 CREATE VIRTUAL TABLE other.t USING latent(body);
