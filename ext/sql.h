@@ -190,6 +190,7 @@ struct definition {             /* strings lie in the vtab's arena */
 /* argv[3..argc) as SQLite gives them. Messages begin with the table's name. */
 int definition_read(struct definition *d, const char *table, int argc, const char *const *argv, struct arena *a, struct err *e);
 /* Appends the column list for sqlite3_declare_vtab(): the visible columns, then the hidden ones: table, options, distance, latent. */
+void put_quoted(struct buf *out, const char *name);      /* appends an identifier in double quotes */
 void definition_columns(struct buf *out, const struct definition *d, const char *table);
 static inline int filter_at(const struct definition *d){ return d->body!=NULL; }        /* number of the first filter column */
 enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };        /* in this order they are arguments of t(...): two of them may be given */

@@ -180,7 +180,7 @@ int definition_read(struct definition *d, const char *table, int argc, const cha
   return SQLITE_OK;
 }
 
-static void put_name(struct buf *out, const char *name){
+void put_quoted(struct buf *out, const char *name){
   buf_char(out, '"');
   for(; *name; name++){
     if( *name=='"' ) buf_char(out, '"');
@@ -193,15 +193,15 @@ void definition_columns(struct buf *out, const struct definition *d, const char 
   static const char *const types[] = { [FILTER_INTEGER] = " INTEGER", [FILTER_REAL] = " REAL", [FILTER_TEXT] = " TEXT" };
 
   if( d->body ){
-    put_name(out, d->body);
+    put_quoted(out, d->body);
     buf_str(out, ", ");
   }
   for(int i=0; i<d->n_filters; i++){
-    put_name(out, d->filters[i].name);
+    put_quoted(out, d->filters[i].name);
     buf_str(out, types[d->filters[i].type]);
     buf_str(out, ", ");
   }
-  put_name(out, table);
+  put_quoted(out, table);
   buf_str(out, " HIDDEN, options HIDDEN, latent BLOB");
   buf_str(out, d->body ? " HIDDEN" : "");       /* vectors are what a table of vectors holds: SELECT * shows them */
   buf_str(out, ", distance REAL HIDDEN");

@@ -60,14 +60,6 @@ int vtab_damaged(struct call *c){
   return c->err.rc;
 }
 
-static void put_quoted(struct buf *out, const char *name){
-  buf_char(out, '"');
-  for(; *name; name++){
-    if( *name=='"' ) buf_char(out, '"');
-    buf_char(out, *name);
-  }
-  buf_char(out, '"');
-}
 static void put_shadow(struct buf *out, const struct vtab *t, const char *ending){
   put_quoted(out, t->schema);
   buf_char(out, '.');
