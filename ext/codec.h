@@ -37,7 +37,7 @@ const struct tensor *safetensors_find(const struct safetensors *s, const char *n
 void tensor_to_floats(float *y, const struct tensor *t);    /* y[rows*columns], any element type */
 
 /* ---- codec_config.c: <kind>.json ---- */
-enum { KIND_DIRECTION = 0, KIND_TEXT = 1, KIND_IMAGE = 2, KIND_CODE = 3 };
+enum { KIND_DIRECTION = 0, KIND_TEXT = 1, KIND_PICTURE = 2, KIND_CODE = 3 };
 const char *kind_name(int kind);                            /* "direction", "text", ... or "unknown" */
 
 struct shape {                  /* "config" of the JSON; limits are checked when read */
@@ -92,5 +92,20 @@ int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint);  
 int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e);
 /* Appends the blob. Points are stored f16, directions (any length) f32. */
 void latent_write(struct buf *out, const struct latent *z);
+
+/* ---- codec_png.c, codec_jpeg.c, codec_pixels.c: pictures ---- */
+struct picture {
+  int width, height;
+  unsigned char *pixels;        /* [height, width, 4]: R G B A, alpha not multiplied in; from the arena */
+};
+enum { PICTURE_PIXELS_MOST = 1 << 26 };             /* of a picture from outside: a bomb of a few bytes is refused before its pixels are unpacked */
+int picture_is(const void *bytes, size_t n);        /* 1 when they begin as a PNG or a JPEG does */
+/* A whole PNG (any colour type and depth, interlaced or not) or JPEG. who stands at the start of messages: "argument 1". Broken, cut off, empty or too
+** large: SQLITE_ERROR that says what came. */
+int picture_read(struct picture *p, const void *bytes, size_t n, struct arena *a, const char *who, struct err *e);
+/* The picture on a square of size x size: sides kept in proportion, centred on what is transparent, averaged over areas (never sharper than
+** it came), with alpha multiplied in while averaging. The same size gives the same pixels. */
+int picture_fit(struct picture *out, const struct picture *in, int size, struct arena *a, struct err *e);
+int png_write(struct buf *out, const struct picture *p, struct err *e);     /* appends a PNG: 8-bit RGBA, no text, no time */
 
 #endif

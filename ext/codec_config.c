@@ -22,7 +22,7 @@
 #define WIDTH_LARGEST 4096      /* of d and of s + r */
 
 static const char *const kind_names[] = {
-  [KIND_DIRECTION] = "direction", [KIND_TEXT] = "text", [KIND_IMAGE] = "image", [KIND_CODE] = "code",
+  [KIND_DIRECTION] = "direction", [KIND_TEXT] = "text", [KIND_PICTURE] = "picture", [KIND_CODE] = "code",
 };
 #define N_KINDS ((int)(sizeof(kind_names)/sizeof(kind_names[0])))
 
@@ -77,7 +77,7 @@ static int read_kind(int *kind, const cJSON *json, const char *path, struct err 
       return SQLITE_OK;
     }
   }
-  return fail(e, SQLITE_CORRUPT, "%s: kind \"%.40s\", expected text, image or code", path, json->valuestring);
+  return fail(e, SQLITE_CORRUPT, "%s: kind \"%.40s\", expected text, picture or code", path, json->valuestring);
 }
 
 static int read_hash(uint64_t *hash, const cJSON *json, const char *path, struct err *e){

@@ -99,6 +99,20 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
 /* Mean log-probability per token of the text given z: segments of the text are scored in order against those of z (the last one repeats). */
 int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean);
 
+/* ---- model_picture.c: pixels to codes and back ----
+** The VQ-VAE of a model of kind picture: 64x64 pixels <-> an 8x8 grid of codes, which as token ids (4 + code) are a sentence of 64. */
+struct picture;
+int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n, int *ids);       /* p[n], each 64x64 -> ids[n, 64] */
+int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n, struct picture *p);    /* pixels from the arena */
+
+/* ---- model_content.c: content of any kind, as the model's kind has it ----
+** Text and code are UTF-8; a picture is a PNG or JPEG file, fitted to 64x64 when it is read, and a PNG when it is written. What is said of
+** text_encode() .. texts_decode() above holds for these, which choose by m->config.kind; `who` names the content in messages. */
+struct content { const void *bytes; size_t n; };
+int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
+int contents_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
+                    struct buf *contents, float *fidelities);
+
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s is unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length. Results come from the arena. */
 float point_distance(const struct latent *a, const struct latent *b, int s);    /* 1 - cosine of the mean s of all segments; 0..2 */

@@ -397,7 +397,7 @@ static void test_bad_config(void){
 }
 
 static void test_kinds(void){
-  ok(strcmp(kind_name(KIND_DIRECTION), "direction")==0 && strcmp(kind_name(KIND_TEXT), "text")==0 && strcmp(kind_name(KIND_IMAGE), "image")==0
+  ok(strcmp(kind_name(KIND_DIRECTION), "direction")==0 && strcmp(kind_name(KIND_TEXT), "text")==0 && strcmp(kind_name(KIND_PICTURE), "picture")==0
      && strcmp(kind_name(KIND_CODE), "code")==0 && strcmp(kind_name(4), "unknown")==0 && strcmp(kind_name(-1), "unknown")==0,
      "codec: kinds have names", "not these");
 }

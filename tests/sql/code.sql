@@ -1,7 +1,7 @@
 -- tiny, and a code model with the same weights (build/tests/models): a latent says its kind, and each kind has a model of its own.
 SELECT '-- not there: the file that was looked for';
 SELECT latent_encode('return x', '{"kind":"code"}');
-SELECT latent_encode('return x', '{"kind":"image"}');
+SELECT latent_encode('return x', '{"kind":"picture"}');
 SELECT latent_info() ->> '$.code';
 SELECT latent_load('build/tests/models/image.safetensors');
 SELECT length(latent_load('build/tests/models/code.safetensors'));

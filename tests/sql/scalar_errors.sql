@@ -70,7 +70,7 @@ SELECT latent_decode('a', '{"seed":1e300}');
 SELECT latent_decode('a', '{"fluency":1.1}');
 SELECT latent_decode('a', '{"fluency":1e999}');
 SELECT latent_decode('a', '{"detail":-0.1}');
-SELECT latent_decode('a', '{"kind":"image"}');
+SELECT latent_decode('a', '{"kind":"picture"}');
 SELECT latent_decode('a', '{"kind":1}');
 SELECT latent_decode('a', '{"steps":"even"}');
 SELECT latent_encode('a', '{"distinct":true}');
