@@ -1,4 +1,4 @@
-"""The text Transformer-VAE in PyTorch: the executable version of the specification in README.md.
+"""The Transformer-VAE of every kind in PyTorch: the executable version of the specification in README.md.
 
 Training, export and the golden tensors all use this one definition. Shapes: B texts, T tokens, d the model width, heads of 64.
 Every matrix is stored [in, out] and applied as x @ w, in the file, here and in C.
@@ -15,6 +15,7 @@ HEAD = 64
 
 # One row a shape: what `text.json` calls "config".
 FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16, pieces=8192, longest=64)
+PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8, pieces=1028, longest=65, positions=True)
 TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4, pieces=320, longest=24)
 
 
@@ -107,6 +108,9 @@ class TextModel(nn.Module):
         self.z_in = matrix(z, d)
         self.decoder = nn.ModuleList(Block(d, cross=True) for _ in range(c['decoder_layers']))
         self.decoder_norm = nn.Parameter(torch.ones(d))
+        if c.get('positions'):  # pictures: a code's place on the grid, beside the rotary positions
+            self.encoder_position = nn.Parameter(torch.zeros(c['longest'], d))
+            self.decoder_position = nn.Parameter(torch.zeros(c['longest'], d))
         cos, sin = rotary_table(c['registers'] + c['longest'] + 8)
         self.register_buffer('cos', cos, persistent=False)
         self.register_buffer('sin', sin, persistent=False)
@@ -121,6 +125,8 @@ class TextModel(nn.Module):
         ok = torch.cat([real.new_ones(B, self.n_registers), real], 1)
         mask = torch.where(ok, 0.0, -1e9)[:, None, None]
         x = torch.cat([self.registers[None].expand(B, -1, -1), self.embedding[ids]], 1) * math.sqrt(self.d)
+        if self.config.get('positions'):
+            x = torch.cat([x[:, : self.n_registers], x[:, self.n_registers:] + self.encoder_position[:T]], 1)
         rotary = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
         for block in self.encoder:
             x = block(x, mask, rotary)
@@ -138,6 +144,8 @@ class TextModel(nn.Module):
         B, T = ids.shape
         memory = (z @ self.memory.weight + self.memory.bias).view(B, -1, self.d)
         x = self.embedding[ids] * math.sqrt(self.d) + (z @ self.z_in)[:, None]
+        if self.config.get('positions'):
+            x = x + self.decoder_position[:T]
         causal = torch.full((T, T), -1e9, device=ids.device).triu(1)
         rotary = self.cos[:T], self.sin[:T]
         for block in self.decoder:
@@ -152,14 +160,18 @@ class TextModel(nn.Module):
         """s [B, s], r [B, r] -> lists of token ids, greedy; recomputes the whole prefix each step: the slow oracle.
 
         fluency f mixes in the language model: (1-f) log p(token | z) + f log p(token | 0).
+        With positions (a picture) a row has as many codes as there is room for, and no end.
         """
+        is_picture = self.config.get('positions')
         z = self.join(s, r)
         ids = torch.full((len(z), 1), BOS)
         done = torch.zeros(len(z), dtype=torch.bool)
-        for _ in range(limit or self.config['longest']):
+        for _ in range(self.config['longest'] - 1 if is_picture else limit or self.config['longest']):
             score = self.logits(z, ids)[:, -1].log_softmax(-1)
             if fluency:
                 score = (1 - fluency) * score + fluency * self.logits(z * 0, ids)[:, -1].log_softmax(-1)
+            if is_picture:
+                score[:, : UNK + 1] = -math.inf
             token = score.argmax(-1).masked_fill(done, PAD)
             ids = torch.cat([ids, token[:, None]], 1)
             done |= token == EOS
