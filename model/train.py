@@ -1,9 +1,9 @@
-"""Trains the text model: one script for two CPU cores and for a GPU, stopped and resumed at any step.
+"""Trains the model of any kind (text, code, pictures): one script for two CPU cores and for a GPU, stopped and resumed at any step.
 
     python3 train.py --data DIR --run RUN [--init text.safetensors]     trunk: constant rate, until stopped (Ctrl-C or --minutes)
     python3 train.py --data DIR --run RUN --decay 2000                  from the trunk's checkpoint: 2,000 steps down to rate 0
 
-DIR is made by prepare.py. The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
+DIR is made by prepare.py: of text and code, or, with words.npz, of pictures (--shape PICTURE). The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
 trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at any time (export.py). Every random choice of a
 step is drawn from the seed and the step's number, and the data order from the seed and the epoch: a resumed run sees what an
 uninterrupted one would have seen.
@@ -30,6 +30,8 @@ MASK_TOKENS = 0.05  # of the decoder's inputs
 DROP_Z = 0.1        # examples without z: the decoder as a plain language model (the fluency dial)
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
 NO_DETAIL = 0.1
+FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name, and FROM_MATE with the r of another of their style
+FROM_MATE = 0.2
 
 
 class Muon(torch.optim.Optimizer):
@@ -111,6 +113,45 @@ class Corpus:
             given[mask] = UNK
         return [torch.from_numpy(v) for v in (x, given, target)]
 
+    def stand_in(self, rows, s, r):
+        """The points to decode these rows from, where they are not their own; pictures have some."""
+        return s, r
+
+
+class PictureCorpus(Corpus):
+    """Packed pictures: rows of 64 codes, each with a concept and a style; and what text says of a concept.
+
+    words.npz: `concept` and `style` [rows]; `vectors` [concepts, K, 128], the text model's s of K phrasings of a concept's name. The teacher of a
+    picture is its concept's, whatever the style.
+    """
+
+    def __init__(self, folder, rows, tokens, seed):
+        super().__init__(folder, rows, tokens, seed)
+        f = np.load(f'{folder}/words.npz')
+        self.concept, self.style, self.words = f['concept'], f['style'], torch.from_numpy(f['vectors'].astype(np.float32))
+
+    def batch(self, rows, rng=None):
+        """As for text, but a corrupted code becomes UNK and leaves the others where they are: a code's place is part of what it says."""
+        x, given, target = super().batch(rows)
+        if rng is not None:
+            rate = rng.rand(len(rows), 1) * DROP_TOKENS * (rng.rand(len(rows), 1) < 0.5)
+            lost = torch.from_numpy(rng.rand(*x.shape) < rate)
+            x[lost & (x > UNK)] = UNK
+            mask = torch.from_numpy(rng.rand(*given.shape) < MASK_TOKENS)
+            mask[:, 0] = False
+            given[mask] = UNK
+        return [x, given, target]
+
+    def stand_in(self, rows, s, r):
+        """Half of the pictures are decoded from what text says of their concept; of those, some with another picture's r, of the same style:
+        so s says what is to be seen, and an r that does not fit says in which manner."""
+        n = len(rows)
+        words = self.words[self.concept[rows], torch.randint(self.words.shape[1], (n,))].to(s.device)
+        u = torch.rand(n, 1, device=s.device)
+        alike = torch.from_numpy(self.style[rows][:, None] == self.style[rows][None]).to(s.device) & ~torch.eye(n, dtype=torch.bool, device=s.device)
+        mate = (alike.float() + 1e-6).multinomial(1)[:, 0]
+        return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE, r[mate].detach(), r)
+
 
 def perturb(model, s, r):
     """z as the decoder meets it in use: noisy, with weak detail, or absent."""
@@ -137,16 +178,17 @@ def teacher_loss(corpus, rows, s):
 
 @torch.no_grad()
 def evaluate(model, corpus, n):
-    """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass."""
+    """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass; of pictures, codes right."""
     model.eval()
     device = model.embedding.device
-    hits = {16: [], 32: [], 64: []}
+    hits = {16: [], 32: [], 65: []}
+    exact = lambda given, made: np.mean(np.equal(given, made)) if model.config.get('positions') else given == made
     rows = sorted((v.tolist() for v in corpus.valid[:n]), key=len)
     for i in range(0, n, 32):
         part = rows[i: i + 32]
         s, r = model.encode(text_model.pad_batch([p + [EOS] for p in part]).to(device))
         for given, made in zip(part, model.decode(s, r, limit=len(part[-1]) + 1)):
-            hits[next(k for k in hits if len(given) < k)].append(given == made)
+            hits[next(k for k in hits if len(given) < k)].append(exact(given, made))
     model.train()
     return ' '.join(f'<{k} {np.mean(v):.3f}' for k, v in hits.items() if v)
 
@@ -156,7 +198,7 @@ def main():
     p.add_argument('--data', required=True)
     p.add_argument('--run', required=True)
     p.add_argument('--init', help='safetensors to start from')
-    p.add_argument('--shape', default='FIRST', help='a row of text_model.py')
+    p.add_argument('--shape', default='FIRST', help='a shape of text_model.py: FIRST, PICTURE')
     p.add_argument('--rows', type=int, default=0, help='only the first N sentences (the teacher has seen the first ones)')
     p.add_argument('--tokens', type=int, default=4000, help='a batch')
     p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
@@ -177,7 +219,8 @@ def main():
     muon = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
     others = [p for p in model.parameters() if not any(p is m for m in muon)]
     optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
-    corpus = Corpus(a.data, a.rows, a.tokens, a.seed)
+    kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
+    corpus = kind(a.data, a.rows, a.tokens, a.seed)
     at = dict(step=0, epoch=0, in_epoch=0, seen=0)
     trunk, decayed = f'{a.run}/trunk.pt', f'{a.run}/decayed.pt'
     if os.path.exists(trunk):
@@ -212,7 +255,7 @@ def main():
             x, given, target = (v.to(device) for v in corpus.batch(rows, np.random.RandomState((a.seed, step))))
             with torch.autocast(device, dtype=torch.bfloat16):
                 s, r = encode(x)
-                out = logits(perturb(model, s, r), given)
+                out = logits(perturb(model, *corpus.stand_in(rows, s, r)), given)
             ce = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
             taught = teacher_loss(corpus, rows, s)
             for o in optimizers:
