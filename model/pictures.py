@@ -1,0 +1,221 @@
+"""Makes the pictures to train on: six emoji sets from npm, rendered at 64x64, and what each shows in words.
+
+    python3 pictures.py prepare --out DIR
+    python3 pictures.py examples --out DIR --to ../examples/pictures
+
+Needs npm and rsvg-convert (Debian: librsvg2-bin). `prepare` writes DIR/pixels.npy [n, 64, 64, 4] uint8, RGBA with straight alpha, and
+DIR/index.json: {"concepts": [...], "pictures": [...]}. A picture (row of pixels.npy) is {set, name, concept, split}; `concept` is a number:
+the row of `concepts`, which is {id, label, keywords, group, texts}: `id` the code points of the emoji (or the name of a picture that is no
+emoji), `texts` what one may call it, the label first.
+
+Held out, as pictures_held.tsv lists them (drawn once at random): 5% of the concepts, in every set (split "concept"), and of two sets 10% of
+the concepts that other sets show too (split "style"). Skin tones and the components of emoji are left out.
+"""
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import unicodedata
+
+import numpy as np
+from PIL import Image
+
+SIZE = 64
+SETS = {  # npm package @iconify-json/<name>: version, licence
+    'noto': ('1.2.9', 'Apache-2.0'),
+    'fluent-emoji-flat': ('1.2.6', 'MIT'),
+    'twemoji': ('1.2.5', 'CC-BY-4.0'),
+    'openmoji': ('1.2.29', 'CC-BY-SA-4.0'),
+    'fxemoji': ('1.2.2', 'Apache-2.0'),
+    'emojione': ('1.2.3', 'CC-BY-4.0'),
+}
+EMOJIBASE = '17.0.0'
+HAIR = ('bald', 'curly-hair', 'curly-haired', 'red-hair', 'red-haired', 'white-hair', 'white-haired')
+TONES = {'1F3FB', '1F3FC', '1F3FD', '1F3FE', '1F3FF'}
+MORE_WORDS = ('grin tears weary wry tear hourglass clamshell floppy typewriter backhand pennant ballot script opened half semi dot minimize maximize bold '
+              'exclamation above below side sideways missing smiley bell cancellation touch tone stamped storm mood wide flowers chili control knob disk steam '
+              'negative squared latin capital fist fisted flex bicep wired networked computers mans womans mens runner mantelpiece clock pages pen rays stock')
+SHORT_WORDS = 'of no ok tv up on in at to go no at ox id'
+TONED_NAME = re.compile(r'(-skin-tone|-tone\d|-(medium-)?(light|dark)|-medium)$')
+
+
+def install(out):
+    """The packages under out/npm, at the versions above."""
+    folder = f'{out}/npm'
+    os.makedirs(folder, exist_ok=True)
+    if not os.path.exists(f'{folder}/package.json'):
+        with open(f'{folder}/package.json', 'w', encoding='utf8') as f:
+            f.write('{"private": true}')
+    wanted = [f'@iconify-json/{name}@{version}' for name, (version, _) in SETS.items()] + [f'emojibase-data@{EMOJIBASE}']
+    subprocess.run(['npm', 'install', '--no-audit', '--no-fund', *wanted], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return f'{folder}/node_modules'
+
+
+def read_json(path):
+    with open(path, encoding='utf8') as f:
+        return json.load(f)
+
+
+def code_points(hexcode):
+    """An emoji's id: its code points without joiners and variation selectors, which the sets write differently."""
+    return '-'.join(c for c in hexcode.upper().split('-') if c not in ('FE0F', '200D'))
+
+
+def squeeze(name):
+    """Letters and digits only: the sets differ in hyphens, and one writes none. All flags become flag + name."""
+    name = re.sub(r'^flag-for-(flag-)?', 'flag-', name.lower())
+    name = re.sub(r'[^a-z0-9]', '', unicodedata.normalize('NFKD', name))
+    return 'flag' + name[:-4] if name.endswith('flag') else name
+
+
+def unicode_name(hexcode):
+    """The character's own name, for emoji of one character."""
+    return '' if '-' in hexcode else unicodedata.name(chr(int(hexcode, 16)), '')
+
+
+class IconSet:
+    """One package: the SVG of each name, without aliases, and the code points of the names that have some."""
+
+    def __init__(self, folder):
+        f = read_json(f'{folder}/icons.json')
+        self.icons, self.aliases, self.size = f['icons'], f.get('aliases', {}), (f.get('width', 16), f.get('height', 16))
+        self.ids = {}
+        for points, name in read_json(f'{folder}/chars.json').items():
+            self.ids.setdefault(self.root(name), set()).add(code_points(points))
+
+    def root(self, name):
+        while name in self.aliases:
+            name = self.aliases[name]['parent']
+        return name
+
+    def names(self):
+        """Names worth a picture: no skin tones, no hair alone."""
+        toned = lambda name: any(TONES & set(i.split('-')) for i in self.ids.get(name, ()))
+        return [n for n in self.icons if not toned(n) and n not in HAIR and (n in self.ids or not TONED_NAME.search(n))]
+
+    def svg(self, name):
+        """A document around the icon's body, its box made square."""
+        icon = self.icons[name]
+        w, h = icon.get('width', self.size[0]), icon.get('height', self.size[1])
+        side = max(w, h)
+        box = f'{icon.get("left", 0) - (side - w) / 2} {icon.get("top", 0) - (side - h) / 2} {side} {side}'
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{SIZE}" height="{SIZE}" '
+                f'viewBox="{box}">{icon["body"]}</svg>')
+
+
+class Concepts:
+    """What pictures show. Found by code points, or by any name that a set or Unicode has for them."""
+
+    def __init__(self, modules, sets):
+        groups = read_json(f'{modules}/emojibase-data/meta/groups.json')['groups']
+        self.rows, self.by_id, self.by_name = [], {}, {}
+        emoji = [e for e in read_json(f'{modules}/emojibase-data/en/data.json') if e.get('group') != 2]
+        for e in emoji:
+            self.add(code_points(e['hexcode']), e['label'], e.get('tags', []), groups.get(str(e.get('group')), 'symbols'))
+        for e in emoji:
+            self.by_name.setdefault(squeeze(unicode_name(e['hexcode'])), self.by_id[code_points(e['hexcode'])])
+        for source in ('cldr', 'joypixels', 'iamcal'):
+            for points, names in read_json(f'{modules}/emojibase-data/en/shortcodes/{source}.json').items():
+                if code_points(points) in self.by_id:
+                    for name in names if isinstance(names, list) else [names]:
+                        self.by_name.setdefault(squeeze(name), self.by_id[code_points(points)])
+        for s in sets.values():
+            called = {}
+            for name in (*s.icons, *s.aliases):
+                called.setdefault(s.root(name), []).append(name)
+            for name, ids in s.ids.items():
+                for known in ids & self.by_id.keys():
+                    for other in called.get(name, ()):
+                        self.by_name.setdefault(squeeze(other), self.by_id[known])
+        texts = [t for e in emoji for t in (e['label'], *e.get('tags', []))] + [n for s in sets.values() for n in s.ids]
+        self.words = {w for t in texts for w in re.findall('[a-z]{2,}', t.lower())} | set(MORE_WORDS.split())
+        self.words -= {w for w in self.words if len(w) == 2 and w not in SHORT_WORDS.split()}
+
+    def split(self, name):
+        """A name written without spaces, cut into the fewest known words and figures; as it is, if that cannot be done."""
+        best = [(0, [])]
+        for end in range(1, len(name) + 1):
+            known = [a for a in range(end) if best[a] and (name[a:end] in self.words or name[a:end].isdigit())]
+            best.append(min(((best[a][0] + 1, best[a][1] + [name[a:end]]) for a in known), default=None))
+        return ' '.join(best[-1][1]) if best[-1] else name
+
+    def add(self, id, label, keywords, group):
+        label = label.lower() if label.isupper() else label
+        self.by_id[id] = len(self.rows)
+        self.by_name.setdefault(squeeze(label), len(self.rows))
+        keywords = [k for k in keywords if k != label]
+        self.rows.append(dict(id=id, label=label, keywords=keywords, group=group, texts=phrasings(label, keywords)))
+        return self.by_id[id]
+
+    def find(self, name, ids):
+        """The concept of a picture; one that nobody knows becomes its own, called by its name."""
+        for i in ids:
+            if i in self.by_id:
+                return self.by_id[i]
+        if squeeze(name) in self.by_name:
+            return self.by_name[squeeze(name)]
+        label = ' '.join(self.split(part) for part in name.split('-'))
+        return self.add(name, label, label.split() if ' ' in label else [], 'extra')
+
+
+def phrasings(label, keywords):
+    """What one may call a concept, the label first."""
+    name = re.sub(r'^flag: (.*)', r'flag of \1', label)
+    article = 'an' if name[0].lower() in 'aeiou' else 'a'
+    texts = [label, f'{article} {name}', f'a picture of {article} {name}', f'{name} emoji', f'an icon of {name}']
+    if keywords:
+        texts += [f'{name}, {", ".join(keywords[:8])}', ', '.join(keywords[:8])]
+    return texts
+
+
+def render(svg):
+    """SVG text -> [64, 64, 4] uint8, straight alpha; None if it cannot be drawn."""
+    r = subprocess.run(['rsvg-convert', '-w', str(SIZE), '-h', str(SIZE)], input=svg.encode(), capture_output=True)
+    return np.array(Image.open(io.BytesIO(r.stdout)).convert('RGBA')) if r.returncode == 0 and r.stdout else None
+
+
+def hold_out(pictures, concepts):
+    """Sets `split` of every picture. The list was drawn once: it stays when sets grow or names are understood better."""
+    with open(f'{os.path.dirname(os.path.abspath(__file__))}/pictures_held.tsv', encoding='utf8') as f:
+        held = {tuple(line.rstrip('\n').split('\t')) for line in f}
+    for p in pictures:
+        id = concepts[p['concept']]['id']
+        p['split'] = 'concept' if ('every set', id) in held else 'style' if (p['set'], id) in held else 'train'
+
+
+def prepare(a):
+    modules = install(a.out)
+    sets = {name: IconSet(f'{modules}/@iconify-json/{name}') for name in SETS}
+    concepts = Concepts(modules, sets)
+    pictures = [dict(set=s, name=n, concept=concepts.find(n, icons.ids.get(n, ()))) for s, icons in sets.items() for n in icons.names()]
+    with multiprocessing.Pool(a.jobs) as pool:
+        drawn = pool.map(render, [sets[p['set']].svg(p['name']) for p in pictures], chunksize=64)
+    kept = [(p, x) for p, x in zip(pictures, drawn) if x is not None and x[..., 3].any()]
+    pictures = [p for p, _ in kept]
+    used = sorted({p['concept'] for p in pictures})
+    number = {old: new for new, old in enumerate(used)}
+    for p in pictures:
+        p['concept'] = number[p['concept']]
+    shown = [concepts.rows[c] for c in used]
+    hold_out(pictures, shown)
+    np.save(f'{a.out}/pixels.part.npy', np.stack([x for _, x in kept]))
+    os.replace(f'{a.out}/pixels.part.npy', f'{a.out}/pixels.npy')  # a training may have the old file mapped
+    with open(f'{a.out}/index.json', 'w', encoding='utf8') as f:
+        json.dump(dict(concepts=shown, pictures=pictures), f, ensure_ascii=False, indent=0)
+    counts = {s: sum(p['split'] == s for p in pictures) for s in ('train', 'style', 'concept')}
+    print(f'{len(pictures)} pictures of {len(used)} concepts, {len(drawn) - len(kept)} could not be drawn; {counts}')
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=['prepare'])
+    p.add_argument('--out', required=True)
+    p.add_argument('--jobs', type=int, default=os.cpu_count())
+    prepare(p.parse_args())
+
+
+if __name__ == '__main__':
+    main()
