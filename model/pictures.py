@@ -33,6 +33,15 @@ SETS = {  # npm package @iconify-json/<name>: version, licence
     'emojione': ('1.2.3', 'CC-BY-4.0'),
 }
 EMOJIBASE = '17.0.0'
+EXAMPLE_SETS = ('noto', 'fluent-emoji-flat')  # examples/pictures/LICENSES.md has their terms
+EXAMPLES = (  # labels of what the repository ships in both sets; held-out ones among them: dog, rabbit, rocket, volcano, lion, sunflower, ...
+    'grinning face, winking face, loudly crying face, sleeping face, enraged face, smiling face with sunglasses, cat face, dog face, mouse face, fox, bear, panda, '
+    'lion, tiger face, cow face, pig face, frog, monkey face, horse face, unicorn, elephant, giraffe, dog, cat, rabbit, hedgehog, bat, chicken, penguin, owl, '
+    'duck, turtle, snake, dragon, whale, dolphin, fish, octopus, butterfly, bug, honeybee, lady beetle, rose, sunflower, tulip, cactus, palm tree, evergreen tree, '
+    'deciduous tree, four leaf clover, maple leaf, mushroom, red apple, green apple, banana, grapes, watermelon, strawberry, cherries, pineapple, lemon, tomato, '
+    'carrot, bread, cheese wedge, hamburger, pizza, hot dog, cookie, birthday cake, ice cream, hot beverage, beer mug, wine glass, house, castle, volcano, '
+    'automobile, bus, train, bicycle, motorcycle, airplane, helicopter, rocket, sailboat, sun, full moon, star, cloud, rainbow, snowflake, snowman, fire, soccer ball, '
+    'basketball, trophy, guitar, violin, clown face, robot, ghost, alien, crown, top hat, key, hammer, light bulb, alarm clock, books, red heart').split(', ')
 HAIR = ('bald', 'curly-hair', 'curly-haired', 'red-hair', 'red-haired', 'white-hair', 'white-haired')
 TONES = {'1F3FB', '1F3FC', '1F3FD', '1F3FE', '1F3FF'}
 MORE_WORDS = ('grin tears weary wry tear hourglass clamshell floppy typewriter backhand pennant ballot script opened half semi dot minimize maximize bold '
@@ -209,12 +218,25 @@ def prepare(a):
     print(f'{len(pictures)} pictures of {len(used)} concepts, {len(drawn) - len(kept)} could not be drawn; {counts}')
 
 
+def examples(a):
+    """<to>/<set>/<label-with-dashes>.png for the pictures of EXAMPLES."""
+    pixels, index = np.load(f'{a.out}/pixels.npy', mmap_mode='r'), read_json(f'{a.out}/index.json')
+    label = [c['label'] for c in index['concepts']]
+    found = {(p['set'], label[p['concept']]): i for i, p in enumerate(index['pictures'])}
+    for s in EXAMPLE_SETS:
+        os.makedirs(f'{a.to}/{s}', exist_ok=True)
+        for name in EXAMPLES:
+            Image.fromarray(pixels[found[s, name]]).save(f'{a.to}/{s}/{name.replace(" ", "-")}.png', optimize=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['prepare'])
+    p.add_argument('what', choices=['prepare', 'examples'])
     p.add_argument('--out', required=True)
+    p.add_argument('--to', help='examples: folder to write them in')
     p.add_argument('--jobs', type=int, default=os.cpu_count())
-    prepare(p.parse_args())
+    a = p.parse_args()
+    prepare(a) if a.what == 'prepare' else examples(a)
 
 
 if __name__ == '__main__':
