@@ -49,13 +49,25 @@ struct shape {                  /* "config" of the JSON; limits are checked when
   int longest;                  /* most tokens of a segment, EOS included */
 };
 
+enum { PICTURE_LEVELS = 3 };    /* of the VQ-VAE: the sides of its grids of numbers are size/2, size/4, size/8 */
+struct picture_shape {          /* "picture" of the JSON of a model of kind picture; limits are checked when read */
+  int size;                     /* pixels of a side: 8 for each code of a side; 64 */
+  int grid;                     /* codes of a side, 1..16; 8 */
+  int codes;                    /* entries of the codebook: shape.pieces - TOKEN_CODE */
+  int code_width;               /* 1..256 */
+  int channels[PICTURE_LEVELS]; /* 1..512, the finest level first */
+  int encoder_blocks[PICTURE_LEVELS];   /* 0..16, from the finest level down */
+  int decoder_blocks[PICTURE_LEVELS];   /* 0..16, from the coarsest level up */
+};
+
 struct tokenizer;
 struct config {
   int kind;
   struct shape shape;
+  struct picture_shape picture; /* kind picture only, otherwise zeros; then shape.longest is grid*grid + 1 */
   uint64_t weights_hash;        /* what the safetensors file must hash to */
   uint32_t fingerprint;         /* low 32 bits of the JSON file's own hash: names weights, shape and tokenizer at once */
-  struct tokenizer *tokenizer;  /* owned */
+  struct tokenizer *tokenizer;  /* owned; NULL in kind picture, which has none */
 };
 int config_open(struct config *c, const char *path, struct err *e);
 void config_close(struct config *c);
@@ -64,6 +76,7 @@ void config_close(struct config *c);
 ** Ids: 0 pad, 1 start, 2 end, 3 unknown, 4..259 the bytes, then the pieces. Lossless for every string of bytes:
 ** tokenizer_decode(tokenizer_encode(x)) == x. model/tokenizer.py is the plain definition. */
 enum { TOKEN_PAD = 0, TOKEN_START = 1, TOKEN_END = 2, TOKEN_UNKNOWN = 3, TOKEN_BYTE = 4, TOKEN_PIECE = 260 };
+enum { TOKEN_CODE = 4 };        /* kind picture: the first code of the codebook */
 
 /* pieces[i], scores[i], i < n: copied. Scores are double because sums that differ in the last bit decide ties. */
 int tokenizer_open(struct tokenizer **out, const char *const *pieces, const double *scores, int n, struct err *e);
@@ -107,5 +120,16 @@ int picture_read(struct picture *p, const void *bytes, size_t n, struct arena *a
 ** it came), with alpha multiplied in while averaging. The same size gives the same pixels. */
 int picture_fit(struct picture *out, const struct picture *in, int size, struct arena *a, struct err *e);
 int png_write(struct buf *out, const struct picture *p, struct err *e);     /* appends a PNG: 8-bit RGBA, no text, no time */
+
+/* ---- codec_draw.c: drawing on a picture ----
+** In whole numbers, so the same everywhere. What falls outside is left out. Colours are 0xRRGGBB. */
+void draw_fill(struct picture *on, uint32_t colour);
+void draw_picture(struct picture *on, const struct picture *p, int x, int y);      /* p over what is there, its upper left corner at (x, y) */
+/* A line of text in a font of 9 rows (capitals take the upper 7), UTF-8; what it has no glyph for is put in letters that it has, or a box. */
+enum { DRAW_ROWS = 9, DRAW_WIDTH_MOST = 1 << 20 };
+int draw_width(const char *text, size_t n);             /* columns that it takes; DRAW_WIDTH_MOST and a little more for all that is longer */
+size_t draw_fits(const char *text, size_t n, int width);        /* bytes of the longest beginning, of whole characters, that takes at most `width` columns */
+/* From (x, y), the upper left corner, on; what takes more than `width` columns is cut, and ends with an ellipsis. */
+void draw_text(struct picture *on, int x, int y, int width, const char *text, size_t n, uint32_t colour);
 
 #endif

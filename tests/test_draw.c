@@ -1,0 +1,173 @@
+/*
+** test_draw.c -- the properties of drawing on a picture.
+*/
+#include "codec.h"
+#include "ok.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { GROUND = 0xffffff, INK = 0x102030 };
+static struct arena arena;
+
+static struct picture canvas(int width, int height){
+  struct picture p = { width, height, arena_get(&arena, (size_t)width*(size_t)height*4) };
+  if( !p.pixels ) exit(2);
+  draw_fill(&p, GROUND);
+  return p;
+}
+
+static uint32_t colour_at(const struct picture *p, int x, int y){
+  const unsigned char *pixel = p->pixels + ((size_t)y*(size_t)p->width + (size_t)x)*4;
+  return (uint32_t)pixel[0]<<16 | (uint32_t)pixel[1]<<8 | pixel[2];
+}
+
+static int inked(const struct picture *p, int x, int y){
+  return colour_at(p, x, y)==INK;
+}
+
+/* Pixels of ink in columns [from, to) of all rows. */
+static int ink(const struct picture *p, int from, int to){
+  int n = 0;
+  for(int y=0; y<p->height; y++){
+    for(int x=from; x<to; x++) n += inked(p, x, y);
+  }
+  return n;
+}
+
+/* A line of text alone on its canvas, 5 pixels from its edges. */
+static struct picture drawn(const char *text, int width){
+  struct picture p = canvas(200, 5 + DRAW_ROWS + 5);
+  draw_text(&p, 5, 5, width, text, strlen(text), INK);
+  return p;
+}
+
+static int same(const struct picture *a, const struct picture *b){
+  return a->width==b->width && a->height==b->height && memcmp(a->pixels, b->pixels, (size_t)a->width*(size_t)a->height*4)==0;
+}
+
+static int looks_like(const char *a, const char *b){
+  struct picture x = drawn(a, 190), y = drawn(b, 190);
+  return same(&x, &y);
+}
+
+/* ---- Glyphs ---- */
+static void test_glyphs(void){
+  struct property within = { 0 }, widths = { 0 }, differ = { 0 };
+  struct picture all = canvas(600, DRAW_ROWS);
+  char text[96] = "";
+  for(int c=' '; c<='~'; c++){
+    char one[2] = { (char)c, 0 };
+    int width = draw_width(one, 1);
+    struct picture p = drawn(one, 190);
+    holds(&within, ink(&p, 5, 5+width)==ink(&p, 0, 200) && (c==' ') == (ink(&p, 0, 200)==0), "'%c' of %d columns", c, width);
+    for(int y=0; y<5; y++) holds(&within, !inked(&p, 6, y) && !inked(&p, 6, 5+DRAW_ROWS+y), "'%c', row %d", c, y);
+    holds(&widths, width>=1 && width<=6 && (c==' ' || (ink(&p, 5, 6)>0 && ink(&p, 4+width, 5+width)>0)), "'%c' of %d columns", c, width);
+    for(int d=' '; d<c; d++){
+      char other[2] = { (char)d, 0 };
+      holds(&differ, !looks_like(one, other), "'%c' and '%c'", c, d);
+    }
+    text[c-' '] = (char)c;
+    arena_release(&arena);
+    all = canvas(600, DRAW_ROWS);
+  }
+  property_ok(&within, "a glyph lies in its columns and rows, and all but the space can be seen");
+  property_ok(&widths, "a glyph is 1 to 6 columns wide and fills the first and the last of them");
+  property_ok(&differ, "no two printable characters of ASCII look alike");
+  draw_text(&all, 0, 0, 600, text, 95, INK);
+  ok(hash64(all.pixels, (size_t)all.width*(size_t)all.height*4)==0x7eb56581eff8e594ULL, "the font is drawn as it was", "%016llx",
+     (unsigned long long)hash64(all.pixels, (size_t)all.width*(size_t)all.height*4));
+}
+
+static void test_characters(void){
+  static const struct { const char *text, *like; } pairs[] = {
+    { "Émile", "Emile" }, { "garçon", "garcon" }, { "Straße", "Strasse" }, { "Æsop", "AEsop" }, { "Łódź", "Lodz" }, { "Ÿ", "Y" }, { "ſ", "s" }, { "œuf", "oeuf" },
+    { "“a–b”", "\"a-b\"" }, { "it’s", "it's" }, { "e\xcc\x81t", "et" }, { "a\xef\xb8\x8f", "a" }, { "a\nb\tc", "a b c" }, { "a\xc2\xa0" "b", "a b" },
+    { "😀", "猫" }, { "\xff", "猫" }, { "\x7f", "猫" },
+  };
+  struct property p = { 0 };
+  for(size_t i=0; i<sizeof(pairs)/sizeof(pairs[0]); i++) holds(&p, looks_like(pairs[i].text, pairs[i].like), "\"%s\" is not \"%s\"", pairs[i].text, pairs[i].like);
+  holds(&p, !looks_like("猫", "?") && !looks_like("猫", ""), "a character without a glyph");
+  holds(&p, draw_width("😀\xff", 5)==2*draw_width("猫", 3)+1, "a byte that is no UTF-8 is one box");
+  property_ok(&p, "what has no glyph is put in letters that have, or is a box");
+}
+
+/* ---- Lines ---- */
+static void test_lines(void){
+  static const char text[] = "Grüße from the edge, 猫 & co.";
+  size_t n = strlen(text);
+  int whole = draw_width(text, n);
+  struct property fits = { 0 }, cut = { 0 };
+  for(int width=0; width<=whole+3; width++){
+    size_t k = draw_fits(text, n, width);
+    struct picture p = drawn(text, width);
+    holds(&fits, k<=n && draw_width(text, k)<=width && (k==n) == (width>=whole), "%zu bytes in %d columns", k, width);
+    holds(&fits, k==n || draw_fits(text, n, draw_width(text, k))==k, "%zu bytes in %d columns, not again", k, width);
+    holds(&cut, ink(&p, 5, 5+width)==ink(&p, 0, 200), "something beyond %d columns", width);
+    holds(&cut, k==n || width<5 || ink(&p, 5, 5+width)>0, "nothing in %d columns", width);
+    arena_release(&arena);
+  }
+  property_ok(&fits, "draw_fits() gives the longest beginning that draw_width() says fits");
+  property_ok(&cut, "text that is too wide is cut inside its width");
+  ok(!looks_like("abc", "ab") && whole==draw_width(text, n) && draw_width("", 0)==0, "an empty text has no width", "%d", draw_width("", 0));
+  struct picture a = drawn("abcdefghijkl", 30), b = drawn("abcde…", 60), c = drawn("abc efghijkl", 24);
+  struct picture d = drawn("abc…", 60);
+  ok(same(&a, &b) && same(&c, &d), "what is cut ends with an ellipsis, not with a space before it", "it does not");
+  char *longest = arena_get(&arena, 4000000);
+  memset(longest, 'W', 4000000);
+  ok(draw_width(longest, 4000000)>=DRAW_WIDTH_MOST && draw_fits(longest, 4000000, 59)==10, "a text of millions of characters is measured", "%d", draw_width(longest, 4000000));
+  arena_release(&arena);
+}
+
+/* The same as drawn on a canvas that is larger on all sides, with these sides cut off. */
+static void test_borders(void){
+  struct property p = { 0 };
+  enum { SIZE = 12, EDGE = 40 };
+  for(int y=-12; y<=SIZE+1; y++){
+    for(int x=-34; x<=SIZE+1; x++){
+      struct picture small = canvas(SIZE, SIZE), large = canvas(SIZE+2*EDGE, SIZE+2*EDGE), stamp = canvas(7, 5);
+      int good = 1;
+      stamp.pixels[3] = 0;
+      stamp.pixels[7] = 100;
+      draw_text(&small, x, y, 30, "Wgq@jay", 7, INK);
+      draw_text(&large, x+EDGE, y+EDGE, 30, "Wgq@jay", 7, INK);
+      draw_picture(&small, &stamp, x, y);
+      draw_picture(&large, &stamp, x+EDGE, y+EDGE);
+      for(int i=0; i<SIZE*SIZE; i++) good &= colour_at(&small, i%SIZE, i/SIZE)==colour_at(&large, i%SIZE+EDGE, i/SIZE+EDGE);
+      holds(&p, good, "at (%d, %d)", x, y);
+      arena_release(&arena);
+    }
+  }
+  property_ok(&p, "what crosses a border is cut there");
+}
+
+/* ---- Pictures over pictures ---- */
+static void test_over(void){
+  static const struct { unsigned char below[4], above[4], result[4]; } cases[] = {
+    { { 10, 20, 30, 255 }, { 200, 100, 50, 255 }, { 200, 100, 50, 255 } },
+    { { 10, 20, 30, 255 }, { 200, 100, 50, 0 }, { 10, 20, 30, 255 } },
+    { { 255, 255, 255, 255 }, { 0, 0, 0, 51 }, { 204, 204, 204, 255 } },
+    { { 10, 20, 30, 0 }, { 200, 100, 50, 7 }, { 200, 100, 50, 7 } },            /* what is transparent has no colour */
+    { { 10, 20, 30, 0 }, { 200, 100, 50, 0 }, { 10, 20, 30, 0 } },
+    { { 0, 0, 0, 128 }, { 255, 255, 255, 128 }, { 170, 170, 170, 192 } },
+  };
+  struct property p = { 0 };
+  for(size_t i=0; i<sizeof(cases)/sizeof(cases[0]); i++){
+    unsigned char below[4], above[4];
+    struct picture on = { 1, 1, below }, one = { 1, 1, above };
+    memcpy(below, cases[i].below, 4);
+    memcpy(above, cases[i].above, 4);
+    draw_picture(&on, &one, 0, 0);
+    holds(&p, memcmp(below, cases[i].result, 4)==0, "case %zu gave %d %d %d %d", i, below[0], below[1], below[2], below[3]);
+  }
+  property_ok(&p, "a picture is laid over another as its alpha says");
+}
+
+int main(void){
+  test_glyphs();
+  test_characters();
+  test_lines();
+  test_borders();
+  test_over();
+  arena_release(&arena);
+  return n_not_ok>0;
+}
