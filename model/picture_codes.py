@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from text_model import matrix, rms_norm
 from train import Muon
 
-SHAPE = dict(size=64, grid=8, codes=1024, code_width=16, channels=[32, 64, 128], encoder_blocks=[1, 1, 2], decoder_blocks=[3, 2, 2])
+SHAPE = dict(size=64, grid=8, codes=1024, code_width=16, channels=[32, 64, 160], encoder_blocks=[1, 1, 3], decoder_blocks=[4, 2, 2])
 SMOOTH_STEPS = 250     # the first ones go without quantisation; then the codebook starts from what the encoder gives
 KEEP = 0.99            # of a code's moving average, each step
 DEAD = 0.3             # codes with fewer uses a step than this share of the mean are restarted, until RESTART_UNTIL of the training
@@ -367,7 +367,7 @@ class Training:
         others = [p for p in self.model.parameters() if not any(p is m for m in muon)]
         self.rates = (a.lr, a.lr / 6)
         self.optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
-        self.at = dict(step=0, seconds=0.0)
+        self.at, self.seen = dict(step=0, seconds=0.0), []
         if os.path.exists(self.path):
             self.resume(torch.load(self.path))
         self.points, self.made = torch.compile(self.model.points), torch.compile(self.model.pixels)
@@ -390,17 +390,17 @@ class Training:
         scale = min(1.0, (step + 1) / 100) * min(1.0, max(0.0, (1 - progress) / 0.75))
         for o, rate in zip(self.optimizers, self.rates):
             o.param_groups[0]['lr'] = rate * scale
-        with torch.autocast('cpu', dtype=torch.bfloat16):
+        autocast = torch.autocast('cpu', dtype=torch.bfloat16)
+        with autocast:
             points = self.points(x)
-            flat = points.detach().flatten(0, 2)
-            if step < SMOOTH_STEPS:
-                given, commit = points, torch.zeros(())
-            else:
-                if step == SMOOTH_STEPS:
-                    self.codebook.start(torch.cat([flat] + self.kept))
-                near = self.model.nearest(flat)
-                rows = self.model.codebook[near].view_as(points)
-                given, commit = rotate_to(points, rows), 1 - (points * rows).sum(-1).mean()
+        given, commit, flat = points, torch.zeros(()), points.detach().flatten(0, 2)
+        if step == SMOOTH_STEPS:
+            self.codebook.start(torch.cat([flat] + self.seen))
+        if step >= SMOOTH_STEPS:
+            near = self.model.nearest(flat)
+            rows = self.model.codebook[near].view_as(points)
+            given, commit = rotate_to(points, rows), 1 - (points * rows).sum(-1).mean()
+        with autocast:
             made = self.made(given)
         loss = self.loss(made.float(), x)
         for o in self.optimizers:
@@ -412,7 +412,7 @@ class Training:
         if step >= SMOOTH_STEPS:
             self.codebook.update(flat, near, progress < RESTART_UNTIL)
         else:
-            self.kept = (getattr(self, 'kept', []) + [flat])[-20:]
+            self.seen = (self.seen + [flat])[-20:]
         return loss.item(), commit.item()
 
     def run(self):

@@ -136,7 +136,7 @@ class Concepts:
             for name in (*s.icons, *s.aliases):
                 called.setdefault(s.root(name), []).append(name)
             for name, ids in s.ids.items():
-                for known in ids & self.by_id.keys():
+                for known in sorted(ids & self.by_id.keys()):
                     for other in called.get(name, ()):
                         self.by_name.setdefault(squeeze(other), self.by_id[known])
         texts = [t for e in emoji for t in (e['label'], *e.get('tags', []))] + [n for s in sets.values() for n in s.ids]
@@ -161,7 +161,7 @@ class Concepts:
 
     def find(self, name, ids):
         """The concept of a picture; one that nobody knows becomes its own, called by its name."""
-        for i in ids:
+        for i in sorted(ids):
             if i in self.by_id:
                 return self.by_id[i]
         if squeeze(name) in self.by_name:
@@ -172,12 +172,12 @@ class Concepts:
 
 def phrasings(label, keywords):
     """What one may call a concept, the label first."""
-    name = re.sub(r'^flag: (.*)', r'flag of \1', label)
+    name = re.sub(r'^flag: ', 'flag of ', label).replace(': ', ' ')
     article = 'an' if name[0].lower() in 'aeiou' else 'a'
-    texts = [label, f'{article} {name}', f'a picture of {article} {name}', f'{name} emoji', f'an icon of {name}']
+    texts = [label, name, f'{article} {name}', f'a picture of {article} {name}', f'{name} emoji', f'an icon of {name}']
     if keywords:
-        texts += [f'{name}, {", ".join(keywords[:8])}', ', '.join(keywords[:8])]
-    return texts
+        texts += [f'{name}, {", ".join(keywords[:n])}' for n in (4, 9)]
+    return list(dict.fromkeys(texts))
 
 
 def render(svg):
@@ -203,19 +203,24 @@ def prepare(a):
     with multiprocessing.Pool(a.jobs) as pool:
         drawn = pool.map(render, [sets[p['set']].svg(p['name']) for p in pictures], chunksize=64)
     kept = [(p, x) for p, x in zip(pictures, drawn) if x is not None and x[..., 3].any()]
-    pictures = [p for p, _ in kept]
+    np.save(f'{a.out}/pixels.part.npy', np.stack([x for _, x in kept]))
+    os.replace(f'{a.out}/pixels.part.npy', f'{a.out}/pixels.npy')  # a training may have the old file mapped
+    write_index(f'{a.out}/index.json', [p for p, _ in kept], concepts)
+    print(f'{len(drawn) - len(kept)} could not be drawn')
+
+
+def write_index(path, pictures, concepts):
+    """Numbers only the concepts that some picture shows."""
     used = sorted({p['concept'] for p in pictures})
     number = {old: new for new, old in enumerate(used)}
     for p in pictures:
         p['concept'] = number[p['concept']]
     shown = [concepts.rows[c] for c in used]
     hold_out(pictures, shown)
-    np.save(f'{a.out}/pixels.part.npy', np.stack([x for _, x in kept]))
-    os.replace(f'{a.out}/pixels.part.npy', f'{a.out}/pixels.npy')  # a training may have the old file mapped
-    with open(f'{a.out}/index.json', 'w', encoding='utf8') as f:
+    with open(path, 'w', encoding='utf8') as f:
         json.dump(dict(concepts=shown, pictures=pictures), f, ensure_ascii=False, indent=0)
     counts = {s: sum(p['split'] == s for p in pictures) for s in ('train', 'style', 'concept')}
-    print(f'{len(pictures)} pictures of {len(used)} concepts, {len(drawn) - len(kept)} could not be drawn; {counts}')
+    print(f'{len(pictures)} pictures of {len(used)} concepts; {counts}')
 
 
 def examples(a):
