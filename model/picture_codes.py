@@ -361,15 +361,16 @@ class Training:
     def __init__(self, a):
         torch.manual_seed(a.seed)
         self.a, self.path, self.pictures = a, f'{a.run}/vq.pt', Pictures(a.data)
-        self.model = PictureCodes(dict(SHAPE, **json.loads(a.shape)))
+        state = torch.load(self.path) if os.path.exists(self.path) else None
+        self.model = PictureCodes(state['config'] if state else dict(SHAPE, **json.loads(a.shape)))
         self.codebook = Codebook(self.model)
         muon = [p for n, p in self.model.named_parameters() if p.ndim == 2 and n.startswith(('encoder.', 'decoder.'))]
         others = [p for p in self.model.parameters() if not any(p is m for m in muon)]
         self.rates = (a.lr, a.lr / 6)
         self.optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
         self.at, self.seen = dict(step=0, seconds=0.0), []
-        if os.path.exists(self.path):
-            self.resume(torch.load(self.path))
+        if state:
+            self.resume(state)
         self.points, self.made = torch.compile(self.model.points), torch.compile(self.model.pixels)
         self.loss = torch.compile(picture_loss)
 
@@ -482,7 +483,7 @@ def main():
     p.add_argument('--vq', help='others: the checkpoint')
     p.add_argument('--to', help='sheet: PNG to write')
     p.add_argument('--split', default='concept', help='sheet: train, style, concept')
-    p.add_argument('--shape', default='{}', help='JSON: what differs from SHAPE')
+    p.add_argument('--shape', default='{}', help='train: JSON of what differs from SHAPE')
     p.add_argument('--minutes', type=float, default=35)
     p.add_argument('--steps', type=int, default=1 << 60, help='stop after so many')
     p.add_argument('--batch', type=int, default=32)
