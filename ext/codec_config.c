@@ -1,11 +1,16 @@
 /*
-** codec_config.c -- <kind>.json: what kind of model, of which shape, with which weights and which tokenizer.
+** codec_config.c -- <kind>.json: what kind of model, of which shape, with which weights, and what its tokens are.
 **
 **     {"kind": "text",
 **      "config": {"d": 256, "encoder_layers": 4, "decoder_layers": 4, "s": 128, "r": 256, "registers": 8,
 **                 "memory": 16, "pieces": 8192, "longest": 64},
 **      "weights_hash": "bc2f0d7c781b4b27",            hash64 of the .safetensors file
 **      "tokenizer": {"pieces": ["<pad>", ...], "scores": [0.0, ...]}}
+**
+** Kind "picture" has codes in place of a tokenizer's pieces:
+**
+**      "picture": {"size": 64, "grid": 8, "codes": 1024, "code_width": 16, "channels": [32, 64, 128],
+**                  "encoder_blocks": [1, 1, 2], "decoder_blocks": [3, 2, 2]}
 **
 ** The file's own hash, shortened to 32 bits, is the model's fingerprint: it
 ** covers weights, shape and tokenizer at once, and every latent carries it.
@@ -43,19 +48,25 @@ static const struct { const char *name; size_t offset; int least, most; } number
 };
 #define N_NUMBERS (sizeof(numbers)/sizeof(numbers[0]))
 
+/* A whole number in these limits. where, name: "config" "d". */
+static int read_number(int *out, const cJSON *item, const char *where, const char *name, int least, int most, const char *path, struct err *e){
+  char got[32] = "not a number";
+  int64_t x;
+  if( item==NULL ) return fail(e, SQLITE_CORRUPT, "%s: %s has no \"%s\"", path, where, name);
+  if( !json_whole(item, least, most, &x) ){
+    if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
+    return fail(e, SQLITE_CORRUPT, "%s: %s \"%s\" is %s, expected a whole number from %d to %d", path, where, name, got, least, most);
+  }
+  *out = (int)x;
+  return SQLITE_OK;
+}
+
 static int read_shape(struct shape *shape, const cJSON *json, const char *path, struct err *e){
   size_t i;
-  int64_t x;
   for(i=0; i<N_NUMBERS; i++){
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, numbers[i].name);
-    char got[32] = "not a number";
-    if( item==NULL ) return fail(e, SQLITE_CORRUPT, "%s: config has no \"%s\"", path, numbers[i].name);
-    if( !json_whole(item, numbers[i].least, numbers[i].most, &x) ){
-      if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
-      return fail(e, SQLITE_CORRUPT, "%s: config \"%s\" is %s, expected a whole number from %d to %d", path, numbers[i].name, got,
-                  numbers[i].least, numbers[i].most);
-    }
-    *(int *)((char *)shape + numbers[i].offset) = (int)x;
+    int *to = (int *)((char *)shape + numbers[i].offset);
+    if( read_number(to, item, "config", numbers[i].name, numbers[i].least, numbers[i].most, path, e) ) return e->rc;
   }
   if( shape->d%64 ) return fail(e, SQLITE_CORRUPT, "%s: config \"d\" is %d, expected a multiple of 64", path, shape->d);
   if( shape->r%shape->registers ){
@@ -67,6 +78,50 @@ static int read_shape(struct shape *shape, const cJSON *json, const char *path, 
   }
   return SQLITE_OK;
 }
+
+/* ---- What a picture's codes are ---- */
+
+/* A number for each level. */
+static int read_levels(int *out, const cJSON *json, const char *name, int least, int most, const char *path, struct err *e){
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+  int i, n = cJSON_GetArraySize(item);
+  if( !cJSON_IsArray(item) || n!=PICTURE_LEVELS ){
+    return fail(e, SQLITE_CORRUPT, "%s: picture \"%s\" is no list of %d numbers", path, name, PICTURE_LEVELS);
+  }
+  for(i=0; i<PICTURE_LEVELS; i++){
+    if( read_number(&out[i], cJSON_GetArrayItem(item, i), "picture", name, least, most, path, e) ) return e->rc;
+  }
+  return SQLITE_OK;
+}
+
+static int read_picture(struct config *c, const cJSON *json, const char *path, struct err *e){
+  struct picture_shape *p = &c->picture;
+  static const struct { const char *name; size_t offset; int least, most; } own[] = {
+    { "size",       offsetof(struct picture_shape, size),       8, 128 },
+    { "grid",       offsetof(struct picture_shape, grid),       1, 16 },
+    { "codes",      offsetof(struct picture_shape, codes),      1, 65535-TOKEN_CODE },
+    { "code_width", offsetof(struct picture_shape, code_width), 1, 256 },
+  };
+  size_t i;
+  if( json==NULL ) return fail(e, SQLITE_CORRUPT, "%s: kind picture, but no \"picture\"", path);
+  for(i=0; i<sizeof(own)/sizeof(own[0]); i++){
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, own[i].name);
+    if( read_number((int *)((char *)p + own[i].offset), item, "picture", own[i].name, own[i].least, own[i].most, path, e) ) return e->rc;
+  }
+  if( read_levels(p->channels, json, "channels", 1, 512, path, e) || read_levels(p->encoder_blocks, json, "encoder_blocks", 0, 16, path, e)
+   || read_levels(p->decoder_blocks, json, "decoder_blocks", 0, 16, path, e) ) return e->rc;
+  if( p->size!=8*p->grid ) return fail(e, SQLITE_CORRUPT, "%s: picture \"size\" is %d, expected 8 times \"grid\", %d", path, p->size, 8*p->grid);
+  if( p->codes!=c->shape.pieces-TOKEN_CODE ){
+    return fail(e, SQLITE_CORRUPT, "%s: picture \"codes\" is %d, expected %d fewer than config \"pieces\", %d", path, p->codes, TOKEN_CODE, c->shape.pieces);
+  }
+  if( c->shape.longest!=p->grid*p->grid+1 ){
+    return fail(e, SQLITE_CORRUPT, "%s: config \"longest\" is %d, expected %d: a code for each place of the grid, and the end", path, c->shape.longest,
+                p->grid*p->grid+1);
+  }
+  return SQLITE_OK;
+}
+
+/* ---- The file ---- */
 
 static int read_kind(int *kind, const cJSON *json, const char *path, struct err *e){
   int i;
@@ -135,7 +190,8 @@ static int read_tree(struct config *c, const cJSON *tree, const char *path, stru
   int rc = read_kind(&c->kind, cJSON_GetObjectItemCaseSensitive(tree, "kind"), path, e);
   if( rc==SQLITE_OK ) rc = read_shape(&c->shape, config, path, e);
   if( rc==SQLITE_OK ) rc = read_hash(&c->weights_hash, cJSON_GetObjectItemCaseSensitive(tree, "weights_hash"), path, e);
-  if( rc==SQLITE_OK ) rc = read_tokenizer(c, tokenizer, path, &scratch, e);
+  if( rc==SQLITE_OK && c->kind==KIND_PICTURE ) rc = read_picture(c, cJSON_GetObjectItemCaseSensitive(tree, "picture"), path, e);
+  else if( rc==SQLITE_OK ) rc = read_tokenizer(c, tokenizer, path, &scratch, e);
   arena_release(&scratch);
   return rc;
 }

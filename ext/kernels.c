@@ -32,6 +32,9 @@ void rotary(float *x, const float *cos_sin, int heads, int stride){
 void silu_gate(float *y, const float *value_gate, int rows, int h){
   lanes_chosen()->silu_gate(y, value_gate, rows, h);
 }
+void silu_bias(float *y, const float *bias, int rows, int n){
+  lanes_chosen()->silu_bias(y, bias, rows, n);
+}
 void softmax(float *x, int n){
   lanes_chosen()->softmax(x, n);
 }
@@ -40,6 +43,12 @@ void log_softmax(float *x, int n){
 }
 void add(float *y, const float *x, int n){
   lanes_chosen()->add(y, x, n);
+}
+void add_bias(float *y, const float *bias, int rows, int n){
+  lanes_chosen()->add_bias(y, bias, rows, n);
+}
+int largest(const float *x, int n){
+  return lanes_chosen()->largest(x, n);
 }
 float normalize(float *x, int n){
   return lanes_chosen()->normalize(x, n);

@@ -35,9 +35,12 @@ void rms_norm(float *y, const float *x, const float *weight, int rows, int d);  
 void rotary_table(float *cos_sin, int positions);                       /* [positions, 64]: 32 cosines, then 32 sines */
 void rotary(float *x, const float *cos_sin, int heads, int stride);     /* one token's heads of 64, `stride` floats apart; in place */
 void silu_gate(float *y, const float *value_gate, int rows, int h);     /* y[rows,h] = v * g / (1 + exp(-g)), value_gate[rows, 2h] = [v | g] */
+void silu_bias(float *y, const float *bias, int rows, int n);            /* y[rows,n] = silu(y + bias[n]) in place, silu(x) = x / (1 + exp(-x)) */
 void softmax(float *x, int n);                                          /* in place */
 void log_softmax(float *x, int n);
 void add(float *y, const float *x, int n);                              /* y += x */
+void add_bias(float *y, const float *bias, int rows, int n);            /* y[rows,n] += bias[n] */
+int largest(const float *x, int n);                                     /* where the largest number stands, the first of equals; 0 when none is a number */
 float normalize(float *x, int n);                                       /* to unit length in place; a zero vector stays; returns the old length */
 /* One query head over n keys: out[64] = softmax(q . k_j / 8) . v; k and v are n rows of 64, `stride` floats apart. scores: scratch of ATTEND_SCORES(n)
 ** floats; afterwards its first n are the softmax. */
@@ -58,9 +61,12 @@ struct lanes_table {                    /* made from kernels_lanes.h, once for e
   void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
   void (*rotary)(float *x, const float *cos_sin, int heads, int stride);
   void (*silu_gate)(float *y, const float *value_gate, int rows, int h);
+  void (*silu_bias)(float *y, const float *bias, int rows, int n);
   void (*softmax)(float *x, int n);
   void (*log_softmax)(float *x, int n);
   void (*add)(float *y, const float *x, int n);
+  void (*add_bias)(float *y, const float *bias, int rows, int n);
+  int (*largest)(const float *x, int n);
   float (*normalize)(float *x, int n);
   void (*attend)(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
 };

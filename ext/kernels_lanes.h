@@ -177,6 +177,14 @@ static TARGET void lanes_add(float *y, const float *x, int n){
   for(; i<n; i++) y[i] += x[i];
 }
 
+static TARGET void lanes_add_bias(float *y, const float *bias, int rows, int n){
+  int row, i;
+  for(row=0; row<rows; row++, y+=n){
+    for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, load(y+i) + load(bias+i));
+    for(; i<n; i++) y[i] += bias[i];
+  }
+}
+
 static TARGET float lanes_normalize(float *x, int n){
   float length = sqrtf(dot_inline(x, x, n));
   int i;
@@ -255,6 +263,24 @@ static TARGET void lanes_silu_gate(float *y, const float *value_gate, int rows, 
   }
 }
 
+LANE floats silu(floats x){
+  return x/(exp_floats(-x) + 1.0f);
+}
+
+static TARGET void lanes_silu_bias(float *y, const float *bias, int rows, int n){
+  float some[16], theirs[16];
+  int row, i;
+  for(row=0; row<rows; row++, y+=n){
+    for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, silu(load(y+i) + load(bias+i)));
+    if( i<n ){
+      copy_rest(some, y+i, n-i, 0.0f);
+      copy_rest(theirs, bias+i, n-i, 0.0f);
+      store(some, silu(load(some) + load(theirs)));
+      memcpy(y+i, some, sizeof(float)*(size_t)(n-i));
+    }
+  }
+}
+
 LANE void max_with(struct lanes *most, const float *x){
   EACH_PART{
     floats v = load(x + part*WIDTH);
@@ -274,6 +300,20 @@ LANE float max_of(const float *x, int n){
     max_with(&most, rest);
   }
   return lanes_max(&most);
+}
+
+/* Finds the largest first, then where it stands: the second pass ends early, and neither needs places kept beside numbers. */
+static TARGET int lanes_largest(const float *x, int n){
+  float most = n>0 ? max_of(x, n) : 0.0f;
+  int i, j;
+  for(i=0; i+WIDTH<=n; i+=WIDTH){
+    ints same = load(x+i) == most;
+    int any = 0;
+    for(j=0; j<WIDTH; j++) any |= same[j];
+    if( any ) break;
+  }
+  for(; i<n; i++) if( x[i]==most ) return i;
+  return 0;
 }
 
 /* y[16] = exp(x[16] - shift), unless y is NULL, and added to sum. */
@@ -356,5 +396,6 @@ static TARGET void lanes_attend(float *out, const float *q, const float *k, cons
 }
 
 const struct lanes_table LANES = {
-  lanes_dot, lanes_dots, lanes_dot_bytes, lanes_rms_norm, lanes_rotary, lanes_silu_gate, lanes_softmax, lanes_log_softmax, lanes_add, lanes_normalize, lanes_attend,
+  lanes_dot, lanes_dots, lanes_dot_bytes, lanes_rms_norm, lanes_rotary, lanes_silu_gate, lanes_silu_bias, lanes_softmax, lanes_log_softmax,
+  lanes_add, lanes_add_bias, lanes_largest, lanes_normalize, lanes_attend,
 };

@@ -16,6 +16,22 @@ struct block {                          /* one layer; d = model width, h = feed-
   const float *feed_norm;               /* [d] */
   struct matrix feed_in, feed_out;      /* [d, 2h], [h, d] */
 };
+struct affine { struct matrix w; const float *bias; };  /* y = x . w + bias */
+struct picture_block {                  /* x + out(silu(conv(norm(x)))) over c channels */
+  const float *norm;                    /* [c] */
+  struct affine conv, out;              /* 3x3: [9c, c], rows in the order (ky, kx, channel); [c, c] */
+};
+struct picture_codes {                  /* the VQ-VAE: c0, c1, c2 channels at a half, a quarter, an eighth of the size */
+  struct affine in;                     /* [16, c0], of 2x2 pixels */
+  struct picture_block *encoder[PICTURE_LEVELS], *decoder[PICTURE_LEVELS];      /* by level: the finest is 0 */
+  struct affine down[PICTURE_LEVELS-1]; /* from level i to i+1: [4c, next c], of 2x2 places */
+  struct affine up[PICTURE_LEVELS-1];   /* from level i+1 to i: [next c, 4c] */
+  const float *encoder_norm, *decoder_norm;     /* [c2], [c0] */
+  struct affine to_code, from_code;     /* [c2, code_width], [code_width, c2] */
+  const float *codebook;                /* [codes, code_width], of unit length */
+  struct matrix nearest;                /* [code_width, codes]: the codebook turned round, made at load */
+  struct affine out;                    /* [c0, 16] */
+};
 struct model {                          /* read-only after model_open */
   char *path;                           /* of the weights */
   struct config config;                 /* shape, tokenizer, fingerprint */
@@ -30,6 +46,8 @@ struct model {                          /* read-only after model_open */
   struct matrix memory, z_in;           /* [s+r, memory*d], [s+r, d] */
   const float *memory_bias;             /* [memory*d] */
   const float *cos_sin;                 /* rotary_table for every position in use */
+  const float *encoder_position, *decoder_position;     /* [longest, d] each: a place on the grid; kind picture only, else NULL */
+  struct picture_codes codes;           /* kind picture only */
   void *converted;                      /* owned: what could not be used as it lies in the file (norms, i8 and bf16 matrices, output) */
   int n_users;                          /* references; guarded by global_lock() */
   struct model *next;                   /* registry */
@@ -47,14 +65,15 @@ struct run {
   int n_threads;                        /* 1: none but the caller's */
   struct err *err;
   /* For tests: shown x[rows, d] after layer `layer` of "encoder" or "decoder". Asked from every thread; NULL in ordinary use. */
-  void (*watch)(void *, const char *stack, int layer, const float *x, int rows);
+  void (*watch)(void *, const char *stack, int layer, const float *x, int rows);        /* and of "points", layer 0: x[rows, code_width], whose nearest codes
+                                           are taken; of "pixels", layer 0: x[rows, 16], 2x2 pixels each, before they are rounded */
   void *watch_arg;
 };
 int run_stopped(struct run *r);         /* asks stop(); notes SQLITE_INTERRUPT, "interrupted". Caller's thread only */
 
 /* ---- model_encode.c ---- */
-/* n token rows (ids[start[i]..start[i+1]), without TOKEN_END, 0 to longest-1 each, else SQLITE_TOOBIG) -> z[n, s+r]: s of unit length, then r of unit
-** length. A row's bits do not depend on what shares its batch. */
+/* n token rows (ids[start[i]..start[i+1]), without TOKEN_END, 0 to longest-1 each, else SQLITE_TOOBIG; of kind picture longest-1 exactly, else
+** SQLITE_ERROR) -> z[n, s+r]: s of unit length, then r of unit length. A row's bits do not depend on what shares its batch. */
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n, float *z);
 
 /* ---- model_decode.c ---- */
@@ -63,7 +82,8 @@ struct decode_options {
   int best_of;                          /* 1..64: candidates re-encoded; the nearest to the asked point wins, how well they read counted in by the fluency */
   float temperature;                    /* 0 is greedy; with best_of > 1 and temperature 0, candidates are sampled at 0.5 beside the greedy one */
   uint64_t seed;
-  int max_tokens;                       /* most ids of a segment; 0, or more than shape.longest-1: shape.longest-1, which an encoder can read back */
+  int max_tokens;                       /* most ids of a segment; 0, or more than shape.longest-1: shape.longest-1, which an encoder can read back.
+                                        ** Nothing to a picture, which always has them all */
   float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
   const float *fluencies;               /* [n] of decode_tokens(): one a row of z instead; or NULL. Others leave it alone */
   float detail;                         /* 0..1: r is scaled by it before decoding */
@@ -71,16 +91,17 @@ struct decode_options {
 void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
 
 struct tokens { int *ids; int n; float log_probability; };  /* ids from the run's arena, without start and end; log p(ids, end | z), under the mixed dial */
-/* z[n, s+r] -> out[n]. Rows are independent: row i of a batch gives what it gives alone with the seed decode_seed(seed, i). */
+/* z[n, s+r] -> out[n]. A row of kind picture is longest-1 codes and has no end: neither is one chosen, nor is it in the log-probability. Rows are independent: row i of a batch gives what it gives alone with the seed decode_seed(seed, i). */
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *o, struct tokens *out);
 /* The share of ids that a user would see: the bytes of each row of tokens, tokenised and encoded again -> z[n, s+r]. What then has more
-** than longest-1 tokens (a rare spelling) is read up to there. */
+** than longest-1 tokens (a rare spelling) is read up to there. A picture goes through its pixels, rounded to 8 bits. */
 int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, float *z);
 
 /* ---- model_score.c ---- */
 /* Sum of log p(token | before, z) over ids and TOKEN_END, for n rows at once, in one pass without a cache ("full decoding"): sums[n].
-** all (may be NULL): log p of every target token, ids and end, row after row: [start[n] + n]. Rows of more than longest-1 ids: SQLITE_TOOBIG. */
+** all (may be NULL): log p of every target token, ids and end, row after row: [start[n] + n]. Rows of more than longest-1 ids: SQLITE_TOOBIG.
+** A picture has no end: the sum is over its longest-1 codes (other rows: SQLITE_ERROR), and all is [start[n]]. */
 int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all);
 
 /* ---- model_text.c: text to segments to points, and back ---- */
@@ -100,14 +121,18 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
 int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean);
 
 /* ---- model_picture.c: pixels to codes and back ----
-** The VQ-VAE of a model of kind picture: 64x64 pixels <-> an 8x8 grid of codes, which as token ids (4 + code) are a sentence of 64. */
-struct picture;
-int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n, int *ids);       /* p[n], each 64x64 -> ids[n, 64] */
-int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n, struct picture *p);    /* pixels from the arena */
+** The VQ-VAE of a model of kind picture: 64x64 pixels <-> an 8x8 grid of codes, which as token ids (TOKEN_CODE + code, rows of the grid
+** one after another) are a sentence of 64. (64 and 8 stand for config.picture.size and .grid.) A picture's bits do not depend on what
+** shares its batch. Models of other kinds: SQLITE_ERROR. */
+int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n, int *ids);       /* p[n], each 64x64, else SQLITE_ERROR -> ids[n, 64] */
+/* Rows of 64 codes, else SQLITE_ERROR -> p[n], each 64x64; pixels from the arena. What is fully transparent has no colour: 0 0 0 0. */
+int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n, struct picture *p);
 
 /* ---- model_content.c: content of any kind, as the model's kind has it ----
 ** Text and code are UTF-8; a picture is a PNG or JPEG file, fitted to 64x64 when it is read, and a PNG when it is written. What is said of
-** text_encode() .. texts_decode() above holds for these, which choose by m->config.kind; `who` names the content in messages. */
+** texts_encode() and texts_decode() above holds for these, which choose by m->config.kind. `who` ("argument 1") stands at the start of messages
+** about a picture that cannot be read. A picture is one segment: points of one segment put together (interp, combine, mean, vary, sample) give one segment
+** again; a latent of more (made by hand: nothing here does it) cannot be decoded as a picture: SQLITE_ERROR that says so. */
 struct content { const void *bytes; size_t n; };
 int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
 int contents_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
@@ -139,7 +164,7 @@ struct worker { struct team *team; int at; };           /* at: 0.., whose scratc
 int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *arg, struct worker *w, int chunk), void *arg);
 int worker_stopped(struct worker *w);                   /* ask between layers; true: leave at once */
 
-/* No row may have more than longest-1 ids: else SQLITE_TOOBIG, the message beginning with `what`. */
+/* No row may have more than longest-1 ids: else SQLITE_TOOBIG; nor a picture fewer: else SQLITE_ERROR. The message begins with `what`. */
 int check_rows(const struct model *m, const int *start, int n, const char *what, struct err *err);
 /* Cuts n rows of tokens, each with `more` tokens besides ids[start[i]..start[i+1]), into chunks of at most most_tokens and most_rows (one row
 ** at least): chunk[0..n_chunks], room for n+1. Returns the most tokens of one. */
@@ -167,6 +192,10 @@ struct work {                           /* scratch for up to `rows` token rows; 
 void work_init(struct work *w, const struct model *m, int rows, struct arena *a);   /* asks a->oom of the caller */
 void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
 void embed(const struct model *m, float *x, int id);    /* x[d] = embedding[id] * sqrt(d) */
+/* x[d] += row `at` of encoder_position or decoder_position, where there is one. */
+void add_position(const struct model *m, float *x, const float *positions, int at);
+/* Does a row of tokens end with TOKEN_END? Text and code do; a picture always has longest-1 codes and needs none. */
+int has_end(const struct model *m);
 
 struct memories {                       /* what the decoder reads of each latent, made once */
   int n;                                /* room */
@@ -193,7 +222,7 @@ struct batch {
   const struct model *m;
   struct work work;
   struct memories memories;             /* slot 0: z = 0 */
-  int limit;                            /* most ids */
+  int limit;                            /* most ids; of a picture, all ids */
   int room;                             /* sequences at most */
   int n;                                /* sequences now */
   int twins;                            /* true: blocks have room for a twin, which reads slot 0 */

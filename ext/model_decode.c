@@ -8,7 +8,7 @@
 **   2. Otherwise, of all (sequence, next token) pairs the best k by summed log-probability, k = the strand's sequences that may still go on.
 **      With one beam that is the greedy choice.
 **   3. A choice of END finishes a sequence, and k shrinks by one; the finished text with the best mean log-probability per token
-**      (END counted) is the strand's result. At the limit of tokens END is the only choice.
+**      (END counted) is the strand's result. At the limit of tokens END is the only choice. A picture has no END: its last code finishes it.
 **   4. Other choices go on. The first child of a sequence takes over its block; further ones copy it into a spare one.
 **
 ** A worker keeps its batch full: as texts end, the next strands come in, a few at a time so that their memories are made together. What a strand
@@ -82,9 +82,12 @@ uint64_t decode_seed(uint64_t seed, int row){
 
 /* ---- Choosing ---- */
 
+/* The least id that may be chosen. */
+static int first_token(const struct model *m){ return has_end(m) ? TOKEN_END : TOKEN_CODE; }
+
 /* Draws a token from the row of log-probabilities y. */
 static int sample_token(struct batch *b, const float *y, float temperature, struct random *random){
-  int pieces = b->m->config.shape.pieces, last = TOKEN_END;
+  int pieces = b->m->config.shape.pieces, last = first_token(b->m);
   float *p = b->row, u, sum = 0;
   for(int i=0; i<pieces; i++) p[i] = y[i]>-1e30f ? y[i]/temperature : -1e30f;
   softmax(p, pieces);
@@ -108,7 +111,7 @@ static int keep_choice(struct choice *best, int n, int k, float sum, int from, i
 
 /* The best k continuations of a group's sequences. */
 static int best_choices(const struct batch *b, const struct group *g, struct choice *best){
-  int pieces = b->m->config.shape.pieces, k = g->left, n = 0;
+  int pieces = b->m->config.shape.pieces, k = g->left, n = 0, first = first_token(b->m);
   for(int i=g->first; i<g->first+g->n; i++){
     const float *y = b->logits + (size_t)i*pieces;
     float sum = b->sequences[i].sum;
@@ -116,7 +119,7 @@ static int best_choices(const struct batch *b, const struct group *g, struct cho
       if( n<k || sum+y[TOKEN_END]>best[n-1].sum ) n = keep_choice(best, n, k, sum+y[TOKEN_END], i, TOKEN_END);
       continue;
     }
-    for(int t=TOKEN_END; t<pieces; t++){
+    for(int t=first; t<pieces; t++){
       if( t!=TOKEN_UNKNOWN && (n<k || sum+y[t]>best[n-1].sum) ) n = keep_choice(best, n, k, sum+y[t], i, t);
     }
   }
@@ -136,16 +139,22 @@ static int group_choose(struct batch *b, struct group *g, struct choice *best){
 
 /* ---- A group's step ---- */
 
-/* A choice of END: the text is the strand's result if it is the best one so far. */
-static void finish(struct group *g, const struct sequence *q, float sum){
+/* Does the choice finish its sequence? END does, and a picture's last code. */
+static int finishes(const struct batch *b, const struct choice *c){
+  return c->token==TOKEN_END || (!has_end(b->m) && b->sequences[c->from].n+1==b->limit);
+}
+
+/* q and its last choice: the strand's result if it is the best one so far. */
+static void finish(struct group *g, const struct sequence *q, const struct choice *c){
   struct tokens *out = g->strand->out;
-  float mean = sum/(float)(q->n+1);
+  float mean = c->sum/(float)(q->n+1);
   g->left--;
   if( out->n>=0 && mean<=g->best_mean ) return;
   g->best_mean = mean;
   memcpy(out->ids, q->ids, (size_t)q->n*sizeof(int));
   out->n = q->n;
-  out->log_probability = sum;
+  if( c->token!=TOKEN_END ) out->ids[out->n++] = c->token;
+  out->log_probability = c->sum;
 }
 
 /* A copy of q in a spare block. There is one whenever a parent has a second child: the strands in a batch never have more sequences
@@ -161,7 +170,7 @@ static int group_advance(struct batch *b, struct group *g, const struct choice *
   int n = 0;
   char used[MAX_BEAMS] = {0};
   for(int i=0; i<n_best; i++){
-    if( best[i].token==TOKEN_END ) finish(g, &b->sequences[best[i].from], best[i].sum);
+    if( finishes(b, &best[i]) ) finish(g, &b->sequences[best[i].from], &best[i]);
     else used[best[i].from - g->first] = 1;
   }
   for(int i=0; i<g->n; i++){
@@ -171,7 +180,7 @@ static int group_advance(struct batch *b, struct group *g, const struct choice *
   for(int i=0; i<n_best; i++){
     int parent = best[i].from - g->first;
     const struct sequence *q = &b->sequences[best[i].from];
-    if( best[i].token==TOKEN_END ) continue;
+    if( finishes(b, &best[i]) ) continue;
     next[n] = used[parent]==1 ? *q : copy_of(b, n_spare, q);
     used[parent] = 2;
     next[n].ids[next[n].n++] = best[i].token;
@@ -258,7 +267,7 @@ static void decode_chunk(void *arg, struct worker *worker, int chunk){
 
 static int token_limit(const struct model *m, const struct decode_options *o){
   int limit = m->config.shape.longest - 1;
-  return o->max_tokens>0 && o->max_tokens<limit ? o->max_tokens : limit;
+  return has_end(m) && o->max_tokens>0 && o->max_tokens<limit ? o->max_tokens : limit;
 }
 
 /* Sequences of a batch: never fewer than the beams of one strand, nor more than there can be. */
@@ -316,13 +325,25 @@ static void tokens_init(struct tokens *rows, int n, int limit, struct arena *a){
   for(int i=0; i<n && ids; i++) rows[i].ids = ids + (size_t)i*(limit+1);
 }
 
-/* The ids that the bytes of each row give when a user's text is read: ids[start[i]..start[i+1]), at most the limit of them. */
+/* The codes that the pixels of each row's picture give. */
+static int codes_again(const struct model *m, struct run *run, const struct tokens *rows, int n, int *ids, int *start){
+  struct arena_mark mark = arena_mark(run->arena);
+  struct picture *pictures = arena_get(run->arena, (size_t)n*sizeof(*pictures));
+  if( pictures==0 ) return fail_nomem(run->err);
+  if( tokens_pictures(m, run, rows, n, pictures) || pictures_tokens(m, run, pictures, n, ids) ) return run->err->rc;
+  for(int i=0; i<=n; i++) start[i] = i*(m->config.shape.longest - 1);
+  arena_rewind(run->arena, mark);
+  return SQLITE_OK;
+}
+
+/* The ids that the bytes of each row give when a user's text is read, or its pixels: ids[start[i]..start[i+1]), at most the limit of them. */
 static int tokens_again(const struct model *m, struct run *run, const struct tokens *rows, int n, int **ids, int **start){
   int limit = m->config.shape.longest - 1, *all, *first;
   struct buf bytes = {0};
   *ids = all = arena_get(run->arena, (size_t)n*limit*sizeof(int));
   *start = first = arena_get(run->arena, ((size_t)n+1)*sizeof(int));
   if( run->arena->oom ) return fail_nomem(run->err);
+  if( m->config.kind==KIND_PICTURE ) return codes_again(m, run, rows, n, all, first);
   first[0] = 0;
   for(int i=0; i<n && run->err->rc==SQLITE_OK; i++){
     struct arena_mark mark = arena_mark(run->arena);
@@ -376,20 +397,21 @@ static int goes_on(const struct model *m, int id, struct buf *bytes){
 }
 
 /* marks[i] += fluency * how well candidate i reads, as the plain language model (z = 0) sees it: the mean log-probability of its tokens, and
-** the worst one inside a word. Nearness alone takes splices and broken words ("intrictives"); the mean alone takes what is bland. */
+** the worst one inside a word (pictures have none). Nearness alone takes splices and broken words ("intrictives"); the mean alone takes what is bland. */
 static int add_reading(const struct model *m, struct run *run, const int *ids, const int *start, int n, const float *fluencies, int k, float *marks){
   struct arena_mark mark = arena_mark(run->arena);
   float *zero = arena_zeroed(run->arena, (size_t)n*(m->config.shape.s + m->config.shape.r)*sizeof(float));
   float *sums = arena_floats(run->arena, n), *each = arena_floats(run->arena, (size_t)start[n] + n);
+  int end = has_end(m);
   struct buf bytes = {0};
   if( run->arena->oom ) return fail_nomem(run->err);
   if( score_tokens(m, run, zero, ids, start, n, sums, each) ) return run->err->rc;
   for(int i=0; i<n; i++){
     float worst = 0;
-    for(int at=start[i]; at<start[i+1]; at++){
+    for(int at=start[i]; m->config.tokenizer && at<start[i+1]; at++){
       if( each[at+i]<worst && goes_on(m, ids[at], &bytes) ) worst = each[at+i];
     }
-    marks[i] += fluencies[i/k]*(READING_MEAN*sums[i]/(float)(start[i+1]-start[i]+1) + READING_WORST*worst);
+    marks[i] += fluencies[i/k]*(READING_MEAN*sums[i]/(float)(start[i+1]-start[i]+end) + READING_WORST*worst);
   }
   if( bytes.rc ) fail_nomem(run->err);
   buf_release(&bytes);

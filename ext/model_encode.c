@@ -37,8 +37,12 @@ static int place_row(const struct encoding *e, struct work *w, int i, int at){
   int n = row_tokens(m, e->start, i);
   float *x = w->x + (size_t)at*d;
   for(int k=0; k<n; k++, x+=d){
-    if( k<n_registers ) memcpy(x, m->registers + (size_t)k*d, (size_t)d*sizeof(float));
-    else embed(m, x, k==n-1 ? TOKEN_END : e->ids[e->start[i] + k - n_registers]);
+    if( k<n_registers ){
+      memcpy(x, m->registers + (size_t)k*d, (size_t)d*sizeof(float));
+    }else{
+      embed(m, x, k==n-1 ? TOKEN_END : e->ids[e->start[i] + k - n_registers]);
+      add_position(m, x, m->encoder_position, k - n_registers);
+    }
     w->self[at+k] = (struct span){ w->kv + (size_t)at*2*d, 0, n };
     w->position[at+k] = k;
   }

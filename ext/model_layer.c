@@ -67,6 +67,13 @@ void embed(const struct model *m, float *x, int id){
   }
 }
 
+void add_position(const struct model *m, float *x, const float *positions, int at){
+  int d = m->config.shape.d;
+  if( positions ) add(x, positions + (size_t)at*d, d);
+}
+
+int has_end(const struct model *m){ return m->config.kind!=KIND_PICTURE; }
+
 /* y[i] = what row i reads of its span: softmax(q . k / 8) . v, head by head. */
 static void attend_rows(const struct model *m, struct work *w, const struct span *spans, int rows, int layer){
   int d = m->config.shape.d;

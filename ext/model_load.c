@@ -165,6 +165,83 @@ static void load_output(struct loader *l){
   }
 }
 
+/* ---- Kind picture: positions and the VQ-VAE ---- */
+
+static void load_positions(struct loader *l, const float **positions, const char *name){
+  const struct shape *c = &l->m->config.shape;
+  const struct tensor *t;
+  float *copy;
+  if( l->e->rc || (t = expect(l, name, c->longest, c->d))==0 ) return;
+  copy = place(l, (size_t)c->longest*c->d*sizeof(float));
+  if( copy ) tensor_to_floats(copy, t);
+  *positions = copy;
+}
+
+/* name.weight and name.bias */
+static void load_affine(struct loader *l, struct affine *a, const char *name, int in, int out){
+  char part[64];
+  snprintf(part, sizeof(part), "%s.weight", name);
+  load_matrix(l, &a->w, part, in, out);
+  snprintf(part, sizeof(part), "%s.bias", name);
+  load_vector(l, &a->bias, part, out);
+}
+
+/* stack.level.0, stack.level.1, ... of c channels. */
+static void load_picture_blocks(struct loader *l, struct picture_block *blocks, int n, const char *stack, int level, int c){
+  char name[64];
+  for(int i=0; i<n; i++){
+#define NAME(part) (snprintf(name, sizeof(name), "picture.%s.%d.%d." part, stack, level, i), name)
+    load_vector(l, &blocks[i].norm, NAME("norm"), c);
+    load_affine(l, &blocks[i].conv, NAME("conv"), 9*c, c);
+    load_affine(l, &blocks[i].out, NAME("out"), c, c);
+#undef NAME
+  }
+}
+
+/* The codebook as floats, and turned round. */
+static void load_codebook(struct loader *l){
+  const struct picture_shape *p = &l->m->config.picture;
+  const struct tensor *t;
+  float *rows, *turned;
+  if( l->e->rc || (t = expect(l, "picture.codebook", p->codes, p->code_width))==0 ) return;
+  rows = place(l, (size_t)p->codes*p->code_width*sizeof(float));
+  turned = place(l, (size_t)p->codes*p->code_width*sizeof(float));
+  if( rows ){
+    tensor_to_floats(rows, t);
+    transpose_full(turned, rows, p->codes, p->code_width);
+  }
+  l->m->codes.codebook = rows;
+  l->m->codes.nearest = (struct matrix){ p->code_width, p->codes, 0, turned };
+}
+
+static void load_picture(struct loader *l){
+  struct picture_codes *q = &l->m->codes;
+  const struct picture_shape *p = &l->m->config.picture;
+  const int *c = p->channels, last = PICTURE_LEVELS-1;
+  char name[64];
+  load_positions(l, &l->m->encoder_position, "encoder_position");
+  load_positions(l, &l->m->decoder_position, "decoder_position");
+  load_affine(l, &q->in, "picture.in", 16, c[0]);
+  for(int i=0; i<PICTURE_LEVELS; i++){
+    load_picture_blocks(l, q->encoder[i], p->encoder_blocks[i], "encoder", i, c[i]);
+    load_picture_blocks(l, q->decoder[i], p->decoder_blocks[last-i], "decoder", i, c[i]);
+  }
+  for(int i=0; i<last; i++){
+    snprintf(name, sizeof(name), "picture.encoder.%d.down", i);
+    load_affine(l, &q->down[i], name, 4*c[i], c[i+1]);
+    snprintf(name, sizeof(name), "picture.decoder.%d.up", i+1);
+    load_affine(l, &q->up[i], name, c[i+1], 4*c[i]);
+  }
+  load_vector(l, &q->encoder_norm, "picture.encoder.norm", c[last]);
+  load_affine(l, &q->to_code, "picture.to_code", c[last], p->code_width);
+  load_codebook(l);
+  load_affine(l, &q->from_code, "picture.from_code", p->code_width, c[last]);
+  load_vector(l, &q->decoder_norm, "picture.decoder.norm", c[0]);
+  load_affine(l, &q->out, "picture.out", c[0], 16);
+}
+
+/* ---- All of it ---- */
+
 static void load_tensors(struct loader *l){
   struct model *m = l->m;
   const struct shape *c = &m->config.shape;
@@ -182,6 +259,7 @@ static void load_tensors(struct loader *l){
   load_vector(l, &m->memory_bias, "memory.bias", c->memory*c->d);
   load_matrix(l, &m->z_in, "z_in", z, c->d);
   load_output(l);
+  if( m->config.kind==KIND_PICTURE ) load_picture(l);
   cos_sin = place(l, (size_t)positions*HEAD*sizeof(float));
   if( cos_sin ) rotary_table(cos_sin, positions);
   m->cos_sin = cos_sin;
@@ -196,6 +274,7 @@ static void model_free(struct model *m){
   if( m==0 ) return;
   mem_free(m->converted);
   mem_free(m->encoder);                                         /* one block with m->decoder */
+  mem_free(m->codes.encoder[0]);                                /* and one with all other levels' */
   config_close(&m->config);
   safetensors_close(&m->file);
   mem_free(m->path);
@@ -230,16 +309,35 @@ static int check_shape(const struct model *m, const char *file, struct err *e){
   return fail(e, SQLITE_CORRUPT, "%s: s and r of %d and %d numbers, expected at most %d", file, c->s, c->r, most);
 }
 
+/* Zeroed blocks of both stacks; of a picture's also those of every level. */
+static int make_blocks(struct model *m, struct err *e){
+  const struct shape *c = &m->config.shape;
+  const struct picture_shape *p = &m->config.picture;
+  struct picture_block *at;
+  size_t n = (size_t)(c->encoder_layers + c->decoder_layers), n_picture = 0;
+  m->encoder = mem_alloc(n*sizeof(struct block));
+  if( m->encoder==0 ) return fail_nomem(e);
+  memset(m->encoder, 0, n*sizeof(struct block));
+  m->decoder = m->encoder + c->encoder_layers;
+  for(int i=0; i<PICTURE_LEVELS; i++) n_picture += (size_t)(p->encoder_blocks[i] + p->decoder_blocks[i]);
+  if( n_picture==0 ) return SQLITE_OK;
+  at = mem_alloc(n_picture*sizeof(*at));
+  if( at==0 ) return fail_nomem(e);
+  memset(at, 0, n_picture*sizeof(*at));
+  for(int i=0; i<PICTURE_LEVELS; i++){
+    m->codes.encoder[i] = at;
+    m->codes.decoder[i] = at + p->encoder_blocks[i];
+    at += p->encoder_blocks[i] + p->decoder_blocks[PICTURE_LEVELS-1-i];
+  }
+  return SQLITE_OK;
+}
+
 static int load(struct model *m, struct err *e){
   struct loader l = { m, last_part(m->path), 0, 0, e };
   const struct shape *c = &m->config.shape;
   if( open_config(m, e) || safetensors_open(&m->file, m->path, e) || check_hash(m, l.file, e) ) return e->rc;
   m->h = (c->d*8/3 + 63)/64*64;
-  if( check_shape(m, l.file, e) ) return e->rc;
-  m->encoder = mem_alloc((size_t)(c->encoder_layers + c->decoder_layers)*sizeof(struct block));
-  if( m->encoder==0 ) return fail_nomem(e);
-  memset(m->encoder, 0, (size_t)(c->encoder_layers + c->decoder_layers)*sizeof(struct block));
-  m->decoder = m->encoder + c->encoder_layers;
+  if( check_shape(m, l.file, e) || make_blocks(m, e) ) return e->rc;
   load_tensors(&l);
   if( e->rc ) return e->rc;
   m->converted = mem_alloc(l.used + 63);

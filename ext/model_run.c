@@ -79,6 +79,7 @@ int check_rows(const struct model *m, const int *start, int n, const char *what,
   for(int i=0; i<n; i++){
     int have = start[i+1] - start[i];
     if( have>limit ) return fail(err, SQLITE_TOOBIG, "%s: a segment has %d tokens, expected at most %d", what, have, limit);
+    if( have<limit && !has_end(m) ) return fail(err, SQLITE_ERROR, "%s: a picture has %d codes, expected %d", what, have, limit);
   }
   return SQLITE_OK;
 }

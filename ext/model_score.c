@@ -1,8 +1,8 @@
 /*
 ** model_score.c -- how likely tokens are, given points: full decoding, in one pass and without a cache.
 **
-** Rows lie one behind another, as in model_encode.c: START and the ids go in, the ids and END are what is asked for. It is also the truth
-** that cached decoding is tested against.
+** Rows lie one behind another, as in model_encode.c: START and the ids go in, the ids and END are what is asked for. (Of a picture, which has
+** no END, START and all ids but the last go in.) It is also the truth that cached decoding is tested against.
 */
 #include "model.h"
 
@@ -22,14 +22,20 @@ struct scoring {
   float **logits;                       /* [OUTPUT_ROWS, pieces] */
 };
 
+/* What is asked for of a row, and so what goes in. */
+static int row_targets(const struct scoring *s, int row){
+  return s->start[row+1] - s->start[row] + has_end(s->m);
+}
+
 static int place_row(const struct scoring *s, struct work *w, const struct memories *c, int row, int slot, int at){
   const struct model *m = s->m;
   const int *ids = s->ids + s->start[row];
-  int d = m->config.shape.d, n = s->start[row+1] - s->start[row] + 1;
+  int d = m->config.shape.d, n = row_targets(s, row);
   for(int k=0; k<n; k++){
     float *x = w->x + (size_t)(at+k)*d;
     embed(m, x, k ? ids[k-1] : TOKEN_START);
     add(x, c->z_in + (size_t)slot*d, d);
+    add_position(m, x, m->decoder_position, k);
     w->self[at+k] = (struct span){ w->kv + (size_t)at*2*d, 0, k+1 };
     memories_span(c, m, slot, &w->cross[at+k]);
     w->position[at+k] = k;
@@ -40,7 +46,7 @@ static int place_row(const struct scoring *s, struct work *w, const struct memor
 /* Adds up the chunk's log-probabilities; w->y holds its n normed outputs. */
 static void read_scores(const struct scoring *s, struct work *w, float *logits, int row0, int n){
   const struct model *m = s->m;
-  int d = m->config.shape.d, pieces = m->config.shape.pieces, row = row0, k = 0;
+  int d = m->config.shape.d, pieces = m->config.shape.pieces, row = row0, k = 0, end = has_end(m);
   s->sums[row] = 0;
   for(int at=0; at<n; at+=OUTPUT_ROWS){
     int rows = n-at<OUTPUT_ROWS ? n-at : OUTPUT_ROWS;
@@ -51,8 +57,8 @@ static void read_scores(const struct scoring *s, struct work *w, float *logits, 
       float *x = logits + (size_t)i*pieces;
       log_softmax(x, pieces);
       s->sums[row] += x[target];
-      if( s->all ) s->all[first + row + k] = x[target];
-      if( k++==n_ids ){
+      if( s->all ) s->all[first + end*row + k] = x[target];
+      if( ++k==n_ids+end ){
         k = 0;
         if( at+i+1<n ) s->sums[++row] = 0;
       }
@@ -87,7 +93,7 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
   if( check_rows(m, start, n, "score", run->err) ) return run->err->rc;
   s.chunk = chunk = arena_get(a, ((size_t)n+1)*sizeof(int));
   if( a->oom ) return fail_nomem(run->err);
-  most = cut_chunks(start, n, 1, CHUNK_TOKENS, CHUNK_ROWS, chunk, &n_chunks);
+  most = cut_chunks(start, n, has_end(m), CHUNK_TOKENS, CHUNK_ROWS, chunk, &n_chunks);
   n_workers = run->n_threads<n_chunks ? run->n_threads : n_chunks;
   s.work = arena_get(a, n_workers*sizeof(struct work));
   s.memories = arena_get(a, n_workers*sizeof(struct memories));

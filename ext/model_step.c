@@ -54,6 +54,7 @@ static void place_token(struct batch *b, int i, const struct sequence *q, int sl
   float *x = b->work.x + (size_t)i*d;
   embed(m, x, q->n ? q->ids[q->n-1] : TOKEN_START);
   add(x, b->memories.z_in + (size_t)slot*d, d);
+  add_position(m, x, m->decoder_position, q->n);
   b->work.self[i] = (struct span){ cache, layer_floats(m, b->limit), q->n+1 };
   memories_span(&b->memories, m, slot, &b->work.cross[i]);
   b->work.position[i] = q->n;
@@ -83,6 +84,7 @@ static void score_row(struct batch *b, int i){
     for(int k=0; k<pieces; k++) y[k] = (1-f)*y[k] + f*twin[k];
   }
   y[TOKEN_PAD] = y[TOKEN_START] = y[TOKEN_UNKNOWN] = -INFINITY;
+  if( !has_end(b->m) ) y[TOKEN_END] = -INFINITY;
 }
 
 int batch_step(struct batch *b, struct run *run, struct worker *worker){

@@ -81,12 +81,18 @@ static int add_sentence(const struct model *m, struct run *run, struct segments 
   return SQLITE_OK;
 }
 
+static int check_kind(const struct model *m, struct err *e){
+  if( m->config.tokenizer ) return SQLITE_OK;
+  return fail(e, SQLITE_ERROR, "a model of kind %s reads and writes no text, expected one of kind text or code", kind_name(m->config.kind));
+}
+
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids, int **start, int *n_segments){
   struct segments s = { 0, 0, 0, m->config.shape.longest-1 };
   size_t room = n+1<MAX_SEGMENTS ? n+1 : MAX_SEGMENTS, at = 0;
   char *document;
   *ids = *start = 0;
   *n_segments = 0;
+  if( check_kind(m, run->err) ) return run->err->rc;
   if( n>=1000000000 ) return fail(run->err, SQLITE_TOOBIG, "the text has %llu bytes, expected fewer than 1e9", (unsigned long long)n);
   s.ids = arena_get(run->arena, (n+2)*sizeof(int));             /* a token has one byte at least */
   s.start = arena_get(run->arena, (room+1)*sizeof(int));
@@ -214,6 +220,7 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
   float *rows, *dials;
   int n_rows, at = 0;
   if( fidelities ) memset(fidelities, 0, n*sizeof(float));
+  if( check_kind(m, run->err) ) return run->err->rc;
   if( gather_rows(m, run, z, n, fluencies, &rows, &dials, &n_rows) ) return run->err->rc;
   tokens = arena_get(run->arena, n_rows*sizeof(struct tokens));
   if( tokens==0 ) return fail_nomem(run->err);

@@ -1,6 +1,7 @@
 """Golden values: what the PyTorch reference gives, for tests/test_model.c to compare the C engine with.
 
-    python3 model/golden.py            writes tests/data/golden_tiny.safetensors and tests/data/golden_text.json; run it when weights change
+    python3 model/golden.py            writes tests/data/golden_tiny.safetensors, golden_picture.safetensors and golden_text.json there; run it when
+                                       weights change. Where tests/data/picture.safetensors, the tiny picture model, is missing, makes it
 
 The tiny model's file holds every layer of a few token rows, float32, rows one behind another without padding, as the engine keeps them:
 
@@ -11,6 +12,14 @@ The tiny model's file holds every layer of a few token rows, float32, rows one b
     log_p [tokens]                        log-probability of each next token (ids and EOS)
     greedy.<f>, greedy.<f>.start          greedy decoding at fluency 0.f, without EOS, rows one behind another
 
+golden_picture.safetensors has the same of the tiny picture model, whose rows are the codes of pictures (no EOS is asked for), and besides
+
+    pictures [n, 64 * 64 * 4]             8-bit pixels, straight alpha
+    points [n * 64, code_width]           what the nearest codes are taken of
+    codes [n * 64]                        ids; -1 where the best two are nearer to each other than MARGIN
+    pixels [2 * 32 * 32, 16]              decoded from the last two rows of `ids`: 2x2 joined, premultiplied, not cut to 0..1
+    drawn [2, 64 * 64 * 4]                the same as 8-bit pixels, straight alpha
+
 The shipped model's file is end to end. A greedy path is kept only when its best token leads the second by MARGIN at every step: float sums in another
 order may turn a nearer tie.
 """
@@ -19,15 +28,21 @@ import math
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+import picture_codes
 import text_model
+from export import hash64
 from text_model import BOS, EOS, UNK, rms_norm, slerp
 from tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 MARGIN = 2e-3
 FLUENCY = 0.3
+
+# The tiny picture model: as few codes as a vocabulary may have, one block a level.
+TINY_PICTURE = dict(text_model.TINY, encoder_layers=1, decoder_layers=1, pieces=260, longest=65, positions=True)
+TINY_CODES = dict(size=64, grid=8, codes=256, code_width=16, channels=[8, 8, 16], encoder_blocks=[1, 1, 1], decoder_blocks=[1, 1, 1])
 
 TINY_TEXTS = ['a', ' the cat', ' It was late and the', ' naïve café \U0001f600', ' one two, three.']
 
@@ -57,6 +72,8 @@ def encoder_layers(model, row):
     """Every layer's output [registers + ids + EOS, d] of one row: encode() without padding, taken apart."""
     ids = torch.tensor(row + [EOS])
     x = torch.cat([model.registers, model.embedding[ids]])[None] * math.sqrt(model.d)
+    if model.config.get('positions'):
+        x[0, model.n_registers:] += model.encoder_position[: len(ids)]
     out = []
     for block in model.encoder:
         x = block(x, None, (model.cos[: x.shape[1]], model.sin[: x.shape[1]]))
@@ -65,16 +82,22 @@ def encoder_layers(model, row):
 
 
 def decoder_layers(model, z, row):
-    """Every layer's output [BOS + ids, d], and the log-probabilities of ids and EOS."""
-    ids, T = torch.tensor([BOS] + row), len(row) + 1
+    """Every layer's output [BOS + ids, d], and the log-probabilities of ids and EOS; of a picture all but the last id go in, and no EOS is asked for."""
+    is_picture = model.config.get('positions')
+    ids, targets = torch.tensor([BOS] + row), torch.tensor(row + [EOS])
+    if is_picture:
+        ids, targets = ids[:-1], targets[:-1]
+    T = len(ids)
     memory = (z @ model.memory.weight + model.memory.bias).view(1, -1, model.d)
     x = (model.embedding[ids] * math.sqrt(model.d) + z @ model.z_in)[None]
+    if is_picture:
+        x = x + model.decoder_position[:T]
     out = []
     for block in model.decoder:
         x = block(x, torch.full((T, T), -1e9).triu(1), (model.cos[:T], model.sin[:T]), memory)
         out.append(x[0])
     log_p = (rms_norm(x[0], model.decoder_norm) @ model.embedding.t()).log_softmax(-1)
-    return out, log_p[torch.arange(T), torch.tensor(row + [EOS])]
+    return out, log_p[torch.arange(T), targets]
 
 
 def greedy(model, s, r, fluency):
@@ -85,7 +108,7 @@ def greedy(model, s, r, fluency):
         score = model.logits(z, prefix)[0, -1].log_softmax(-1)
         if fluency:
             score = (1 - fluency) * score + fluency * model.logits(z * 0, prefix)[0, -1].log_softmax(-1)
-        score[[0, BOS, UNK]] = -math.inf
+        score[[0, BOS, UNK] + [EOS] * bool(model.config.get('positions'))] = -math.inf
         best, second = score.topk(2).values.tolist()
         margin = min(margin, best - second)
         ids.append(int(score.argmax()))
@@ -94,15 +117,68 @@ def greedy(model, s, r, fluency):
     return ids[1:], margin
 
 
-def tiny(path, out):
+def tiny_text(path, out):
     model, tokenizer = text_model.load(str(path)), Tokenizer.from_json(path.with_suffix('.json'))
     limit = model.config['longest'] - 1
     rows = [[], *(tokenizer.encode(x)[:limit] for x in TINY_TEXTS)]
     rows.append([4 + i * 11 % (model.config['pieces'] - 4) for i in range(limit)])      # a row of the greatest length
+    tiny(model, rows, {}, out)
+
+
+def make_picture(path):
+    """The tiny picture model: every weight has some value, since zeros and ones would hide mistakes, and codes and pixels are spread out."""
+    torch.manual_seed(6)
+    some = lambda v: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5)
+    codes = picture_codes.PictureCodes(TINY_CODES)
+    weights = {k: some(v) for k, v in text_model.TextModel(TINY_PICTURE).state_dict().items()}
+    weights |= {'picture.' + k: v if k == 'codebook' else some(v) for k, v in codes.state_dict().items()}
+    weights['picture.out.bias'] = 0.5 + 0.2 * torch.randn(16)
+    save_file({k: v.half().contiguous() for k, v in sorted(weights.items())}, path, metadata={'kind': 'picture'})
+    path.chmod(0o644)
+    path.with_suffix('.json').write_text(json.dumps({
+        'kind': 'picture', 'config': TINY_PICTURE, 'weights_hash': '%016x' % hash64(path.read_bytes()), 'picture': TINY_CODES}, separators=(',', ':')) + '\n', 'utf8')
+
+
+def test_pictures():
+    """[n, 64, 64, 4] uint8: white and clear in turn, noise in all four, slopes with colours that nobody sees."""
+    y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing='ij')
+    board = ((x + y) % 2 * 255)[..., None].expand(64, 64, 4)
+    noise = torch.randint(256, (64, 64, 4), generator=torch.Generator().manual_seed(1))
+    slopes = torch.stack([y * 4, x * 0 + 255, x * 4, (x // 32 * (255 - y * 4))], -1)
+    return torch.stack([board, noise, slopes]).to(torch.uint8)
+
+
+def straight(x):
+    """Premultiplied 0..1 -> 8 bits, straight alpha; clear pixels have no colour."""
+    x = x.clamp(0, 1)
+    alpha = (x[..., 3:] * 255 + 0.5).floor()
+    colours = ((x[..., :3] / x[..., 3:].clamp_min(1e-9)).clamp(0, 1) * 255 + 0.5).floor()
+    return torch.cat([colours * (alpha > 0), alpha], -1)
+
+
+def tiny_picture(path, out):
+    model, weights = text_model.TextModel(TINY_PICTURE), {k: v.float() for k, v in load_file(path).items()}
+    codes = picture_codes.PictureCodes(TINY_CODES)
+    codes.load_state_dict({k.removeprefix('picture.'): v for k, v in weights.items() if k.startswith('picture.')})
+    model.load_state_dict({k: v for k, v in weights.items() if not k.startswith('picture.')})
+    pictures = test_pictures()
+    points = codes.points(picture_codes.premultiply(pictures)).flatten(0, 2)
+    likeness = (points @ codes.codebook.t()).topk(2).values
+    near = (likeness[:, 0] - likeness[:, 1]) < 1e-4
+    found = codes.nearest(points) + 4
+    rows = found.view(len(pictures), -1).tolist() + [[4 + i * 11 % 256 for i in range(64)]]
+    pixels = codes.pixels(codes.codebook[torch.tensor(rows[-2:]) - 4].view(2, 8, 8, -1))
+    tiny(model, rows, {
+        'pictures': pictures.flatten(1).half(), 'points': points, 'codes': torch.where(near, -1, found).float(),
+        'pixels': picture_codes.patch(pixels).flatten(0, 2), 'drawn': straight(pixels).flatten(1).half()}, out)
+    print(f'{out.name}: {len(found.unique())} different codes, {int(near.sum())} near ties left out')
+
+
+def tiny(model, rows, tensors, out):
     points = [tuple(x[0] for x in model.encode(torch.tensor([row + [EOS]]))) for row in rows]
     encoder = [encoder_layers(model, row) for row in rows]
     decoder = [decoder_layers(model, model.join(*p), row) for p, row in zip(points, rows)]
-    tensors = dict(zip(['ids', 'start'], whole(rows)))
+    tensors |= dict(zip(['ids', 'start'], whole(rows)))
     for i in range(model.config['encoder_layers']):
         tensors[f'encoder.{i}'] = torch.cat([x[i] for x in encoder])
     for i in range(model.config['decoder_layers']):
@@ -162,5 +238,8 @@ if __name__ == '__main__':
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     data = ROOT / 'tests/data'
-    tiny(data / 'tiny.safetensors', data / 'golden_tiny.safetensors')
+    if not (data / 'picture.safetensors').exists():
+        make_picture(data / 'picture.safetensors')
+    tiny_text(data / 'tiny.safetensors', data / 'golden_tiny.safetensors')
+    tiny_picture(data / 'picture.safetensors', data / 'golden_picture.safetensors')
     shipped(ROOT / 'model/text.safetensors', data / 'golden_text.json')

@@ -6,7 +6,7 @@
 ** promises about itself (batches, threads, both ends of a line) is compared bit by bit.
 */
 #include "fault.h"
-#include "model_bench.h"
+#include "model_golden.h"
 #include <cjson/cJSON.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -14,29 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A whole file, 0-terminated; the test program ends without it. Owned by the caller. */
-static char *file_read(const char *path, size_t *n){
-  FILE *f = fopen(path, "rb");
-  char *data;
-  if( f==NULL ){
-    printf("not ok - model: %s can be read: it cannot\n", path);
-    exit(1);
-  }
-  fseek(f, 0, SEEK_END);
-  *n = (size_t)ftell(f);
-  rewind(f);
-  data = malloc(*n+1);
-  if( data==NULL || fread(data, 1, *n, f)!=*n ) exit(1);
-  data[*n] = 0;
-  fclose(f);
-  return data;
-}
-static void file_write(const char *path, const void *data, size_t n){
-  FILE *f = fopen(path, "wb");
-  if( f==NULL || fwrite(data, 1, n, f)!=n || fclose(f)!=0 ) exit(1);
-}
-
-/* n token rows of 0 to longest-1 random ids: start[n+1], ids. */
+/* n token rows of 0 to longest-1 random ids, of a picture longest-1: start[n+1], ids. */
 static void random_rows(const struct model *m, int n, uint64_t seed, struct arena *a, int **ids, int **start){
   const struct shape *c = &m->config.shape;
   struct random random = random_of(seed);
@@ -44,14 +22,10 @@ static void random_rows(const struct model *m, int n, uint64_t seed, struct aren
   *start = arena_get(a, (size_t)(n+1)*sizeof(int));
   (*start)[0] = 0;
   for(int i=0; i<n; i++){
-    int count = (int)(random_u64(&random)%(uint64_t)c->longest);
+    int count = has_end(m) ? (int)(random_u64(&random)%(uint64_t)c->longest) : c->longest-1;
     for(int k=0; k<count; k++) (*ids)[(*start)[i]+k] = TOKEN_BYTE + (int)(random_u64(&random)%(uint64_t)(c->pieces-TOKEN_BYTE));
     (*start)[i+1] = (*start)[i] + count;
   }
-}
-
-static int same_tokens(const struct tokens *a, const struct tokens *b){
-  return a->n==b->n && a->log_probability==b->log_probability && memcmp(a->ids, b->ids, (size_t)a->n*sizeof(int))==0;
 }
 
 /* ---- Opening ---- */
@@ -80,14 +54,6 @@ static void test_open(const char *path){
   for(int i=0; i<N; i++) model_close(openers[i].m);
   model_close(NULL);
   ok(sqlite3_memory_used()==0, "model: the last close frees everything", "%lld bytes are left", (long long)sqlite3_memory_used());
-}
-
-static void expect_error(struct property *p, const char *path, int rc, const char *text){
-  struct err e = { 0, "" };
-  struct model *m;
-  model_open(&m, path, &e);
-  holds(p, m==NULL && e.rc==rc && strstr(e.text, text)!=NULL, "rc %d \"%s\", expected %d \"%s\"", e.rc, e.text, rc, text);
-  model_close(m);
 }
 
 /* The tiny model's JSON with one number changed, or its weights with one byte changed, in a folder of their own. */
@@ -134,126 +100,6 @@ static void test_broken(void){
   free(data);
   free(text);
   ok(sqlite3_memory_used()==0, "model: refused models leave no memory behind", "%lld bytes", (long long)sqlite3_memory_used());
-}
-
-/* ---- The tiny model, layer by layer ---- */
-
-#define TOLERANCE 1e-4f
-
-struct golden { struct safetensors file; struct arena *arena; };
-
-/* Tensor `name` as floats; *n numbers. Its absence is a failed test and an empty array. */
-static const float *golden_floats(struct golden *g, const char *name, size_t *n){
-  const struct tensor *t = safetensors_find(&g->file, name);
-  float *x;
-  *n = t ? (size_t)(t->shape[0]*t->shape[1]) : 0;
-  if( t==NULL ) ok(0, "model: golden_tiny has all tensors", "%s is missing: run python3 model/golden.py", name);
-  x = arena_floats(g->arena, *n+1);
-  if( t ) tensor_to_floats(x, t);
-  return x;
-}
-static int *golden_ints(struct golden *g, const char *name, size_t *n){
-  const float *x = golden_floats(g, name, n);
-  int *i = arena_get(g->arena, (*n+1)*sizeof(int));
-  for(size_t k=0; k<*n; k++) i[k] = (int)x[k];
-  return i;
-}
-static void golden_compare(struct golden *g, const char *what, const float *x, size_t n){
-  size_t n_golden;
-  const float *y = golden_floats(g, what, &n_golden);
-  float apart = n==n_golden ? difference(x, y, n) : INFINITY;
-  char name[100];
-  snprintf(name, sizeof(name), "model: tiny %s is the reference's", what);
-  ok(apart<TOLERANCE, name, "%zu numbers for %zu, apart by %g of the greatest", n, n_golden, (double)apart);
-}
-
-/* Notes layers as they pass by. Rows of a chunk arrive in order, chunks too while there is one thread. */
-struct layers { float *x[2][8]; size_t n[2][8], d; };
-static void note_layer(void *arg, const char *stack, int layer, const float *x, int rows){
-  struct layers *all = arg;
-  int decoder = strcmp(stack, "decoder")==0;
-  size_t *n = &all->n[decoder][layer];
-  float **to = &all->x[decoder][layer];
-  *to = realloc(*to, (*n + (size_t)rows*all->d)*sizeof(float));
-  memcpy(*to + *n, x, (size_t)rows*all->d*sizeof(float));
-  *n += (size_t)rows*all->d;
-}
-
-static void compare_layers(struct golden *g, struct layers *all, int decoder, int n_layers){
-  for(int l=0; l<n_layers; l++){
-    char name[32];
-    snprintf(name, sizeof(name), "%s.%d", decoder ? "decoder" : "encoder", l);
-    golden_compare(g, name, all->x[decoder][l], all->n[decoder][l]);
-    free(all->x[decoder][l]);
-  }
-}
-
-static void compare_greedy(struct golden *g, struct bench *b, const struct model *m, const float *z, int n, float fluency){
-  struct property p = { 0 };
-  struct decode_options o;
-  struct tokens *out = arena_get(&b->arena, n*sizeof(struct tokens));
-  char name[40];
-  size_t n_ids, n_start;
-  int *ids, *start, digit = (int)lroundf(fluency*10);
-  snprintf(name, sizeof(name), "greedy.%d", digit);
-  ids = golden_ints(g, name, &n_ids);
-  snprintf(name, sizeof(name), "greedy.%d.start", digit);
-  start = golden_ints(g, name, &n_start);
-  decode_options_init(&o);
-  o.fluency = fluency;
-  decode_tokens(m, &b->run, z, n, &o, out);
-  for(int i=0; i<n && n_start==(size_t)n+1; i++){
-    int count = start[i+1]-start[i];
-    if( count==0 ) continue;                                    /* a near tie: golden.py left it out */
-    holds(&p, out[i].n==count && memcmp(out[i].ids, ids+start[i], count*sizeof(int))==0, "row %d has %d ids for %d", i, out[i].n, count);
-  }
-  snprintf(name, sizeof(name), "model: tiny greedy rows at fluency 0.%d", digit);
-  property_ok(&p, name);
-}
-
-static void test_golden_tiny(const struct model *m){
-  const struct shape *c = &m->config.shape;
-  struct layers all = { { { 0 } }, { { 0 } }, (size_t)c->d };
-  struct memories memories;
-  struct golden g;
-  struct bench b;
-  float *z, *sums, *log_p, *s, *r, *panel;
-  int *ids, *start, n, width = c->s + c->r;
-  size_t n_ids, n_start;
-  bench_start(&b);
-  g.arena = &b.arena;
-  if( !ok(safetensors_open(&g.file, path_of("tests/data/golden_tiny.safetensors"), &b.err)==SQLITE_OK, "model: golden_tiny opens", "%s", b.err.text) ) return;
-  ids = golden_ints(&g, "ids", &n_ids);
-  start = golden_ints(&g, "start", &n_start);
-  n = (int)n_start-1;
-  z = arena_floats(&b.arena, (size_t)n*width);
-  s = arena_floats(&b.arena, (size_t)n*c->s);
-  r = arena_floats(&b.arena, (size_t)n*c->r);
-  sums = arena_floats(&b.arena, n);
-  log_p = arena_floats(&b.arena, n_ids+n);
-  panel = arena_floats(&b.arena, LINEAR_SCRATCH(1024));
-  b.run.watch = note_layer;
-  b.run.watch_arg = &all;
-  encode_tokens(m, &b.run, ids, start, n, z);
-  compare_layers(&g, &all, 0, c->encoder_layers);
-  for(int i=0; i<n; i++){
-    memcpy(s + (size_t)i*c->s, z + (size_t)i*width, c->s*sizeof(float));
-    memcpy(r + (size_t)i*c->r, z + (size_t)i*width + c->s, c->r*sizeof(float));
-  }
-  golden_compare(&g, "s", s, (size_t)n*c->s);
-  golden_compare(&g, "r", r, (size_t)n*c->r);
-  memories_init(&memories, m, n, &b.arena);
-  memories_fill(&memories, m, NULL, z, n, 1, panel);
-  golden_compare(&g, "memory", memories.expanded, (size_t)n*c->memory*c->d);
-  score_tokens(m, &b.run, z, ids, start, n, sums, log_p);
-  compare_layers(&g, &all, 1, c->decoder_layers);
-  golden_compare(&g, "log_p", log_p, n_ids+n);
-  b.run.watch = NULL;
-  compare_greedy(&g, &b, m, z, n, 0);
-  compare_greedy(&g, &b, m, z, n, 0.3f);
-  ok(b.err.rc==SQLITE_OK, "model: tiny golden without an error", "%s", b.err.text);
-  safetensors_close(&g.file);
-  bench_end(&b);
 }
 
 /* ---- The shipped model, end to end ---- */
@@ -415,7 +261,7 @@ static void test_decode_rows(const struct model *m, const struct way *way){
   z = random_points(m, N, 7, &b.arena);
   decode_tokens(m, &b.run, z, N, &o, all);
   for(int i=0; i<N; i++){
-    int limit = o.max_tokens ? o.max_tokens : m->config.shape.longest-1, good = all[i].n>=0 && all[i].n<=limit;
+    int most = m->config.shape.longest-1, limit = o.max_tokens ? o.max_tokens : most, good = has_end(m) ? all[i].n>=0 && all[i].n<=limit : all[i].n==most;
     for(int k=0; good && k<all[i].n; k++) good = all[i].ids[k]>TOKEN_UNKNOWN && all[i].ids[k]<m->config.shape.pieces;
     holds(&whole, good && b.err.rc==SQLITE_OK, "row %d has %d ids; %s", i, all[i].n, b.err.text);
     mine.seed = decode_seed(o.seed, i);
@@ -429,7 +275,7 @@ static void test_decode_rows(const struct model *m, const struct way *way){
   property_ok(&alone, name);
   snprintf(name, sizeof(name), "model: %s: four threads equal one, bit by bit", way->name);
   property_ok(&threaded, name);
-  snprintf(name, sizeof(name), "model: %s: ids are in range and within the limit", way->name);
+  snprintf(name, sizeof(name), "model: %s: ids are in range and %s", way->name, has_end(m) ? "within the limit" : "as many as a picture has");
   property_ok(&whole, name);
   bench_end(&b);
 }
@@ -794,14 +640,14 @@ static void test_memory(const char *path){
 
 int main(int argc, char **argv){
   struct err e = { 0, "" };
-  struct model *tiny, *text;
+  struct model *tiny, *text, *picture;
   if( argc>1 ) root = argv[1];
   if( fault_install()!=SQLITE_OK ) return 2;
   test_open(path_of("tests/data/tiny.safetensors"));
   test_broken();
   test_memory(path_of("tests/data/tiny.safetensors"));
   if( !ok(model_open(&tiny, path_of("tests/data/tiny.safetensors"), &e)==SQLITE_OK, "model: the tiny model opens", "%s", e.text) ) return 1;
-  test_golden_tiny(tiny);
+  test_golden(tiny, "tiny");
   test_encode_rows(tiny);
   for(int i=0; i<N_WAYS; i++) test_decode_rows(tiny, &ways[i]);
   test_fluencies(tiny);
@@ -815,6 +661,15 @@ int main(int argc, char **argv){
   test_interrupt(tiny, 1);
   test_interrupt(tiny, 4);
   model_close(tiny);
+  if( ok(model_open(&picture, path_of("tests/data/picture.safetensors"), &e)==SQLITE_OK, "model: the tiny picture model opens", "%s", e.text) ){
+    test_golden(picture, "picture");
+    test_encode_rows(picture);
+    for(int i=0; i<N_WAYS; i++) test_decode_rows(picture, &ways[i]);
+    test_fluencies(picture);
+    test_cache(picture, &ways[0]);
+    test_cache(picture, &ways[4]);
+    model_close(picture);
+  }
   if( ok(model_open(&text, path_of("model/text.safetensors"), &e)==SQLITE_OK, "model: the shipped model opens", "%s", e.text) ){
     test_golden_text(text);
     model_close(text);
