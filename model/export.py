@@ -3,6 +3,8 @@
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text          after training
     python3 export.py --checkpoint RUN/trunk.pt --tokenizer text.json --code DIR/code.json --out DIR/init       to start the code model's training from
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code                    after training on code
+    python3 export.py --checkpoint RUN/trunk.pt --out DIR/picture-init --kind picture                                 to start the picture model's training from
+    python3 export.py --checkpoint RUN/decayed.pt --vq PICTURES/vq.pt --out picture --kind picture                    after training on pictures
     python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
     python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
 """
@@ -39,16 +41,16 @@ def hash64(data):
     return h
 
 
-def write(out, weights, config, tokenizer, kind='text'):
-    """weights: name -> tensor. Tensors are stored float16, sorted by name."""
+def write(out, weights, config, tokenizer, kind='text', picture=None):
+    """weights: name -> tensor. Tensors are stored float16, sorted by name. picture: shape of the VQ-VAE, in a picture model the tokenizer's place."""
     half = {k: v.detach().to(torch.float16).contiguous() for k, v in sorted(weights.items())}
     save_file(half, out + '.safetensors', metadata={'kind': kind})
     os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:
         weights_hash = '%016x' % hash64(f.read())
     with open(out + '.json', 'w', encoding='utf8') as f:
-        json.dump({'kind': kind, 'config': config, 'weights_hash': weights_hash,
-                   'tokenizer': {'pieces': tokenizer.pieces, 'scores': tokenizer.scores}}, f, ensure_ascii=False, separators=(',', ':'))
+        tokens = {'tokenizer': {'pieces': tokenizer.pieces, 'scores': tokenizer.scores}} if tokenizer else {'picture': picture}
+        json.dump({'kind': kind, 'config': config, 'weights_hash': weights_hash} | tokens, f, ensure_ascii=False, separators=(',', ':'))
         f.write('\n')
     print(out, sum(v.numel() for v in half.values()), 'parameters', weights_hash)
 
@@ -74,6 +76,23 @@ def transplanted(weights, old, new):
     return weights | {'embedding': rows}
 
 
+def pictured(weights):
+    """The text model's weights as a picture model's first ones: how z is read and written carries over. Codes get random embeddings; of the encoder's four
+    layers the third goes, of the memory's 16 vectors the first 8 stay."""
+    torch.manual_seed(5)
+    new, shape = text_model.TextModel(text_model.PICTURE).state_dict(), text_model.PICTURE
+    layers = {'encoder.3.': 'encoder.2.', 'encoder.2.': None}
+    for name, value in weights.items():
+        for old, kept in layers.items():
+            if name.startswith(old):
+                name = kept and kept + name[len(old):]
+                break
+        if name in new and name != 'embedding':
+            new[name] = value[..., : new[name].shape[-1]] if name.startswith('memory') else value
+    new['embedding'] = torch.cat([weights['embedding'][:4], torch.randn(shape['pieces'] - 4, shape['d']) * weights['embedding'].std()])
+    return new
+
+
 def tiny_tokenizer(full, n):
     """Control and byte pieces, then the best-scored of the full tokenizer's."""
     best = sorted(range(FIRST_PIECE, len(full.pieces)), key=lambda i: -full.scores[i])[: n - FIRST_PIECE]
@@ -88,6 +107,7 @@ if __name__ == '__main__':
     p.add_argument('--tiny')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--code', help='tokenizer of a code model')
+    p.add_argument('--vq', help='the VQ-VAE of a picture model')
     p.add_argument('--kind', default='text')
     p.add_argument('--out', default='text')
     a = p.parse_args()
@@ -101,8 +121,13 @@ if __name__ == '__main__':
         write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
     else:
         state = torch.load(a.checkpoint, map_location='cpu')
-        tokenizer = Tokenizer.from_json(a.tokenizer)
-        if a.code:
+        tokenizer = None if a.kind == 'picture' else Tokenizer.from_json(a.tokenizer)
+        if a.vq:
+            vq = torch.load(a.vq, map_location='cpu')
+            write(a.out, state['model'] | {'picture.' + k: v for k, v in vq['model'].items()}, state['config'], None, a.kind, vq['config'])
+        elif a.kind == 'picture':
+            write(a.out, pictured(state['model']), text_model.PICTURE, None, a.kind)
+        elif a.code:
             old, tokenizer = tokenizer, Tokenizer.from_json(a.code)
             weights, config = transplanted(state['model'], old, tokenizer), state['config'] | {'pieces': len(tokenizer.pieces)}
             write(a.out, weights, config, tokenizer, 'code')

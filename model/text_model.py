@@ -200,5 +200,5 @@ def load(path):
 
     with open(path.rsplit('.', 1)[0] + '.json', encoding='utf8') as f:
         model = TextModel(json.load(f)['config'])
-    model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    model.load_state_dict({k: v.float() for k, v in load_file(path).items() if not k.startswith('picture.')})
     return model.eval()
