@@ -28,6 +28,10 @@ static void random_rows(const struct model *m, int n, uint64_t seed, struct aren
   }
 }
 
+static int same_tokens(const struct tokens *a, const struct tokens *b){
+  return a->n==b->n && a->log_probability==b->log_probability && memcmp(a->ids, b->ids, (size_t)a->n*sizeof(int))==0;
+}
+
 /* ---- Opening ---- */
 
 struct opener { const char *path; struct model *m; };
@@ -100,6 +104,97 @@ static void test_broken(void){
   free(data);
   free(text);
   ok(sqlite3_memory_used()==0, "model: refused models leave no memory behind", "%lld bytes", (long long)sqlite3_memory_used());
+}
+
+/* ---- A tiny model, layer by layer ---- */
+
+/* Notes layers as they pass by. Rows of a chunk arrive in order, chunks too while there is one thread. */
+struct layers { float *x[2][8]; size_t n[2][8], d; };
+static void note_layer(void *arg, const char *stack, int layer, const float *x, int rows){
+  struct layers *all = arg;
+  int decoder = strcmp(stack, "decoder")==0;
+  size_t *n = &all->n[decoder][layer];
+  float **to = &all->x[decoder][layer];
+  *to = realloc(*to, (*n + (size_t)rows*all->d)*sizeof(float));
+  memcpy(*to + *n, x, (size_t)rows*all->d*sizeof(float));
+  *n += (size_t)rows*all->d;
+}
+
+static void compare_layers(struct golden *g, struct layers *all, int decoder, int n_layers){
+  for(int l=0; l<n_layers; l++){
+    char name[32];
+    snprintf(name, sizeof(name), "%s.%d", decoder ? "decoder" : "encoder", l);
+    golden_compare(g, name, all->x[decoder][l], all->n[decoder][l]);
+    free(all->x[decoder][l]);
+  }
+}
+
+static void compare_greedy(struct golden *g, struct bench *b, const struct model *m, const float *z, int n, float fluency){
+  struct property p = { 0 };
+  struct decode_options o;
+  struct tokens *out = arena_get(&b->arena, n*sizeof(struct tokens));
+  char name[80];
+  size_t n_ids, n_start;
+  int *ids, *start, digit = (int)lroundf(fluency*10);
+  snprintf(name, sizeof(name), "greedy.%d", digit);
+  ids = golden_ints(g, name, &n_ids);
+  snprintf(name, sizeof(name), "greedy.%d.start", digit);
+  start = golden_ints(g, name, &n_start);
+  decode_options_init(&o);
+  o.fluency = fluency;
+  decode_tokens(m, &b->run, z, n, &o, out);
+  for(int i=0; i<n && n_start==(size_t)n+1; i++){
+    int count = start[i+1]-start[i];
+    if( count==0 ) continue;                                    /* a near tie: golden.py left it out */
+    holds(&p, out[i].n==count && memcmp(out[i].ids, ids+start[i], count*sizeof(int))==0, "row %d has %d ids for %d", i, out[i].n, count);
+  }
+  snprintf(name, sizeof(name), "model: %s: greedy rows at fluency 0.%d are the reference's", g->name, digit);
+  property_ok(&p, name);
+}
+
+/* Every layer of a tiny model over the rows of tests/data/golden_<name>.safetensors, and what comes of them. */
+static void test_golden(const struct model *m, const char *name){
+  const struct shape *c = &m->config.shape;
+  struct layers all = { { { 0 } }, { { 0 } }, (size_t)c->d };
+  struct memories memories;
+  struct golden g;
+  struct bench b;
+  float *z, *sums, *log_p, *s, *r, *panel;
+  int *ids, *start, n, width = c->s + c->r;
+  size_t n_ids, n_start;
+  bench_start(&b);
+  if( !golden_open(&g, name, &b) ) return;
+  ids = golden_ints(&g, "ids", &n_ids);
+  start = golden_ints(&g, "start", &n_start);
+  n = (int)n_start-1;
+  z = arena_floats(&b.arena, (size_t)n*width);
+  s = arena_floats(&b.arena, (size_t)n*c->s);
+  r = arena_floats(&b.arena, (size_t)n*c->r);
+  sums = arena_floats(&b.arena, n);
+  log_p = arena_floats(&b.arena, n_ids+n);
+  panel = arena_floats(&b.arena, LINEAR_SCRATCH(1024));
+  b.run.watch = note_layer;
+  b.run.watch_arg = &all;
+  encode_tokens(m, &b.run, ids, start, n, z);
+  compare_layers(&g, &all, 0, c->encoder_layers);
+  for(int i=0; i<n; i++){
+    memcpy(s + (size_t)i*c->s, z + (size_t)i*width, c->s*sizeof(float));
+    memcpy(r + (size_t)i*c->r, z + (size_t)i*width + c->s, c->r*sizeof(float));
+  }
+  golden_compare(&g, "s", s, (size_t)n*c->s);
+  golden_compare(&g, "r", r, (size_t)n*c->r);
+  memories_init(&memories, m, n, &b.arena);
+  memories_fill(&memories, m, NULL, z, n, 1, panel);
+  golden_compare(&g, "memory", memories.expanded, (size_t)n*c->memory*c->d);
+  score_tokens(m, &b.run, z, ids, start, n, sums, log_p);
+  compare_layers(&g, &all, 1, c->decoder_layers);
+  golden_compare(&g, "log_p", log_p, n_ids + (has_end(m) ? n : 0));
+  b.run.watch = NULL;
+  compare_greedy(&g, &b, m, z, n, 0);
+  compare_greedy(&g, &b, m, z, n, 0.3f);
+  ok(b.err.rc==SQLITE_OK, "model: the golden rows go through without an error", "%s: %s", name, b.err.text);
+  safetensors_close(&g.file);
+  bench_end(&b);
 }
 
 /* ---- The shipped model, end to end ---- */
