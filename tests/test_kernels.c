@@ -202,13 +202,14 @@ static float dot_plain(const float *x, const float *y, int n){
 }
 
 static void test_sums(void){
-  struct property dots = {0}, adds = {0};
+  struct property dots = {0}, adds = {0}, biases = {0};
   double norm_error = 0, length_error = 0;
   size_t s;
   int i;
   for(s=0; s<COUNT(odd); s++){
     int n = odd[s];
     float *x = numbers(n, 3, 5), *y = numbers(n, 3, 6), *weight = numbers(n, 1, 7), *z = malloc(sizeof(float)*n);
+    float *three = malloc(sizeof(float)*3*n);
     double want[65], squares = 0, length = 0;
     holds(&dots, dot(x, y, n)==dot_plain(x, y, n), "n = %d", n);
     for(i=0; i<n; i++) squares += (double)x[i]*x[i];
@@ -218,6 +219,11 @@ static void test_sums(void){
     memcpy(z, x, sizeof(float)*n);
     add(z, y, n);
     for(i=0; i<n; i++) holds(&adds, z[i]==x[i]+y[i], "number %d of %d", i, n);
+    memcpy(three, x, sizeof(float)*n);
+    memcpy(three+n, y, sizeof(float)*n);
+    memcpy(three+2*n, weight, sizeof(float)*n);
+    add_bias(three, y, 3, n);
+    for(i=0; i<3*n; i++) holds(&biases, three[i]==(i<n ? x[i] : i<2*n ? y[i-n] : weight[i-2*n]) + y[i%n], "number %d of 3 rows of %d", i, n);
     length_error = fmax(length_error, fabs(normalize(x, n)/sqrt(squares) - 1));
     for(i=0; i<n; i++) length += (double)x[i]*x[i];
     length_error = fmax(length_error, fabs(length - 1));
@@ -225,9 +231,11 @@ static void test_sums(void){
     free(y);
     free(weight);
     free(z);
+    free(three);
   }
   property_ok(&dots, "dot: 16 lanes, added as kernels.h says");
   property_ok(&adds, "add: elementwise");
+  property_ok(&biases, "add_bias: to every row");
   error_ok("rms_norm: against double precision", norm_error, 5e-7);
   error_ok("normalize: unit length, and the old one returned", length_error, 5e-7);
 }
@@ -240,6 +248,38 @@ static void test_norm_ends(void){
   rms_norm(first, x, weight, 1, 3);
   rms_norm(second, x+3, weight, 1, 3);
   ok(memcmp(rows, first, 12)==0 && memcmp(rows+3, second, 12)==0, "rms_norm: rows are independent", "they differ");
+}
+
+/* The largest at every place, alone, again behind, among NaN. */
+static void test_largest(const char *code){
+  struct property p = {0};
+  char name[80];
+  size_t s;
+  int i;
+  for(s=0; s<COUNT(odd); s++){
+    int n = odd[s];
+    float *x = malloc(sizeof(float)*n), *source = numbers(n, 3, 9);
+    for(i=0; i<n; i++){
+      memcpy(x, source, sizeof(float)*n);
+      x[i] = 4;
+      holds(&p, largest(x, n)==i, "place %d of %d", i, n);
+      x[n-1] = 4;
+      holds(&p, largest(x, n)==i, "place %d of %d, and the last", i, n);
+      if( i>0 ) x[i-1] = NAN;
+      holds(&p, largest(x, n)==i, "place %d of %d, behind NaN", i, n);
+      x[i] = INFINITY;
+      holds(&p, largest(x, n)==i, "place %d of %d, infinite", i, n);
+    }
+    for(i=0; i<n; i++) x[i] = NAN;
+    holds(&p, largest(x, n)==0, "%d times NaN", n);
+    for(i=0; i<n; i++) x[i] = -INFINITY;
+    holds(&p, largest(x, n)==0, "%d times minus infinity", n);
+    free(x);
+    free(source);
+  }
+  holds(&p, largest(NULL, 0)==0, "none");
+  snprintf(name, sizeof(name), "largest: %s finds the first of the largest numbers", code);
+  property_ok(&p, name);
 }
 
 /* ---- exp and what needs it ---- */
@@ -264,6 +304,29 @@ static void test_silu(void){
   float ends[8] = { 1, 1, 1, 1, 1000, -1000, 0, NAN }, y[4];
   silu_gate(y, ends, 1, 4);
   ok(y[0]==1000 && fabsf(y[1])<1e-30f && y[2]==0 && isnan(y[3]), "silu_gate: large gates, zero and NaN", "%g %g %g %g", y[0], y[1], y[2], y[3]);
+}
+
+static void test_silu_bias(void){
+  double worst = 0;
+  size_t s;
+  int i;
+  for(s=0; s<COUNT(odd); s++){
+    int n = odd[s], rows = 3;
+    float *x = numbers((size_t)rows*n, 40, 12 + n), *bias = numbers(n, 40, 13), *y = malloc(sizeof(float)*rows*n), *own = malloc(sizeof(float)*n);
+    memcpy(y, x, sizeof(float)*rows*n);
+    memcpy(own, bias, sizeof(float)*n);
+    silu_bias(y, own, rows, n);
+    for(i=0; i<rows*n; i++){
+      float sum = x[i] + bias[i%n];
+      double want = sum/(1 + exp(-(double)sum));
+      worst = fmax(worst, error_of(&y[i], &want, 1, 1e-37));
+    }
+    free(x);
+    free(bias);
+    free(y);
+    free(own);
+  }
+  error_ok("silu_bias: against double precision, -80 to 80", worst, 4e-7);
 }
 
 /* softmax([x, 0]) and log_softmax([x, 0]) over a fine grid: exp() itself, as seen from outside. */
@@ -431,6 +494,7 @@ static void bits_of(const char *code){
   struct { const char *name; uint64_t want, got; } rows[] = {
     { "dot", 0x7c4459fae1b11e14, 0 }, { "rms_norm", 0x2418453ad7527e06, 0 }, { "silu_gate", 0x86548f2a8e7d245c, 0 },
     { "softmax", 0xebc599e8c037312c, 0 }, { "attend", 0x6453b1d8c0abc82f, 0 }, { "linear", 0x65ef559fe27dda7f, 0 },
+    { "silu_bias", 0x2b8d96f53107403a, 0 }, { "add_bias", 0x4f3ae68b41893358, 0 },
   };
   struct property same = {0};
   char name[80];
@@ -451,6 +515,12 @@ static void bits_of(const char *code){
   rows[4].got = hash64(out, sizeof(out));
   linear(y, x+1, &w, 1, scratch);
   rows[5].got = hash64(y, sizeof(float));
+  memcpy(y, x, sizeof(float)*N);
+  silu_bias(y, x+N, 8, N/8);
+  rows[6].got = hash64(y, sizeof(float)*N);
+  memcpy(y, x, sizeof(float)*N);
+  add_bias(y, x+N, 8, N/8);
+  rows[7].got = hash64(y, sizeof(float)*N);
   for(i=0; i<COUNT(rows); i++){
     if( strcmp(rows[i].name, "linear")==0 && strcmp(code, "openblas")==0 ) continue;
     holds(&same, rows[i].got==rows[i].want, "%s 0x%016llx", rows[i].name, (unsigned long long)rows[i].got);
@@ -471,7 +541,12 @@ int main(void){
   linear_choose(NULL);
   test_sums();
   test_norm_ends();
+  for(size_t c=0; c<COUNT(codes); c++){
+    if( linear_choose(codes[c]) ) test_largest(codes[c]);
+  }
+  linear_choose(NULL);
   test_silu();
+  test_silu_bias();
   test_exp();
   test_softmax();
   test_softmax_ends();
