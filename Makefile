@@ -70,7 +70,7 @@ programs-$(1): $$(TESTS:%=build/$(1)/%)
 .PHONY: programs-$(1)
 endef
 , := ,
-LINK_test_constant := -Wl,--wrap=text_encode
+LINK_test_constant := -Wl,--wrap=contents_encode
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 $(eval $(call variant,core,$$(CC),-DNDEBUG $$(CFLAGS)))
 $(eval $(call variant,asan,gcc,$(SANITIZE) -fsanitize=address$(,)undefined))

@@ -51,6 +51,7 @@ struct binding {                /* user data of one registered function: sqlite3
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
   struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; latent_load() replaces one; references are held */
+  char *directory;              /* that latent_load() was given: where kinds not in use yet are looked for first; owned; NULL: none */
   int n_threads;                /* thread_count(), asked once: it reads a file of the system's, too slow for each call */
   int n_uses;                   /* functions and modules registered with it, and what they opened; freed at 0 */
   struct binding bindings[];    /* [N_FUNCTIONS] */
@@ -59,9 +60,10 @@ struct call {
   const struct function *function;      /* its name stands at the start of every message */
   struct connection *connection;
   sqlite3_context *context;     /* NULL inside a table-valued function */
-  sqlite3_value **args;         /* [n_args]: their latents say which model the call is about; borrowed */
+  sqlite3_value **args;         /* [n_args]: borrowed */
   int n_args;
-  int kind;                     /* of that model; 0: not asked for yet. One call has one model */
+  int kind;                     /* of the call, once call_kind() has settled it; 0: not yet */
+  int named;                    /* the kind that options name: the points must be of it; 0: none */
   struct arena arena;
   struct err err;
   struct run run;
@@ -72,12 +74,16 @@ void call_begin_table(struct call *c, const struct binding *b, int n, sqlite3_va
 /* Puts the function's name before the message (where it is not there yet), reports to the context, if there is one, and releases
 ** everything but c->err: a table-valued function reads its message there. Called once. */
 void call_end(struct call *c);
-/* The model that the call is about: of the kind that options name, else of the first latent among the arguments, else of text. Loaded at first
-** use: latent_load(), LATENT_MODEL, beside the extension. *m is borrowed: good for this call. */
-int call_model(struct call *c, struct model **m);
-/* Settles the kind, unless it is, by a latent's: of this kind, made by the model of this fingerprint (which is what tells whose a direction is). */
-int call_kind(struct call *c, int kind, uint32_t fingerprint);
-/* Opens the weights at path (a file, or a directory holding text.safetensors) in the place of the connection's model of their kind. */
+/* Every point has a kind of its own: a picture (a PNG or JPEG) and a latent say theirs, TEXT is of kind text; of kind code in a call of kind code. The kind of
+** a call is what its options name, else the kind of the first argument that says its own (before all others a point, then a direction), else
+** text. Settles c->kind. */
+int call_kind(struct call *c);
+/* The model of a kind: loaded at first use, from latent_load(), LATENT_MODEL, beside the extension. Kind direction: the one whose fingerprint that is, else
+** text's, to refuse it. *m is borrowed: good for this call. */
+int call_model_of(struct call *c, int kind, uint32_t fingerprint, struct model **m);
+int call_model(struct call *c, struct model **m);       /* of the kind of the call: for what no point is there */
+/* Opens the weights at path in the place of the connection's model of their kind; of a directory, which holds text.safetensors, text's, and the other
+** kinds' when they are first used. */
 int call_load(struct call *c, const char *path, struct model **m);
 const char *call_places(struct call *c);                /* where call_model looks for text's, one place a line; from the arena, NULL when out of memory */
 struct connection *connection_open(sqlite3 *db);        /* one use, the caller's; NULL when out of memory */
@@ -87,11 +93,16 @@ void binding_drop(void *binding);       /* connection_drop() of its connection: 
 
 /* ---- sql_value.c: arguments and results ---- */
 int has_null(int n, sqlite3_value **args, int n_checked);       /* one of the first n_checked of n arguments is NULL: NULL in, NULL out */
-/* Argument i as a point: TEXT is encoded (once per statement where it is constant: auxiliary data), a latent is read and must be
-** of the present model. *is_null when it is NULL. Everything else is an error that says what came. z lies in the call's arena. */
+/* Argument i as a point: content (TEXT, a picture) is encoded (once per statement where it is constant: auxiliary data), a latent is read and must be
+** of the present model of its kind. *is_null when it is NULL. Everything else is an error that says what came. z lies in the call's arena. */
 int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, int *is_null);
 /* The same for a value outside a scalar function (no auxiliary data). what: "argument 1 (a)". */
 int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null);
+#define WANTED_POINT "text, a picture (PNG, JPEG) or a latent"         /* in messages: what is expected */
+/* The kind of what content is a value (nothing else is), as a point would have it; 0: it is none. */
+int value_kind(struct call *c, sqlite3_value *v);
+/* The model that z is of: of its kind, and the one that made it. Borrowed. */
+int latent_model(struct call *c, const struct latent *z, struct model **m);
 int call_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x);
 int call_integer(struct call *c, sqlite3_value **args, int i, const char *name, sqlite3_int64 least, sqlite3_int64 most, sqlite3_int64 *x);
 int call_text(struct call *c, sqlite3_value **args, int i, const char *name, const char **text, int *n);        /* TEXT only; UTF-8, may hold zero bytes */
@@ -99,8 +110,10 @@ int call_blob(struct call *c, sqlite3_value **args, int i, const char *name, con
 int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n);   /* of a BLOB or TEXT; SQLITE_NOMEM where SQLite cannot give them */
 enum { DESCRIBED = 120 };
 void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42", "a BLOB of 3 bytes (00 01 02)": for messages */
-/* Two latents must be of one model and width. */
-int check_same(struct call *c, const struct latent *a, const struct latent *b);
+/* z[n], the first n arguments, as call_point() has read them, must be of one kind. */
+int check_kinds(struct call *c, const struct latent *z, int n);
+/* Points of these models can be compared by s. */
+int check_widths(struct call *c, const struct model *a, const struct model *b);
 /* A latent that is a point: kind direction is an error that says what to do. what: "argument 1". */
 int check_point(struct call *c, const struct latent *z, const char *what);
 /* Numbers from outside as a latent of the model: a point's s and r are brought back to the sphere where they are off it by more than
@@ -108,7 +121,8 @@ int check_point(struct call *c, const struct latent *z, const char *what);
 int point_settle(struct call *c, struct latent *z, int s);
 struct options;
 void result_latent(struct call *c, const struct latent *z);
-void result_content(struct call *c, const struct latent *z, const struct options *o);   /* decodes; a direction is an error unless o->kind is set */
+/* Decodes: TEXT, or the BLOB of a PNG. A direction is an error unless o->kind is set. */
+void result_content(struct call *c, const struct latent *z, const struct options *o);
 struct buf call_buf(struct call *c);                    /* empty, with SQLITE_LIMIT_LENGTH as its maximum */
 void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
 void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
@@ -116,7 +130,7 @@ void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
 /* ---- sql_json.c: options, and latents as JSON ---- */
 struct options {
   struct decode_options decode;
-  int has_fluency, has_detail, has_temperature, has_seed;  /* set by the user: a function's own default gives way */
+  int has_fluency, has_detail, has_temperature, has_seed, has_best_of;         /* set by the user: a function's own default gives way */
   int kind;                     /* 0 when not given */
   int steps_even, distinct;     /* latent_path only */
 };
@@ -134,7 +148,10 @@ SCALAR(scalar_vary);      SCALAR(scalar_sample);    SCALAR(scalar_distance);
 SCALAR(scalar_add);       SCALAR(scalar_sub);       SCALAR(scalar_scale);
 SCALAR(scalar_json);      SCALAR(scalar_from_json); SCALAR(scalar_vector);    SCALAR(scalar_from_vector);
 SCALAR(scalar_info);      SCALAR(scalar_load);
+SCALAR(scalar_cross);     SCALAR(scalar_image);         /* sql_picture.c */
 
+/* Mean log-probability per token of content of the model's kind, given z. what: "argument 1". (sql_picture.c) */
+int content_score(struct call *c, const struct model *m, const struct content *content, const char *what, const struct latent *z, float *mean);
 /* Where on the way from a to b a text function's t lies. (sql_scalar.c) */
 double interp_ease(double t);
 /* The share of the plain language model that makes the middle of a path readable: 0 at both ends. (sql_scalar.c) */
@@ -146,6 +163,15 @@ void mean_inverse(sqlite3_context *, int, sqlite3_value **);
 void mean_value(sqlite3_context *);                             /* and final: it holds nothing that SQLite does not free */
 void direction_step(sqlite3_context *, int, sqlite3_value **);  /* latent_direction(x, label) */
 void direction_final(sqlite3_context *);
+
+/* ---- sql_sheet.c: pictures beside each other ---- */
+void sheet_step(sqlite3_context *, int, sqlite3_value **);      /* latent_sheet(png [, label]) */
+void sheet_final(sqlite3_context *);                            /* frees what the aggregate holds */
+SCALAR(scalar_strip);                                           /* latent_strip(a, b, n [, options]) */
+
+/* ---- sql_plot.c: a table as a map ---- */
+void plot_step(sqlite3_context *, int, sqlite3_value **);       /* latent_plot(z, label [, picture]) */
+void plot_final(sqlite3_context *);                             /* frees what the aggregate holds */
 
 /* ---- sql_table.c: table-valued functions ----
 ** One module for all of them: fill() makes every row at the start of a scan, cell by cell, each row's visible columns in order.
@@ -160,6 +186,7 @@ void rows_integer(struct rows *r, sqlite3_int64 x);
 void rows_real(struct rows *r, double x);
 void rows_text(struct rows *r, const char *text, size_t n);     /* UTF-8; a NULL pointer gives NULL */
 void rows_blob(struct rows *r, const void *data, size_t n);
+void rows_content(struct rows *r, int kind, const char *content, size_t n);     /* TEXT; of kind picture a BLOB */
 void functions_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);       /* latent_functions() */
 void path_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);            /* sql_path.c */
 void tokens_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);          /* sql_tokens.c */
@@ -201,11 +228,9 @@ enum vtab_statement {           /* prepared when first asked for; texts in sql_v
   PENDING_ADD, PENDING_LIST, PENDING_DONE, CONTENT_GET, TICK, N_VTAB_STATEMENTS
 };
 enum look { LOOK_ROW, LOOK_UP, LOOK_DOWN, N_LOOKS };    /* a cursor's statements: one row, rows ascending, rows descending */
-struct asked {                  /* the last query that was TEXT: asked again it is not encoded again */
-  char *text;                   /* owned; NULL: none */
-  size_t n_text;
-  uint32_t fingerprint;
-  struct latent z;              /* z.z owned */
+struct asked {                  /* the last query that was content: asked again it is not encoded again */
+  struct latent z;              /* z.z owned; NULL: none */
+  struct content content;       /* in the same block */
 };
 struct index;
 struct vtab {                   /* one a connection that uses the table */
@@ -221,7 +246,7 @@ struct vtab {                   /* one a connection that uses the table */
   char *content_now;            /* what the content table is called since an ALTER TABLE; in the arena; NULL: not looked up yet */
   struct index *index;          /* NULL until first use */
   int width;                    /* of the index's vectors: s of the model, or the definition's; 0: not known yet */
-  uint32_t fingerprint;         /* of the model whose latents the table holds, as vtab_ready() found it */
+  uint32_t fingerprint;         /* of text's model that the table is of, as vtab_ready() found it */
   int is_utf8;                  /* the database's encoding: only then texts order by their bytes */
   int in_transaction;           /* between xBegin and xCommit or xRollback: there may be pending rows */
   int n_pending;                /* about how many */
@@ -249,6 +274,8 @@ enum { LOOK_ID, LOOK_SUM, LOOK_LATENT, LOOK_FILTERS };  /* columns of ROW_GET an
 /* Opens what is not open, and finds the table's model to be the present one, where needs_model is set. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);
 int store_config_put(struct call *c, struct vtab *t);           /* all of t_config: the present model is the table's from now on */
+/* A latent of model m is to be searched for, or (is_new) comes into the table: as wide as the others, and of the model that the table has for its kind. */
+int vtab_kind(struct call *c, struct vtab *t, const struct model *m, int is_new);
 
 /* sql_vtab_row.c: what a row of t_rows holds */
 uint32_t latent_sum(int64_t id, const void *latent, size_t n);  /* the lower half of column `sum` */
@@ -269,7 +296,7 @@ uint64_t text_key_low(const char *text, size_t n);              /* least key of 
 enum { TEXT_KEY_REST = 0xffff };                                /* low + this: the greatest */
 
 /* sql_vtab_pending.c: what the index has not seen yet */
-int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *text, int has_text);
+int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *body, int has_body);
 int pending_flush(struct call *c, struct vtab *t);
 int pending_most(const struct vtab *t);         /* this many are flushed */
 
@@ -312,22 +339,27 @@ struct neighbour {              /* one of its rows; what it points to comes from
   sqlite3_int64 rowid;
   double distance;
   struct latent z;
-  const char *text;             /* the content, UTF-8 */
+  const char *text;             /* the content: UTF-8, or a picture's file */
   size_t text_bytes;
+  int is_blob;                  /* it was a BLOB */
 };
 struct near {
   struct call *call;
-  struct model *model;
+  int kind;                     /* rows of this kind alone; 0: not settled yet */
+  struct model *model;          /* of this kind; NULL: not settled */
   const char *schema, *table, *content;         /* the table, and its content column */
   sqlite3_stmt *nearest, *from; /* owned: near_release() */
 };
-int near_open(struct near *t, struct call *c, sqlite3_value **args, int i);     /* argument i, (index), is the name: 'notes_latent' or 'main.notes_latent' */
+/* Argument i, (index), is the name: 'notes_latent' or 'main.notes_latent'. kind: which rows; 0: to be settled. */
+int near_open(struct near *t, struct call *c, sqlite3_value **args, int i, int kind);
+int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
-int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);       /* nearest first: rows[*n] of [most] */
+/* Nearest first: rows[*n] of [most]. Where the kind is not settled the nearest row settles it. */
+int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);
 int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most);     /* of all rows; most < least: there are none */
 int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found);  /* the first row with content from this rowid on, not far behind it */
 
-/* ---- sql_draft.c: texts for points that nobody has written one for, and how they read ---- */
+/* ---- sql_draft.c: texts for points that nobody has written one for, and how they read; pictures likewise, as far as they can be read ---- */
 enum { DRAFT_DIALS = 6, DRAFT_WORDS = 100, DRAFTS_MOST = 1024 };
 struct point {                  /* a mean of rows */
   const struct neighbour *parents[3];
@@ -338,8 +370,8 @@ struct point {                  /* a mean of rows */
 };
 struct draft {
   const struct point *point;    /* borrowed */
-  struct buf text;
-  struct latent again;          /* what the text encodes to */
+  struct buf text;              /* or a PNG */
+  struct latent again;          /* what it encodes to */
   float fidelity;               /* cosine of the two */
   float distance;               /* to what is asked for: the caller's */
   int n_words, n_repeated, n_unknown;
@@ -360,10 +392,10 @@ int reading_hold(struct reading *g, const char *text, size_t bytes);    /* draft
 ** after a failure too. */
 int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points, const struct options *o);
 void drafts_release(struct drafts *d);
-int draft_says(const struct draft *d, const char *text, size_t bytes);  /* the same in all but case, spaces and punctuation */
-double drafts_alike(const struct draft *a, const struct draft *b);      /* share of words in common, 0 to 1 */
+int draft_says(const struct draft *d, const struct neighbour *row);     /* the same in all but case, spaces and punctuation; a picture that is the same to the eye */
+int drafts_alike(const struct draft *a, const struct draft *b);         /* nobody needs both */
 /* Cells of a row: content, distance, latent, fidelity, parents, weights. */
-int draft_give(struct call *c, const struct point *p, const char *text, size_t bytes, float distance, float fidelity, struct rows *r);
+int draft_give(struct call *c, const struct point *p, int is_blob, const char *text, size_t bytes, float distance, float fidelity, struct rows *r);
 
 void imagine_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);         /* sql_imagine.c */
 void gaps_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);            /* sql_gaps.c */

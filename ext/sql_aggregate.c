@@ -29,6 +29,21 @@ static double *gather_sum(struct gather *g, int i){
   return g->sums + (size_t)i*g->like.width;
 }
 
+/* A row must be of the kind and the model of the first one, and a point where that is one. */
+static int check_like(struct call *c, const struct latent *like, const struct latent *z){
+  int is_direction = z->kind==KIND_DIRECTION, was_direction = like->kind==KIND_DIRECTION;
+  if( !is_direction && !was_direction && z->kind!=like->kind ){
+    return fail(&c->err, SQLITE_ERROR, "the rows before this one are of kind %s and this one is of kind %s: they have no common r, expected rows of one kind",
+                kind_name(like->kind), kind_name(z->kind));
+  }
+  if( z->fingerprint!=like->fingerprint || z->width!=like->width ){
+    return fail(&c->err, SQLITE_ERROR, "latents of two models: %08x (width %d) and %08x (width %d)", like->fingerprint, like->width, z->fingerprint, z->width);
+  }
+  if( is_direction==was_direction ) return SQLITE_OK;
+  return fail(&c->err, SQLITE_ERROR, "the rows before this one are %s and this one is a %s: points and directions have no common mean",
+              was_direction ? "directions" : "points", is_direction ? "direction" : "point");
+}
+
 /* The aggregate's memory, made for points like z when there is none yet; every later row must be like the first. */
 static int gather_get(struct call *c, const struct latent *z, struct gather **out){
   struct gather *g;
@@ -40,12 +55,7 @@ static int gather_get(struct call *c, const struct latent *z, struct gather **ou
     g->like.n_segments = 1;
     g->like.z = NULL;
   }
-  if( check_same(c, &g->like, z)!=SQLITE_OK ) return c->err.rc;
-  if( (g->like.kind==KIND_DIRECTION)!=(z->kind==KIND_DIRECTION) ){
-    return fail(&c->err, SQLITE_ERROR, "the rows before this one are %s and this one is a %s: points and directions have no common mean",
-                g->like.kind==KIND_DIRECTION ? "directions" : "points", z->kind==KIND_DIRECTION ? "direction" : "point");
-  }
-  return SQLITE_OK;
+  return check_like(c, &g->like, z);
 }
 
 /* One row as one vector: a document is the mean of its segments. A point's mean is a point again; a direction's has its own length. */
@@ -71,7 +81,7 @@ static int gather_add(struct call *c, struct gather *g, int i, const struct late
   float *mean;
   int k;
 
-  if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  if( latent_model(c, z, &m)!=SQLITE_OK ) return c->err.rc;
   mean = arena_floats(&c->arena, z->width);
   if( mean==NULL ) return fail_nomem(&c->err);
   row_mean(mean, z, m->config.shape.s);
@@ -129,7 +139,7 @@ static int mean_give(struct call *c, struct gather *g){
   struct latent z;
   int k;
 
-  if( call_kind(c, g->like.kind, g->like.fingerprint)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  if( latent_model(c, &g->like, &m)!=SQLITE_OK ) return c->err.rc;
   if( gather_result(c, g, g->like.kind, &z)!=SQLITE_OK ) return c->err.rc;
   for(k=0; k<z.width; k++) z.z[k] = (float)(sum[k]/g->pile[0].weight);
   if( z.kind!=KIND_DIRECTION ) point_normalize(z.z, m->config.shape.s, z.width);

@@ -34,6 +34,7 @@ void connection_use(struct connection *c){
 void connection_drop(struct connection *c){
   if( --c->n_uses>0 ) return;
   for(int i=0; i<=KIND_CODE; i++) model_close(c->models[i]);
+  mem_free(c->directory);
   mem_free(c);
 }
 
@@ -103,7 +104,7 @@ void call_end(struct call *c){
 /* ---- Where the weights are ----
 ** A kind's weights are <kind>.safetensors. LATENT_MODEL (a directory that holds them, or the file of text's, beside which the other kinds' lie)
 ** when it is set, and nothing else then: who sets it means it. Otherwise beside the extension, in the order of BESIDE, relative to the
-** directory that it lies in. */
+** directory that it lies in. A directory that latent_load() was given comes before all of these. */
 #define ENDING ".safetensors"
 static const char *const BESIDE[] = { "/", "/../model/", "/latent/" };
 enum { N_BESIDE = sizeof(BESIDE)/sizeof(BESIDE[0]) };
@@ -190,18 +191,18 @@ static int not_found(struct call *c, int kind, const char **places, int n){
     sqlite3_snprintf((int)(sizeof(list)-at), list+at, "%s%s", i ? ", " : "", places[i]);
   }
   return fail(&c->err, SQLITE_CANTOPEN, "no weights %sfound (looked for %s): set LATENT_MODEL or call latent_load(path)",
-              kind==KIND_CODE ? "for code " : "", list);
+              kind==KIND_CODE ? "for code " : kind==KIND_PICTURE ? "for pictures " : "", list);
 }
 
-/* Opens weights in the place of the connection's model of their kind. kind: which is expected; 0: text or code. */
+/* Opens weights in the place of the connection's model of their kind. kind: which is expected; 0: any that has a model. */
 static int open_weights(struct call *c, const char *path, int kind, struct model **out){
   struct model *m, **own;
   int came;
   if( model_open(&m, path, &c->err)!=SQLITE_OK ) return c->err.rc;
   came = m->config.kind;
-  if( kind ? came!=kind : came!=KIND_TEXT && came!=KIND_CODE ){
+  if( kind ? came!=kind : came==KIND_DIRECTION ){
     model_close(m);
-    return fail(&c->err, SQLITE_ERROR, "%s is a model of kind %s, expected %s", path, kind_name(came), kind ? kind_name(kind) : "text or code");
+    return fail(&c->err, SQLITE_ERROR, "%s is a model of kind %s, expected %s", path, kind_name(came), kind ? kind_name(kind) : "text, picture or code");
   }
   own = &c->connection->models[came];
   model_close(*own);
@@ -216,6 +217,11 @@ static int find_model(struct call *c, int kind, struct model **m){
   int n;
   *m = c->connection->models[kind];
   if( *m ) return SQLITE_OK;
+  if( c->connection->directory ){
+    places[0] = weights_in(c, c->connection->directory, "/", kind);
+    if( !places[0] ) return c->err.rc;
+    if( stat(places[0], &st)==0 ) return open_weights(c, places[0], kind, m);
+  }
   if( (n = list_places(c, kind, places))==0 ) return c->err.rc;
   for(int i=0; i<n; i++){
     if( stat(places[i], &st)==0 ) return open_weights(c, places[i], kind, m);
@@ -225,49 +231,83 @@ static int find_model(struct call *c, int kind, struct model **m){
 
 /* ---- Which kind ---- */
 
-/* Whose a direction is only its fingerprint says. Text's model is asked first, so that who uses text alone never loads another one; where nobody
-** owns up to it, text's will be the one to refuse it. */
+/* Kinds that have a model. Text stands first, so that who uses text alone never loads another one. */
+static const int KINDS[] = { KIND_TEXT, KIND_PICTURE, KIND_CODE };
+enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]) };
+
+/* Whose a direction is only its fingerprint says: of the models in use, else of those that can be found. Where nobody owns up to it, text's will be the
+** one to refuse it. */
 static int direction_kind(struct call *c, uint32_t fingerprint){
-  static const int kinds[] = { KIND_TEXT, KIND_CODE };
   struct model *m;
-  for(int i=0; i<2; i++){
-    if( find_model(c, kinds[i], &m)==SQLITE_OK && m->config.fingerprint==fingerprint ) return kinds[i];
+  for(int i=0; i<N_KINDS; i++){
+    m = c->connection->models[KINDS[i]];
+    if( m && m->config.fingerprint==fingerprint ) return KINDS[i];
+  }
+  for(int i=0; i<N_KINDS; i++){
+    if( find_model(c, KINDS[i], &m)==SQLITE_OK && m->config.fingerprint==fingerprint ) return KINDS[i];
     if( c->err.rc==SQLITE_NOMEM ) break;
     c->err = (struct err){ 0 };         /* no such model here: whoever needs it says so */
   }
   return KIND_TEXT;
 }
 
-int call_kind(struct call *c, int kind, uint32_t fingerprint){
-  if( c->kind==0 ) c->kind = kind==KIND_DIRECTION ? direction_kind(c, fingerprint) : kind==KIND_CODE ? KIND_CODE : KIND_TEXT;
+int call_model_of(struct call *c, int kind, uint32_t fingerprint, struct model **m){
+  *m = NULL;
+  if( kind==KIND_DIRECTION ) kind = direction_kind(c, fingerprint);
+  if( c->err.rc==SQLITE_OK ) find_model(c, kind, m);
   return c->err.rc;
 }
 
-/* By the first point among the arguments, else by the first direction. What else is wrong with them is found when they are read. */
-static int settle_kind(struct call *c){
+/* What kind an argument is, where it says so itself: -1 where not. */
+static int own_kind(sqlite3_value *v, uint32_t *fingerprint){
+  const void *data = sqlite3_value_type(v)==SQLITE_BLOB ? sqlite3_value_blob(v) : NULL;
+  size_t n = data ? (size_t)sqlite3_value_bytes(v) : 0;
+  int kind;
+  if( data && latent_peek(data, n, &kind, fingerprint) ) return kind>KIND_CODE ? -1 : kind;
+  return data && picture_is(data, n) ? KIND_PICTURE : -1;
+}
+
+int call_kind(struct call *c){
   int has_direction = 0;
-  uint32_t whose = 0;
-  for(int i=0; i<c->n_args; i++){
-    const void *data = sqlite3_value_type(c->args[i])==SQLITE_BLOB ? sqlite3_value_blob(c->args[i]) : NULL;
-    uint32_t fingerprint;
-    int kind;
-    if( !data || !latent_peek(data, (size_t)sqlite3_value_bytes(c->args[i]), &kind, &fingerprint) ) continue;
-    if( kind!=KIND_DIRECTION ) return call_kind(c, kind, fingerprint);
-    if( !has_direction ) whose = fingerprint;
+  uint32_t fingerprint, whose = 0;
+  for(int i=0; i<c->n_args && c->kind==0; i++){
+    int kind = own_kind(c->args[i], &fingerprint);
+    if( kind>KIND_DIRECTION ) c->kind = kind;
+    if( kind!=KIND_DIRECTION || has_direction ) continue;
+    whose = fingerprint;
     has_direction = 1;
   }
-  return call_kind(c, has_direction ? KIND_DIRECTION : KIND_TEXT, whose);
+  if( c->kind==0 ) c->kind = has_direction ? direction_kind(c, whose) : KIND_TEXT;
+  return c->err.rc;
 }
 
 int call_model(struct call *c, struct model **m){
   *m = NULL;
-  if( c->kind || settle_kind(c)==SQLITE_OK ) find_model(c, c->kind, m);
-  return c->err.rc;
+  return call_kind(c)==SQLITE_OK ? call_model_of(c, c->kind, 0, m) : c->err.rc;
+}
+
+/* ---- latent_load() ---- */
+
+/* Text's weights now, the other kinds' at their first use: each from here, where it is here. */
+static int load_directory(struct call *c, const char *directory, struct model **m){
+  struct connection *own = c->connection;
+  const char *weights = weights_in(c, directory, "/", KIND_TEXT);
+  char *copy = mem_alloc(strlen(directory) + 1);
+  if( !copy ) fail_nomem(&c->err);
+  if( !weights || !copy || open_weights(c, weights, KIND_TEXT, m)!=SQLITE_OK ){
+    mem_free(copy);
+    return c->err.rc;
+  }
+  for(int i=1; i<N_KINDS; i++){
+    model_close(own->models[KINDS[i]]);
+    own->models[KINDS[i]] = NULL;
+  }
+  mem_free(own->directory);
+  own->directory = strcpy(copy, directory);
+  return SQLITE_OK;
 }
 
 int call_load(struct call *c, const char *path, struct model **m){
-  const char *weights = is_directory(path) ? weights_in(c, path, "/", KIND_TEXT) : path;
   *m = NULL;
-  if( weights ) open_weights(c, weights, 0, m);
-  return c->err.rc;
+  return is_directory(path) ? load_directory(c, path, m) : open_weights(c, path, 0, m);
 }

@@ -14,6 +14,9 @@
 ** Which terms there are, and how much each weighs beside the others, comes from 307 texts that a person had judged (21% of them readable): a logistic
 ** fit of them tells readable ones from others with an area under the curve of 0.77, held out. Twice the fitted weight of all against the
 ** distance was better than once: of the texts shown for 15 questions to 100,000 sentences 60% rather than 43% read well.
+**
+** Pictures go the same way without the words: settings of the detail alone, and of their flaws the fidelity. Two are the same to the eye where the whole
+** points that they encode to are nearly the same.
 */
 #include "sql.h"
 #include <math.h>
@@ -91,12 +94,17 @@ static uint64_t triple_hash(const struct word *words, int n, int i){
 
 /* ---- What the rows say ---- */
 
+static int is_picture(const struct reading *g){
+  return g->model->config.kind==KIND_PICTURE;
+}
+
 int reading_init(struct reading *g, struct call *c, const struct model *m, const struct neighbour *rows, int n_rows){
   size_t n_words = 0;
   struct word words[DRAFT_WORDS];
   memset(g, 0, sizeof(*g));
   g->call = c;
   g->model = m;
+  if( is_picture(g) ) n_rows = 0;       /* no words to be known */
   for(int i=0; i<n_rows; i++) n_words += (size_t)find_words(words, rows[i].text, rows[i].text_bytes) + 1;
   set_init(&g->texts, (size_t)n_rows + DRAFTS_MOST + 1, &c->arena);
   set_init(&g->words, n_words, &c->arena);
@@ -112,7 +120,7 @@ int reading_init(struct reading *g, struct call *c, const struct model *m, const
 }
 
 int reading_hold(struct reading *g, const char *text, size_t bytes){
-  return set_add(&g->texts, letters_hash(text, bytes));
+  return set_add(&g->texts, is_picture(g) ? hash64(text, bytes) : letters_hash(text, bytes));
 }
 
 static int count_word(const struct word *words, int n, uint64_t hash){
@@ -216,6 +224,12 @@ static int score_drafts(struct reading *g, struct draft *drafts, int n){
 
 static const struct { float detail, fluency; } DIALS[DRAFT_DIALS] = { {1, 0}, {1, 0.3f}, {0.5f, 0}, {0.5f, 0.3f}, {0, 0}, {0, 0.3f} };
 
+/* Setting k: the user's, where he has set one. The language model says nothing sensible of pictures far from all rows. */
+static void dial(const struct model *m, const struct options *o, int k, float *detail, float *fluency){
+  *detail = o->has_detail ? 1 : DIALS[k].detail;
+  *fluency = o->has_fluency ? o->decode.fluency : m->config.kind==KIND_PICTURE ? 0 : DIALS[k].fluency;
+}
+
 static int dial_point(struct call *c, struct latent *z, const struct latent *at, float detail, int s){
   size_t count = (size_t)at->n_segments*(size_t)at->width;
   *z = *at;
@@ -232,9 +246,13 @@ static int dial_point(struct call *c, struct latent *z, const struct latent *at,
 static int place_drafts(struct call *c, const struct model *m, struct drafts *d, const struct point *points, int n_points, const struct options *o, struct latent *z, float *fluencies){
   for(int i=0; i<n_points; i++){
     for(int k=0; k<DRAFT_DIALS; k++){
-      float detail = o->has_detail ? 1 : DIALS[k].detail, fluency = o->has_fluency ? o->decode.fluency : DIALS[k].fluency;
+      float detail, fluency, other_detail, other_fluency;
       int is_same = 0;
-      for(int j=0; j<k; j++) is_same |= (o->has_detail || DIALS[j].detail==detail) && (o->has_fluency || DIALS[j].fluency==fluency);
+      dial(m, o, k, &detail, &fluency);
+      for(int j=0; j<k; j++){
+        dial(m, o, j, &other_detail, &other_fluency);
+        is_same |= other_detail==detail && other_fluency==fluency;
+      }
       if( is_same ) continue;
       if( dial_point(c, &z[d->n], &points[i].z, detail, m->config.shape.s)!=SQLITE_OK ) return c->err.rc;
       fluencies[d->n] = fluency;
@@ -264,17 +282,13 @@ static void drop_held(struct drafts *d, struct reading *g){
 }
 
 static int encode_drafts(struct call *c, const struct model *m, struct drafts *d){
-  const char **texts = arena_get(&c->arena, (size_t)d->n*sizeof(*texts));
-  size_t *texts_bytes = arena_get(&c->arena, (size_t)d->n*sizeof(*texts_bytes));
+  struct content *texts = arena_get(&c->arena, (size_t)d->n*sizeof(*texts));
   struct latent *again = arena_get(&c->arena, (size_t)d->n*sizeof(*again));
   int width = m->config.shape.s + m->config.shape.r;
   float *x = arena_floats(&c->arena, (size_t)width), *y = arena_floats(&c->arena, (size_t)width);
   if( c->arena.oom ) return fail_nomem(&c->err);
-  for(int i=0; i<d->n; i++){
-    texts[i] = buf_text(&d->list[i].text);
-    texts_bytes[i] = d->list[i].text.n;
-  }
-  if( texts_encode(m, &c->run, texts, texts_bytes, d->n, again)!=SQLITE_OK ) return c->err.rc;
+  for(int i=0; i<d->n; i++) texts[i] = (struct content){ buf_text(&d->list[i].text), d->list[i].text.n };
+  if( contents_encode(m, &c->run, texts, d->n, "a draft", again)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<d->n; i++){
     d->list[i].again = again[i];
     point_mean(x, &again[i], m->config.shape.s);
@@ -284,11 +298,13 @@ static int encode_drafts(struct call *c, const struct model *m, struct drafts *d
   return SQLITE_OK;
 }
 
+static const float FIDELITY_WEIGHT = 0.50f;
+
 /* The terms are the fitted ones, but for the first two, which are stronger: what they count is plain to see. */
 static void weigh(struct draft *d){
   float words = (float)d->n_words;
   d->flaw = 0.20f*(float)(d->n_repeated<3 ? d->n_repeated : 3) + 0.20f*(float)(d->n_unknown<3 ? d->n_unknown : 3) + 0.30f*d->strange
-          - 0.12f*fminf(d->log_probability, -2.5f) - 0.50f*d->fidelity + 0.012f*fminf(words, 20) + (words<3 ? 0.2f : 0);
+          - 0.12f*fminf(d->log_probability, -2.5f) - FIDELITY_WEIGHT*d->fidelity + 0.012f*fminf(words, 20) + (words<3 ? 0.2f : 0);
 }
 
 int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points, const struct options *o){
@@ -301,12 +317,17 @@ int drafts_make(struct drafts *d, struct reading *g, const struct point *points,
   d->list = arena_zeroed(&c->arena, (size_t)most*sizeof(*d->list));
   if( c->arena.oom ) return fail_nomem(&c->err);
   if( n_points==0 || place_drafts(c, g->model, d, points, n_points, o, z, fluencies)!=SQLITE_OK ) return c->err.rc;
-  texts_decode(g->model, &c->run, z, d->n, fluencies, &o->decode, texts, NULL);
+  contents_decode(g->model, &c->run, z, d->n, fluencies, &o->decode, texts, NULL);
   for(int i=0; i<d->n; i++) d->list[i].text = texts[i];         /* owned from here on, whatever came of it */
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   drop_held(d, g);
   if( d->n==0 ) return SQLITE_OK;
-  if( encode_drafts(c, g->model, d)!=SQLITE_OK || score_drafts(g, d->list, d->n)!=SQLITE_OK ) return c->err.rc;
+  if( encode_drafts(c, g->model, d)!=SQLITE_OK ) return c->err.rc;
+  if( is_picture(g) ){
+    for(int i=0; i<d->n; i++) d->list[i].flaw = FIDELITY_WEIGHT*(1 - d->list[i].fidelity);
+    return SQLITE_OK;
+  }
+  if( score_drafts(g, d->list, d->n)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<d->n; i++){
     if( read_words(g, &d->list[i])!=SQLITE_OK ) return c->err.rc;
     weigh(&d->list[i]);
@@ -321,18 +342,30 @@ void drafts_release(struct drafts *d){
 
 /* ---- Side by side, and out ---- */
 
-int draft_says(const struct draft *d, const char *text, size_t bytes){
-  return letters_hash(buf_text((struct buf*)&d->text), d->text.n)==letters_hash(text, bytes);
+#define WORDS_ALIKE 0.75                /* share of words that makes two texts nearly the same */
+#define PICTURES_ALIKE 0.9f             /* cosine of whole points that makes two pictures ... */
+#define PICTURES_SAME 0.98f
+
+static int pictures_near(const struct latent *a, const struct latent *b, float cosine){
+  return point_cosine(a->z, b->z, a->width)>=cosine;
 }
 
-double drafts_alike(const struct draft *a, const struct draft *b){
+int draft_says(const struct draft *d, const struct neighbour *row){
+  if( d->again.kind==KIND_PICTURE ) return pictures_near(&d->again, &row->z, PICTURES_SAME);
+  return letters_hash(buf_text((struct buf*)&d->text), d->text.n)==letters_hash(row->text, row->text_bytes);
+}
+
+int drafts_alike(const struct draft *a, const struct draft *b){
   struct word x[DRAFT_WORDS], y[DRAFT_WORDS];
-  int n_x = find_words(x, a->text.data, a->text.n), n_y = find_words(y, b->text.data, b->text.n), n_both = 0;
+  int n_x, n_y, n_both = 0;
+  if( a->again.kind==KIND_PICTURE ) return pictures_near(&a->again, &b->again, PICTURES_ALIKE);
+  n_x = find_words(x, a->text.data, a->text.n);
+  n_y = find_words(y, b->text.data, b->text.n);
   for(int i=0; i<n_x; i++){
     int here = count_word(x, i, x[i].hash);
     n_both += here<count_word(y, n_y, x[i].hash);
   }
-  return n_x+n_y ? 2.0*n_both/(n_x+n_y) : 1;
+  return n_x+n_y==0 || 2.0*n_both/(n_x+n_y)>=WORDS_ALIKE;
 }
 
 /* Two places behind the point, whatever the locale. */
@@ -341,7 +374,7 @@ static void weight_add(struct buf *out, double weight){
   buf_printf(out, "%d.%02d", hundredths/100, hundredths%100);
 }
 
-int draft_give(struct call *c, const struct point *p, const char *text, size_t bytes, float distance, float fidelity, struct rows *r){
+int draft_give(struct call *c, const struct point *p, int is_blob, const char *text, size_t bytes, float distance, float fidelity, struct rows *r){
   struct buf blob = {0}, parents = {0}, weights = {0};
   latent_write(&blob, &p->z);
   for(int i=0; i<p->n_parents; i++){
@@ -351,7 +384,8 @@ int draft_give(struct call *c, const struct point *p, const char *text, size_t b
   }
   buf_char(&parents, ']');
   buf_char(&weights, ']');
-  rows_text(r, text, bytes);
+  if( is_blob ) rows_blob(r, text, bytes);
+  else rows_text(r, text, bytes);
   rows_real(r, distance);
   rows_blob(r, buf_text(&blob), blob.n);
   rows_real(r, fidelity);

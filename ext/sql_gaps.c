@@ -1,7 +1,8 @@
 /*
 ** sql_gaps.c -- latent_gaps(index [, n] [, options]): places between neighbouring rows where no row is.
 **
-** 1. SAMPLES rows, at equal steps of the rowid; {"seed": ...} shifts the steps. So the work does not grow with the table.
+** 1. SAMPLES rows, at equal steps of the rowid; {"seed": ...} shifts the steps. So the work does not grow with the table. Of one kind: the one that options
+**    name, else the most frequent among them.
 ** 2. The midpoints of each and its RANKS nearest neighbours. How empty a midpoint is: the distance of its nearest row. It cannot be
 **    more than that of the nearest among the neighbours, which costs no search: the SEARCHED most promising ones are looked up in the table.
 ** 3. A midpoint to which some third row lies nearer than its parents is no gap: what is left is decoded (sql_draft.c), at most POINTS of them.
@@ -31,7 +32,9 @@ struct gaps {
   struct near near;
   int n;
   uint64_t seed;
-  struct neighbour *rows;       /* [n_rows] of [SAMPLES*(RANKS+1)]: each sample, then its neighbours */
+  struct neighbour *found;      /* [n_found] of [SAMPLES]: the samples, of any kind */
+  int n_found;
+  struct neighbour *rows;       /* [n_rows] of [SAMPLES*(RANKS+1)]: each sample of the kind, then its neighbours */
   int n_rows;
   int at[SAMPLES], count[SAMPLES];      /* where a sample lies, and how many neighbours follow it */
   int n_samples;
@@ -42,22 +45,40 @@ struct gaps {
 
 /* ---- 1. Rows ---- */
 
-static int sample_rows(struct call *c, struct gaps *g){
+static int find_samples(struct call *c, struct gaps *g){
   sqlite3_int64 least, most, last = INT64_MIN;
   uint64_t span, shift;
-  g->rows = arena_get(&c->arena, (size_t)SAMPLES*(RANKS+2)*sizeof(*g->rows));
-  if( !g->rows ) return fail_nomem(&c->err);
   if( near_rowids(&g->near, &least, &most)!=SQLITE_OK || most<least ) return c->err.rc;
   span = (uint64_t)most - (uint64_t)least;
   shift = g->seed*0x9E3779B97F4A7C15u % (span/SAMPLES + 1);
   for(uint64_t i=0; i<SAMPLES; i++){
     sqlite3_int64 from = (sqlite3_int64)((uint64_t)least + span/SAMPLES*i + span%SAMPLES*i/SAMPLES + shift);
-    struct neighbour *own = &g->rows[g->n_rows];
-    int n, found, k = g->n_samples;
+    int found;
     if( i>0 && from<=last ) continue;
-    if( near_from(&g->near, from, own, &found)!=SQLITE_OK ) return c->err.rc;
-    if( !found ) continue;
-    last = own->rowid;
+    if( near_from(&g->near, from, &g->found[g->n_found], &found)!=SQLITE_OK ) return c->err.rc;
+    if( found ) last = g->found[g->n_found++].rowid;
+  }
+  return SQLITE_OK;
+}
+
+/* The kind that most samples are of; the first of two. */
+static int most_frequent(const struct gaps *g){
+  int counts[KIND_CODE+1] = { 0 }, best = KIND_TEXT;
+  for(int i=0; i<g->n_found; i++) counts[g->found[i].z.kind]++;
+  for(int kind=KIND_TEXT; kind<=KIND_CODE; kind++) if( counts[kind]>counts[best] ) best = kind;
+  return best;
+}
+
+static int sample_rows(struct call *c, struct gaps *g){
+  g->found = arena_get(&c->arena, (size_t)(SAMPLES+1)*sizeof(*g->found));
+  g->rows = arena_get(&c->arena, (size_t)SAMPLES*(RANKS+2)*sizeof(*g->rows));
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  if( find_samples(c, g)!=SQLITE_OK || (!g->near.kind && near_settle(&g->near, most_frequent(g))!=SQLITE_OK) ) return c->err.rc;
+  for(int i=0; i<g->n_found; i++){
+    struct neighbour *own = &g->rows[g->n_rows];
+    int n, k = g->n_samples;
+    if( g->found[i].z.kind!=g->near.kind ) continue;
+    *own = g->found[i];
     if( near_rows(&g->near, &own->z, RANKS+1, own+1, &n)!=SQLITE_OK ) return c->err.rc;
     g->at[k] = g->n_rows;
     g->count[k] = n;
@@ -163,7 +184,7 @@ static int give(struct call *c, struct gaps *g, struct rows *r){
   }
   for(int i=0; i<n; i++){
     const struct draft *d = shown[i];
-    if( draft_give(c, d->point, d->text.data, d->text.n, -d->point->cost, d->fidelity, r)!=SQLITE_OK ) return c->err.rc;
+    if( draft_give(c, d->point, g->near.kind==KIND_PICTURE, d->text.data, d->text.n, -d->point->cost, d->fidelity, r)!=SQLITE_OK ) return c->err.rc;
   }
   return SQLITE_OK;
 }
@@ -175,7 +196,8 @@ static int gaps_begin(struct call *c, int n, sqlite3_value **args, struct gaps *
   if( call_options(c, n, args, 2, o)!=SQLITE_OK ) return c->err.rc;
   g->n = (int)rows;
   g->seed = o->decode.seed;
-  return near_open(&g->near, c, args, 0);
+  c->named = 0;                 /* it is the kind of the rows */
+  return near_open(&g->near, c, args, 0, o->kind);
 }
 
 void gaps_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){

@@ -1,7 +1,8 @@
 /*
-** sql_imagine.c -- latent_imagine(index, query [, n] [, options]): the texts that should lie nearest to the query, and do not.
+** sql_imagine.c -- latent_imagine(index, query [, n] [, options]): the texts that should lie nearest to the query, and do not; or the pictures.
 **
-** 1. Rows: the ROWS_READ nearest ones, by a search of the table (sql_near.c).
+** 1. Rows: the ROWS_READ nearest ones of one kind, by a search of the table (sql_near.c): of the kind that options name, else of the nearest row's. The
+**    query may be of any kind.
 ** 2. Points: for every pair of the nearest ROWS_PAIRED and every triple of the nearest ROWS_TRIPLED, the weights whose mean lies nearest to
 **    the query. Where those are all positive the point lies between the rows and nearer than any of them: the least squares of the
 **    three (or two) s against the query's. The line from row to row is latent_slerp()'s, so documents are aligned segment by segment.
@@ -22,10 +23,10 @@
 #define ROWS_PAIRED 16
 #define ROWS_TRIPLED 8
 #define POINTS 40
+#define POINTS_PICTURES 16      /* a picture is 64 tokens, a text is 12 */
 #define SEGMENTS_MOST 400       /* decoded at most, where documents lie near */
 #define LEAST_WEIGHT 0.1        /* a parent with less is no parent */
 #define LOOSE 0.3f              /* what a point with r = 0 pays for it, in distance */
-#define ALIKE 0.75              /* share of words that makes two texts nearly the same */
 
 struct imagine {
   struct near near;
@@ -36,7 +37,7 @@ struct imagine {
   int n_rows;
   float *rows_s;                /* [ROWS_PAIRED, s]: their mean s */
   struct point *points;
-  int n_points;
+  int n_points, most_points;
   struct drafts drafts;
 };
 
@@ -47,7 +48,8 @@ static int imagine_begin(struct call *c, int n, sqlite3_value **args, struct ima
   int is_null;
   memset(g, 0, sizeof(*g));
   if( n>2 && sqlite3_value_type(args[2])!=SQLITE_NULL && call_integer(c, args, 2, "n", 1, N_MOST, &rows)!=SQLITE_OK ) return c->err.rc;
-  if( call_options(c, n, args, 3, o)!=SQLITE_OK || near_open(&g->near, c, args, 0)!=SQLITE_OK ) return c->err.rc;
+  if( call_options(c, n, args, 3, o)!=SQLITE_OK || near_open(&g->near, c, args, 0, o->kind)!=SQLITE_OK ) return c->err.rc;
+  c->named = 0;                 /* it is the kind of the rows */
   if( value_point(c, args[1], "argument 2 (query)", &g->query, &is_null)!=SQLITE_OK ) return c->err.rc;
   if( check_point(c, &g->query, "argument 2 (query)")!=SQLITE_OK ) return c->err.rc;
   g->n = (int)rows;
@@ -141,11 +143,11 @@ static int try_point(struct call *c, struct imagine *g, const int *at, int n){
   if( !find_weights(p.weights, gram, q, n) ) return SQLITE_OK;
   if( mix_rows(c, &p, s)!=SQLITE_OK ) return c->err.rc;
   p.cost = point_distance(&p.z, &g->query, s) + LOOSE*(1 - detail_length(&p.z, s));
-  if( g->n_points==POINTS && !(p.cost<g->points[POINTS-1].cost) ){
+  if( g->n_points==g->most_points && !(p.cost<g->points[g->n_points-1].cost) ){
     arena_rewind(&c->arena, mark);
     return SQLITE_OK;
   }
-  i = g->n_points<POINTS ? g->n_points++ : POINTS-1;
+  i = g->n_points<g->most_points ? g->n_points++ : g->most_points-1;
   for(; i>0 && g->points[i-1].cost>p.cost; i--) g->points[i] = g->points[i-1];
   g->points[i] = p;
   return SQLITE_OK;
@@ -153,6 +155,7 @@ static int try_point(struct call *c, struct imagine *g, const int *at, int n){
 
 static int find_points(struct call *c, struct imagine *g){
   int n = g->n_rows<ROWS_PAIRED ? g->n_rows : ROWS_PAIRED, at[3], n_segments = 0, k = 0;
+  g->most_points = g->near.kind==KIND_PICTURE ? POINTS_PICTURES : POINTS;
   g->points = arena_get(&c->arena, POINTS*sizeof(*g->points));
   if( !g->points ) return fail_nomem(&c->err);
   for(at[0]=0; at[0]<n; at[0]++){
@@ -173,7 +176,7 @@ static int find_points(struct call *c, struct imagine *g){
 /* Is the text of d nearly that of one of shown[n]? */
 static int is_alike(const struct draft *d, const struct draft *const *shown, int n){
   for(int i=0; i<n; i++){
-    if( drafts_alike(d, shown[i])>=ALIKE ) return 1;
+    if( drafts_alike(d, shown[i]) ) return 1;
   }
   return 0;
 }
@@ -185,7 +188,7 @@ static int is_held(struct call *c, struct imagine *g, const struct draft *d, int
   int n;
   *held = 0;
   if( near_rows(&g->near, &d->again, 2, rows, &n)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<n; i++) *held |= draft_says(d, rows[i].text, rows[i].text_bytes);
+  for(int i=0; i<n; i++) *held |= draft_says(d, &rows[i]);
   arena_rewind(&c->arena, mark);
   return SQLITE_OK;
 }
@@ -216,7 +219,7 @@ static int choose(struct call *c, struct imagine *g, const struct draft **shown,
 /* The nearest row, as a row of the result. */
 static int give_row(struct call *c, const struct neighbour *row, struct rows *r){
   struct point p = { .parents = { row }, .weights = { 1 }, .n_parents = 1, .z = row->z };
-  return draft_give(c, &p, row->text, row->text_bytes, (float)row->distance, 1, r);
+  return draft_give(c, &p, row->is_blob, row->text, row->text_bytes, (float)row->distance, 1, r);
 }
 static int give(struct call *c, struct imagine *g, struct rows *r){
   const struct draft **shown = arena_get(&c->arena, (size_t)g->n*sizeof(*shown));
@@ -229,7 +232,7 @@ static int give(struct call *c, struct imagine *g, struct rows *r){
       is_given = 1;
       continue;
     }
-    if( draft_give(c, shown[i]->point, shown[i]->text.data, shown[i]->text.n, shown[i]->distance, shown[i]->fidelity, r)!=SQLITE_OK ) return c->err.rc;
+    if( draft_give(c, shown[i]->point, g->near.kind==KIND_PICTURE, shown[i]->text.data, shown[i]->text.n, shown[i]->distance, shown[i]->fidelity, r)!=SQLITE_OK ) return c->err.rc;
     i++;
   }
   return SQLITE_OK;
@@ -241,7 +244,7 @@ static int make_drafts(struct call *c, struct imagine *g, sqlite3_value *query, 
   const void *text;
   int bytes;
   if( reading_init(&reading, c, g->near.model, g->rows, g->n_rows)!=SQLITE_OK ) return c->err.rc;
-  if( sqlite3_value_type(query)==SQLITE_TEXT ){
+  if( sqlite3_value_type(query)==SQLITE_TEXT && g->near.kind!=KIND_PICTURE ){
     if( value_bytes(c, query, &text, &bytes)!=SQLITE_OK ) return c->err.rc;
     reading_hold(&reading, text, (size_t)bytes);
   }

@@ -95,12 +95,12 @@ static int read_number(struct call *c, cJSON *item, enum key key, double *x){
 
 /* The kinds are those that have a model; directions have none. */
 static int read_kind(struct call *c, cJSON *item, struct options *o){
-  static const int kinds[] = { KIND_TEXT, KIND_CODE };
-  for(int i=0; i<2; i++){
-    if( cJSON_IsString(item) && strcmp(item->valuestring, kind_name(kinds[i]))==0 ) o->kind = kinds[i];
+  for(int kind=KIND_TEXT; kind<=KIND_CODE; kind++){
+    if( cJSON_IsString(item) && strcmp(item->valuestring, kind_name(kind))==0 ) o->kind = kind;
   }
-  if( !o->kind ) return bad_value(c, item, "\"text\" or \"code\"");
-  return call_kind(c, o->kind, 0);
+  if( !o->kind ) return bad_value(c, item, "\"text\", \"picture\" or \"code\"");
+  c->kind = c->named = o->kind;
+  return SQLITE_OK;
 }
 
 static int read_steps(struct call *c, cJSON *item, struct options *o){
@@ -125,7 +125,7 @@ static int read_key(struct call *c, cJSON *item, enum key key, struct options *o
   if( read_number(c, item, key, &x)!=SQLITE_OK ) return c->err.rc;
   switch( key ){
     case KEY_BEAMS:       o->decode.beams = (int)x; break;
-    case KEY_BEST_OF:     o->decode.best_of = (int)x; break;
+    case KEY_BEST_OF:     o->decode.best_of = (int)x; o->has_best_of = 1; break;
     case KEY_TEMPERATURE: o->decode.temperature = (float)x; o->has_temperature = 1; break;
     case KEY_SEED:        o->decode.seed = (uint64_t)(int64_t)x; o->has_seed = 1; break;
     case KEY_MAX_TOKENS:  o->decode.max_tokens = (int)x; break;
@@ -242,13 +242,13 @@ static int read_segments(struct call *c, const cJSON *segments, struct latent *z
   return SQLITE_OK;
 }
 
+/* Text's model where "kind" names none: it will be the one to refuse the latent. */
 static int find_model(struct call *c, const cJSON *tree, struct model **m){
-  const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "kind"));
+  const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "kind"));
   const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tree, "model"));
-  int is_direction = kind && strcmp(kind, kind_name(KIND_DIRECTION))==0, is_code = kind && strcmp(kind, kind_name(KIND_CODE))==0;
-  uint32_t fingerprint = model ? (uint32_t)strtoul(model, NULL, 16) : 0;
-  if( call_kind(c, is_direction ? KIND_DIRECTION : is_code ? KIND_CODE : KIND_TEXT, fingerprint)!=SQLITE_OK ) return c->err.rc;
-  return call_model(c, m);
+  int kind = KIND_CODE;
+  while( kind>=0 && (!name || strcmp(name, kind_name(kind))!=0) ) kind--;
+  return call_model_of(c, kind<0 ? KIND_TEXT : kind, model ? (uint32_t)strtoul(model, NULL, 16) : 0, m);
 }
 
 /* kind and model of z; the model must be the present one. */

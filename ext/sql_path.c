@@ -1,5 +1,5 @@
 /*
-** sql_path.c -- latent_path(a, b, n [, options]): n texts on the way from a to b.
+** sql_path.c -- latent_path(a, b, n [, options]): n texts, or pictures, on the way from a to b. "Text" is said of both below.
 **
 ** 1. Points: latents at equal steps of t, both ends among them; where on the arc a t lies is interp_ease()'s to say, so column `latent` is not latent_slerp() of t.
 ** 2. All points are decoded in one batch, each at latent_interp()'s fluency for its t, and the texts are encoded again in one.
@@ -18,12 +18,12 @@
 
 struct path {
   const struct model *m;
-  struct latent a, b;
+  struct latent ends[2];        /* a, b */
   int n;                        /* rows asked for */
   int n_points;                 /* points decoded */
   double *t;                    /* [n_points], like the rest */
   struct latent *z;             /* on the way */
-  struct buf *texts;            /* what they decode to; owned: path_release() */
+  struct buf *texts;            /* what they decode to: texts, or PNGs; owned: path_release() */
   float *fidelities;            /* how true they are to their points */
   struct latent *again;         /* what the texts encode to */
 };
@@ -41,7 +41,7 @@ static int place_points(struct call *c, struct path *p){
   for(i=0; i<p->n_points; i++){
     if( run_stopped(&c->run) ) return c->err.rc;        /* the alignment of two long documents takes its time */
     p->t[i] = (double)i/(p->n_points - 1);
-    if( point_interp(&p->z[i], &p->a, &p->b, (float)interp_ease(p->t[i]), s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+    if( point_interp(&p->z[i], &p->ends[0], &p->ends[1], (float)interp_ease(p->t[i]), s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
   }
   return SQLITE_OK;
 }
@@ -49,18 +49,14 @@ static int place_points(struct call *c, struct path *p){
 /* Fills texts, fidelities and again. */
 static int decode_points(struct call *c, struct path *p, const struct options *o){
   float *fluencies = arena_floats(&c->arena, p->n_points);
-  const char **texts = arena_get(&c->arena, sizeof(*texts)*p->n_points);
-  size_t *texts_bytes = arena_get(&c->arena, sizeof(*texts_bytes)*p->n_points);
+  struct content *texts = arena_get(&c->arena, sizeof(*texts)*p->n_points);
   int i;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(interp_ease(p->t[i]));
-  if( texts_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
-  for(i=0; i<p->n_points; i++){
-    texts[i] = buf_text(&p->texts[i]);
-    texts_bytes[i] = p->texts[i].n;
-  }
-  return texts_encode(p->m, &c->run, texts, texts_bytes, p->n_points, p->again);
+  if( contents_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
+  for(i=0; i<p->n_points; i++) texts[i] = (struct content){ buf_text(&p->texts[i]), p->texts[i].n };
+  return contents_encode(p->m, &c->run, texts, p->n_points, "the content of a point", p->again);
 }
 
 static int same_text(const struct path *p, int i, int k){
@@ -112,11 +108,11 @@ static int give_point(struct call *c, struct path *p, int i, struct rows *r){
 
   latent_write(&blob, &p->z[i]);
   rows_real(r, p->t[i]);
-  rows_text(r, buf_text(&p->texts[i]), p->texts[i].n);
+  rows_content(r, p->m->config.kind, buf_text(&p->texts[i]), p->texts[i].n);
   rows_blob(r, buf_text(&blob), blob.n);
   rows_real(r, p->fidelities[i]);
-  rows_real(r, point_distance(&p->again[i], &p->a, s));
-  rows_real(r, point_distance(&p->again[i], &p->b, s));
+  rows_real(r, point_distance(&p->again[i], &p->ends[0], s));
+  rows_real(r, point_distance(&p->again[i], &p->ends[1], s));
   if( blob.rc!=SQLITE_OK ) fail_nomem(&c->err);
   buf_release(&blob);
   return c->err.rc;
@@ -144,10 +140,9 @@ static int path_begin(struct call *c, int n, sqlite3_value **args, struct path *
 
   memset(p, 0, sizeof(*p));
   if( call_integer(c, args, 2, "n", 2, N_MOST, &rows)!=SQLITE_OK || call_options(c, n, args, 3, o)!=SQLITE_OK ) return c->err.rc;
-  if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
-  if( value_point(c, args[0], "argument 1 (a)", &p->a, &is_null)!=SQLITE_OK || check_point(c, &p->a, "argument 1 (a)")!=SQLITE_OK ) return c->err.rc;
-  if( value_point(c, args[1], "argument 2 (b)", &p->b, &is_null)!=SQLITE_OK || check_point(c, &p->b, "argument 2 (b)")!=SQLITE_OK ) return c->err.rc;
-  if( check_same(c, &p->a, &p->b)!=SQLITE_OK ) return c->err.rc;
+  if( value_point(c, args[0], "argument 1 (a)", &p->ends[0], &is_null)!=SQLITE_OK || check_point(c, &p->ends[0], "argument 1 (a)")!=SQLITE_OK ) return c->err.rc;
+  if( value_point(c, args[1], "argument 2 (b)", &p->ends[1], &is_null)!=SQLITE_OK || check_point(c, &p->ends[1], "argument 2 (b)")!=SQLITE_OK ) return c->err.rc;
+  if( check_kinds(c, p->ends, 2)!=SQLITE_OK || latent_model(c, &p->ends[0], &m)!=SQLITE_OK ) return c->err.rc;
   p->m = m;
   p->n = (int)rows;
   p->n_points = p->n;

@@ -43,6 +43,19 @@ static int get_point(struct call *c, sqlite3_value **args, int i, struct latent 
   return get(c, args, i, z) && check_point(c, z, what)==SQLITE_OK;
 }
 
+/* Arguments 1 to n as points of one kind. */
+static int get_points(struct call *c, sqlite3_value **args, int n, struct latent *z){
+  for(int i=0; i<n; i++){
+    if( !get_point(c, args, i, &z[i]) ) return 0;
+  }
+  return check_kinds(c, z, n)==SQLITE_OK;
+}
+
+/* The first two arguments, points or directions, of one kind. */
+static int get_pair(struct call *c, sqlite3_value **args, struct latent *z){
+  return get(c, args, 0, &z[0]) && get(c, args, 1, &z[1]) && check_kinds(c, z, 2)==SQLITE_OK;
+}
+
 static int get_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x){
   return call_number(c, args, i, name, least, most, x)==SQLITE_OK;
 }
@@ -54,14 +67,15 @@ static int get_options(struct call *c, int n, sqlite3_value **args, int i, float
   return 1;
 }
 
-static int get_model(struct call *c, struct model **m){
-  return call_model(c, m)==SQLITE_OK;
+/* The model of a latent. */
+static int get_model(struct call *c, const struct latent *z, struct model **m){
+  return latent_model(c, z, m)==SQLITE_OK;
 }
 
-/* out = ka*a + kb*b. Two directions give a direction; with a point in it the sum is a point. */
+/* out = ka*a + kb*b, of one model. Two directions give a direction; with a point in it the sum is a point. */
 static int combine(struct call *c, struct latent *out, const struct latent *a, float ka, const struct latent *b, float kb, int kind){
   struct model *m;
-  return get_model(c, &m) && point_combine(out, a, ka, b, kb, kind, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
+  return get_model(c, a, &m) && point_combine(out, a, ka, b, kb, kind, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
 }
 
 static int is_direction(const struct latent *z){
@@ -90,14 +104,16 @@ void scalar_decode(sqlite3_context *context, int n, sqlite3_value **args){
   call_end(&c);
 }
 
+/* s means the same in every kind. */
 void scalar_distance(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent a, b;
-  struct model *m;
+  struct model *ma, *mb;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context, n, args);
-  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && get_model(&c, &m) ){
-    sqlite3_result_double(context, point_distance(&a, &b, m->config.shape.s));
+  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && get_model(&c, &a, &ma) && get_model(&c, &b, &mb)
+   && check_widths(&c, ma, mb)==SQLITE_OK ){
+    sqlite3_result_double(context, point_distance(&a, &b, ma->config.shape.s));
   }
   call_end(&c);
 }
@@ -107,31 +123,50 @@ void scalar_fidelity(sqlite3_context *context, int n, sqlite3_value **args){
   struct latent z;
   struct options o;
   struct model *m;
-  struct buf text = { 0 };
+  struct buf content = { 0 };
   float fidelity = 0;
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context, n, args);
-  if( get_options(&c, n, args, 1, 0, &o) && get_point(&c, args, 0, &z) && get_model(&c, &m)
-   && text_decode(m, &c.run, &z, &o.decode, &text, &fidelity)==SQLITE_OK ){
+  if( get_options(&c, n, args, 1, 0, &o) && get_point(&c, args, 0, &z) && get_model(&c, &z, &m)
+   && contents_decode(m, &c.run, &z, 1, &o.decode.fluency, &o.decode, &content, &fidelity)==SQLITE_OK ){
     sqlite3_result_double(context, fidelity);
   }
-  buf_release(&text);
+  buf_release(&content);
   call_end(&c);
+}
+
+/* Content at argument i, which is of kind `kind`. */
+static int get_content(struct call *c, sqlite3_value **args, int i, struct content *content, int *kind){
+  char came[DESCRIBED];
+  int n = 0;
+  *kind = value_kind(c, args[i]);
+  content->bytes = "";
+  if( *kind ){
+    value_bytes(c, args[i], &content->bytes, &n);
+  }else{
+    value_describe(args[i], came);
+    fail(&c->err, SQLITE_ERROR, "argument %d (content) is %s, expected text or a picture (PNG, JPEG)", i+1, came);
+  }
+  content->n = (size_t)n;
+  return c->err.rc==SQLITE_OK;
 }
 
 void scalar_score(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct latent z;
   struct model *m;
-  const char *text;
-  int n_text;
+  struct content content;
+  int kind;
   float mean = 0;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context, n, args);
-  if( call_text(&c, args, 0, "content", &text, &n_text)==SQLITE_OK && get_point(&c, args, 1, &z) && get_model(&c, &m)
-   && text_score(m, &c.run, text, (size_t)n_text, &z, &mean)==SQLITE_OK ){
+  if( !get_content(&c, args, 0, &content, &kind) || !get_point(&c, args, 1, &z) || !get_model(&c, &z, &m) ) goto done;
+  if( kind!=z.kind ){
+    fail(&c.err, SQLITE_ERROR, "argument 1 (content) is of kind %s, argument 2 of kind %s: content is scored at points of its own kind", kind_name(kind), kind_name(z.kind));
+  }else if( content_score(&c, m, &content, "argument 1 (content)", &z, &mean)==SQLITE_OK ){
     sqlite3_result_double(context, mean);
   }
+done:
   call_end(&c);
 }
 
@@ -139,10 +174,10 @@ void scalar_score(sqlite3_context *context, int n, sqlite3_value **args){
 
 /* Arguments (a, b, ...): the latent at t. */
 static int get_between(struct call *c, sqlite3_value **args, double t, struct latent *z){
-  struct latent a, b;
+  struct latent ends[2];
   struct model *m;
-  return get_point(c, args, 0, &a) && get_point(c, args, 1, &b) && get_model(c, &m)
-      && point_interp(z, &a, &b, (float)t, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
+  return get_points(c, args, 2, ends) && get_model(c, &ends[0], &m)
+      && point_interp(z, &ends[0], &ends[1], (float)t, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
 }
 
 void scalar_interp(sqlite3_context *context, int n, sqlite3_value **args){
@@ -171,13 +206,13 @@ void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
 /* c + (b - a) */
 void scalar_analogy(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
-  struct latent a, b, start, step, z;
+  struct latent points[3], step, z;     /* a, b, c */
   struct options o;
   if( has_null(n, args, 3) ) return;
   call_begin(&c, context, n, args);
   if( get_options(&c, n, args, 3, FLUENCY_ARITHMETIC, &o)
-   && get_point(&c, args, 0, &a) && get_point(&c, args, 1, &b) && get_point(&c, args, 2, &start)
-   && combine(&c, &step, &b, 1, &a, -1, KIND_DIRECTION) && combine(&c, &z, &start, 1, &step, 1, start.kind) ){
+   && get_points(&c, args, 3, points)
+   && combine(&c, &step, &points[1], 1, &points[0], -1, KIND_DIRECTION) && combine(&c, &z, &points[2], 1, &step, 1, points[2].kind) ){
     result_content(&c, &z, &o);
   }
   call_end(&c);
@@ -188,7 +223,7 @@ static const double FACTOR_MOST = 1e6;
 
 void scalar_move(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
-  struct latent x, direction, z;
+  struct latent from[2], z;             /* x, direction */
   struct options o;
   double amount, share;
   if( has_null(n, args, 3) ) return;
@@ -196,8 +231,8 @@ void scalar_move(sqlite3_context *context, int n, sqlite3_value **args){
   if( !get_number(&c, args, 2, "amount", -FACTOR_MOST, FACTOR_MOST, &amount) ) goto done;
   share = amount<0 ? -amount : amount;
   if( share>1 ) share = 1;
-  if( get_options(&c, n, args, 3, (float)(FLUENCY_ARITHMETIC*share), &o) && get_point(&c, args, 0, &x) && get(&c, args, 1, &direction)
-   && combine(&c, &z, &x, 1, &direction, (float)amount, x.kind) ){
+  if( get_options(&c, n, args, 3, (float)(FLUENCY_ARITHMETIC*share), &o) && get_pair(&c, args, from) && check_point(&c, &from[0], "argument 1")==SQLITE_OK
+   && combine(&c, &z, &from[0], 1, &from[1], (float)amount, from[0].kind) ){
     result_content(&c, &z, &o);
   }
 done:
@@ -214,7 +249,7 @@ void scalar_vary(sqlite3_context *context, int n, sqlite3_value **args){
   if( has_null(n, args, 3) ) return;
   call_begin(&c, context, n, args);
   if( get_number(&c, args, 1, "amount", 0, 1, &amount) && call_integer(&c, args, 2, "seed", INT64_MIN, INT64_MAX, &seed)==SQLITE_OK
-   && get_options(&c, n, args, 3, (float)(FLUENCY_VARY*amount), &o) && get_point(&c, args, 0, &z) && get_model(&c, &m) ){
+   && get_options(&c, n, args, 3, (float)(FLUENCY_VARY*amount), &o) && get_point(&c, args, 0, &z) && get_model(&c, &z, &m) ){
     point_vary(&z, (float)amount, (uint64_t)seed, m->config.shape.s);
     if( !o.has_seed ) o.decode.seed = (uint64_t)seed;
     result_content(&c, &z, &o);
@@ -231,7 +266,7 @@ void scalar_sample(sqlite3_context *context, int n, sqlite3_value **args){
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context, n, args);
   if( call_integer(&c, args, 0, "seed", INT64_MIN, INT64_MAX, &seed)==SQLITE_OK && get_options(&c, n, args, 1, SAMPLE_FLUENCY, &o)
-   && get_model(&c, &m) && point_sample(&z, (uint64_t)seed, m, &c.arena, &c.err)==SQLITE_OK ){
+   && call_model(&c, &m)==SQLITE_OK && point_sample(&z, (uint64_t)seed, m, &c.arena, &c.err)==SQLITE_OK ){
     if( !o.has_detail ) o.decode.detail = SAMPLE_DETAIL;
     if( !o.has_temperature ) o.decode.temperature = SAMPLE_TEMPERATURE;
     if( !o.has_seed ) o.decode.seed = (uint64_t)seed;
@@ -244,10 +279,10 @@ void scalar_sample(sqlite3_context *context, int n, sqlite3_value **args){
 
 void scalar_add(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
-  struct latent a, b, z;
+  struct latent x[2], z;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context, n, args);
-  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, 1, is_direction(&a) ? b.kind : a.kind) ){
+  if( get_pair(&c, args, x) && combine(&c, &z, &x[0], 1, &x[1], 1, is_direction(&x[0]) ? x[1].kind : x[0].kind) ){
     result_latent(&c, &z);
   }
   call_end(&c);
@@ -256,10 +291,10 @@ void scalar_add(sqlite3_context *context, int n, sqlite3_value **args){
 /* The way from one point to another is a direction, and so is whatever begins with one; a point taken along a direction stays a point. */
 void scalar_sub(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
-  struct latent a, b, z;
+  struct latent x[2], z;
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context, n, args);
-  if( get(&c, args, 0, &a) && get(&c, args, 1, &b) && combine(&c, &z, &a, 1, &b, -1, is_direction(&b) ? a.kind : KIND_DIRECTION) ){
+  if( get_pair(&c, args, x) && combine(&c, &z, &x[0], 1, &x[1], -1, is_direction(&x[1]) ? x[0].kind : KIND_DIRECTION) ){
     result_latent(&c, &z);
   }
   call_end(&c);
@@ -288,7 +323,7 @@ void scalar_json(sqlite3_context *context, int n, sqlite3_value **args){
   if( has_null(n, args, 1) ) return;
   call_begin(&c, context, n, args);
   json = call_buf(&c);
-  if( get(&c, args, 0, &z) && get_model(&c, &m) ) latent_to_json(&json, &z, m->config.shape.s);
+  if( get(&c, args, 0, &z) && get_model(&c, &z, &m) ) latent_to_json(&json, &z, m->config.shape.s);
   result_buf(&c, &json);
   call_end(&c);
 }
@@ -346,18 +381,18 @@ void scalar_vector(sqlite3_context *context, int n, sqlite3_value **args){
   if( has_null(n, args, 2) ) return;
   call_begin(&c, context, n, args);
   out = call_buf(&c);
-  if( get(&c, args, 0, &z) && get_model(&c, &m) && get_part(&c, n, args, &m->config.shape, &from, &to) ){
+  if( get(&c, args, 0, &z) && get_model(&c, &z, &m) && get_part(&c, n, args, &m->config.shape, &from, &to) ){
     for(int i=0; i<z.n_segments; i++) append_f32(&out, z.z + (size_t)i*(size_t)z.width + from, to-from);
   }
   result_blob(&c, &out);
   call_end(&c);
 }
 
-/* The numbers of a blob as a point of the present model. */
+/* The numbers of a blob as a point of the present model, of the kind that options name. */
 static int from_vector(struct call *c, const unsigned char *data, int n, struct latent *z){
   struct model *m;
   int width, count = n/4;
-  if( !get_model(c, &m) ) return 0;
+  if( call_model(c, &m)!=SQLITE_OK ) return 0;
   width = m->config.shape.s + m->config.shape.r;
   if( n==0 || n%(4*width)!=0 || count/width>65535 ){
     fail(&c->err, SQLITE_ERROR, "argument 1 (vector) has %d bytes, expected %d for each of 1 to 65535 segments", n, 4*width);
@@ -438,17 +473,19 @@ void scalar_info(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   struct model *m;
   struct buf out = { 0 };
-    call_begin(&c, context, n, args);
+  call_begin(&c, context, n, args);
   buf_char(&out, '{');
   json_text(&out, "version", LATENT_VERSION);
   buf_char(&out, ',');
   json_text(&out, "sqlite", sqlite3_libversion());
   buf_str(&out, ",\"model\":");
-  if( get_model(&c, &m) ) info_model(&out, m);
+  if( call_model(&c, &m)==SQLITE_OK ) info_model(&out, m);
   else info_missing(&c, &out);
-  buf_str(&out, ",\"code\":");          /* once it is in use: nobody waits for its loading here */
-  if( c.connection->models[KIND_CODE] ) info_model(&out, c.connection->models[KIND_CODE]);
-  else buf_str(&out, "null");
+  for(int kind=KIND_PICTURE; kind<=KIND_CODE; kind++){          /* once they are in use: nobody waits for their loading here */
+    buf_printf(&out, ",\"%s\":", kind_name(kind));
+    if( c.connection->models[kind] ) info_model(&out, c.connection->models[kind]);
+    else buf_str(&out, "null");
+  }
   buf_char(&out, ',');
   json_text(&out, "kernel", linear_kernel());
   buf_printf(&out, ",\"threads\":%d,\"memory\":%lld}", c.connection->n_threads, (long long)sqlite3_memory_used());

@@ -74,6 +74,11 @@ void rows_blob(struct rows *r, const void *data, size_t n){
   bytes_add(r, SQLITE_BLOB, data, n);
 }
 
+void rows_content(struct rows *r, int kind, const char *content, size_t n){
+  if( kind==KIND_PICTURE ) rows_blob(r, content, n);
+  else rows_text(r, content, n);
+}
+
 /* An argument, kept so that its hidden column can be read. */
 static void rows_value(struct rows *r, sqlite3_value *v){
   const void *data;

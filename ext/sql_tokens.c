@@ -141,14 +141,17 @@ static int has_word(const struct words *parent, const struct word *w){
 }
 
 /* One parent, args[i]: its point, and its words, sorted. A latent's words are those of what it decodes to. */
-static int get_parent(struct call *c, const struct model *m, sqlite3_value **args, int i, struct latent *z, struct words *words){
+static int get_parent(struct call *c, sqlite3_value **args, int i, struct latent *z, struct words *words){
   const char *what = i ? "argument 2 (b)" : "argument 1 (a)";
   struct decode_options o;
+  struct model *m;
   struct buf text = {0};
   const void *data;
   int n, is_null, rc;
 
   if( value_point(c, args[i], what, z, &is_null)!=SQLITE_OK || check_point(c, z, what)!=SQLITE_OK ) return c->err.rc;
+  if( z->kind==KIND_PICTURE ) return fail(&c->err, SQLITE_ERROR, "%s is of kind picture, which has no words: expected text", what);
+  if( latent_model(c, z, &m)!=SQLITE_OK ) return c->err.rc;
   if( sqlite3_value_type(args[i])==SQLITE_TEXT ){
     if( value_bytes(c, args[i], &data, &n)!=SQLITE_OK ) return c->err.rc;
     buf_append(&text, data, (size_t)n);
@@ -210,17 +213,17 @@ static int give_words(struct call *c, const struct words *a, const struct words 
 }
 
 static void fill_words(struct call *c, sqlite3_value **args, struct rows *r){
-  struct latent za, zb, z;
+  struct latent parents[2], z;
   struct words a, b;
   struct buf *texts;
   struct model *m;
   double t;
   int i;
 
-  if( call_number(c, args, 2, "t", 0, 1, &t)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
-  if( get_parent(c, m, args, 0, &za, &a)!=SQLITE_OK || get_parent(c, m, args, 1, &zb, &b)!=SQLITE_OK ) return;
-  if( check_same(c, &za, &zb)!=SQLITE_OK ) return;
-  if( point_interp(&z, &za, &zb, (float)interp_ease(t), m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return;
+  if( call_number(c, args, 2, "t", 0, 1, &t)!=SQLITE_OK ) return;
+  if( get_parent(c, args, 0, &parents[0], &a)!=SQLITE_OK || get_parent(c, args, 1, &parents[1], &b)!=SQLITE_OK ) return;
+  if( check_kinds(c, parents, 2)!=SQLITE_OK || latent_model(c, &parents[0], &m)!=SQLITE_OK ) return;
+  if( point_interp(&z, &parents[0], &parents[1], (float)interp_ease(t), m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return;
   texts = arena_zeroed(&c->arena, sizeof(*texts)*z.n_segments);
   if( texts==NULL ){
     fail_nomem(&c->err);

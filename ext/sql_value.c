@@ -20,6 +20,10 @@ int has_null(int n, sqlite3_value **args, int n_checked){
 static void describe_blob(sqlite3_value *v, char *out){
   int n = sqlite3_value_bytes(v);
   const unsigned char *bytes = sqlite3_value_blob(v);
+  if( bytes && picture_is(bytes, (size_t)n) ){
+    sqlite3_snprintf(DESCRIBED, out, "a picture (a %s of %d bytes)", bytes[0]==0x89 ? "PNG" : "JPEG", n);
+    return;
+  }
   sqlite3_snprintf(DESCRIBED, out, "a BLOB of %d byte%s", n, n==1 ? "" : "s");
   for(int i=0; bytes && i<n && i<8; i++){
     size_t at = strlen(out);
@@ -55,13 +59,26 @@ static void round_as_stored(struct latent *z){
   for(size_t i=0; i<count; i++) z->z[i] = half_to_float(float_to_half(z->z[i]));
 }
 
-/* Every way in for a latent from outside passes here: whole, finite, and of the present model. */
-static int read_latent(struct call *c, const struct model *m, const void *blob, int n, const char *what, struct latent *z){
-  const struct config *config = &m->config;
+int latent_model(struct call *c, const struct latent *z, struct model **m){
+  if( call_model_of(c, z->kind, z->fingerprint, m)!=SQLITE_OK || (*m)->config.fingerprint==z->fingerprint ) return c->err.rc;
+  return fail(&c->err, SQLITE_ERROR, "a latent of model %08x, the present model is %08x: latent_load() came in between", z->fingerprint, (*m)->config.fingerprint);
+}
+
+/* Where options name a kind no point may be of another. */
+static int check_named(struct call *c, const struct latent *z, int kind, const char *what){
+  if( c->named==0 || kind==c->named ) return SQLITE_OK;
+  if( z->kind==KIND_DIRECTION ) return fail(&c->err, SQLITE_ERROR, "%s is a direction of kind %s, expected %s", what, kind_name(kind), kind_name(c->named));
+  return fail(&c->err, SQLITE_ERROR, "%s is a latent of kind %s, expected %s or direction", what, kind_name(kind), kind_name(c->named));
+}
+
+/* Every way in for a latent from outside passes here: whole, finite, and of the present model of its kind. */
+static int read_latent(struct call *c, const void *blob, int n, const char *what, struct latent *z){
+  const struct config *config;
+  struct model *m;
   if( latent_read(z, blob, (size_t)n, &c->arena, c->function->name, &c->err)!=SQLITE_OK ) return c->err.rc;
-  if( z->kind!=KIND_DIRECTION && z->kind!=config->kind ){
-    return fail(&c->err, SQLITE_ERROR, "%s is a latent of kind %s, expected %s or direction", what, kind_name(z->kind), kind_name(config->kind));
-  }
+  if( z->kind!=KIND_DIRECTION && check_named(c, z, z->kind, what)!=SQLITE_OK ) return c->err.rc;
+  if( call_model_of(c, z->kind, z->fingerprint, &m)!=SQLITE_OK ) return c->err.rc;
+  config = &m->config;
   if( z->fingerprint!=config->fingerprint ){
     return fail(&c->err, SQLITE_ERROR, "%s is a latent of model %08x, the present model is %08x (%.150s): encode the content again, or "
                 "latent_load() the weights that made it", what, z->fingerprint, config->fingerprint, m->path);
@@ -70,7 +87,7 @@ static int read_latent(struct call *c, const struct model *m, const void *blob, 
     return fail(&c->err, SQLITE_ERROR, "%s is a latent of width %d, model %08x makes %d", what, z->width, config->fingerprint,
                 config->shape.s+config->shape.r);
   }
-  return SQLITE_OK;
+  return check_named(c, z, config->kind, what);
 }
 
 /* All text is content but one: a latent that || or replace() or a text file has turned into TEXT, and broken. */
@@ -79,27 +96,48 @@ static int check_text(struct call *c, const char *text, int n, const char *what)
   return fail(&c->err, SQLITE_ERROR, "%s is a latent that has become TEXT on its way, expected the BLOB", what);
 }
 
-int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null){
-  int type = sqlite3_value_type(v), n;
-  const void *data;
+int value_kind(struct call *c, sqlite3_value *v){
+  int type = sqlite3_value_type(v);
+  const void *data = type==SQLITE_BLOB ? sqlite3_value_blob(v) : NULL;
+  if( type==SQLITE_TEXT ) return call_kind(c)==SQLITE_OK && c->kind==KIND_CODE ? KIND_CODE : KIND_TEXT;
+  return data && picture_is(data, (size_t)sqlite3_value_bytes(v)) ? KIND_PICTURE : 0;
+}
+
+/* The model that encodes content of a kind. */
+static int content_model(struct call *c, int kind, const char *what, struct model **m){
+  *m = NULL;
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( c->named==KIND_PICTURE && kind!=KIND_PICTURE ){
+    return fail(&c->err, SQLITE_ERROR, "%s is text, and options name the kind picture: latent_image(text, seed) makes a picture of a text", what);
+  }
+  if( c->named && kind!=c->named ) return fail(&c->err, SQLITE_ERROR, "%s is a picture, and options name the kind %s", what, kind_name(c->named));
+  return call_model_of(c, kind, 0, m);
+}
+
+static int encode_content(struct call *c, sqlite3_value *v, int kind, const char *what, struct latent *z){
+  struct content content;
   struct model *m;
+  int n;
+  if( value_bytes(c, v, &content.bytes, &n)!=SQLITE_OK || content_model(c, kind, what, &m)!=SQLITE_OK ) return c->err.rc;
+  if( sqlite3_value_type(v)==SQLITE_TEXT && check_text(c, content.bytes, n, what)!=SQLITE_OK ) return c->err.rc;
+  content.n = (size_t)n;
+  if( contents_encode(m, &c->run, &content, 1, what, z)==SQLITE_OK ) round_as_stored(z);
+  return c->err.rc;
+}
+
+int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null){
+  int type = sqlite3_value_type(v), kind = value_kind(c, v), n;
+  const void *data;
   char came[DESCRIBED];
   memset(z, 0, sizeof(*z));
   *is_null = type==SQLITE_NULL;
   if( *is_null ) return SQLITE_OK;
-  if( type==SQLITE_INTEGER || type==SQLITE_FLOAT ){
-    value_describe(v, came);
-    return fail(&c->err, SQLITE_ERROR, "%s is %s, expected text or a latent", what, came);
-  }
-  if( value_bytes(c, v, &data, &n)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
-  if( type==SQLITE_TEXT ){
-    if( check_text(c, data, n, what)!=SQLITE_OK ) return c->err.rc;
-    if( text_encode(m, &c->run, data, (size_t)n, z)==SQLITE_OK ) round_as_stored(z);
-    return c->err.rc;
-  }
-  if( latent_is(data, (size_t)n) ) return read_latent(c, m, data, n, what, z);
+  if( kind ) return encode_content(c, v, kind, what, z);
   value_describe(v, came);
-  return fail(&c->err, SQLITE_ERROR, "%s is %s and no latent (those begin with 4c 54 4e 54), expected text or a latent", what, came);
+  if( type!=SQLITE_BLOB ) return fail(&c->err, SQLITE_ERROR, "%s is %s, expected " WANTED_POINT, what, came);
+  if( value_bytes(c, v, &data, &n)!=SQLITE_OK ) return c->err.rc;
+  if( latent_is(data, (size_t)n) ) return read_latent(c, data, n, what, z);
+  return fail(&c->err, SQLITE_ERROR, "%s is %s and no latent (those begin with 4c 54 4e 54), expected " WANTED_POINT, what, came);
 }
 
 /* ---- Constant arguments, encoded once a statement ----
@@ -132,23 +170,35 @@ static void remember(struct call *c, int i, const struct latent *z){
 
 int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, int *is_null){
   char what[32];
+  const struct encoded *known = sqlite3_get_auxdata(c->context, i);
+  int kind = value_kind(c, args[i]);
   struct model *m;
-  const struct encoded *known;
-  int is_text = sqlite3_value_type(args[i])==SQLITE_TEXT;
-  if( is_text && (known = sqlite3_get_auxdata(c->context, i))!=NULL ){
+  sqlite3_snprintf(sizeof(what), what, "argument %d", i+1);
+  if( known && kind ){
     *is_null = 0;
-    if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+    if( content_model(c, kind, what, &m)!=SQLITE_OK ) return c->err.rc;
     if( known->z.fingerprint==m->config.fingerprint ) return copy_latent(c, z, &known->z);
   }
-  sqlite3_snprintf(sizeof(what), what, "argument %d", i+1);
-  if( value_point(c, args[i], what, z, is_null)==SQLITE_OK && is_text ) remember(c, i, z);
+  if( value_point(c, args[i], what, z, is_null)==SQLITE_OK && kind ) remember(c, i, z);
   return c->err.rc;
 }
 
-int check_same(struct call *c, const struct latent *a, const struct latent *b){
-  if( a->fingerprint==b->fingerprint && a->width==b->width ) return SQLITE_OK;
-  return fail(&c->err, SQLITE_ERROR, "latents of two models: %08x (width %d) and %08x (width %d)", a->fingerprint, a->width,
-              b->fingerprint, b->width);
+int check_kinds(struct call *c, const struct latent *z, int n){
+  for(int i=1; i<n; i++){
+    struct model *a, *b;
+    if( z[i].fingerprint==z[0].fingerprint && z[i].width==z[0].width ) continue;
+    if( latent_model(c, &z[0], &a)!=SQLITE_OK || latent_model(c, &z[i], &b)!=SQLITE_OK ) return c->err.rc;
+    return fail(&c->err, SQLITE_ERROR, "argument 1 is %sof kind %s, argument %d %sof kind %s: latent_cross(content, style) puts two kinds together",
+                z[0].kind==KIND_DIRECTION ? "a direction " : "", kind_name(a->config.kind), i+1, z[i].kind==KIND_DIRECTION ? "a direction " : "",
+                kind_name(b->config.kind));
+  }
+  return SQLITE_OK;
+}
+
+int check_widths(struct call *c, const struct model *a, const struct model *b){
+  if( a->config.shape.s==b->config.shape.s ) return SQLITE_OK;
+  return fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, that of kind %s one of width %d: expected models that were made for each other",
+              kind_name(a->config.kind), a->config.shape.s, kind_name(b->config.kind), b->config.shape.s);
 }
 
 int check_point(struct call *c, const struct latent *z, const char *what){
@@ -278,12 +328,13 @@ void result_content(struct call *c, const struct latent *z, const struct options
   struct latent point = *z;
   struct model *m;
   struct buf b = call_buf(c);
-  if( c->err.rc!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
+  if( c->err.rc!=SQLITE_OK || latent_model(c, z, &m)!=SQLITE_OK ) return;
   if( o->kind && z->kind==KIND_DIRECTION ) direction_to_point(c, &point, m);
   if( point.kind==KIND_DIRECTION ){
     fail(&c->err, SQLITE_ERROR, "argument 1 is a direction, which is no content: add it to a point with latent_add(point, direction) or "
          "latent_move(point, direction, amount), or give {\"kind\":\"%s\"} to read it as a point", kind_name(m->config.kind));
   }
-  if( c->err.rc==SQLITE_OK && check_finite(c, &point)==SQLITE_OK ) text_decode(m, &c->run, &point, &o->decode, &b, NULL);
-  result_buf(c, &b);
+  if( c->err.rc==SQLITE_OK && check_finite(c, &point)==SQLITE_OK ) contents_decode(m, &c->run, &point, 1, &o->decode.fluency, &o->decode, &b, NULL);
+  if( m->config.kind==KIND_PICTURE ) result_blob(c, &b);
+  else result_buf(c, &b);
 }

@@ -10,7 +10,7 @@
 **
 ** A flush:
 **   1. reads the next notes and their rows as they are now: what leaves, what enters, what is to be encoded first;
-**   2. encodes all texts in one batch (nothing is written yet: an interrupt here costs nothing);
+**   2. encodes all contents in a batch a kind, texts and pictures (but for t_config nothing is written yet: an interrupt here costs nothing);
 **   3. writes the latents to t_rows, changes the index, and removes the notes.
 ** When step 3 fails midway outside of a COMMIT, which would be rolled back, the transaction must not be committed: vtab.broken_depth.
 */
@@ -18,55 +18,54 @@
 #include "index.h"
 #include <string.h>
 
-enum { TEXTS_MOST = 1000, VECTORS_MOST = 4096, TEXTS_BYTES = 4 << 20 };
+enum { BODIES_MOST = 1000, VECTORS_MOST = 4096, BODIES_BYTES = 4 << 20 };
 
 struct note {                   /* all pointers into the call's arena */
   int64_t id;
   float *old;                   /* [width]: where the index knows the row; NULL: it does not */
   float *now;                   /* [width]: where the row is; NULL: nowhere, or still to be encoded */
   uint64_t *keys;
-  const char *text;             /* to encode; NULL: nothing */
-  size_t n_text;
+  int kind;                     /* of what is to be encoded; 0: nothing is */
+  struct content body;
 };
 struct notes {
   struct note *list;
   int n, most;
-  int n_texts;
-  size_t texts_bytes;
+  size_t bytes;                 /* of all bodies */
 };
 
 int pending_most(const struct vtab *t){
-  return t->definition.body ? TEXTS_MOST : VECTORS_MOST;
+  return t->definition.body ? BODIES_MOST : VECTORS_MOST;
 }
 
-int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *text, int has_text){
+int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *body, int has_body){
   sqlite3_stmt *s = store_statement(c, t, PENDING_ADD);
   int rc = SQLITE_OK;
 
   if( !s ) return c->err.rc;
   sqlite3_bind_int64(s, 1, id);
   if( old ) rc = sqlite3_bind_blob(s, 2, old, n_old, SQLITE_TRANSIENT);
-  if( text && has_text && rc==SQLITE_OK ) rc = sqlite3_bind_value(s, 3, text);
-  sqlite3_bind_int(s, 4, has_text);
+  if( body && has_body && rc==SQLITE_OK ) rc = sqlite3_bind_value(s, 3, body);
+  sqlite3_bind_int(s, 4, has_body);
   if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   t->n_pending++;
   return store_do(c, s);
 }
 
-/* A column's text, copied. */
-static int take_text(struct call *c, sqlite3_stmt *s, int column, struct notes *all, struct note *note){
-  const char *text = (const char*)sqlite3_column_text(s, column);
-  size_t n = text ? (size_t)sqlite3_column_bytes(s, column) : 0;
+/* A column's content, copied. What is a BLOB was a picture when it was written. */
+static int take_body(struct call *c, sqlite3_stmt *s, int column, struct notes *all, struct note *note){
+  int type = sqlite3_column_type(s, column);
+  const void *body = type==SQLITE_BLOB ? sqlite3_column_blob(s, column) : (const void*)sqlite3_column_text(s, column);
+  size_t n = body ? (size_t)sqlite3_column_bytes(s, column) : 0;
   char *copy;
 
-  if( !text ) return sqlite3_column_type(s, column)==SQLITE_NULL ? SQLITE_OK : fail_nomem(&c->err);
+  if( type==SQLITE_NULL ) return SQLITE_OK;
   copy = arena_get(&c->arena, n + 1);
-  if( !copy ) return fail_nomem(&c->err);
-  memcpy(copy, text, n);
-  note->text = copy;
-  note->n_text = n;
-  all->n_texts++;
-  all->texts_bytes += n;
+  if( !copy || (!body && (type!=SQLITE_BLOB || sqlite3_column_bytes(s, column)>0)) ) return fail_nomem(&c->err);
+  if( n>0 ) memcpy(copy, body, n);
+  note->kind = type==SQLITE_BLOB ? KIND_PICTURE : KIND_TEXT;
+  note->body = (struct content){ copy, n };
+  all->bytes += n;
   return SQLITE_OK;
 }
 
@@ -92,8 +91,8 @@ static int read_row(struct call *c, struct vtab *t, sqlite3_stmt *pending, struc
     if( !note->keys ) fail_nomem(&c->err);
     for(int i=0; i<d->n_filters && note->keys; i++) note->keys[i] = filter_key(d->filters[i].type, sqlite3_column_value(row, LOOK_FILTERS + i));
     if( latent ) note->now = take_vector(c, t, latent, n, "a stored latent");
-    else if( d->body && !d->content ) take_text(c, row, LOOK_FILTERS + d->n_filters, all, note);
-    else if( d->body ) take_text(c, pending, 2, all, note);
+    else if( d->body && !d->content ) take_body(c, row, LOOK_FILTERS + d->n_filters, all, note);
+    else if( d->body ) take_body(c, pending, 2, all, note);
   }
   sqlite3_reset(row);
   return c->err.rc;
@@ -104,7 +103,7 @@ static int read_notes(struct call *c, struct vtab *t, struct notes *all){
 
   if( !s ) return c->err.rc;
   sqlite3_bind_int(s, 1, all->most);
-  while( c->err.rc==SQLITE_OK && all->texts_bytes<TEXTS_BYTES && store_step(c, s) ){
+  while( c->err.rc==SQLITE_OK && all->bytes<BODIES_BYTES && store_step(c, s) ){
     struct note *note = &all->list[all->n++];
     memset(note, 0, sizeof(*note));
     note->id = sqlite3_column_int64(s, 0);
@@ -131,25 +130,21 @@ static int put_latent(struct call *c, struct vtab *t, struct note *note, const s
   return store_do(c, s);
 }
 
-static int encode_notes(struct call *c, struct vtab *t, struct notes *all){
-  const char **texts = arena_get(&c->arena, sizeof(*texts)*(size_t)all->n_texts);
-  size_t *bytes = arena_get(&c->arena, sizeof(*bytes)*(size_t)all->n_texts);
-  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)all->n_texts);
+/* The contents of one kind, in one batch. */
+static int encode_kind(struct call *c, struct vtab *t, struct notes *all, int kind){
+  struct content *bodies = arena_get(&c->arena, sizeof(*bodies)*(size_t)all->n);
+  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)all->n);
   struct buf blob = { 0 };
   struct model *m;
   int n = 0;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
-  if( all->n_texts==0 || call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<all->n; i++){
-    if( !all->list[i].text ) continue;
-    texts[n] = all->list[i].text;
-    bytes[n++] = all->list[i].n_text;
-  }
-  if( texts_encode(m, &c->run, texts, bytes, n, z)!=SQLITE_OK ) return c->err.rc;
+  for(int i=0; i<all->n; i++) if( all->list[i].kind==kind ) bodies[n++] = all->list[i].body;
+  if( n==0 || call_model_of(c, kind, 0, &m)!=SQLITE_OK || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
+  if( contents_encode(m, &c->run, bodies, n, "the content of a row", z)!=SQLITE_OK ) return c->err.rc;
   n = 0;
   for(int i=0; i<all->n && c->err.rc==SQLITE_OK; i++){
-    if( all->list[i].text ) put_latent(c, t, &all->list[i], &z[n++], &blob);
+    if( all->list[i].kind==kind ) put_latent(c, t, &all->list[i], &z[n++], &blob);
   }
   buf_release(&blob);
   return c->err.rc;
@@ -179,7 +174,7 @@ static int flush_some(struct call *c, struct vtab *t, int *n){
 
   all.list = arena_get(&c->arena, sizeof(*all.list)*(size_t)all.most);
   if( !all.list ) return fail_nomem(&c->err);
-  if( read_notes(c, t, &all)==SQLITE_OK && all.n>0 && encode_notes(c, t, &all)==SQLITE_OK && change_index(c, t, &all)!=SQLITE_OK ){
+  if( read_notes(c, t, &all)==SQLITE_OK && all.n>0 && encode_kind(c, t, &all, KIND_TEXT)==SQLITE_OK && encode_kind(c, t, &all, KIND_PICTURE)==SQLITE_OK && change_index(c, t, &all)!=SQLITE_OK ){
     t->broken_depth = t->depth + 1;
   }
   *n = all.n;

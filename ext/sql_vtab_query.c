@@ -113,52 +113,63 @@ static int read_options(struct call *c, sqlite3_value *v, struct search_options 
 
 /* ---- The query as a vector ---- */
 
-static int remembered(struct call *c, struct vtab *t, sqlite3_value *v, float *vector){
+/* The present model of the query's kind and no other made what is remembered. */
+static int remembered(struct call *c, struct vtab *t, sqlite3_value *v, struct latent *z){
   const struct asked *a = &t->asked;
-  const char *text = (const char*)sqlite3_value_text(v);
+  int kind = value_kind(c, v), n;
+  const void *data;
+  struct model *m;
 
-  if( !text || !a->text || a->fingerprint!=t->fingerprint || a->n_text!=(size_t)sqlite3_value_bytes(v) ) return 0;
-  if( memcmp(a->text, text, a->n_text)!=0 ) return 0;
-  return vtab_point(t, vector, &a->z, "the query", &c->err)==SQLITE_OK;
+  if( !a->z.z || a->z.kind!=kind || value_bytes(c, v, &data, &n)!=SQLITE_OK || call_model_of(c, kind, 0, &m)!=SQLITE_OK ) return 0;
+  if( a->z.fingerprint!=m->config.fingerprint || a->content.n!=(size_t)n || memcmp(a->content.bytes, data, (size_t)n)!=0 ) return 0;
+  *z = a->z;
+  return 1;
 }
 
-/* Best effort: without the memory for it the query is encoded again. One allocation: the text, then the numbers. */
-static void remember(struct vtab *t, sqlite3_value *v, const struct latent *z){
+/* Best effort: without the memory for it the query is encoded again. One allocation: the numbers, then the content. */
+static void remember(struct call *c, struct vtab *t, sqlite3_value *v, const struct latent *z){
   struct asked *a = &t->asked;
-  size_t n = (size_t)sqlite3_value_bytes(v), numbers = sizeof(float)*(size_t)z->n_segments*(size_t)z->width;
-  char *block = mem_alloc(numbers + n + 1);
+  size_t numbers = sizeof(float)*(size_t)z->n_segments*(size_t)z->width;
+  const void *data;
+  char *block;
+  int n;
 
   mem_free(a->z.z);
   memset(a, 0, sizeof(*a));
-  if( !block ) return;
+  if( !value_kind(c, v) || value_bytes(c, v, &data, &n)!=SQLITE_OK || !(block = mem_alloc(numbers + (size_t)n + 1)) ) return;
   a->z = *z;
   a->z.z = (float*)(void*)block;
   memcpy(a->z.z, z->z, numbers);
-  a->text = block + numbers;
-  memcpy(a->text, sqlite3_value_text(v), n);
-  a->n_text = n;
-  a->fingerprint = t->fingerprint;
+  memcpy(block + numbers, data, (size_t)n);
+  a->content = (struct content){ block + numbers, (size_t)n };
+}
+
+/* A point of any kind. */
+static int query_point(struct call *c, struct vtab *t, sqlite3_value *v, float *vector){
+  struct latent z;
+  struct model *m;
+  int is_null, is_known = remembered(c, t, v, &z);
+
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( !is_known && (value_point(c, v, "the query", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "the query")!=SQLITE_OK) ) return c->err.rc;
+  if( latent_model(c, &z, &m)!=SQLITE_OK || vtab_kind(c, t, m, 0)!=SQLITE_OK || vtab_point(t, vector, &z, "the query", &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( !is_known ) remember(c, t, v, &z);
+  return c->err.rc;
 }
 
 static int query_vector(struct call *c, struct vtab *t, sqlite3_value *v, float *vector){
-  struct latent z;
   const void *blob;
   char came[DESCRIBED];
-  int is_null, n;
+  int n;
 
-  if( !t->definition.body ){
-    if( sqlite3_value_type(v)!=SQLITE_BLOB ){
-      value_describe(v, came);
-      return fail(&c->err, SQLITE_ERROR, "the query is %s, expected a latent or a vector of %d numbers (a BLOB of %d bytes): the table knows no model", came,
-                  t->width, t->width*4);
-    }
-    if( value_bytes(c, v, &blob, &n)!=SQLITE_OK ) return c->err.rc;
-    return vtab_vector(t, vector, blob, (size_t)n, "the query", &c->err);
+  if( t->definition.body ) return query_point(c, t, v, vector);
+  if( sqlite3_value_type(v)!=SQLITE_BLOB ){
+    value_describe(v, came);
+    return fail(&c->err, SQLITE_ERROR, "the query is %s, expected a latent or a vector of %d numbers (a BLOB of %d bytes): the table knows no model", came,
+                t->width, t->width*4);
   }
-  if( sqlite3_value_type(v)==SQLITE_TEXT && remembered(c, t, v, vector) ) return SQLITE_OK;
-  if( value_point(c, v, "the query", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "the query")!=SQLITE_OK ) return c->err.rc;
-  if( vtab_point(t, vector, &z, "the query", &c->err)==SQLITE_OK && sqlite3_value_type(v)==SQLITE_TEXT ) remember(t, v, &z);
-  return c->err.rc;
+  if( value_bytes(c, v, &blob, &n)!=SQLITE_OK ) return c->err.rc;
+  return vtab_vector(t, vector, blob, (size_t)n, "the query", &c->err);
 }
 
 /* ---- The ways to answer ---- */

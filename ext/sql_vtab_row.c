@@ -35,7 +35,7 @@ void values_sum_add(struct values_sum *s, const struct vtab *t, sqlite3_value *v
     mix(s, bits, type);
   }else{
     if( type==SQLITE_TEXT ) data = t->is_utf8 ? (const void*)sqlite3_value_text(v) : sqlite3_value_text16(v);
-    if( type==SQLITE_BLOB ) data = sqlite3_value_blob(v);       /* damage */
+    if( type==SQLITE_BLOB ) data = sqlite3_value_blob(v);       /* a picture, or damage */
     if( type==SQLITE_TEXT && !data ) s->oom = 1;
     if( data ) n = (size_t)(type==SQLITE_TEXT && !t->is_utf8 ? sqlite3_value_bytes16(v) : sqlite3_value_bytes(v));
     mix(s, hash64(n>0 ? data : "", n), type);

@@ -4,7 +4,9 @@
 **   t_config(k TEXT PRIMARY KEY, v) WITHOUT ROWID
 **       version   1
 **       columns   as declared to SQLite, without t's name: shadow tables of another definition are known to be so
-**       model     fingerprint of the model whose latents t_rows holds; absent where vectors are foreign
+**       model     fingerprint of text's model, which encoded the texts in t_rows; absent where vectors are foreign
+**       picture, code   fingerprints of these kinds' models; absent until t_rows holds a latent of the kind. So a new model of one kind stands in the way of
+**                 what is of that kind alone, until 'rebuild' encodes all rows again
 **       width     numbers of a vector of the index: the model's s, or the width that the definition asks for
 **   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content])
 **       one row a row. latent NULL: there is no content, or it is still to be encoded. sum: of all the others, see
@@ -362,10 +364,24 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model){
   return open_index(c, t, (int)width);
 }
 
+int vtab_kind(struct call *c, struct vtab *t, const struct model *m, int is_new){
+  const char *name = kind_name(m->config.kind);
+  sqlite3_int64 own;
+
+  if( m->config.shape.s!=t->width ){
+    return fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, the table holds width %d", name, m->config.shape.s, t->width);
+  }
+  if( m->config.kind==KIND_TEXT || config_get(c, t, name, &own)!=SQLITE_OK || own==m->config.fingerprint ) return c->err.rc;
+  if( own<0 ) return is_new ? config_set(c, t, name, m->config.fingerprint) : SQLITE_OK;
+  return fail(&c->err, SQLITE_ERROR, "the latents of kind %s are of model %08x, the present model is %08x (%.120s): INSERT INTO \"%.40s\"(\"%.40s\") VALUES('rebuild') "
+              "encodes the content again, latent_load(path) takes the weights that made them", name, (unsigned)own, m->config.fingerprint, m->path, t->name, t->name);
+}
+
 int store_config_put(struct call *c, struct vtab *t){
   struct model *m;
 
   if( config_set(c, t, "version", VERSION)!=SQLITE_OK || columns_put(c, t)!=SQLITE_OK || !t->definition.body ) return c->err.rc;
+  if( store_run(c, t, "DELETE FROM $config WHERE k IN ('picture', 'code')")!=SQLITE_OK ) return c->err.rc;
   if( call_model(c, &m)!=SQLITE_OK || config_set(c, t, "model", m->config.fingerprint)!=SQLITE_OK ) return c->err.rc;
   return config_set(c, t, "width", m->config.shape.s);
 }

@@ -42,6 +42,7 @@ static int check_filter(struct call *c, const struct filter *f, sqlite3_value *v
 /* A latent that is given with the row. */
 static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct fresh *row){
   struct latent z;
+  struct model *m;
   float *vector = arena_floats(&c->arena, (size_t)t->width);
   const void *blob;
   int is_null;
@@ -52,7 +53,24 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   row->latent = blob;
   if( !t->definition.body ) return vtab_vector(t, vector, blob, (size_t)row->n_latent, "latent", &c->err);
   if( value_point(c, v, "latent", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "latent")!=SQLITE_OK ) return c->err.rc;
+  if( latent_model(c, &z, &m)!=SQLITE_OK || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
   return vtab_point(t, vector, &z, "latent", &c->err);
+}
+
+/* Content: what is a BLOB must be a picture, and whole: it is encoded later, when nobody can be told any more which row it was. */
+static int check_body(struct call *c, struct vtab *t, sqlite3_value *v){
+  struct arena_mark mark = arena_mark(&c->arena);
+  const char *name = t->definition.body;
+  struct picture p;
+  struct model *m;
+  const void *data;
+  int n;
+
+  if( sqlite3_value_type(v)!=SQLITE_BLOB ) return SQLITE_OK;
+  if( value_kind(c, v)!=KIND_PICTURE ) return refuse(c, name, v, "text, a picture (PNG, JPEG) or NULL (a latent goes into the column latent)");
+  if( call_model_of(c, KIND_PICTURE, 0, &m)!=SQLITE_OK || vtab_kind(c, t, m, 0)!=SQLITE_OK || value_bytes(c, v, &data, &n)!=SQLITE_OK ) return c->err.rc;
+  if( picture_read(&p, data, (size_t)n, &c->arena, name, &c->err)==SQLITE_OK ) arena_rewind(&c->arena, mark);
+  return c->err.rc;
 }
 
 static int is_given(sqlite3_value *v){
@@ -71,7 +89,7 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **args, struc
   }
   if( d->body && !sqlite3_value_nochange(args[0]) ){
     row->body = args[0];
-    if( sqlite3_value_type(args[0])==SQLITE_BLOB ) return refuse(c, d->body, args[0], "text or NULL (a latent goes into the column latent)");
+    if( check_body(c, t, args[0])!=SQLITE_OK ) return c->err.rc;
   }
   if( is_given(args[hidden_at(d, HIDDEN_LATENT)]) ) return check_latent(c, t, args[hidden_at(d, HIDDEN_LATENT)], row);
   return SQLITE_OK;
@@ -235,15 +253,14 @@ static sqlite3_stmt *find_old(struct call *c, struct vtab *t, sqlite3_int64 id){
 /* The content column is set to what it is: nothing to encode. */
 static int same_body(const struct vtab *t, const struct fresh *row){
   const struct definition *d = &t->definition;
+  int type = row->body ? sqlite3_value_type(row->body) : SQLITE_NULL, at = LOOK_FILTERS + d->n_filters, n;
   const void *a, *b;
-  int n;
 
-  if( !d->body || d->content || !row->body || sqlite3_value_type(row->body)!=SQLITE_TEXT ) return 0;
-  if( sqlite3_column_type(row->old, LOOK_FILTERS + d->n_filters)!=SQLITE_TEXT ) return 0;
-  a = sqlite3_value_text(row->body);
-  b = sqlite3_column_text(row->old, LOOK_FILTERS + d->n_filters);
+  if( !d->body || d->content || (type!=SQLITE_TEXT && type!=SQLITE_BLOB) || sqlite3_column_type(row->old, at)!=type ) return 0;
+  a = type==SQLITE_TEXT ? (const void*)sqlite3_value_text(row->body) : sqlite3_value_blob(row->body);
+  b = type==SQLITE_TEXT ? (const void*)sqlite3_column_text(row->old, at) : sqlite3_column_blob(row->old, at);
   n = sqlite3_value_bytes(row->body);
-  return a && b && n==sqlite3_column_bytes(row->old, LOOK_FILTERS + d->n_filters) && memcmp(a, b, (size_t)n)==0;
+  return a && b && n==sqlite3_column_bytes(row->old, at) && memcmp(a, b, (size_t)n)==0;
 }
 
 /* Is something of the old row kept that look_values() holds against its sum? */
@@ -297,9 +314,7 @@ static int take_row(struct call *c, struct vtab *t, sqlite3_stmt *from){
   for(int i=0; i<n; i++){
     if( !(values[i] = sqlite3_value_dup(sqlite3_column_value(from, i))) ) fail_nomem(&c->err);
   }
-  if( c->err.rc==SQLITE_OK && read_id(c, values[0], &row.id)==SQLITE_OK && sqlite3_value_type(values[1])==SQLITE_BLOB ){
-    refuse(c, d->body, values[1], "text or NULL");
-  }
+  if( c->err.rc==SQLITE_OK && read_id(c, values[0], &row.id)==SQLITE_OK ) check_body(c, t, values[1]);
   for(int i=0; i<d->n_filters && c->err.rc==SQLITE_OK; i++) check_filter(c, &d->filters[i], values[2+i]);
   row.body = values[1];
   row.filters = values + 2;

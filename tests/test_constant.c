@@ -1,7 +1,7 @@
 /*
 ** test_constant.c -- a constant argument is encoded once a statement, however many rows there are.
 **
-** The linker puts __wrap_text_encode() in the place of text_encode() (-Wl,--wrap, see the Makefile): here the calls are counted.
+** The linker puts __wrap_contents_encode() in the place of contents_encode() (-Wl,--wrap, see the Makefile): here what it encodes is counted.
 */
 #include "model.h"
 #include "ok.h"
@@ -9,16 +9,18 @@
 #include <stdlib.h>
 
 #define MODEL "tests/data/tiny.safetensors"
+/* A dot, 1x1. */
+#define PICTURE "x'89504E470D0A1A0A0000000D4948445200000001000000010802000000907753DE0000000C4944415478DA63F8D0A0000003F40191ED293CC80000000049454E44AE426082'"
 
 int sqlite3_latent_init(sqlite3 *, char **, const sqlite3_api_routines *);
-int __real_text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out);
-int __wrap_text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out);
+int __real_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
+int __wrap_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
 
 static int n_encodes;
 
-int __wrap_text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out){
-  n_encodes++;
-  return __real_text_encode(m, run, text, n, out);
+int __wrap_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z){
+  n_encodes += n;
+  return __real_contents_encode(m, run, contents, n, who, z);
 }
 
 /* How many texts the statement encodes; -1 when it fails. parameter is bound to ?1. */
@@ -53,6 +55,8 @@ int main(void){
   expect(db, "two constants are two", "SELECT latent_slerp('one', 'two', id/50.0) FROM t", NULL, 2);
   expect(db, "a column is encoded for each row", "SELECT latent_distance(body, 'one') FROM t", NULL, 51);
   expect(db, "stored latents cost none", "SELECT count(*) FROM t a, t b WHERE latent_distance(a.z, b.z) < 0", NULL, 0);
+  expect(db, "a picture is a constant too", "SELECT id FROM t ORDER BY latent_distance(z, " PICTURE ")", NULL, 1);
+  expect(db, "and beside a text that is none", "SELECT latent_distance(body, " PICTURE ") FROM t", NULL, 51);
   sqlite3_close(db);
   return n_not_ok>0;
 }

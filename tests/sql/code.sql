@@ -1,9 +1,9 @@
 -- tiny, and a code model with the same weights (build/tests/models): a latent says its kind, and each kind has a model of its own.
 SELECT '-- not there: the file that was looked for';
 SELECT latent_encode('return x', '{"kind":"code"}');
-SELECT latent_encode('return x', '{"kind":"picture"}');
+SELECT latent_encode('return x', '{"kind":"music"}');
 SELECT latent_info() ->> '$.code';
-SELECT latent_load('build/tests/models/image.safetensors');
+SELECT latent_load('build/tests/models/music.safetensors');
 SELECT length(latent_load('build/tests/models/code.safetensors'));
 SELECT latent_info() ->> '$.code.kind', latent_info() ->> '$.model.kind';
 
@@ -30,7 +30,7 @@ SELECT latent_decode(d.code, '{"kind":"code"}') IS NOT NULL FROM d;
 SELECT substr(latent_direction(x, label), 13, 4)=(SELECT substr(code, 13, 4) FROM z) FROM (SELECT code AS x, 0 AS label FROM z UNION ALL SELECT latent_slerp(code, 'if x:', 0.5), 1 FROM z);
 SELECT latent_add(z.code, d.code) IS NOT NULL, latent_mean(d.code) IS NOT NULL FROM d, z;
 
-SELECT '-- kinds do not mix';
+SELECT '-- kinds do not mix, but in what s alone decides';
 SELECT latent_distance(code, text) FROM z;
 SELECT latent_interp(text, code, 0.5) FROM z;
 SELECT latent_decode(code, '{"kind":"text"}') FROM z;

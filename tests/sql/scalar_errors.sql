@@ -79,7 +79,7 @@ SELECT latent_sample(1, '{"fluency":2}');
 SELECT latent_from_json('');
 SELECT latent_from_json('[]');
 SELECT latent_from_json('{}');
-SELECT latent_from_json('{"kind":"picture"}');
+SELECT latent_from_json('{"kind":"music"}');
 SELECT latent_from_json('{"kind":"text","colour":"blue"}');
 SELECT latent_from_json('{"kind":"text","kind":"text"}');
 SELECT latent_from_json(json_remove(latent_json('a'), '$.segments'));
