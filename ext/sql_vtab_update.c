@@ -52,6 +52,7 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   if( value_bytes(c, v, &blob, &row->n_latent)!=SQLITE_OK ) return c->err.rc;
   row->latent = blob;
   if( !t->definition.body ) return vtab_vector(t, vector, blob, (size_t)row->n_latent, "latent", &c->err);
+  if( !latent_is(blob, (size_t)row->n_latent) ) return refuse(c, "latent", v, "a latent (which begins with 4c 54 4e 54) or NULL");
   if( value_point(c, v, "latent", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "latent")!=SQLITE_OK ) return c->err.rc;
   if( latent_model(c, &z, &m)!=SQLITE_OK || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
   return vtab_point(t, vector, &z, "latent", &c->err);
