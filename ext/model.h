@@ -154,6 +154,11 @@ void point_mean(float *mean, const struct latent *z, int s);                    
 void point_vary(struct latent *z, float amount, uint64_t seed, int s);          /* every segment turned by amount*90 degrees in a random direction, s and r each */
 int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena, struct err *e);  /* the prior: uniform on both spheres */
 
+/* ---- model_map.c: a map of points, on which neighbours lie together ---- */
+/* s[n, width] of unit length, n > 0 -> a place for each, x[n] and y[n] in no particular unit, and one of n_groups groups (0..) that are alike, group[n].
+** The time grows as n*n: a few seconds for 2,000. The same on every machine. */
+int points_map(struct run *run, const float *s, int n, int width, int n_groups, double *x, double *y, int *group);
+
 /* ======== Inside the layer: nothing above model_* uses what follows ======== */
 
 /* ---- model_run.c: chunks of work, shared out to threads ---- */

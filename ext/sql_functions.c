@@ -22,21 +22,21 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_encode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_encode,
     .group = "Content and points",
     .usage = "latent_encode(x [, options])",
-    .sentence = "The point of the latent space that x lies at, as a latent: a BLOB with a header that names its model.",
+    .sentence = "The point of the latent space that x (text, or a picture: the BLOB of a PNG or JPEG) lies at, as a latent: a BLOB with a header that names its model.",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
     .result = "4C544E540101|784" },
 
   { .name = "latent_decode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_decode,
     .group = "Content and points",
     .usage = "latent_decode(z [, options])",
-    .sentence = "The content at the point z. Text is encoded first, so that latent_decode(text) shows what the model makes of it.",
+    .sentence = "The content at the point z: text, or the PNG of a picture, 64x64. Content is encoded first, so that latent_decode(text) shows what the model makes of it.",
     .example = "SELECT latent_decode(latent_encode('A man rides a horse.'))",
     .result = "A man rides a horse." },
 
   { .name = "latent_distance", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_distance,
     .group = "Content and points",
     .usage = "latent_distance(a, b)",
-    .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2.",
+    .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2. They may be of two kinds: a text and a picture.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
     .result = "0.18|0.87" },
 
@@ -50,7 +50,7 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_score", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_score,
     .group = "Content and points",
     .usage = "latent_score(content, z)",
-    .sentence = "The mean log-probability per token of content at the point z: near 0 where z would be decoded to it, far below where not.",
+    .sentence = "The mean log-probability per token (of a picture, per code) of content at the point z: near 0 where z would be decoded to it, far below where not.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
     .result = "0.0|-2.2" },
 
@@ -94,9 +94,25 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
-    .sentence = "The content at a point drawn by seed from the whole space.",
+    .sentence = "The content at a point drawn by seed from the whole space: a text, or what kind the options name.",
     .example = "SELECT latent_sample(4)",
     .result = "He married Mary and her brother was a young son of his wife of George Ceis." },
+
+  { .name = "latent_cross", .n_min = 2, .n_max = 4, .flags = PURE, .scalar = scalar_cross,
+    .group = "Between and beyond",
+    .usage = "latent_cross(content, style [, amount [, options]])",
+    .sentence = "The content with the meaning of one and the manner of the other, of the kind that style is: the s of content (of any kind) and the r of style. "
+                "amount says how far s turns from style's (0) to content's (1, the default).",
+    .example = "SELECT latent_cross('A child plays.', 'A man rides a horse.', 0) = latent_decode('A man rides a horse.'), hex(substr(latent_cross('a red heart', latent_image('a star', 1)), 1, 4))",
+    .result = "1|89504E47" },
+
+  { .name = "latent_image", .n_min = 2, .n_max = 3, .flags = PURE, .scalar = scalar_image,
+    .group = "Between and beyond",
+    .usage = "latent_image(text, seed [, options])",
+    .sentence = "A picture of a text (or of any point: of a picture, another of the same thing), as a PNG of 64x64. Of best_of (16) candidates, drawn by seed, the one whose "
+                "meaning is nearest to the text's.",
+    .example = "SELECT hex(substr(latent_image('a rocket', 7), 1, 4)), latent_distance('a rocket', latent_image('a rocket', 7)) < latent_distance('a sad cat', latent_image('a rocket', 7))",
+    .result = "89504E47|1" },
 
   /* ---- algebra ---- */
 
@@ -127,7 +143,8 @@ const struct function FUNCTIONS[] = {
     .scalar = mean_step, .final = mean_value, .value = mean_value, .inverse = mean_inverse,
     .group = "Many rows to one",
     .usage = "latent_mean(x [, weight])",
-    .sentence = "The mean of the rows as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the weaker its detail.",
+    .sentence = "The mean of the rows, which are of one kind, as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the "
+                "weaker its detail.",
     .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
     .result = "0.03" },
 
@@ -138,6 +155,33 @@ const struct function FUNCTIONS[] = {
     .sentence = "The direction from the rows whose label is false (0) to those whose label is true (not 0), for latent_move(); an aggregate.",
     .example = "SELECT latent_move('A man is singing.', latent_direction(column1, column2), 1.0) FROM (VALUES ('A man is walking.', 0), ('A man is eating.', 0), ('A woman is walking.', 1), ('A woman is eating.', 1))",
     .result = "A woman is singing." },
+
+  /* ---- pictures ---- */
+
+  { .name = "latent_sheet", .n_min = 1, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .scalar = sheet_step, .final = sheet_final,
+    .group = "Pictures",
+    .usage = "latent_sheet(png [, label])",
+    .sentence = "One PNG with all pictures (PNG, JPEG, latents of pictures) of the rows side by side, in their order, each above its label; an aggregate. "
+                "For writefile('sheet.png', ...) in the shell.",
+    .example = "SELECT hex(substr(latent_sheet(x'89504E470D0A1A0A0000000D4948445200000001000000010802000000907753DE0000000C4944415478DA63F8D0A0000003F40191ED293CC80000000049454E44AE426082', 'a dot'), 1, 8))",
+    .result = "89504E470D0A1A0A" },
+
+  { .name = "latent_strip", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_strip,
+    .group = "Pictures",
+    .usage = "latent_strip(a, b, n [, options])",
+    .sentence = "One PNG with n pictures (2 to 64) side by side on the way from the picture a to the picture b: latent_interp() at t = 0 to 1, decoded together.",
+    .example = "SELECT latent_strip(NULL, NULL, 9) IS NULL",
+    .result = "1" },
+
+  { .name = "latent_plot", .n_min = 2, .n_max = 3, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .scalar = plot_step, .final = plot_final,
+    .group = "Pictures",
+    .usage = "latent_plot(z, label [, picture])",
+    .sentence = "A map of the rows as SVG: what is alike lies together, each row a dot, or its picture, with its label beside it where there is room; an aggregate. "
+                "Up to 2,000 rows of any kind; the first ones choose places for their labels first.",
+    .example = "SELECT substr(latent_plot(column1, column1), 1, 4) FROM (VALUES ('A dog runs.'), ('The dog is running.'), ('It is warm.'))",
+    .result = "<svg" },
 
   /* ---- tables ---- */
 
@@ -159,7 +203,7 @@ const struct function FUNCTIONS[] = {
     .group = "Tables",
     .usage = "latent_imagine(index, query [, n] [, options])",
     .sentence = "n texts (5) nearest to the query, by distance: the nearest row of the latent table `index`, its own only parent, and texts between rows that no row has. "
-                "Those above the row fit the query better than any row; where it comes first the table has the better answer.",
+                "Those above the row fit the query better than any row; where it comes first the table has the better answer. Pictures where that row is one, or \"kind\" says so.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.02|[1,2,3]\nI am tired of you.|0.17|[1]" },
 
@@ -170,7 +214,7 @@ const struct function FUNCTIONS[] = {
     .group = "Tables",
     .usage = "latent_gaps(index [, n] [, options])",
     .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
-                "distance of the nearest row. It looks at 48 rows; another \"seed\" looks at others.",
+                "distance of the nearest row. It looks at 48 rows, of the kind that most of them are of; another \"seed\" looks at others.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
     .result = "A man is running.|0.24|[1,2]" },
 
@@ -188,7 +232,7 @@ const struct function FUNCTIONS[] = {
   { .name = "latent", .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE, .module = &VTAB_MODULE.base,
     .group = "Search",
     .usage = "CREATE VIRTUAL TABLE t USING latent(body [, year INTEGER filter] [, content='notes'] [, content_rowid='id'])",
-    .sentence = "A table that is searched by meaning: t(query) gives its rows nearest first, with their distance. Content of its own, or that of another "
+    .sentence = "A table of texts and pictures that is searched by meaning: t(query) gives its rows nearest first to a text or a picture, with their distance. Content of its own, or that of another "
                 "table, kept in step by triggers; or, USING latent(width=384), vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
     .result = "A dog runs.|0.1\nIt is warm.|0.67" },
