@@ -3,7 +3,7 @@
 **
 ** A tour, from here down; each layer includes only what lies below it, and the first word of a file's name is its layer:
 **
-**   sql_*       what SQL sees. sql_functions.c is the table of features: start there. sql_scalar.c, sql_aggregate.c, sql_path.c and sql_tokens.c
+**   sql_*       what SQL sees. sql_functions.c is the table of features: start there. sql_scalar.c, sql_picture.c, sql_aggregate.c, sql_path.c and sql_tokens.c
 **               hold the functions, sql_table.c the virtual table behind the table-valued ones; sql_vtab.c the table `latent`. All of them go through sql_call.c (one call:
 **               memory, model, errors, interrupts), sql_value.c (arguments and results) and sql_json.c (options).          map: sql.h
 **   index_*     nearest neighbours over vectors in shadow tables: cells, codes, search; knows no model.                     map: index.h

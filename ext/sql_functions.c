@@ -279,7 +279,7 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_load", .n_min = 1, .n_max = 1, .flags = SQLITE_DIRECTONLY, .scalar = scalar_load,
     .group = "The model",
     .usage = "latent_load(path)",
-    .sentence = "Takes the weights at path (a file, or a directory with text.safetensors) for this connection, and gives their fingerprint.",
+    .sentence = "Takes the weights at path (a file, or a directory with text.safetensors and those of other kinds) for this connection, and gives their fingerprint.",
     .example = "SELECT latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint')",
     .result = "1" },
 
