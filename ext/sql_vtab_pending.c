@@ -52,7 +52,7 @@ int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *ol
   return store_do(c, s);
 }
 
-/* A column's content, copied. What is a BLOB was a picture when it was written. */
+/* A column's content, copied. A BLOB was a picture when it was written; what is none any more, in a damaged row, is taken as it is. */
 static int take_body(struct call *c, sqlite3_stmt *s, int column, struct notes *all, struct note *note){
   int type = sqlite3_column_type(s, column);
   const void *body = type==SQLITE_BLOB ? sqlite3_column_blob(s, column) : (const void*)sqlite3_column_text(s, column);
@@ -63,7 +63,7 @@ static int take_body(struct call *c, sqlite3_stmt *s, int column, struct notes *
   copy = arena_get(&c->arena, n + 1);
   if( !copy || (!body && (type!=SQLITE_BLOB || sqlite3_column_bytes(s, column)>0)) ) return fail_nomem(&c->err);
   if( n>0 ) memcpy(copy, body, n);
-  note->kind = type==SQLITE_BLOB ? KIND_PICTURE : KIND_TEXT;
+  note->kind = type==SQLITE_BLOB && picture_is(copy, n) ? KIND_PICTURE : KIND_TEXT;
   note->body = (struct content){ copy, n };
   all->bytes += n;
   return SQLITE_OK;
@@ -130,6 +130,24 @@ static int put_latent(struct call *c, struct vtab *t, struct note *note, const s
   return store_do(c, s);
 }
 
+/* A picture could not be read: which one. */
+static void name_picture(struct call *c, const struct notes *all){
+  struct err first = c->err;
+  struct picture p;
+  char who[40];
+
+  for(int i=0; i<all->n; i++){
+    struct arena_mark mark = arena_mark(&c->arena);
+    const struct note *note = &all->list[i];
+    if( note->kind!=KIND_PICTURE ) continue;
+    memset(&c->err, 0, sizeof(c->err));
+    sqlite3_snprintf(sizeof(who), who, "row %lld", note->id);
+    if( picture_read(&p, note->body.bytes, note->body.n, &c->arena, who, &c->err)!=SQLITE_OK ) return;
+    arena_rewind(&c->arena, mark);
+  }
+  c->err = first;
+}
+
 /* The contents of one kind, in one batch. */
 static int encode_kind(struct call *c, struct vtab *t, struct notes *all, int kind){
   struct content *bodies = arena_get(&c->arena, sizeof(*bodies)*(size_t)all->n);
@@ -141,7 +159,10 @@ static int encode_kind(struct call *c, struct vtab *t, struct notes *all, int ki
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(int i=0; i<all->n; i++) if( all->list[i].kind==kind ) bodies[n++] = all->list[i].body;
   if( n==0 || call_model_of(c, kind, 0, &m)!=SQLITE_OK || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
-  if( contents_encode(m, &c->run, bodies, n, "the content of a row", z)!=SQLITE_OK ) return c->err.rc;
+  if( contents_encode(m, &c->run, bodies, n, "a row", z)!=SQLITE_OK ){
+    if( kind==KIND_PICTURE && c->err.rc==SQLITE_ERROR ) name_picture(c, all);
+    return c->err.rc;
+  }
   n = 0;
   for(int i=0; i<all->n && c->err.rc==SQLITE_OK; i++){
     if( all->list[i].kind==kind ) put_latent(c, t, &all->list[i], &z[n++], &blob);
