@@ -7,7 +7,7 @@
 ** Three kinds of damage, all drawn from a fixed seed:
 **
 **   - the weights or the JSON, one byte changed or the end cut off, loaded with latent_load(); for the weights also with the hash in the
-**     JSON corrected, so that the damage gets past the hash to the checks behind it;
+**     JSON corrected, so that the damage gets past the hash to the checks behind it; MODEL's, and those of picture.safetensors beside it;
 **   - a latent, one byte changed at every place of its header and some of its payload, and cut at every length;
 **   - options and JSON latents with a byte changed.
 **
@@ -88,14 +88,18 @@ static int ask(sqlite3 *db, const char *sql, const void *blob, int n_blob, const
 }
 
 /* ---- Model files ---- */
+/* Both ways through a model of text, and of pictures. */
+#define TEXT_USE "SELECT latent_decode(latent_encode('Hello there.'), '{\"max_tokens\":4}')"
+#define PICTURE_USE "SELECT latent_encode(latent_decode(latent_sample(1, '{\"kind\":\"picture\"}')))"
+
 /* Loads FOLDER/flip.safetensors and uses it. Returns as ask() does. */
-static int load_and_use(const char *folder){
+static int load_and_use(const char *folder, const char *use){
   char path[600];
   sqlite3 *db = connect();
   int outcome;
   snprintf(path, sizeof path, "%s/flip.safetensors", folder);
   outcome = ask(db, "SELECT latent_load(?2)", NULL, 0, path, -1);
-  if( outcome==1 ) outcome = ask(db, "SELECT latent_decode(latent_encode('Hello there.'), '{\"max_tokens\":4}')", NULL, 0, NULL, 0);
+  if( outcome==1 ) outcome = ask(db, use, NULL, 0, NULL, 0);
   sqlite3_close(db);
   return outcome;
 }
@@ -109,7 +113,7 @@ static long damage_place(struct random *r, long n, long header, enum damage what
   return (long)(x % (unsigned long long)n);
 }
 
-static void model_files(const char *name, const char *model, const char *folder, enum damage what, int rounds){
+static void model_files(const char *name, const char *model, const char *use, const char *folder, enum damage what, int rounds){
   char json_path[600], to[600];
   struct bytes weights, json;
   struct random r = random_of(what+1);
@@ -131,7 +135,7 @@ static void model_files(const char *name, const char *model, const char *folder,
     good &= bytes_write(to, weights.data, what==DAMAGE_JSON ? weights.n : n);
     snprintf(to, sizeof to, "%s/flip.json", folder);
     good &= bytes_write(to, json.data, what==DAMAGE_JSON ? n : json.n);
-    outcome = good ? load_and_use(folder) : -1;
+    outcome = good ? load_and_use(folder, use) : -1;
     if( outcome<0 || (what==DAMAGE_WEIGHTS && outcome!=0) ) good = 0;
     n_errors += outcome==0;
     memcpy(json.data, json_before, json.n);
@@ -239,13 +243,19 @@ static void json_texts(int rounds){
 }
 
 int main(int argc, char **argv){
-  int rounds = argc>3 ? atoi(argv[3]) : 100;
+  int rounds = argc>3 ? atoi(argv[3]) : 100, n_directory;
+  char picture[600];
   if( argc<3 ) return fprintf(stderr, "usage: flips MODEL FOLDER [ROUNDS]\n"), 2;
   setenv("LATENT_MODEL", argv[1], 1);
   setenv("LATENT_THREADS", "1", 1);
-  model_files("weights", argv[1], argv[2], DAMAGE_WEIGHTS, rounds/4);
-  model_files("weights, hash corrected", argv[1], argv[2], DAMAGE_WEIGHTS_HASHED, rounds);
-  model_files("tokenizer and shape", argv[1], argv[2], DAMAGE_JSON, rounds);
+  model_files("weights", argv[1], TEXT_USE, argv[2], DAMAGE_WEIGHTS, rounds/4);
+  model_files("weights, hash corrected", argv[1], TEXT_USE, argv[2], DAMAGE_WEIGHTS_HASHED, rounds);
+  model_files("tokenizer and shape", argv[1], TEXT_USE, argv[2], DAMAGE_JSON, rounds);
+  n_directory = strrchr(argv[1], '/') ? (int)(strrchr(argv[1], '/')-argv[1])+1 : 0;
+  snprintf(picture, sizeof picture, "%.*spicture.safetensors", n_directory, argv[1]);
+  model_files("weights of pictures", picture, PICTURE_USE, argv[2], DAMAGE_WEIGHTS, rounds/4);
+  model_files("weights of pictures, hash corrected", picture, PICTURE_USE, argv[2], DAMAGE_WEIGHTS_HASHED, rounds);
+  model_files("shape of pictures", picture, PICTURE_USE, argv[2], DAMAGE_JSON, rounds);
   latents();
   json_texts(rounds);
   if( sqlite3_memory_used()!=0 ) printf("not ok - flips: %lld bytes left\n", (long long)sqlite3_memory_used());
