@@ -394,6 +394,51 @@ static void test_broken(void){
   ok(sqlite3_memory_used()==0, "picture: refused models leave no memory behind", "%lld bytes", (long long)sqlite3_memory_used());
 }
 
+/* Rows are 64 codes, and codes are of the codebook, whatever the weights say: all of them this binary16 number. */
+static void test_nonsense(void){
+  static const uint16_t halves[] = { 0x7e00, 0x7c00, 0xfbff, 0x0000 };          /* NaN, infinity, the least number, 0 */
+  struct property p = { 0 };
+  char folder[] = "/tmp/latent-test-XXXXXX", weights[100], json[100], *data, *text, digits[17];
+  size_t n_data, n_text, header;
+  if( mkdtemp(folder)==NULL ) exit(1);
+  snprintf(weights, sizeof(weights), "%s/picture.safetensors", folder);
+  snprintf(json, sizeof(json), "%s/picture.json", folder);
+  data = file_read(path_of(MODEL), &n_data);
+  text = file_read(path_of("tests/data/picture.json"), &n_text);
+  header = 8 + (size_t)(unsigned char)data[0] + 256*(size_t)(unsigned char)data[1];
+  for(size_t i=0; i<sizeof(halves)/sizeof(halves[0]); i++){
+    struct model *m = NULL;
+    struct decode_options o;
+    struct picture drawn[3];
+    struct tokens rows[3];
+    struct bench b;
+    int ids[2*CODES], good = 1;
+    for(size_t at=header; at+2<=n_data; at+=2) memcpy(data+at, &halves[i], 2);
+    snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)hash64(data, n_data));
+    memcpy(strstr(text, "weights_hash\":\"")+15, digits, 16);
+    file_write(weights, data, n_data);
+    file_write(json, text, n_text);
+    bench_start(&b);
+    decode_options_init(&o);
+    o.beams = i%2 ? 3 : 1;
+    o.temperature = i==2 ? 1 : 0;
+    if( model_open(&m, weights, &b.err)==SQLITE_OK && pictures_tokens(m, &b.run, random_pictures(2, 1, &b.arena), 2, ids)==SQLITE_OK ){
+      for(int k=0; k<2*CODES; k++) good = good && ids[k]>=TOKEN_CODE && ids[k]<m->config.shape.pieces;
+      decode_tokens(m, &b.run, random_points(m, 3, 1, &b.arena), 3, &o, rows);
+      tokens_pictures(m, &b.run, rows, 3, drawn);
+    }
+    holds(&p, good && b.err.rc==SQLITE_OK, "%04x: codes are %sin range; %s", halves[i], good ? "" : "not ", b.err.text);
+    bench_end(&b);
+    model_close(m);
+  }
+  property_ok(&p, "picture: weights that are no sense still give pictures");
+  unlink(weights);
+  unlink(json);
+  rmdir(folder);
+  free(data);
+  free(text);
+}
+
 /* ---- Interrupts, and out of memory at every allocation ---- */
 
 struct stopper { int n_asked, stop_at, n_after, foreign; pthread_t caller; };
@@ -498,6 +543,7 @@ int main(int argc, char **argv){
   if( argc>1 ) root = argv[1];
   if( fault_install()!=SQLITE_OK ) return 2;
   test_broken();
+  test_nonsense();
   test_memory();
   model_open(&m, path_of(MODEL), &e);
   model_open(&text, path_of("tests/data/tiny.safetensors"), &e);
