@@ -3,7 +3,6 @@
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text          after training
     python3 export.py --checkpoint RUN/trunk.pt --tokenizer text.json --code DIR/code.json --out DIR/init       to start the code model's training from
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code                    after training on code
-    python3 export.py --checkpoint RUN/trunk.pt --out DIR/picture-init --kind picture                                 to start the picture model's training from
     python3 export.py --checkpoint RUN/decayed.pt --vq PICTURES/vq.pt --out picture --kind picture                    after training on pictures
     python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
     python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
@@ -76,23 +75,6 @@ def transplanted(weights, old, new):
     return weights | {'embedding': rows}
 
 
-def pictured(weights):
-    """The text model's weights as a picture model's first ones: how z is read and written carries over. Codes get random embeddings; of the encoder's four
-    layers the third goes, of the memory's 16 vectors the first 8 stay."""
-    torch.manual_seed(5)
-    new, shape = text_model.TextModel(text_model.PICTURE).state_dict(), text_model.PICTURE
-    layers = {'encoder.3.': 'encoder.2.', 'encoder.2.': None}
-    for name, value in weights.items():
-        for old, kept in layers.items():
-            if name.startswith(old):
-                name = kept and kept + name[len(old):]
-                break
-        if name in new and name != 'embedding':
-            new[name] = value[..., : new[name].shape[-1]] if name.startswith('memory') else value
-    new['embedding'] = torch.cat([weights['embedding'][:4], torch.randn(shape['pieces'] - 4, shape['d']) * weights['embedding'].std()])
-    return new
-
-
 def tiny_tokenizer(full, n):
     """Control and byte pieces, then the best-scored of the full tokenizer's."""
     best = sorted(range(FIRST_PIECE, len(full.pieces)), key=lambda i: -full.scores[i])[: n - FIRST_PIECE]
@@ -119,15 +101,13 @@ if __name__ == '__main__':
         # Zero-initialised outputs and unit norms would hide mistakes: give every weight a value.
         weights = {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5) for k, v in model.state_dict().items()}
         write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
+    elif a.kind == 'picture':
+        state, vq = (torch.load(path, map_location='cpu') for path in (a.checkpoint, a.vq))
+        write(a.out, state['model'] | {'picture.' + k: v for k, v in vq['model'].items()}, state['config'], None, a.kind, vq['config'])
     else:
         state = torch.load(a.checkpoint, map_location='cpu')
-        tokenizer = None if a.kind == 'picture' else Tokenizer.from_json(a.tokenizer)
-        if a.vq:
-            vq = torch.load(a.vq, map_location='cpu')
-            write(a.out, state['model'] | {'picture.' + k: v for k, v in vq['model'].items()}, state['config'], None, a.kind, vq['config'])
-        elif a.kind == 'picture':
-            write(a.out, pictured(state['model']), text_model.PICTURE, None, a.kind)
-        elif a.code:
+        tokenizer = Tokenizer.from_json(a.tokenizer)
+        if a.code:
             old, tokenizer = tokenizer, Tokenizer.from_json(a.code)
             weights, config = transplanted(state['model'], old, tokenizer), state['config'] | {'pieces': len(tokenizer.pieces)}
             write(a.out, weights, config, tokenizer, 'code')
