@@ -131,6 +131,7 @@ struct line { const char *text; size_t n; int is_cut; };
 struct label {
   struct line lines[LINES_MOST];
   int n_lines;                  /* 0: none, or no place for it */
+  int is_whole;                 /* nothing is cut, and no word broken */
   struct box box;
   const char *anchor;           /* SVG's text-anchor */
   double x;                     /* where the anchor is */
@@ -187,12 +188,11 @@ static void fit_marks(struct page *p, const double *x, const double *y){
   }
 }
 
-/* Two marks that cover each other part by what they overlap, half each, in the direction where that is less. */
+/* Two marks that cover each other part by what they overlap, half each, in the direction where that is less. Between pictures is room for a caption. */
 static int part_marks(struct mark *a, struct mark *b){
-  double need = a->half + b->half + APART, dx = b->x - a->x, dy = b->y - a->y, over_x, over_y;
-  if( fabs(dx)>=need || fabs(dy)>=need ) return 0;
-  over_x = (need - fabs(dx))/2;
-  over_y = (need - fabs(dy))/2;
+  double need_x = a->half + b->half + APART, need_y = need_x + (a->png_bytes>0 && b->png_bytes>0 ? LINE : 0);
+  double dx = b->x - a->x, dy = b->y - a->y, over_x = (need_x - fabs(dx))/2, over_y = (need_y - fabs(dy))/2;
+  if( over_x<=0 || over_y<=0 ) return 0;
   if( over_x<=over_y ){
     a->x -= dx<0 ? -over_x : over_x;
     b->x += dx<0 ? -over_x : over_x;
@@ -279,12 +279,26 @@ static size_t line_bytes(const struct line *rest, int width){
 /* Up to `lines` lines, broken at spaces; the last one is cut where more would follow. */
 static void break_label(struct label *l, const char *text, size_t n, int width, int lines){
   struct line rest = trimmed(text, n);
+  l->is_whole = 1;
   for(l->n_lines=0; rest.n>0 && l->n_lines<lines; l->n_lines++){
     size_t at = line_bytes(&rest, width);
     l->lines[l->n_lines] = trimmed(rest.text, at);
+    l->is_whole &= at==rest.n || is_space(rest.text[at]);
     rest = trimmed(rest.text+at, rest.n-at);
   }
   if( rest.n>0 ) l->lines[lines-1].is_cut = 1;
+  l->is_whole &= rest.n==0;
+}
+
+/* The same number of lines, as even as they can be. */
+static void balance_label(struct label *l, const char *text, size_t n, int width){
+  struct label narrower = *l;
+  int lines = l->n_lines;
+  while( lines>1 && narrower.is_whole && width>0 ){
+    *l = narrower;
+    width -= FONT;
+    break_label(&narrower, text, n, width, lines);
+  }
 }
 
 static double label_width(const struct label *l){
@@ -327,6 +341,7 @@ static int place_shape(struct page *p, int i, const enum side *sides, int width,
   struct label *l = &p->labels[i];
   const struct mark *m = &p->marks[i];
   break_label(l, m->label, m->label_bytes, width, lines);
+  balance_label(l, m->label, m->label_bytes, width);
   for(int k=0; k<N_SIDES && l->n_lines>0; k++){
     set_beside(l, m, sides[k], label_width(l));
     if( is_free(p, i) ) return 1;

@@ -99,7 +99,7 @@ static int break_label(struct line label, struct line lines[LINES_MOST]){
     while( at>0 && text[at-1]!=' ' && text[at-1]!='-' ) at--;
   }
   if( at==0 ) return 1;
-  lines[0].n = at;
+  for(lines[0].n=at; lines[0].n>0 && text[lines[0].n-1]==' '; lines[0].n--){}
   while( at<n && text[at]==' ' ) at++;
   lines[1] = (struct line){ text+at, n-at };
   return at<n ? 2 : 1;

@@ -1,10 +1,13 @@
 /*
-** test_draw.c -- the properties of drawing on a picture.
+** test_draw.c -- the properties of drawing on a picture, and of a sheet drawn in SQL, pixel by pixel.
 */
 #include "codec.h"
 #include "ok.h"
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+
+int sqlite3_latent_init(sqlite3 *, char **, const sqlite3_api_routines *);
 
 enum { GROUND = 0xffffff, INK = 0x102030 };
 static struct arena arena;
@@ -162,12 +165,66 @@ static void test_over(void){
   property_ok(&p, "a picture is laid over another as its alpha says");
 }
 
+/* ---- latent_sheet() ---- */
+
+/* A picture of 64x64 with all there is of alpha. */
+static struct picture sample(int seed){
+  struct picture p = canvas(64, 64);
+  for(int i=0; i<64*64; i++){
+    unsigned char *pixel = p.pixels + (size_t)i*4;
+    pixel[0] = (unsigned char)(i*seed);
+    pixel[1] = (unsigned char)(i/64*4);
+    pixel[2] = (unsigned char)(i%64*4);
+    pixel[3] = (unsigned char)(i/16);
+  }
+  return p;
+}
+
+static void bind_png(sqlite3_stmt *statement, int at, const struct picture *p){
+  struct err e = { 0, "" };
+  struct buf png = { 0 };
+  if( png_write(&png, p, &e)!=SQLITE_OK ) exit(2);
+  sqlite3_bind_blob64(statement, at, png.data, png.n, SQLITE_TRANSIENT);
+  buf_release(&png);
+}
+
+/* Three cells beside each other: 64 pixels each, 12 around, under them two lines of 10 with 4 above. */
+static void test_sheet(void){
+  static const char sql[] = "SELECT latent_sheet(column1, column2) FROM (VALUES(?1, 'one'), (?2, 'two words, and another line'), (NULL, 'none'), (?1, NULL))";
+  struct picture a = sample(1), b = sample(7), expected = canvas(12+3*76, 12+76+24), got = { 0 };
+  struct err e = { 0, "" };
+  sqlite3 *db = NULL;
+  sqlite3_stmt *statement = NULL;
+  int good = sqlite3_open(":memory:", &db)==SQLITE_OK && sqlite3_latent_init(db, NULL, NULL)==SQLITE_OK
+          && sqlite3_prepare_v2(db, sql, -1, &statement, NULL)==SQLITE_OK;
+  if( good ){
+    bind_png(statement, 1, &a);
+    bind_png(statement, 2, &b);
+    good = sqlite3_step(statement)==SQLITE_ROW
+        && picture_read(&got, sqlite3_column_blob(statement, 0), (size_t)sqlite3_column_bytes(statement, 0), &arena, "the sheet", &e)==SQLITE_OK;
+  }
+  ok(good, "a sheet is a picture", "%s %s", sqlite3_errmsg(db), e.text);
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  if( !good ) return;
+  draw_fill(&expected, 0xf7f7f5);
+  draw_picture(&expected, &a, 12, 12);
+  draw_picture(&expected, &b, 88, 12);
+  draw_picture(&expected, &a, 164, 12);
+  draw_text(&expected, 12 + (64 - draw_width("one", 3))/2, 80, 64, "one", 3, 0x3a3a38);
+  draw_text(&expected, 88 + (64 - draw_width("two words, and", 14))/2, 80, 72, "two words, and", 14, 0x3a3a38);
+  draw_text(&expected, 88 + (64 - draw_width("another line", 12))/2, 90, 72, "another line", 12, 0x3a3a38);
+  ok(same(&got, &expected), "it holds the pictures in their order, each above its label", "%d x %d, expected %d x %d", got.width, got.height, expected.width, expected.height);
+  arena_release(&arena);
+}
+
 int main(void){
   test_glyphs();
   test_characters();
   test_lines();
   test_borders();
   test_over();
+  test_sheet();
   arena_release(&arena);
   return n_not_ok>0;
 }
