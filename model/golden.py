@@ -1,7 +1,7 @@
 """Golden values: what the PyTorch reference gives, for tests/test_model.c to compare the C engine with.
 
-    python3 model/golden.py            writes tests/data/golden_tiny.safetensors, golden_picture.safetensors and golden_text.json there; run it when
-                                       weights change. Where tests/data/picture.safetensors, the tiny picture model, is missing, makes it
+    python3 model/golden.py            writes tests/data/golden_tiny.safetensors, golden_picture.safetensors, golden_text.json and, where there is a
+                                       model/picture.safetensors, golden_shipped_picture.json there; run it when weights change. Where tests/data/picture.safetensors, the tiny picture model, is missing, makes it
 
 The tiny model's file holds every layer of a few token rows, float32, rows one behind another without padding, as the engine keeps them:
 
@@ -16,11 +16,11 @@ golden_picture.safetensors has the same of the tiny picture model, whose rows ar
 
     pictures [n, 64 * 64 * 4]             8-bit pixels, straight alpha
     points [n * 64, code_width]           what the nearest codes are taken of
-    codes [n * 64]                        ids; -1 where the best two are nearer to each other than MARGIN
+    codes [n * 64]                        ids; -1 where the best two are nearer to each other than CODE_MARGIN
     pixels [2 * 32 * 32, 16]              decoded from the last two rows of `ids`: 2x2 joined, premultiplied, not cut to 0..1
     drawn [2, 64 * 64 * 4]                the same as 8-bit pixels, straight alpha
 
-The shipped model's file is end to end. A greedy path is kept only when its best token leads the second by MARGIN at every step: float sums in another
+golden_text.json is of the shipped model, end to end, and so is golden_shipped_picture.json, from the PNG files of examples/pictures. A greedy path is kept only when its best token leads the second by MARGIN at every step: float sums in another
 order may turn a nearer tie.
 """
 import json
@@ -30,14 +30,15 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+import export
 import picture_codes
 import text_model
-from export import hash64
 from text_model import BOS, EOS, UNK, rms_norm, slerp
 from tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 MARGIN = 2e-3
+CODE_MARGIN = 1e-4      # of the best code over the second, as cosines
 FLUENCY = 0.3
 
 # The tiny picture model: as few codes as a vocabulary may have, one block a level.
@@ -133,10 +134,7 @@ def make_picture(path):
     weights = {k: some(v) for k, v in text_model.TextModel(TINY_PICTURE).state_dict().items()}
     weights |= {'picture.' + k: v if k == 'codebook' else some(v) for k, v in codes.state_dict().items()}
     weights['picture.out.bias'] = 0.5 + 0.2 * torch.randn(16)
-    save_file({k: v.half().contiguous() for k, v in sorted(weights.items())}, path, metadata={'kind': 'picture'})
-    path.chmod(0o644)
-    path.with_suffix('.json').write_text(json.dumps({
-        'kind': 'picture', 'config': TINY_PICTURE, 'weights_hash': '%016x' % hash64(path.read_bytes()), 'picture': TINY_CODES}, separators=(',', ':')) + '\n', 'utf8')
+    export.write(str(path.with_suffix('')), weights, TINY_PICTURE, None, 'picture', TINY_CODES)
 
 
 def test_pictures():
@@ -156,15 +154,26 @@ def straight(x):
     return torch.cat([colours * (alpha > 0), alpha], -1)
 
 
-def tiny_picture(path, out):
-    model, weights = text_model.TextModel(TINY_PICTURE), {k: v.float() for k, v in load_file(path).items()}
-    codes = picture_codes.PictureCodes(TINY_CODES)
+def load_picture(path):
+    """Both halves of a model of kind picture: the Transformer-VAE and the VQ-VAE."""
+    shape, weights = json.loads(path.with_suffix('.json').read_text('utf8')), {k: v.float() for k, v in load_file(path).items()}
+    model, codes = text_model.TextModel(shape['config']), picture_codes.PictureCodes(shape['picture'])
     codes.load_state_dict({k.removeprefix('picture.'): v for k, v in weights.items() if k.startswith('picture.')})
     model.load_state_dict({k: v for k, v in weights.items() if not k.startswith('picture.')})
+    return model.eval(), codes.eval()
+
+
+def near_ties(codes, points):
+    """[n]: whether the best two codes of points [n, code_width] lie about as near."""
+    likeness = (points @ codes.codebook.t()).topk(2).values
+    return (likeness[:, 0] - likeness[:, 1]) < CODE_MARGIN
+
+
+def tiny_picture(path, out):
+    model, codes = load_picture(path)
     pictures = test_pictures()
     points = codes.points(picture_codes.premultiply(pictures)).flatten(0, 2)
-    likeness = (points @ codes.codebook.t()).topk(2).values
-    near = (likeness[:, 0] - likeness[:, 1]) < 1e-4
+    near = near_ties(codes, points)
     found = codes.nearest(points) + 4
     rows = found.view(len(pictures), -1).tolist() + [[4 + i * 11 % 256 for i in range(64)]]
     pixels = codes.pixels(codes.codebook[torch.tensor(rows[-2:]) - 4].view(2, 8, 8, -1))
@@ -234,6 +243,26 @@ def shipped(path, out):
     out.write_text(json.dumps(golden, ensure_ascii=False, indent=1) + '\n', 'utf8')
 
 
+def shipped_picture(path, out):
+    from PIL import Image
+
+    model, codes = load_picture(path)
+    cases = []
+    for file in sorted((ROOT / 'examples/pictures').glob('*/*.png'))[::9]:
+        pixels = torch.tensor(list(Image.open(file).convert('RGBA').tobytes())).view(1, 64, 64, 4)
+        points = codes.points(picture_codes.premultiply(pixels)).flatten(0, 2)
+        row = (codes.nearest(points) + 4).tolist()
+        s, r = (x[0] for x in model.encode(torch.tensor([row + [EOS]])))
+        decoded, margin = greedy(model, s, r, 0.0)
+        if margin < MARGIN or near_ties(codes, points).any():
+            continue
+        _, log_p = decoder_layers(model, model.join(s, r), row)
+        cases.append({'file': str(file.relative_to(ROOT)), 'ids': row, 's': sketch(s), 'r': sketch(r), 'decoded': decoded, 'log_p': round(float(log_p.sum()), 5)})
+    print(f'{out.name}: {len(cases)} pictures without a near tie')
+    golden = {'weights_hash': json.loads(path.with_suffix('.json').read_text('utf8'))['weights_hash'], 'pictures': cases[:8]}
+    out.write_text(json.dumps(golden, separators=(',', ':')) + '\n', 'utf8')
+
+
 if __name__ == '__main__':
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
@@ -243,3 +272,5 @@ if __name__ == '__main__':
     tiny_text(data / 'tiny.safetensors', data / 'golden_tiny.safetensors')
     tiny_picture(data / 'picture.safetensors', data / 'golden_picture.safetensors')
     shipped(ROOT / 'model/text.safetensors', data / 'golden_text.json')
+    if (ROOT / 'model/picture.safetensors').exists():
+        shipped_picture(ROOT / 'model/picture.safetensors', data / 'golden_shipped_picture.json')

@@ -216,12 +216,19 @@ static int sketch_agrees(const cJSON *sketch, const float *x, int n){
   return fabs(dot - number_of(sketch, "dot"))<1e-3;
 }
 
+/* Is the list this row of ids? */
+static int ids_agree(const cJSON *list, const int *ids, int n){
+  int same = cJSON_GetArraySize(list)==n;
+  for(int i=0; same && i<n; i++) same = ids[i]==(int)cJSON_GetNumberValue(cJSON_GetArrayItem(list, i));
+  return same;
+}
+
 struct shipped_golden { struct property ids, points, texts, scores, middles; };
 
 static void check_sentence(struct shipped_golden *p, const struct model *m, const cJSON *c){
   const char *text = text_of(c, "text");
   const cJSON *ids = cJSON_GetObjectItem(c, "ids");
-  int n_golden = cJSON_GetArraySize(ids), *have, *start, n, same, s = m->config.shape.s;
+  int n_golden = cJSON_GetArraySize(ids), *have, *start, n, s = m->config.shape.s;
   struct decode_options o;
   struct buf out = { 0 };
   struct latent z;
@@ -230,9 +237,7 @@ static void check_sentence(struct shipped_golden *p, const struct model *m, cons
   bench_start(&b);
   decode_options_init(&o);
   text_segment(m, &b.run, text, strlen(text), &have, &start, &n);
-  same = n==1 && start[1]==n_golden;
-  for(int i=0; same && i<n_golden; i++) same = have[i]==(int)cJSON_GetNumberValue(cJSON_GetArrayItem(ids, i));
-  holds(&p->ids, same, "%s", text);
+  holds(&p->ids, n==1 && ids_agree(ids, have, start[1]), "%s", text);
   text_encode(m, &b.run, text, strlen(text), &z);
   if( b.err.rc==SQLITE_OK ){
     holds(&p->points, sketch_agrees(cJSON_GetObjectItem(c, "s"), z.z, s) && sketch_agrees(cJSON_GetObjectItem(c, "r"), z.z+s, z.width-s), "%s", text);
@@ -283,6 +288,57 @@ static void test_golden_text(const struct model *m){
     property_ok(&p.texts, "model: shipped points decode to the reference's texts");
     property_ok(&p.scores, "model: shipped sentences have the reference's log-probabilities");
     property_ok(&p.middles, "model: shipped middles with fluency decode to the reference's texts");
+  }
+  cJSON_Delete(golden);
+}
+
+/* A PNG of examples/pictures: its codes, its point, and the codes that the point decodes to. */
+static void check_picture(struct shipped_golden *p, const struct model *m, const cJSON *c){
+  const char *file = text_of(c, "file");
+  const int s = m->config.shape.s, n_codes = m->config.shape.longest-1;
+  struct picture whole, fitted;
+  struct content content;
+  struct decode_options o;
+  struct tokens out;
+  struct latent z;
+  struct bench b;
+  float sum = 0;
+  int *ids, start[2] = { 0, n_codes };
+  content.bytes = file_read(path_of(file), &content.n);
+  bench_start(&b);
+  decode_options_init(&o);
+  ids = arena_get(&b.arena, (size_t)n_codes*sizeof(int));
+  if( picture_read(&whole, content.bytes, content.n, &b.arena, file, &b.err)==SQLITE_OK
+   && picture_fit(&fitted, &whole, m->config.picture.size, &b.arena, &b.err)==SQLITE_OK
+   && pictures_tokens(m, &b.run, &fitted, 1, ids)==SQLITE_OK && contents_encode(m, &b.run, &content, 1, file, &z)==SQLITE_OK ){
+    holds(&p->ids, ids_agree(cJSON_GetObjectItem(c, "ids"), ids, n_codes), "%s", file);
+    holds(&p->points, sketch_agrees(cJSON_GetObjectItem(c, "s"), z.z, s) && sketch_agrees(cJSON_GetObjectItem(c, "r"), z.z+s, z.width-s), "%s", file);
+    decode_tokens(m, &b.run, z.z, 1, &o, &out);
+    holds(&p->texts, ids_agree(cJSON_GetObjectItem(c, "decoded"), out.ids, out.n), "%s", file);
+    score_tokens(m, &b.run, z.z, ids, start, 1, &sum, NULL);
+    holds(&p->scores, fabs(sum - number_of(c, "log_p"))<1e-3*(1 + fabs(sum)), "%s: %g, expected %g", file, (double)sum, number_of(c, "log_p"));
+  }
+  holds(&p->points, b.err.rc==SQLITE_OK, "%s", b.err.text);
+  bench_end(&b);
+  free((void*)content.bytes);
+}
+
+static void test_golden_picture(const struct model *m){
+  size_t n;
+  char *text = file_read(path_of("tests/data/golden_shipped_picture.json"), &n), hash[20];
+  cJSON *golden = cJSON_ParseWithLength(text, n);
+  const cJSON *c;
+  struct shipped_golden p;
+  memset(&p, 0, sizeof(p));
+  free(text);
+  snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)m->config.weights_hash);
+  if( ok(strcmp(hash, text_of(golden, "weights_hash"))==0, "model: the golden pictures are of the shipped weights",
+         "they are of %s, these are %s: run python3 model/golden.py", text_of(golden, "weights_hash"), hash) ){
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "pictures")) check_picture(&p, m, c);
+    property_ok(&p.ids, "model: example pictures have the reference's codes");
+    property_ok(&p.points, "model: example pictures have the reference's points");
+    property_ok(&p.texts, "model: their points decode to the reference's codes");
+    property_ok(&p.scores, "model: example pictures have the reference's log-probabilities");
   }
   cJSON_Delete(golden);
 }
@@ -763,6 +819,12 @@ int main(int argc, char **argv){
     test_fluencies(picture);
     test_cache(picture, &ways[0]);
     test_cache(picture, &ways[4]);
+    model_close(picture);
+  }
+  if( access(path_of("model/picture.safetensors"), R_OK)!=0 ){
+    printf("# model/picture.safetensors is not there: no shipped pictures to compare\n");
+  }else if( ok(model_open(&picture, path_of("model/picture.safetensors"), &e)==SQLITE_OK, "model: the shipped picture model opens", "%s", e.text) ){
+    test_golden_picture(picture);
     model_close(picture);
   }
   if( ok(model_open(&text, path_of("model/text.safetensors"), &e)==SQLITE_OK, "model: the shipped model opens", "%s", e.text) ){
