@@ -16,10 +16,8 @@
 
 enum { POINTS_MOST = 2000, PICTURE = 64, GROUPS_MOST = 8 };
 enum { AREA = 10500, WIDTH_LEAST = 640, WIDTH_MOST = 2400, MARGIN = 40 };     /* of the page, in its own units; AREA of a row and its label */
-enum { DOT = 4, APART = 4, PICTURE_LEAST = 20, PICTURE_LARGEST = 48 };     /* radius of a dot; between marks; sizes at which pictures are shown */
+enum { DOT = 4, APART = 4, SPREAD_STEPS = 100, PICTURE_LEAST = 20, PICTURE_LARGEST = 48 };     /* radius of a dot; between marks, and how often they are looked at; sizes at which pictures are shown */
 enum { FONT = 12, LINE = 14, LINES_MOST = 3, GAP = 4 };
-static const struct { int width, lines; } SHAPES[] = { { 160, 2 }, { 110, 3 } };     /* of a label: the second where there is no room for the first */
-enum { N_SHAPES = sizeof(SHAPES)/sizeof(SHAPES[0]) };
 static const char *const COLOURS[GROUPS_MOST] = { "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#3fa7a0", "#9c755f", "#c9a227" };
 
 /* ---- The rows ---- */
@@ -188,9 +186,24 @@ static void fit_marks(struct page *p, const double *x, const double *y){
   }
 }
 
-/* Two marks that cover each other part by what they overlap, half each, in the direction where that is less. Between pictures is room for a caption. */
-static int part_marks(struct mark *a, struct mark *b){
-  double need_x = a->half + b->half + APART, need_y = need_x + (a->png_bytes>0 && b->png_bytes>0 ? LINE : 0);
+/* Two dots that are too near part along the line between them: those of equal rows come to lie in a disc. */
+static int part_dots(struct mark *a, struct mark *b){
+  double need = a->half + b->half + APART, dx = b->x - a->x, dy = b->y - a->y, distance = dx*dx + dy*dy, push;
+  if( distance>=need*need ) return 0;
+  distance = sqrt(distance);
+  if( distance<1e-9 ) *((b-a)%2 ? &dx : &dy) = distance = 1e-9;        /* at one place: some to the side, some up */
+  push = (need - distance)/2/distance;
+  a->x -= push*dx;
+  a->y -= push*dy;
+  b->x += push*dx;
+  b->y += push*dy;
+  return 1;
+}
+
+/* Where a picture is one of them, they part in the direction that needs less. Between pictures is room for a caption. */
+static int part_pictures(struct mark *a, struct mark *b){
+  int captions = a->png_bytes>0 && b->png_bytes>0;
+  double need_x = a->half + b->half + (captions ? LINE : APART), need_y = a->half + b->half + (captions ? 2*LINE : APART);
   double dx = b->x - a->x, dy = b->y - a->y, over_x = (need_x - fabs(dx))/2, over_y = (need_y - fabs(dy))/2;
   if( over_x<=0 || over_y<=0 ) return 0;
   if( over_x<=over_y ){
@@ -203,25 +216,38 @@ static int part_marks(struct mark *a, struct mark *b){
   return 1;
 }
 
-static double within(double x, double least, double most){
-  return x<least ? least : x>most ? most : x;
+static int part_marks(struct mark *a, struct mark *b){
+  return a->png_bytes==0 && b->png_bytes==0 ? part_dots(a, b) : part_pictures(a, b);
 }
 
 static int spread_marks(struct call *c, struct page *p){
   int moved = 1;
-  for(int step=0; step<100 && moved; step++){
+  for(int step=0; step<SPREAD_STEPS && moved; step++){
     moved = 0;
     if( run_stopped(&c->run) ) return c->err.rc;
     for(int i=0; i<p->n; i++){
       for(int k=i+1; k<p->n; k++) moved |= part_marks(&p->marks[i], &p->marks[k]);
     }
-    for(int i=0; i<p->n; i++){
-      struct mark *m = &p->marks[i];
-      m->x = within(m->x, m->half+GAP, p->width-m->half-GAP);
-      m->y = within(m->y, m->half+GAP, p->height-m->half-GAP);
-    }
   }
   return SQLITE_OK;
+}
+
+/* The page grows where marks have left it, and all are moved to its middle. */
+static void centre_marks(struct page *p){
+  struct box all = mark_box(&p->marks[0], 0);
+  for(int i=1; i<p->n; i++){
+    struct box box = mark_box(&p->marks[i], 0);
+    if( box.left<all.left ) all.left = box.left;
+    if( box.top<all.top ) all.top = box.top;
+    if( box.right>all.right ) all.right = box.right;
+    if( box.bottom>all.bottom ) all.bottom = box.bottom;
+  }
+  if( all.right-all.left + 3*MARGIN > p->width ) p->width = (int)(all.right-all.left) + 3*MARGIN;
+  if( all.bottom-all.top + 2*MARGIN > p->height ) p->height = (int)(all.bottom-all.top) + 2*MARGIN;
+  for(int i=0; i<p->n; i++){
+    p->marks[i].x += (p->width - all.left - all.right)/2;
+    p->marks[i].y += (p->height - all.top - all.bottom)/2;
+  }
 }
 
 /* ---- Labels ---- */
@@ -311,6 +337,15 @@ static double label_width(const struct label *l){
 }
 
 enum side { RIGHT, LEFT, BELOW, ABOVE, RIGHT_BELOW, RIGHT_ABOVE, LEFT_BELOW, LEFT_ABOVE, N_SIDES };
+enum { N_SHAPES = 2 };
+struct manner {                 /* in which labels are tried */
+  struct { int width, lines; } shapes[N_SHAPES];        /* the second where there is no room for the first */
+  enum side sides[N_SIDES];     /* the best first */
+  int n_sides;
+};
+static const struct manner NAME = { { { 160, 2 }, { 110, 3 } }, { RIGHT, LEFT, RIGHT_BELOW, RIGHT_ABOVE, LEFT_BELOW, LEFT_ABOVE, BELOW, ABOVE }, 8 };
+/* Not above: there it would read as that of the picture above. */
+static const struct manner CAPTION = { { { 76, 2 }, { 120, 2 } }, { BELOW, RIGHT, LEFT }, 3 };
 
 static void set_beside(struct label *l, const struct mark *m, enum side side, double width){
   int is_right = side==RIGHT || side==RIGHT_BELOW || side==RIGHT_ABOVE, is_left = side==LEFT || side==LEFT_BELOW || side==LEFT_ABOVE;
@@ -337,13 +372,15 @@ static int is_free(const struct page *p, int i){
   return 1;
 }
 
-static int place_shape(struct page *p, int i, const enum side *sides, int width, int lines){
+/* Returns true when there is room for the label in this shape; must_be_whole: and nothing of it is cut or broken. */
+static int place_shape(struct page *p, int i, const struct manner *how, int shape, int must_be_whole){
   struct label *l = &p->labels[i];
   const struct mark *m = &p->marks[i];
-  break_label(l, m->label, m->label_bytes, width, lines);
-  balance_label(l, m->label, m->label_bytes, width);
-  for(int k=0; k<N_SIDES && l->n_lines>0; k++){
-    set_beside(l, m, sides[k], label_width(l));
+  break_label(l, m->label, m->label_bytes, how->shapes[shape].width, how->shapes[shape].lines);
+  if( must_be_whole && !l->is_whole ) return 0;
+  balance_label(l, m->label, m->label_bytes, how->shapes[shape].width);
+  for(int k=0; k<how->n_sides && l->n_lines>0; k++){
+    set_beside(l, m, how->sides[k], label_width(l));
     if( is_free(p, i) ) return 1;
   }
   return 0;
@@ -351,11 +388,9 @@ static int place_shape(struct page *p, int i, const enum side *sides, int width,
 
 /* A label under a picture reads as its caption; beside a dot as its name. */
 static void place_label(struct page *p, int i){
-  static const enum side caption[N_SIDES] = { BELOW, ABOVE, RIGHT, LEFT, RIGHT_BELOW, RIGHT_ABOVE, LEFT_BELOW, LEFT_ABOVE };
-  static const enum side name[N_SIDES] = { RIGHT, LEFT, RIGHT_BELOW, RIGHT_ABOVE, LEFT_BELOW, LEFT_ABOVE, BELOW, ABOVE };
-  const enum side *sides = p->marks[i].png_bytes>0 ? caption : name;
-  for(int shape=0; shape<N_SHAPES; shape++){
-    if( place_shape(p, i, sides, SHAPES[shape].width, SHAPES[shape].lines) ) return;
+  const struct manner *how = p->marks[i].png_bytes>0 ? &CAPTION : &NAME;
+  for(int k=0; k<2*N_SHAPES; k++){
+    if( place_shape(p, i, how, k%N_SHAPES, k<N_SHAPES) ) return;
   }
   p->labels[i].n_lines = 0;
 }
@@ -463,7 +498,7 @@ static void put_page(struct buf *out, const struct page *p){
 /* As large as leaves about half of the page free. */
 static double picture_half(const struct page *p){
   double side = sqrt(0.3*p->width*p->height/p->n);
-  return within(side, PICTURE_LEAST, PICTURE_LARGEST)/2;
+  return (side<PICTURE_LEAST ? PICTURE_LEAST : side>PICTURE_LARGEST ? PICTURE_LARGEST : side)/2;
 }
 
 static void set_marks(struct page *p, const struct plot *plot, const int *group){
@@ -498,6 +533,7 @@ static int plot_draw(struct call *c, const struct plot *plot, struct page *p){
   fit_marks(p, x, y);
   set_marks(p, plot, group);
   if( spread_marks(c, p)!=SQLITE_OK ) return c->err.rc;
+  centre_marks(p);
   for(int i=0; i<p->n && !run_stopped(&c->run); i++) place_label(p, i);
   return c->err.rc;
 }
