@@ -16,7 +16,8 @@
 
 enum { POINTS_MOST = 2000, PICTURE = 64, GROUPS_MOST = 8 };
 enum { AREA = 10500, WIDTH_LEAST = 640, WIDTH_MOST = 2400, MARGIN = 40 };     /* of the page, in its own units; AREA of a row and its label */
-enum { DOT = 4, APART = 4, SPREAD_STEPS = 100, PICTURE_LEAST = 20, PICTURE_LARGEST = 48 };     /* radius of a dot; between marks, and how often they are looked at; sizes at which pictures are shown */
+enum { DOT = 4, PICTURE_LEAST = 20, PICTURE_LARGEST = 48 };     /* radius of a dot; sizes at which pictures are shown */
+enum { APART = 4, SPREAD_STEPS = 100 };         /* between marks; how often they are looked at */
 enum { FONT = 12, LINE = 14, LINES_MOST = 3, GAP = 4 };
 static const char *const COLOURS[GROUPS_MOST] = { "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#3fa7a0", "#9c755f", "#c9a227" };
 
