@@ -30,8 +30,9 @@ MASK_TOKENS = 0.05  # of the decoder's inputs
 DROP_Z = 0.1        # examples without z: the decoder as a plain language model (the fluency dial)
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
 NO_DETAIL = 0.1
-FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name, and FROM_MATE with the r of another of their style
-FROM_MATE = 0.2
+FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name; of all, FROM_MATE with the r of another of their style,
+FROM_MATE = 0.2     # and FROM_PRIOR with an r drawn at random, as latent_image() draws it
+FROM_PRIOR = 0.08
 
 
 class Muon(torch.optim.Optimizer):
@@ -143,14 +144,16 @@ class PictureCorpus(Corpus):
         return [x, given, target]
 
     def stand_in(self, rows, s, r):
-        """Half of the pictures are decoded from what text says of their concept; of those, some with another picture's r, of the same style:
-        so s says what is to be seen, and an r that does not fit says in which manner."""
+        """Half of the pictures are decoded from what text says of their concept; of those, some with another picture's r, of the same style,
+        or none's: so s says what is to be seen, and an r that does not fit says at most in which manner."""
         n = len(rows)
         words = self.words[self.concept[rows], torch.randint(self.words.shape[1], (n,))].to(s.device)
         u = torch.rand(n, 1, device=s.device)
         alike = torch.from_numpy(self.style[rows][:, None] == self.style[rows][None]).to(s.device) & ~torch.eye(n, dtype=torch.bool, device=s.device)
         mate = (alike.float() + 1e-6).multinomial(1)[:, 0]
-        return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE, r[mate].detach(), r)
+        drawn = F.normalize(torch.randn_like(r), dim=-1)
+        other = torch.where(u < FROM_MATE, r[mate].detach(), drawn)
+        return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
 
 
 def perturb(model, s, r):
