@@ -171,8 +171,8 @@ const struct function FUNCTIONS[] = {
     .group = "Pictures",
     .usage = "latent_strip(a, b, n [, options])",
     .sentence = "One PNG with n pictures (2 to 64) side by side on the way from the picture a to the picture b: latent_interp() at t = 0 to 1, decoded together.",
-    .example = "SELECT latent_strip(NULL, NULL, 9) IS NULL",
-    .result = "1" },
+    .example = "SELECT hex(substr(latent_strip(latent_image('a rocket', 1), latent_image('a cat', 1), 9), 17, 8))",
+    .result = "000002B800000058" },
 
   { .name = "latent_plot", .n_min = 2, .n_max = 3, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = plot_step, .final = plot_final,
