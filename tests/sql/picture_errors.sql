@@ -72,6 +72,7 @@ INSERT INTO t(body) SELECT png FROM p WHERE id=1;
 INSERT INTO t(latent) SELECT latent_encode(png) FROM p WHERE id=1;
 UPDATE t SET body=(SELECT png FROM p WHERE id=2) WHERE rowid=1;
 SELECT count(*) FROM latent_imagine('t', 'a red disc', 2, '{"kind":"picture"}');
+INSERT INTO t(body) SELECT latent_encode(png) FROM p WHERE id=1;
 DELETE FROM t WHERE rowid=13;
 INSERT INTO t(t) VALUES('integrity-check');
 INSERT INTO t(t) VALUES('rebuild');
