@@ -17,7 +17,7 @@ BUILD   := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra 
 # exports.map: one symbol; functions compiled for several CPUs would show otherwise, visibility or not.
 LINK    := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed -Wl,--version-script=ext/exports.map
 # OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
-LIBS    := -Wl,--as-needed -lcjson -lm -lpthread -ldl
+LIBS    := -Wl,--as-needed -lcjson -lpng -ljpeg -lm -lpthread -ldl
 
 SOURCES := $(wildcard ext/*.c)
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))

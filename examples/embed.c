@@ -2,7 +2,7 @@
 ** embed.c -- latent inside a C program: no file to load, the functions are there in every connection.
 **
 **   make static                        (one object, build/latent.o, whose only global name is sqlite3_latent_init)
-**   gcc -O2 -o embed examples/embed.c build/latent.o -lsqlite3 -lcjson -lm -lpthread -ldl
+**   gcc -O2 -o embed examples/embed.c build/latent.o -lsqlite3 -lcjson -lpng -ljpeg -lm -lpthread -ldl
 **   ./embed                            (make check builds it as build/embed)
 **
 ** -DSQLITE_CORE says that the sources are linked with SQLite instead of being loaded by it. The weights are looked for in LATENT_MODEL,

@@ -120,6 +120,10 @@ int picture_read(struct picture *p, const void *bytes, size_t n, struct arena *a
 ** it came), with alpha multiplied in while averaging. The same size gives the same pixels. */
 int picture_fit(struct picture *out, const struct picture *in, int size, struct arena *a, struct err *e);
 int png_write(struct buf *out, const struct picture *p, struct err *e);     /* appends a PNG: 8-bit RGBA, no text, no time */
+/* For picture_read() alone: of one format each, and the room for its pixels, unless they are too many. */
+int png_read(struct picture *p, const void *bytes, size_t n, struct arena *a, const char *who, struct err *e);
+int jpeg_read(struct picture *p, const void *bytes, size_t n, struct arena *a, const char *who, struct err *e);
+int picture_room(struct picture *p, uint32_t width, uint32_t height, struct arena *a, const char *who, struct err *e);
 
 /* ---- codec_draw.c: drawing on a picture ----
 ** In whole numbers, so the same everywhere. What falls outside is left out. Colours are 0xRRGGBB. */
