@@ -23,7 +23,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from text_model import matrix, rms_norm
-from train import Muon
+from train import Muon, autocast
 
 SHAPE = dict(size=64, grid=8, codes=1024, code_width=16, channels=[32, 64, 160], encoder_blocks=[1, 1, 3], decoder_blocks=[4, 2, 2])
 SMOOTH_STEPS = 250     # the first ones go without quantisation; then the codebook starts from what the encoder gives
@@ -391,8 +391,7 @@ class Training:
         scale = min(1.0, (step + 1) / 100) * min(1.0, max(0.0, (1 - progress) / 0.75))
         for o, rate in zip(self.optimizers, self.rates):
             o.param_groups[0]['lr'] = rate * scale
-        autocast = torch.autocast('cpu', dtype=torch.bfloat16)
-        with autocast:
+        with autocast('cpu'):
             points = self.points(x)
         given, commit, flat = points, torch.zeros(()), points.detach().flatten(0, 2)
         if step == SMOOTH_STEPS:
@@ -401,7 +400,7 @@ class Training:
             near = self.model.nearest(flat)
             rows = self.model.codebook[near].view_as(points)
             given, commit = rotate_to(points, rows), 1 - (points * rows).sum(-1).mean()
-        with autocast:
+        with autocast('cpu'):
             made = self.made(given)
         loss = self.loss(made.float(), x)
         for o in self.optimizers:
@@ -468,7 +467,7 @@ def encode(model, pictures, path):
         for part in in_parts(np.random.permutation(len(train)), 32):  # a batch may share its shift: other company each time
             part = np.sort(part)
             x = vary_gently(pictures[train[part]], mirror[train[part]])
-            with torch.no_grad(), torch.autocast('cpu', dtype=torch.bfloat16):  # near enough for variants
+            with torch.no_grad(), autocast('cpu'):  # near enough for variants
                 x = points(x)
             varied[part, k] = model.nearest(x).flatten(1).numpy()
     np.savez(path, codes=codes.astype(np.uint16), row=train, varied=varied)

