@@ -3,6 +3,7 @@
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text          after training
     python3 export.py --checkpoint RUN/trunk.pt --tokenizer text.json --code DIR/code.json --out DIR/init       to start the code model's training from
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code                    after training on code
+    python3 export.py --checkpoint text.safetensors --vq PICTURES/vq.pt --kind picture --out DIR/init                 to start the picture model's training from
     python3 export.py --checkpoint RUN/decayed.pt --vq PICTURES/vq.pt --out picture --kind picture                    after training on pictures
     python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
     python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
@@ -16,6 +17,8 @@ from safetensors.torch import load_file, save_file
 
 import text_model
 from tokenizer import FIRST_PIECE, SPACE, Tokenizer
+
+TOKEN_CODE = 4  # id of a picture's first code
 
 FNV_OFFSET, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 
@@ -75,6 +78,21 @@ def transplanted(weights, old, new):
     return weights | {'embedding': rows}
 
 
+def cut_to_pictures(weights, codebook):
+    """The text model's weights in the shape of the picture model: it has learned to write down what z says, and where registers look. One layer of its
+    encoder goes, and half of its memory; alike codes get alike embeddings; positions start from nothing."""
+    torch.manual_seed(5)
+    c, table = text_model.PICTURE, weights['embedding']
+    last = f'encoder.{text_model.FIRST["encoder_layers"] - 1}.'
+    kept = [k for k in weights if not k.startswith(f'encoder.{c["encoder_layers"] - 1}.')]
+    out = {k.replace(last, f'encoder.{c["encoder_layers"] - 1}.'): weights[k] for k in kept}
+    width = c['memory'] * c['d']
+    codes = codebook @ torch.randn(codebook.shape[1], c['d']) + 0.3 * torch.randn(len(codebook), c['d'])    # unit rows: variance 1.09
+    return out | {'memory.weight': weights['memory.weight'][:, :width].clone(), 'memory.bias': weights['memory.bias'][:width].clone(),
+                  'embedding': torch.cat([table[:TOKEN_CODE], codes * table.std()]),
+                  'encoder_position': torch.zeros(c['longest'], c['d']), 'decoder_position': torch.zeros(c['longest'], c['d'])}
+
+
 def tiny_tokenizer(full, n):
     """Control and byte pieces, then the best-scored of the full tokenizer's."""
     best = sorted(range(FIRST_PIECE, len(full.pieces)), key=lambda i: -full.scores[i])[: n - FIRST_PIECE]
@@ -102,8 +120,13 @@ if __name__ == '__main__':
         weights = {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5) for k, v in model.state_dict().items()}
         write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
     elif a.kind == 'picture':
-        state, vq = (torch.load(path, map_location='cpu') for path in (a.checkpoint, a.vq))
-        write(a.out, state['model'] | {'picture.' + k: v for k, v in vq['model'].items()}, state['config'], None, a.kind, vq['config'])
+        vq = torch.load(a.vq, map_location='cpu')
+        if a.checkpoint.endswith('.safetensors'):
+            weights, config = cut_to_pictures({k: v.float() for k, v in load_file(a.checkpoint).items()}, vq['model']['codebook']), text_model.PICTURE
+        else:
+            state = torch.load(a.checkpoint, map_location='cpu')
+            weights, config = state['model'], state['config']
+        write(a.out, weights | {'picture.' + k: v for k, v in vq['model'].items()}, config, None, a.kind, vq['config'])
     else:
         state = torch.load(a.checkpoint, map_location='cpu')
         tokenizer = Tokenizer.from_json(a.tokenizer)

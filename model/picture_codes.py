@@ -31,7 +31,7 @@ KEEP = 0.99            # of a code's moving average, each step
 DEAD = 0.3             # codes with fewer uses a step than this share of the mean are restarted, until RESTART_UNTIL of the training
 RESTART_UNTIL = 0.7
 COMMIT = 0.25
-VARIANTS = 11          # of each training picture, for the Transformer
+VARIANTS = 7           # of each training picture, for the Transformer
 MIRRORED = ('animals-nature', 'food-drink', 'smileys-emotion')  # groups that show the same when mirrored
 
 
