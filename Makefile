@@ -7,6 +7,7 @@ endif
 CFLAGS  ?= -O2
 PREFIX  ?= /usr/local
 DATA    ?= ../shared/data
+PICTURES ?= build/pictures
 PYTHON  ?= build/python/bin/python
 export CC
 
@@ -44,16 +45,17 @@ build/obj/%.o: ext/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(BUILD) -DNDEBUG $(CFLAGS) -c -o $@ $<
 
-demo:  ## installs what is missing, builds, and runs the tour of sql/tour.sql in the sqlite3 shell
+demo:  ## installs what is missing, builds, and runs sql/tour.sql and sql/pictures.sql in the sqlite3 shell: texts to read, pictures in build/demo
 	@.ci/need build
 	@$(MAKE) --no-print-directory --silent all
 	@sqlite3 -batch :memory: '.read sql/tour.sql'
+	@sqlite3 -batch :memory: '.read sql/pictures.sql'
 
 # The weights lie in a folder beside the extension: it looks for them there, wherever the pair is put.
 install: all  ## copies the extension to PREFIX/lib and the weights to PREFIX/lib/latent; PREFIX is /usr/local, DESTDIR goes before it
 	install -d $(DESTDIR)$(PREFIX)/lib/latent
 	install -m 755 build/latent.so $(DESTDIR)$(PREFIX)/lib/latent.so
-	install -m 644 $(wildcard model/*.safetensors model/text.json model/code.json) $(DESTDIR)$(PREFIX)/lib/latent
+	install -m 644 $(wildcard model/*.safetensors model/*.json) $(DESTDIR)$(PREFIX)/lib/latent
 
 # ---- Tests ----
 # Programs are linked with the sources compiled into them (-DSQLITE_CORE), once plainly and once for each sanitizer.
@@ -124,10 +126,11 @@ bench-index:  ## the index beside vec1, sqlite-vec, vectorlite and Faiss: build/
 	@$(MAKE) --no-print-directory --silent all
 	@/usr/bin/python3 tests/bench/index.py $(if $(FULL),--full)
 
-score:  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data
+score:  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/data, and for pictures PICTURES=build/pictures
 	@.ci/need check
 	@$(MAKE) --no-print-directory --silent all
 	@/usr/bin/python3 model/score.py --data $(DATA) --report
+	@if [ -e $(PICTURES)/pixels.npy ]; then $(or $(wildcard $(PYTHON)),/usr/bin/python3) model/score_pictures.py --data $(PICTURES); else echo "pictures: skipped, no $(PICTURES)/pixels.npy (model/pictures.py prepare --out $(PICTURES))"; fi
 
 # On CPU half of a step goes into page faults unless malloc keeps its memory.
 TRAINING := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
