@@ -1,0 +1,508 @@
+"""The scoreboard of pictures: what the shipped weights reach, measured through the C engine, in SQL.
+
+    score_pictures.py [--data ../build/pictures] [--model picture.safetensors] [--n 100] [--rows back,images] [--sheets DIR]
+
+Prints the rows of README.md's table; with --sheets it also writes what a person should look at, as PNGs drawn by latent_sheet() and latent_strip().
+DATA is made by `pictures.py prepare`; text.safetensors is taken from beside the model, else from beside the extension. Needs numpy, and nothing else
+(Debian: python3-numpy; for a Python that may load SQLite extensions, as /usr/bin/python3 and environments made from it).
+
+Three sorts of pictures, as pictures.py splits them: training pictures; "style held out", of a concept that training knows from other sets only; "concept
+held out", of a concept that training has never seen. Where a made picture is compared with real ones, it is encoded again: the nearest by s is that of the least
+latent_distance(), the nearest by r that of the greatest cosine of the r parts. Where pixels are compared, it is on white, over 0..1.
+
+What the rows cannot get from SQL comes from class Codes: a picture through the VQ-VAE alone, without the Transformer. It is picture_codes.py's decoder and
+encoder in numpy, from the shipped file.
+"""
+import argparse
+import collections
+import datetime
+import functools
+import json
+import os
+import random
+import sqlite3
+import statistics
+import struct
+import time
+import zlib
+
+import numpy as np
+
+from score import PATH, share
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SPLITS = {'train': 'training pictures', 'style': 'style held out', 'concept': 'concept held out'}
+SAME = 0.001        # mean squared difference up to which two pictures are the same (30 dB): one other code of the 64 makes less as a rule, two more
+ROUNDING = 2 / 255  # what rounding to 8 bits, with and without alpha, may do to a colour on white
+COPIED = 5          # training pictures that a made one may be a copy of: the nearest in pixels (of real copies 98% are of one of these)
+
+
+# ---- PNG, 8 bits of R, G, B, A, which is all that the engine writes ----
+
+def write_png(pixels):
+    """[h, w, 4] uint8 -> bytes."""
+    h, w, _ = pixels.shape
+    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
+    lines = b''.join(b'\0' + line.tobytes() for line in pixels)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 6, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(lines))
+            + chunk(b'IEND', b''))
+
+
+def unfilter(kind, line, above):
+    """One line's bytes; PNG's filters 0 to 4 (none, left, above, mean, Paeth)."""
+    if kind <= 2:
+        return (line, line.reshape(-1, 4).cumsum(0, dtype=np.uint8).ravel(), line + above)[kind]
+    made, up = [0] * 4, [0] * 4 + above.tolist()
+    for i, value in enumerate(line.tolist()):
+        a, b, c = made[i], up[i + 4], up[i]
+        near = [abs(b - c), abs(a - c), abs(a + b - 2 * c)]
+        made.append((value + ((a + b) // 2 if kind == 3 else (a, b, c)[near.index(min(near))])) & 255)
+    return np.array(made[4:], np.uint8)
+
+
+def read_png(data):
+    """bytes -> [h, w, 4] uint8."""
+    at, body = 8, b''
+    while at < len(data):
+        n, name = struct.unpack_from('>I4s', data, at)
+        if name == b'IHDR':
+            w, h, *how = struct.unpack_from('>IIBBBBB', data, at + 8)
+            assert how == [8, 6, 0, 0, 0], how
+        if name == b'IDAT':
+            body += data[at + 8: at + 8 + n]
+        at += n + 12
+    out, above = [], np.zeros(4 * w, np.uint8)
+    for line in np.frombuffer(zlib.decompress(body), np.uint8).reshape(h, 4 * w + 1):
+        above = unfilter(line[0], line[1:], above)
+        out.append(above)
+    return np.stack(out).reshape(h, w, 4)
+
+
+# ---- Measures: the same as picture_codes.py's ----
+
+def on_white(pixels):
+    """[..., 4] uint8, straight alpha -> [..., 3] float 0..1."""
+    x = pixels.astype(np.float32) / 255
+    return x[..., :3] * x[..., 3:] + (1 - x[..., 3:])
+
+
+def difference(x, y):
+    """Mean squared difference [n] of pictures on white; y may be one picture."""
+    return np.square(x - y).mean((-1, -2, -3))
+
+
+def psnr(made, wanted):
+    return -10 * np.log10(difference(made, wanted) + 1e-10)
+
+
+def ssim(made, wanted):
+    """Wang et al. 2004: Gaussian window of 11, mean over the three colours. [n, 64, 64, 3] -> [n]."""
+    g = np.exp(-(np.arange(11) - 5.0) ** 2 / (2 * 1.5 ** 2))
+    g = (g / g.sum()).astype(np.float32)
+
+    def pool(v):
+        v = sum(w * v[:, i: i + v.shape[1] - 10] for i, w in enumerate(g))
+        return sum(w * v[:, :, i: i + v.shape[2] - 10] for i, w in enumerate(g))
+
+    mx, my = pool(made), pool(wanted)
+    vx, vy, cov = pool(made * made) - mx * mx, pool(wanted * wanted) - my * my, pool(made * wanted) - mx * my
+    return ((2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))).mean((1, 2, 3))
+
+
+def n_different(pictures):
+    """How many there are among pictures on white, where those within SAME of an earlier one that counts are none."""
+    counted = pictures[:1]
+    for x in pictures[1:]:
+        if difference(counted, x).min() > SAME:
+            counted = np.concatenate([counted, x[None]])
+    return len(counted)
+
+
+# ---- The VQ-VAE alone ----
+
+def read_weights(path):
+    """{name: float32 array} of a .safetensors file of F16 and F32."""
+    with open(path, 'rb') as f:
+        data = f.read()
+    n = 8 + struct.unpack_from('<Q', data)[0]
+    tensors = {k: v for k, v in json.loads(data[8:n]).items() if k != '__metadata__'}
+    read = lambda t: np.frombuffer(data[slice(*(n + i for i in t['data_offsets']))], {'F16': '<f2', 'F32': '<f4'}[t['dtype']]).reshape(t['shape'])
+    return {k: read(t).astype(np.float32) for k, t in tensors.items()}
+
+
+def rms_norm(x, w):
+    return x / np.sqrt(np.square(x).mean(-1, keepdims=True) + 1e-6) * w
+
+
+def patch(x):
+    """2x2 neighbours joined: [n, h, w, c] -> [n, h/2, w/2, 4c]."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).swapaxes(2, 3).reshape(n, h // 2, w // 2, 4 * c)
+
+
+def unpatch(x):
+    n, h, w, c = x.shape
+    return x.reshape(n, h, w, 2, 2, c // 4).swapaxes(2, 3).reshape(n, 2 * h, 2 * w, c // 4)
+
+
+class Codes:
+    """README.md's "Pictures", line by line."""
+
+    def __init__(self, path):
+        self.w = {k[len('picture.'):]: v for k, v in read_weights(path).items() if k.startswith('picture.')}
+
+    def linear(self, name, x):
+        return x @ self.w[f'{name}.weight'] + self.w[f'{name}.bias']
+
+    def conv(self, name, x):
+        _, h, w, _ = x.shape
+        x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return self.linear(name, np.concatenate([x[:, i: i + h, k: k + w] for i in range(3) for k in range(3)], -1))
+
+    def blocks(self, level, x):
+        for i in range(99):
+            name = f'{level}.{i}'
+            if f'{name}.norm' not in self.w:
+                return x
+            y = self.conv(f'{name}.conv', rms_norm(x, self.w[f'{name}.norm']))
+            x = x + self.linear(f'{name}.out', y / (1 + np.exp(-y)))
+
+    def encode(self, pixels):
+        """[n, 64, 64, 4] uint8 -> codes [n, 8, 8]."""
+        x = pixels.astype(np.float32) / 255
+        x[..., :3] *= x[..., 3:]
+        x = self.linear('in', patch(x))
+        for level in '012':
+            x = self.blocks(f'encoder.{level}', x)
+            if level != '2':
+                x = self.linear(f'encoder.{level}.down', patch(x))
+        x = self.linear('to_code', rms_norm(x, self.w['encoder.norm']))
+        return (x / np.linalg.norm(x, axis=-1, keepdims=True) @ self.w['codebook'].T).argmax(-1)
+
+    def decode(self, codes):
+        """[n, 8, 8] -> [n, 64, 64, 4] uint8."""
+        x = self.linear('from_code', self.w['codebook'][codes])
+        for level in '210':
+            x = self.blocks(f'decoder.{level}', x)
+            if level != '0':
+                x = unpatch(self.linear(f'decoder.{level}.up', x))
+        x = unpatch(self.linear('out', rms_norm(x, self.w['decoder.norm']))).clip(0, 1)
+        alpha = x[..., 3:]
+        x[..., :3] = np.minimum(x[..., :3], alpha) / np.where(alpha > 0, alpha, 1)
+        return np.where(alpha * 255 + 0.5 < 1, 0, x * 255 + 0.5).astype(np.uint8)
+
+    def back(self, pixels):
+        """Pictures as they come back through the codes alone."""
+        return np.concatenate([self.decode(self.encode(pixels[i: i + 16])) for i in range(0, len(pixels), 16)])
+
+
+# ---- What every row needs ----
+
+class Board:
+    """The database with the model and all pictures in a virtual table; their numbers are rows of pixels.npy."""
+
+    def __init__(self, a):
+        self.n = a.n
+        self.pixels = np.load(f'{a.data}/pixels.npy', mmap_mode='r')
+        with open(f'{a.data}/index.json', encoding='utf8') as f:
+            index = json.load(f)
+        self.names = [c['label'] for c in index['concepts']]
+        self.concept, self.set, self.split = (np.array([p[k] for p in index['pictures']]) for k in ('concept', 'set', 'split'))
+        self.sets = sorted(set(self.set))
+        self.codes = Codes(a.model)
+        self.db = sqlite3.connect(':memory:')
+        self.db.enable_load_extension(True)
+        self.db.load_extension(os.path.join(HERE, '..', 'build', 'latent'))
+        model = os.path.abspath(a.model)
+        if os.path.exists(f'{os.path.dirname(model)}/text.safetensors'):
+            self.one('SELECT latent_load(?)', os.path.dirname(model))
+        self.one('SELECT latent_load(?)', model)
+        self.widths = {part: len(self.one('SELECT latent_vector(latent_encode(?), ?)', self.png(0), part)) // 4 for part in 'sr'}
+
+    def one(self, sql, *args):
+        """The only value of a statement's first row."""
+        return self.db.execute(sql, args).fetchone()[0]
+
+    def of(self, *splits):
+        return np.flatnonzero(np.isin(self.split, splits))
+
+    def some(self, rows, n, seed):
+        return sorted(random.Random(seed).sample(list(map(int, rows)), min(n, len(rows))))
+
+    def png(self, row):
+        return write_png(self.pixels[row])
+
+    def unit(self, x, part):
+        """The s or r part of content or a latent, of unit length; the mean of the segments, which some names have two of."""
+        v = np.frombuffer(self.one('SELECT latent_vector(?, ?)', x, part), '<f4').reshape(-1, self.widths[part]).sum(0)
+        return v / np.linalg.norm(v)
+
+    @functools.cached_property
+    def points(self):
+        """{'s': [pictures, width], 'r': [pictures, width]} of all pictures, from the virtual table `pictures`, which it fills."""
+        self.db.execute('CREATE VIRTUAL TABLE pictures USING latent(body)')
+        with self.db:
+            self.db.executemany('INSERT INTO pictures(rowid, body) VALUES (?, ?)', ((i, self.png(i)) for i in range(len(self.pixels))))
+        latents = [z for z, in self.db.execute('SELECT latent FROM pictures ORDER BY rowid')]
+        return {part: np.stack([self.unit(z, part) for z in latents]) for part in 'sr'}
+
+    def nearest(self, x, part, aside=()):
+        """The real picture nearest to content, or to a real picture (its row), by s or by r; those aside left out."""
+        near = self.points[part] @ (self.points[part][x] if isinstance(x, int) else self.unit(x, part))
+        near[list(aside)] = -2
+        return int(near.argmax())
+
+    def shown(self, *splits):
+        """Concepts that pictures of these splits show."""
+        return sorted(set(self.concept[self.of(*splits)].tolist()))
+
+    @functools.cached_property
+    def common(self):
+        """The most common names: concepts that all sets show and that are not held out, in a fixed order."""
+        sets = collections.defaultdict(set)
+        for c, s in zip(self.concept.tolist(), self.set):
+            sets[c].add(s)
+        return self.mixed(c for c in self.shown('train') if len(sets[c]) == len(self.sets))
+
+    @functools.cached_property
+    def unseen(self):
+        return self.mixed(self.shown('concept'))
+
+    def mixed(self, concepts):
+        concepts = list(concepts)
+        random.Random(43).shuffle(concepts)
+        return concepts
+
+    def training_picture(self, concept, name):
+        """Of a concept and a set: its row, or None."""
+        rows = np.flatnonzero((self.concept == concept) & (self.set == name) & (self.split == 'train'))
+        return int(rows[0]) if len(rows) else None
+
+    def nearest_in_pixels(self, made):
+        """The COPIED training pictures nearest to each of made [n, 64, 64, 3] in pixels, nearest first: [n, COPIED]."""
+        rows, flat = self.of('train'), made.reshape(len(made), -1)
+        far = []
+        for i in range(0, len(rows), 500):
+            x = on_white(self.pixels[rows[i: i + 500]]).reshape(-1, flat.shape[1])
+            far.append(np.square(x).sum(1) - 2 * flat @ x.T)
+        return rows[np.concatenate(far, 1).argsort(1, kind='stable')[:, :COPIED]]
+
+    def copies(self, made, near):
+        """Which of made [n, 64, 64, 3] are, pixel by pixel, one of the training pictures `near` as the codes alone give it back."""
+        rows = np.unique(near)
+        back = dict(zip(rows.tolist(), on_white(self.codes.back(self.pixels[rows]))))
+        return [any(np.abs(x - back[k]).max() <= ROUNDING for k in line) for x, line in zip(made, near.tolist())]
+
+
+# ---- The rows: each function gives (name, value) ----
+
+def back(board):
+    """What comes back, through the codes alone and through the whole latent."""
+    for split, name in SPLITS.items():
+        rows = board.some(board.of(split), 5 * board.n, 41)
+        given, alone = on_white(board.pixels[rows]), on_white(board.codes.back(board.pixels[rows]))
+        whole = np.stack([on_white(read_png(board.one('SELECT latent_decode(latent_encode(?))', board.png(i)))) for i in rows])
+        said = '; '.join(f'{psnr(x, given).mean():.2f} dB, {ssim(x, given).mean():.3f}' for x in (alone, whole))
+        yield f"{name}: PSNR, SSIM through the codes alone (the reference's, not in SQL); latent_decode(latent_encode())", f'{said} of {len(rows)}'
+        yield f'{name}: exactly what the codes alone give; no more than 30 dB off it', '; '.join([
+            share(np.abs(whole - alone).max((1, 2, 3)) <= ROUNDING), share(difference(whole, alone) <= SAME)])
+
+
+def rank(far, hits):
+    """Place, from 0, of the first hit among far, the nearest first and those as near in their order."""
+    return int(np.flatnonzero(hits[far.argsort(kind='stable')])[0])
+
+
+def top(ranks):
+    return f'{share(r < 1 for r in ranks)}; {share(r < 10 for r in ranks)} of {len(ranks):,}'
+
+
+def check_distances(board, far):
+    """That numpy's distances are latent_distance()'s, for ten names and all pictures."""
+    for c in random.Random(47).sample(range(len(board.names)), 10):
+        said = [d for d, in board.db.execute('SELECT latent_distance(latent, ?) FROM pictures ORDER BY rowid', [board.names[c]])]
+        assert np.abs(far[c] - said).max() < 1e-5, (board.names[c], np.abs(far[c] - said).max())
+
+
+def retrieval(board):
+    """From a name to any picture of the concept, among all pictures; from a picture to its name, among all names."""
+    s = np.stack([board.unit(name, 's') for name in board.names])
+    far = 1 - s @ board.points['s'].T
+    check_distances(board, far)
+    shows, training = [board.concept == c for c in range(len(board.names))], board.split == 'train'
+    for sort, split in ('training concepts', 'train'), ('concepts with a style held out', 'style'), ('concepts held out', 'concept'):
+        yield f'name to picture, {sort}: top 1; top 10', top([rank(far[c], shows[c]) for c in board.shown(split)])
+    yield "name to the picture whose style was held out, the concept's training pictures aside: top 1; top 10", top(
+        [rank(np.where(shows[c] & training, 9, far[c]), shows[c] & ~training) for c in board.shown('style')])
+    for split, sort in SPLITS.items():
+        yield f'picture to name, {sort}: top 1; top 10', top([rank(far[:, i], np.arange(len(far)) == board.concept[i]) for i in board.of(split)])
+    found = []
+    for c, name in enumerate(board.names):
+        given = [i for i, in board.db.execute('SELECT rowid FROM pictures(?) LIMIT 10', [name])]
+        found.append((far[c][given] <= np.partition(far[c], 9)[9] + 1e-6).sum() / 10)
+    yield "the virtual table's 10 nearest pictures to a name: recall of those by latent_distance", f'{100 * statistics.fmean(found):.2f}% of {len(found):,}'
+
+
+def images(board):
+    """latent_image(name, seed)."""
+    for sort, concepts in ('common names', board.common), ('names held out', board.unseen):
+        concepts = concepts[:board.n]
+        pngs = [board.one('SELECT latent_image(?, ?)', board.names[c], seed) for seed, c in enumerate(concepts)]
+        made = on_white(np.stack([read_png(x) for x in pngs]))
+        right = [board.concept[board.nearest(x, 's')] == c for x, c in zip(pngs, concepts)]
+        near = board.nearest_in_pixels(made)
+        in_pixels = '-' if sort == 'names held out' else share(board.concept[near[:, 0]] == concepts)
+        yield f'latent_image, {sort}: concept of the nearest real picture is right, by latent_distance; of the nearest training one in pixels', (
+            f'{share(right)}; {in_pixels} of {len(made)}')
+        yield f'latent_image, {sort}: copies of a training picture, as the codes give it back; different', (
+            f'{share(board.copies(made, near))}; {n_different(made)} of {len(made)}')
+
+
+def paths(board):
+    """11 points between held-out pictures; the 9 interior ones are judged, as score.py does."""
+    rng, held = random.Random(53), board.of('style', 'concept').tolist()
+    inner, found = [], []
+    for _ in range(board.n):
+        pair = rng.sample(held, 2)
+        rows = board.db.execute(PATH, [*map(board.png, pair), '{}']).fetchall()
+        made = on_white(np.stack([read_png(r[0]) for r in rows]))
+        ends = np.concatenate([on_white(board.pixels[pair]), made[[0, -1]]])
+        inner += [(r[1], difference(ends, x).min() > SAME) for r, x in zip(rows[1:-1], made[1:-1])]
+        leaving = [p[2] <= q[2] + 1e-6 and p[3] >= q[3] - 1e-6 for p, q in zip(rows, rows[1:])]
+        steps = sum(max(0, r[4]) for r in rows[1:])
+        found.append((n_different(made[1:-1]), statistics.fmean(leaving), rows[-1][2] / steps if steps > 1e-6 else 1))
+    distinct, monotone, smooth = zip(*found)
+    yield 'random pairs: interior points that are neither end', share(x for _, x in inner)
+    yield 'random pairs: different pictures among 9', f'{statistics.fmean(distinct):.2f}'
+    yield 'random pairs: steps that leave a and near b', share(monotone)
+    yield 'random pairs: smoothness (way from end to end over the sum of the steps)', f'{statistics.fmean(smooth):.2f}'
+    yield 'random pairs: fidelity', f'{statistics.fmean(x for x, _ in inner):.3f}'
+
+
+def crossed_pairs(board, n):
+    """Training pictures (content, style): of two concepts that all sets show, in two sets, the first of which the style's set has drawn too."""
+    rng = random.Random(59)
+    while n:
+        (c, d), (s, t) = rng.sample(board.common, 2), rng.sample(board.sets, 2)
+        content, style = board.training_picture(c, s), board.training_picture(d, t)
+        if content is not None and style is not None and board.training_picture(c, t) is not None:
+            n -= 1
+            yield content, style
+
+
+def both(hits):
+    """Shares of (concept, set) that are right, and of both."""
+    concepts, sets = zip(*hits)
+    return f'{share(concepts)}; {share(sets)}; {share(a and b for a, b in hits)} of {len(hits)}'
+
+
+def crosses(board):
+    """latent_cross(content, style): whether s is the content's and r the style's, once decoded and encoded again."""
+    pairs = list(crossed_pairs(board, board.n))
+    said = 'concept of the nearest real picture by s is the content\'s; set of the nearest by r is the style\'s; both'
+    for sort, content in ('a picture', board.png), ('a text', lambda i: board.names[board.concept[i]]):
+        hits = collections.defaultdict(list)
+        for a, b in pairs:
+            z = board.one('SELECT latent_encode(latent_cross(?, ?, 1))', content(a), board.png(b))
+            for aside in (), (a, b):
+                s, r = (board.nearest(z, part, aside) for part in 'sr')
+                hits[aside != ()].append((board.concept[s] == board.concept[a], board.set[r] == board.set[b]))
+        yield f'latent_cross, content {sort}: {said}', both(hits[False])
+        yield 'the same, the two pictures themselves aside', both(hits[True])
+    real = board.some(np.flatnonzero(np.isin(board.concept, board.common)), 10 * board.n, 61)
+    near = [(i, *(board.nearest(i, part, [i]) for part in 'sr')) for i in real]
+    yield 'for comparison, real pictures of such concepts, and the nearest others: concept by s; set by r; both', both(
+        [(board.concept[s] == board.concept[i], board.set[r] == board.set[i]) for i, s, r in near])
+
+
+def samples(board):
+    made = on_white(np.stack([read_png(board.one("""SELECT latent_sample(?, '{"kind":"picture"}')""", seed)) for seed in range(board.n)]))
+    yield 'samples: different; copies of a training picture, as the codes give it back', (
+        f'{n_different(made)}; {share(board.copies(made, board.nearest_in_pixels(made)))} of {len(made)}')
+
+
+ROWS = {'back': back, 'retrieval': retrieval, 'images': images, 'paths': paths, 'crosses': crosses, 'samples': samples}
+
+
+# ---- To be looked at by a person ----
+
+SHEET = 'SELECT latent_sheet(value, label) FROM (SELECT value, label FROM temp.cell ORDER BY at)'
+
+
+def draw(board, cells):
+    """latent_sheet() of (picture, label). Square numbers of cells without labels make a square."""
+    board.db.execute('CREATE TABLE IF NOT EXISTS temp.cell(at INTEGER PRIMARY KEY, value, label)')
+    board.db.execute('DELETE FROM temp.cell')
+    board.db.executemany('INSERT INTO temp.cell(value, label) VALUES (?, ?)', cells)
+    return board.one(SHEET)
+
+
+def sheet_back(board, split):
+    """144 cells: six rows of twelve held-out pictures, each row above what comes back."""
+    rows = board.some(board.of(split), 72, 67)
+    lines = [[board.png(i) for i in rows[k: k + 12]] for k in range(0, 72, 12)]
+    return draw(board, [(x, None) for line in lines for x in line + [board.one('SELECT latent_decode(?)', x) for x in line]])
+
+
+def sheet_images(board, concepts):
+    return draw(board, [(board.one('SELECT latent_image(?, ?)', board.names[c], seed), board.names[c]) for seed, c in enumerate(concepts[:24])])
+
+
+def sheet_strips(board):
+    """Ten strips, one below the other."""
+    rng, held = random.Random(53), board.of('style', 'concept').tolist()
+    strips = [board.one('SELECT latent_strip(?, ?, 11)', *map(board.png, rng.sample(held, 2))) for _ in range(10)]
+    return write_png(np.concatenate([read_png(x) for x in strips]))
+
+
+def sheet_crosses(board):
+    """49 cells: on top six styles, at the left six contents."""
+    whole = [c for c in board.common if all(board.training_picture(c, s) is not None for s in board.sets)]
+    styles = [board.png(board.training_picture(whole[0], s)) for s in board.sets]
+    contents = [board.png(board.training_picture(c, s)) for c, s in zip(whole[1:], board.sets)]
+    cells = [write_png(np.zeros((64, 64, 4), np.uint8)), *styles]
+    for x in contents:
+        cells += [x, *(board.one('SELECT latent_cross(?, ?, 1)', x, y) for y in styles)]
+    return draw(board, [(x, None) for x in cells])
+
+
+def sheet_crosses_text(board):
+    """35 labelled cells, which make five rows: a style and six names in it."""
+    styles, names = [style for _, style in crossed_pairs(board, 5)], [board.names[c] for c in board.common[7:13]]
+    lines = [[(board.png(i), board.set[i])] + [(board.one('SELECT latent_cross(?, ?, 1)', name, board.png(i)), name) for name in names] for i in styles]
+    return draw(board, [cell for line in lines for cell in line])
+
+
+def sheet_samples(board):
+    return draw(board, [(board.one("""SELECT latent_sample(?, '{"kind":"picture"}')""", seed), None) for seed in range(64)])
+
+
+SHEETS = {'back-style': lambda board: sheet_back(board, 'style'), 'back-concept': lambda board: sheet_back(board, 'concept'),
+          'images': lambda board: sheet_images(board, board.common), 'images-unseen': lambda board: sheet_images(board, board.unseen),
+          'strips': sheet_strips, 'crosses': sheet_crosses, 'crosses-text': sheet_crosses_text, 'samples': sheet_samples}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--data', default=f'{HERE}/../build/pictures')
+    p.add_argument('--model', default=f'{HERE}/picture.safetensors')
+    p.add_argument('--n', type=int, default=100, help='names, pairs, crosses and samples; of what comes back five times as many of each sort')
+    p.add_argument('--rows', default=','.join(ROWS), help='which, of: ' + ', '.join(ROWS))
+    p.add_argument('--sheets', help='folder for contact sheets: ' + ', '.join(SHEETS))
+    a = p.parse_args()
+    board = Board(a)
+    print(f'{datetime.date.today()}, {len(board.pixels)} pictures of {len(board.names)} concepts', board.one('SELECT latent_info()'))
+    for name in filter(None, a.rows.split(',')):
+        start = time.time()
+        for row, value in ROWS[name](board):
+            print(f'| {row} | {value} |', flush=True)
+        print(f'    {name}: {time.time() - start:.0f} s', flush=True)
+    if a.sheets:
+        os.makedirs(a.sheets, exist_ok=True)
+        for name, make in SHEETS.items():
+            with open(f'{a.sheets}/{name}.png', 'wb') as f:
+                f.write(make(board))
+
+
+if __name__ == '__main__':
+    main()
