@@ -4,14 +4,19 @@
 ** bench.py drives it and ONNX Runtime in turns, so that whatever disturbs the machine disturbs both. Commands, one a line; each is
 ** answered by one line:
 **
-**   load NAME PATH               rows of tokens, called NAME from now on: int32 n, start[n+1], ids, as bench.py writes them
+**   load NAME PATH               rows of tokens, called NAME from now on: int32 n, start[n+1], ids, as bench.py writes them. Where MODEL is of kind
+**                                picture, pictures: a line with their number, then for each FILE DX DY, how far its pixels are moved
 **   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row)         -> seconds
 **   decode NAME THREADS how n    decodes the latents of the first n rows, greedy                   -> seconds tokens
 **   texts NAME n                 ids of the decoded rows                                           -> ids , ids , ...
-**   latents NAME PATH            writes the latents as float32                                     -> ok
+**   write NAME PATH what         writes the set's latents (float32) or ids (int32; a picture's codes), of pictures also their
+**                                pixels, or those of what their latents decode to (drawn)          -> ok
+**   png NAME                     writes all pictures as PNG, and reads these                       -> seconds, seconds
 **   memory                       -> resident, proportional and private KiB of this process
 **   peak THREADS                 -> GFLOP/s of a loop of fused multiply-adds on all threads, GB/s of reading 6 MB again and again,
 **                                   GB/s of reading 256 MB
+**
+** Pictures are pixels before encoding and after decoding: PNG is not in those times.
 **
 ** bench MODEL --once TEXT is a whole life instead: opens the model, encodes the text, decodes it, prints what came out.
 */
@@ -29,6 +34,7 @@
 
 struct set {                            /* token rows, and their latents once they are asked for */
   char name[32];
+  struct picture *pictures;             /* [n], kind picture only: encoding makes the ids of them; else NULL */
   int n, *start, *ids;                  /* ids[start[i]..start[i+1]]; start[n+1] */
   float *z;                             /* [n, s+r] or NULL */
 };
@@ -66,13 +72,61 @@ static int width(void){
 
 /* ---- Sets ---- */
 
+static void *get(size_t n, size_t bytes){
+  void *p = calloc(n, bytes);
+  if( p==0 ) die("out of memory");
+  return p;
+}
+
+static void load_ids(struct set *s, FILE *f, const char *path){
+  if( fread(&s->n, 4, 1, f)!=1 || s->n<1 || s->n>1000000 ) die(path);
+  s->start = get((size_t)s->n+1, 4);
+  if( fread(s->start, 4, (size_t)s->n+1, f)!=(size_t)s->n+1 ) die(path);
+  s->ids = get((size_t)s->start[s->n], 4);
+  if( fread(s->ids, 4, (size_t)s->start[s->n], f)!=(size_t)s->start[s->n] ) die(path);
+}
+
+/* The picture of a file, fitted and then moved: what comes in from outside is clear. */
+static struct picture load_picture(const char *path, int dx, int dy){
+  int size = model->config.picture.size;
+  struct picture came = {0}, p = {0}, out = { size, size, get((size_t)size*size, 4) };
+  struct file_map file = {0};
+  struct call c;
+  call_begin(&c, 1);
+  if( map_open(&file, path, &c.err)==SQLITE_OK && picture_read(&came, file.data, file.n, &c.arena, path, &c.err)==SQLITE_OK ){
+    picture_fit(&p, &came, size, &c.arena, &c.err);
+  }
+  for(int y=0; y<size && p.pixels; y++){
+    for(int x=0; x<size; x++){
+      int from_x = x-dx, from_y = y-dy, inside = from_x>=0 && from_x<size && from_y>=0 && from_y<size;
+      if( inside ) memcpy(out.pixels + (y*size + x)*4, p.pixels + (from_y*size + from_x)*4, 4);
+    }
+  }
+  call_end(&c);
+  map_close(&file);
+  return out;
+}
+
+static void load_pictures(struct set *s, FILE *f, const char *path){
+  int codes = model->config.picture.grid*model->config.picture.grid, dx, dy;
+  char file[400];
+  if( fscanf(f, "%d", &s->n)!=1 || s->n<1 || s->n>100000 ) die(path);
+  s->pictures = get((size_t)s->n, sizeof(struct picture));
+  s->start = get((size_t)s->n+1, sizeof(int));
+  s->ids = get((size_t)s->n*codes, sizeof(int));
+  for(int i=0; i<s->n; i++){
+    if( fscanf(f, "%399s %d %d", file, &dx, &dy)!=3 ) die(path);
+    s->pictures[i] = load_picture(file, dx, dy);
+    s->start[i+1] = s->start[i] + codes;
+  }
+}
+
 static void load_set(const char *name, const char *path){
   struct set *s = &sets[n_sets];
   FILE *f = fopen(path, "rb");
-  int ok = n_sets<MAX_SETS && f && fread(&s->n, 4, 1, f)==1 && s->n>0 && s->n<1000000;
-  if( !ok || (s->start = malloc(4*((size_t)s->n+1)))==0 || fread(s->start, 4, (size_t)s->n+1, f)!=(size_t)s->n+1 ) die(path);
-  s->ids = malloc(4*(size_t)s->start[s->n]);
-  if( s->ids==0 || fread(s->ids, 4, (size_t)s->start[s->n], f)!=(size_t)s->start[s->n] ) die(path);
+  if( n_sets==MAX_SETS || f==0 ) die(path);
+  if( model->config.kind==KIND_PICTURE ) load_pictures(s, f, path);
+  else load_ids(s, f, path);
   fclose(f);
   snprintf(s->name, sizeof(s->name), "%s", name);
   n_sets++;
@@ -89,19 +143,19 @@ static struct set *find_set(const char *name){
 static void encode_rows(const struct set *s, int at, int n, int n_threads, float *z){
   struct call c;
   call_begin(&c, n_threads);
-  encode_tokens(model, &c.run, s->ids, s->start+at, n, z);
+  if( s->pictures ) pictures_tokens(model, &c.run, s->pictures+at, n, s->ids + s->start[at]);
+  if( c.err.rc==SQLITE_OK ) encode_tokens(model, &c.run, s->ids, s->start+at, n, z);
   call_end(&c);
 }
 
 static void latents_of(struct set *s){
   if( s->z ) return;
-  s->z = malloc(sizeof(float)*(size_t)s->n*width());
-  if( s->z==0 ) die("out of memory");
+  s->z = get((size_t)s->n*width(), sizeof(float));
   encode_rows(s, 0, s->n, 1, s->z);
 }
 
 static double encode(struct set *s, int n_threads, int each){
-  float *z = malloc(sizeof(float)*(size_t)s->n*width());
+  float *z = get((size_t)s->n*width(), sizeof(float));
   double start = now(), seconds;
   if( each ){
     for(int i=0; i<s->n; i++) encode_rows(s, i, 1, n_threads, z + (size_t)i*width());
@@ -113,21 +167,29 @@ static double encode(struct set *s, int n_threads, int each){
   return seconds;
 }
 
-/* Decodes rows at..at+n; the tokens chosen (each row's END counted), and printed where asked. */
-static int decode_rows(const struct set *s, int at, int n, int n_threads, int print){
+static void write_pixels(const struct picture *p, FILE *f){
+  fwrite(p->pixels, 4, (size_t)p->width*p->height, f);
+}
+
+/* Decodes rows at..at+n; the tokens chosen (each text's END counted). ids, pixels (may be NULL): where to print the ids, write the pixels. */
+static int decode_rows(const struct set *s, int at, int n, int n_threads, FILE *ids, FILE *pixels){
   struct decode_options o;
-  struct tokens *out = malloc(sizeof(*out)*(size_t)n);
+  struct tokens *out = get((size_t)n, sizeof(*out));
+  struct picture *drawn = get((size_t)n, sizeof(*drawn));
   struct call c;
-  int n_tokens = n;
+  int n_tokens = s->pictures ? 0 : n;
   call_begin(&c, n_threads);
   decode_options_init(&o);
   decode_tokens(model, &c.run, s->z + (size_t)at*width(), n, &o, out);
+  if( s->pictures && c.err.rc==0 ) tokens_pictures(model, &c.run, out, n, drawn);
   for(int i=0; i<n && c.err.rc==0; i++){
     n_tokens += out[i].n;
-    for(int k=0; print && k<out[i].n; k++) printf("%d ", out[i].ids[k]);
-    if( print ) printf(", ");
+    for(int k=0; ids && k<out[i].n; k++) fprintf(ids, "%d ", out[i].ids[k]);
+    if( ids ) fprintf(ids, ", ");
+    if( pixels ) write_pixels(&drawn[i], pixels);
   }
   call_end(&c);
+  free(drawn);
   free(out);
   return n_tokens;
 }
@@ -138,17 +200,43 @@ static double decode(struct set *s, int n_threads, int each, int n, int *n_token
   start = now();
   *n_tokens = 0;
   if( each ){
-    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads, 0);
+    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads, 0, 0);
   }else{
-    *n_tokens = decode_rows(s, 0, n, n_threads, 0);
+    *n_tokens = decode_rows(s, 0, n, n_threads, 0, 0);
   }
   return now() - start;
 }
 
-static void write_latents(struct set *s, const char *path){
+static void write_set(struct set *s, const char *path, const char *what){
   FILE *f = fopen(path, "wb");
+  if( f==0 ) die(path);
   latents_of(s);
-  if( f==0 || fwrite(s->z, sizeof(float)*(size_t)width(), (size_t)s->n, f)!=(size_t)s->n || fclose(f)!=0 ) die(path);
+  if( strcmp(what, "latents")==0 ) fwrite(s->z, sizeof(float)*(size_t)width(), (size_t)s->n, f);
+  else if( strcmp(what, "ids")==0 ) fwrite(s->ids, sizeof(int), (size_t)s->start[s->n], f);
+  else if( strcmp(what, "drawn")==0 && s->pictures ) decode_rows(s, 0, s->n, 1, 0, f);
+  else if( strcmp(what, "pixels")==0 && s->pictures ) for(int i=0; i<s->n; i++) write_pixels(&s->pictures[i], f);
+  else die(what);
+  if( ferror(f) || fclose(f)!=0 ) die(path);
+}
+
+static void print_png(const struct set *s){
+  struct buf *files = get((size_t)s->n, sizeof(*files));
+  struct picture p;
+  struct call c;
+  double start = now(), written;
+  if( !s->pictures ) die("png: a set of texts");
+  call_begin(&c, 1);
+  for(int i=0; i<s->n; i++) png_write(&files[i], &s->pictures[i], &c.err);
+  written = now();
+  for(int i=0; i<s->n && c.err.rc==0; i++){
+    struct arena_mark mark = arena_mark(&c.arena);
+    picture_read(&p, files[i].data, files[i].n, &c.arena, "png", &c.err);
+    arena_rewind(&c.arena, mark);
+  }
+  printf("%.9f %.9f\n", written - start, now() - written);
+  for(int i=0; i<s->n; i++) buf_release(&files[i]);
+  free(files);
+  call_end(&c);
 }
 
 /* ---- The machine ---- */
@@ -272,11 +360,13 @@ static void obey(char *line){
     printf("%.9f %d\n", seconds, n_tokens);
   }else if( strcmp(verb, "texts")==0 && n_words==3 ){
     latents_of(find_set(name));
-    decode_rows(find_set(name), 0, atoi(word), 1, 1);
+    decode_rows(find_set(name), 0, atoi(word), 1, stdout, 0);
     printf("\n");
-  }else if( strcmp(verb, "latents")==0 && n_words==3 ){
-    write_latents(find_set(name), word);
+  }else if( strcmp(verb, "write")==0 && n_words==4 ){
+    write_set(find_set(name), word, how);
     printf("ok\n");
+  }else if( strcmp(verb, "png")==0 && n_words==2 ){
+    print_png(find_set(name));
   }else if( strcmp(verb, "memory")==0 ){
     print_memory();
   }else if( strcmp(verb, "peak")==0 && n_words==2 ){

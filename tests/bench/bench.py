@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """`make bench`: the engine beside ONNX Runtime, in one run on one machine, as a table in build/bench.md.
 
-    bench.py [--repeat N] [--rows WORD]      needs build/core/bench/bench; installs numpy, onnx and onnxruntime into build/bench-venv
+    bench.py [--repeat N] [--rows WORD] [--picture FILE]
+                          needs build/core/bench/bench; installs numpy, onnx and onnxruntime into build/bench-venv
 
-Both sides get the same token ids and the same weights (onnx_model.py) and take turns: ours once, the peer once, ours again. A figure is the
-median of the repetitions. The peer gets what it needs to be at its best: batches sorted by length, no mask where all lengths are
-equal, its cache bound in place, no copy of logits, finished texts taken out of a batch.
+Both sides get the same token ids or pixels and the same weights (onnx_model.py, onnx_picture.py) and take turns: ours once, the peer once, ours again. A
+figure is the median of the repetitions. The peer gets what it needs to be at its best: batches sorted by length, no mask where all lengths are
+equal, its cache bound in place, no copy of logits, finished texts taken out of a batch. `--rows pictures` measures those alone.
 """
 import argparse
 import array
 import datetime
+import glob
 import itertools
 import json
 import lzma
 import os
+import random
 import re
 import statistics
 import subprocess
@@ -27,8 +30,10 @@ VENV = os.path.join(BUILD, 'bench-venv')
 FOLDER = os.path.join(BUILD, 'bench')
 ENGINE = os.path.join(BUILD, 'core', 'bench', 'bench')
 WEIGHTS = os.path.join(ROOT, 'model', 'text.safetensors')
+PICTURE = os.path.join(ROOT, 'model', 'picture.safetensors')
 SENTENCE = 'The boy ran across the road to meet his mother.'
-BOS, EOS, PAD, BATCH = 1, 2, 0, 64
+IMAGE_TEXTS = ('a red apple', 'a happy dog', 'an old castle by the sea', 'a yellow flower in the sun', 'a sad face', 'a fast car', 'a cake with candles')
+BOS, EOS, PAD, FIRST_CODE, BATCH = 1, 2, 0, 4, 64
 
 
 def enter_venv():
@@ -46,6 +51,11 @@ def enter_venv():
             return
         open(os.path.join(VENV, 'ready'), 'w').close()
     os.execv(python, [python, *sys.argv])
+
+
+def read_json(weights):
+    with open(weights.replace('.safetensors', '.json'), encoding='utf8') as f:
+        return json.load(f)
 
 
 # ---- The texts ----
@@ -90,8 +100,8 @@ def write_rows(rows, path):
 class Engine:
     name = 'latent'
 
-    def __init__(self):
-        self.process = subprocess.Popen([ENGINE, WEIGHTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, weights=WEIGHTS):
+        self.process = subprocess.Popen([ENGINE, weights], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def ask(self, *words):
         self.process.stdin.write(' '.join(map(str, words)) + '\n')
@@ -113,12 +123,12 @@ class Engine:
         seconds, tokens = self.ask('decode', name, threads, how, n).split()
         return float(seconds), int(tokens)
 
-    def latents(self, name):
+    def array(self, name, what, kind):
         import numpy as np
 
-        path = os.path.join(FOLDER, name + '.z')
-        self.ask('latents', name, path)
-        return np.fromfile(path, np.float32)
+        path = os.path.join(FOLDER, f'{name}.{what}')
+        self.ask('write', name, path, what)
+        return np.fromfile(path, kind)
 
     def texts(self, name, n):
         return [[int(x) for x in row.split()] for row in self.ask('texts', name, n).split(',')[:n]]
@@ -126,17 +136,17 @@ class Engine:
 
 # ---- The peer ----
 
-def sessions(threads, names):
+def sessions(threads, names, folder):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return {name: onnxruntime.InferenceSession(os.path.join(FOLDER, name + '.onnx'), options, providers=['CPUExecutionProvider']) for name in names}
+    return {name: onnxruntime.InferenceSession(os.path.join(folder, name + '.onnx'), options, providers=['CPUExecutionProvider']) for name in names}
 
 
 class Peer:
     name = 'ONNX Runtime'
-    graphs = ('encoder', 'encoder_same', 'memory', 'step')
+    folder, graphs, decoded_together = FOLDER, ('encoder', 'encoder_same', 'memory', 'step'), BATCH
 
     def __init__(self, config):
         self.config, self.sets, self.z, self.sessions = config, {}, {}, {}
@@ -158,14 +168,14 @@ class Peer:
     def use(self, threads):
         """Only one number of threads is open at a time: waiting threads of another session would spin beside us."""
         if threads not in self.sessions:
-            self.sessions = {threads: sessions(threads, self.graphs)}
+            self.sessions = {threads: sessions(threads, self.graphs, self.folder)}
         return self.sessions[threads]
 
     def encode(self, name, threads, how):
         s = self.use(threads)
         z, start = [], time.perf_counter()
-        for ids in self.sets[name][how]:
-            z += s['encoder_same' if ids.all() else 'encoder'].run(None, {'ids': ids})
+        for batch in self.sets[name][how]:
+            z.append(self.encode_batch(s, batch))
         seconds = time.perf_counter() - start
         if how == 'batch':
             import numpy as np
@@ -174,9 +184,12 @@ class Peer:
             self.z[name][self.sets[name]['order']] = np.concatenate(z)
         return seconds
 
+    def encode_batch(self, s, ids):
+        return s['encoder_same' if ids.all() else 'encoder'].run(None, {'ids': ids})[0]
+
     def decode(self, name, threads, how, n):
         s, z = self.use(threads), self.z[name][:n]
-        size = BATCH if how == 'batch' else 1
+        size = self.decoded_together if how == 'batch' else 1
         start = time.perf_counter()
         self.texts = [t for i in range(0, n, size) for t in self.decode_batch(s, z[i:i + size])]
         return time.perf_counter() - start, sum(len(t) + 1 for t in self.texts)
@@ -190,16 +203,15 @@ class Peer:
         cache = {f'{part}_{i}': np.zeros(shape, np.float32) for i in range(self.config['decoder_layers']) for part in ('key', 'value')}
         texts, live, seen = [[] for _ in z], list(range(len(z))), 0
         ids, binding = np.full((len(z), 1), BOS, np.int64), None
-        while live:
+        while live and seen < self.config['longest'] - 1:
             if binding is None:
                 binding, following, counts, total = self.bind(s['step'], ids, memory, cache)
             counts[:], total[...] = seen, seen + 1
             s['step'].run_with_iobinding(binding)
             seen += 1
             ids[:] = following
-            last = seen == self.config['longest']
             for i, row in enumerate(live):
-                if ids[i, 0] != EOS and row >= 0 and not last:
+                if ids[i, 0] != EOS and row >= 0:
                     texts[row].append(int(ids[i, 0]))
                 else:
                     live[i] = -1                # goes on unread until the batch is made smaller
@@ -225,6 +237,35 @@ class Peer:
         return binding, following, counts, total
 
 
+class PicturePeer(Peer):
+    folder, graphs = os.path.join(FOLDER, 'picture'), ('encoder', 'memory', 'step', 'pixels')
+    encoded_together, decoded_together = 16, 256        # 5% and 8% less CPU time than 64 (AMD EPYC with AVX2)
+
+    def load(self, name, pixels):
+        self.sets[name] = {how: [pixels[i:i + n] for i in range(0, len(pixels), n)] for how, n in (('batch', self.encoded_together), ('each', 1))}
+        self.sets[name]['order'] = range(len(pixels))
+
+    def encode(self, *what):
+        self.codes = []
+        return super().encode(*what)
+
+    def encode_batch(self, s, pixels):
+        codes, z = s['encoder'].run(['codes', 'z'], {'pixels': pixels})
+        self.codes.extend(codes)
+        return z
+
+    def decode(self, *what):
+        self.drawn = []
+        return super().decode(*what)
+
+    def decode_batch(self, s, z):
+        import numpy as np
+
+        texts = super().decode_batch(s, z)
+        self.drawn.extend(s['pixels'].run(None, {'codes': np.array(texts) - FIRST_CODE})[0])
+        return texts
+
+
 # ---- Rows ----
 
 # From `perf record` of the engine's side (November 2026, AMD EPYC Zen 5).
@@ -235,6 +276,8 @@ What limits the engine:
 - Decoding in batches: most likely the last-level cache. What a step of 64 texts touches is 27 MB (weights 12, memories 8, caches 4, logits 2), and
   products reach 60 to 75% of the peak where the same ones alone reach 93%; attention takes 13% of the time, choosing tokens 8%.
 - Decoding one text: reading the weights, 11.7 MB of f16 a token, at the speed of the last-level cache. It runs on one thread.
+- Pictures (AVX2): products take 82% of encoding and 76% of decoding in batches, attention 9% and 14%. Of latent_image() decoding 16 candidates takes 52%, encoding
+  them again 43%, of which more than half is their way through pixels.
 - Starting: a hash of 23 MB of weights, 8,192 pieces as JSON, the embedding turned round (4 MB, and most of a process's own memory)."""
 
 
@@ -259,6 +302,25 @@ def operations(config, rows, verb):
     one = config['decoder_layers'] * (layer + 2 * d * d) + d * config['pieces']
     texts = z * d * (config['memory'] + 1) + config['decoder_layers'] * config['memory'] * 2 * d * d
     return 2 * (sum(len(r) + 1 for r in rows) * one + len(rows) * texts), 2 * one
+
+
+def picture_list(n):
+    few = max(1, n // 10)           # a minute for all of them
+    return [
+        (f'encode {n:,} pictures, in one batch', 'pictures', 'encode', 'batch', n), (f'encode {n:,} pictures, one by one', 'pictures', 'encode', 'each', n),
+        (f'decode {n:,} latents to pictures, in batches', 'pictures', 'decode', 'batch', n),
+        (f'decode {few:,} latents to pictures, one by one', 'pictures', 'decode', 'each', few)]
+
+
+def picture_operations(model, items, verb):
+    """As operations(), with the VQ-VAE's products; its weights are not in the bytes."""
+    p = model['picture']
+    c, width, places = p['channels'], p['code_width'], [(p['size'] >> level) ** 2 for level in (1, 2, 3)]
+    blocks = p['encoder_blocks'] if verb == 'encode' else p['decoder_blocks'][::-1]
+    between = [16 * c[0], 4 * c[0] * c[1], 4 * c[1] * c[2] + c[2] * width + (verb == 'encode') * width * p['codes']]
+    one = sum(n * (a + 10 * b * k * k) for n, a, b, k in zip(places, between, blocks, c))
+    flops, weights = operations(model['config'], [range(places[2] - (verb == 'decode'))] * items, verb)     # no step for an end
+    return flops + 2 * items * one, weights
 
 
 def measure(sides, what, repeat):
@@ -313,8 +375,7 @@ def peer_child():
     import numpy
 
     print(*memory_of_self(), flush=True)
-    with open(WEIGHTS.replace('.safetensors', '.json'), encoding='utf8') as f:
-        peer = Peer(json.load(f)['config'])
+    peer = Peer(read_json(WEIGHTS)['config'])
     peer.graphs = ('encoder_same', 'memory', 'step')
     peer.load('one', [[260 + int(x) for x in numpy.arange(10)]])
     peer.encode('one', 1, 'batch')
@@ -350,6 +411,65 @@ def memory(has_peer):
     return ours, theirs[1], base
 
 
+# ---- Pictures ----
+
+def list_pictures(files, n, path):
+    """As bench.c reads them: all as they are, then again and again, moved by up to 3 pixels."""
+    numbers = random.Random(1)
+    with open(path, 'w', encoding='utf8') as f:
+        print(n, file=f)
+        for i in range(n):
+            reach = 3 * (i >= len(files))
+            print(files[i % len(files)], numbers.randint(-reach, reach), numbers.randint(-reach, reach), file=f)
+
+
+def picture_agreement(engine, peer, n):
+    """Each half alone, from the same pixels and from the same points: the share of equal codes; the largest difference of a number of z where all of a
+    picture's are; the share of latents decoded to the same codes; of these, the largest difference of a byte of pixels, and the share of bytes that differ."""
+    import numpy as np
+
+    array = lambda what, kind: engine.array('pictures', what, kind).reshape(n, -1)
+    peer.encode('pictures', 1, 'batch')
+    same = array('ids', np.int32) - FIRST_CODE == np.array(peer.codes)
+    z = array('latents', np.float32)
+    apart = np.abs(z - peer.z['pictures'])[same.all(1)]
+    peer.z['pictures'] = z
+    peer.decode('pictures', 1, 'batch', n)
+    equal = (np.array(engine.texts('pictures', n)) == np.array(peer.texts)).all(1)
+    bytes_apart = np.abs(array('drawn', np.uint8).astype(int) - np.array(peer.drawn).reshape(n, -1))[equal]
+    return same.mean(), apart.max(initial=0), equal.mean(), bytes_apart.max(initial=0), (bytes_apart > 0).mean()
+
+
+def png_rows(engine, args):
+    times = zip(*([float(x) for x in engine.ask('png', 'pictures').split()] for _ in range(args.repeat)))
+    for what, t in zip(('write {:,} pictures as PNG', 'read {:,} pictures from PNG'), times):
+        yield what.format(args.pictures), 1, figures(statistics.median(t), None, args.pictures), 'no peer: libpng, not in the rows above', '', ''
+
+
+def shell_times(folder, threads, first, statements):
+    """Seconds of each statement in one sqlite3 shell with the extension, after the first ones, which load the models. threads '': as many as it takes."""
+    script = '\n'.join([f'.load {BUILD}/latent', *first, '.timer on', *statements])
+    out = subprocess.run(['sqlite3', '-bail', ':memory:'], input=script, text=True, check=True, stdout=subprocess.PIPE, cwd=ROOT,
+                         env=dict(os.environ, LATENT_MODEL=folder, LATENT_THREADS=threads)).stdout
+    return [float(x) for x in re.findall('Run Time: real ([0-9.]+)', out)]
+
+
+def picture_sql_rows(files, args):
+    """PNG in and out with the rest. The shell's clock has 1 ms, so what is shorter goes many times into a statement."""
+    files = files[::max(1, len(files) // 50)]
+    n, n_files = args.repeat, len(files)
+    first = [f"CREATE TABLE p AS SELECT readfile(value) AS png, latent_encode(readfile(value)) AS z FROM json_each('{json.dumps(files)}');",
+             "SELECT length(latent_image('a first one', 0));"]
+    statements = ['SELECT count(latent_encode(png)) FROM p;'] * n + ['SELECT count(latent_decode(z)) FROM p;'] * n
+    statements += [f"SELECT length(latent_image('{text}', {seed}));" for seed in range(n) for text in IMAGE_TEXTS]
+    whats = [('latent_encode(png) of {} pictures, in SQL', n_files, slice(n)), ('latent_decode(z) of {} pictures, in SQL', n_files, slice(n, 2 * n)),
+             (f'latent_image(text, seed), the best of 16 pictures, in SQL, {len(IMAGE_TEXTS)} texts', 1, slice(2 * n, None))]
+    times = {threads: shell_times(os.path.dirname(args.picture), threads, first, statements) for threads in ('1', '')}
+    for what, items, part in whats:
+        for threads, t in times.items():
+            yield what.format(items), threads or 'default', figures(statistics.median(t[part]), None, items), 'no peer', '', ''
+
+
 # ---- The table ----
 
 def agreement(engine, peer, rows, n):
@@ -358,7 +478,7 @@ def agreement(engine, peer, rows, n):
 
     peer.encode('mixed', 1, 'batch')
     peer.decode('mixed', 1, 'batch', n)
-    apart = float(np.abs(engine.latents('mixed') - peer.z['mixed'].ravel()).max())
+    apart = float(np.abs(engine.array('mixed', 'latents', np.float32) - peer.z['mixed'].ravel()).max())
     ours = engine.texts('mixed', n)
     return apart, sum(a == b for a, b in zip(ours, peer.texts)) / n, sum(a == b for a, b in zip(ours, rows)) / n
 
@@ -369,28 +489,27 @@ def machine():
     return f"{name.group(1) if name else 'unknown CPU'}, {os.cpu_count()} cores, Linux {os.uname().release}"
 
 
-def figures(what, seconds, tokens, items):
+def figures(seconds, tokens, items):
     if seconds is None:
         return 'not measured'
-    if what == 'encode':
-        return f'{items / seconds:,.0f}/s, {seconds / items * 1e3:.2f} ms'
-    return f'{tokens / seconds:,.0f} tokens/s, {seconds / items * 1e3:.2f} ms'
+    rate = f'{tokens / seconds:,.0f} tokens/s' if tokens else f'{items / seconds:,.0f}/s'
+    return f'{rate}, {seconds / items * 1e3:.2f} ms'
 
 
-def speed_rows(sides, config, sets, args, peaks):
-    for what in row_list(args.sentences, args.latents):
-        if args.rows not in what[0]:
-            continue
+def speed_rows(sides, whats, work, args, peaks):
+    """work(set, items, verb): operations() of a row."""
+    for what in whats:
         for threads in (1, 2):
             seconds, tokens = measure(sides, (*what, threads), args.repeat)
-            verb, how, items = what[2:5]
+            name, verb, how, items = what[1:]
+            shown = {} if name == 'pictures' else tokens
             ours, theirs = seconds['latent'], seconds.get('ONNX Runtime')
-            flops, weights = operations(config, sets[what[1]][:items], verb)
+            flops, weights = work(name, items, verb)
             share = f"{100 * flops / ours * 1e-9 / peaks[threads][0]:.0f}% of the multiply-add peak"
             if how == 'each':
                 passes = items if verb == 'encode' else tokens['latent']
                 share += f", weights at {weights * passes / ours * 1e-9:.0f} GB/s"
-            yield (what[0], threads, figures(verb, ours, tokens.get('latent'), items), figures(verb, theirs, tokens.get('ONNX Runtime'), items),
+            yield (what[0], threads, figures(ours, shown.get('latent'), items), figures(theirs, shown.get('ONNX Runtime'), items),
                    f'{theirs / ours:.2f}' if theirs else '', share)
 
 
@@ -408,38 +527,81 @@ def start_and_memory_rows(config, args, has_peer):
             (second, '', mb(ours), f'{mb(theirs)} (Python with numpy alone: {mb(base)})', f'{theirs[1] / ours[1]:.2f}', '')]
 
 
-def report(args, write, has_peer):
-    os.makedirs(FOLDER, exist_ok=True)
-    with open(WEIGHTS.replace('.safetensors', '.json'), encoding='utf8') as f:
-        config = json.load(f)['config']
-    texts, source = sentences()
+def text_part(args, write, has_peer):
+    """Both sides with the texts; says how well they agree."""
+    config, (texts, source) = read_json(WEIGHTS)['config'], sentences()
     sets = {'mixed': token_rows(texts, 8, 23, args.sentences), 'same': token_rows(texts, 16, 16, args.sentences)}
-    sides, peer_name = [Engine()], 'no peer'
+    sides = [Engine()]
     if has_peer:
-        import onnxruntime
-
         import onnx_model
 
         onnx_model.export(WEIGHTS, FOLDER)
         sides.append(Peer(config))
-        peer_name = f'onnxruntime {onnxruntime.__version__}, fp32'
     for side in sides:
         for name, rows in sets.items():
             side.load(name, rows)
-    peaks = {t: [float(x) for x in sides[0].ask('peak', t).split()] for t in (1, 2)}
-    write(f"{machine()}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load {os.getloadavg()[0]:.1f}; `make bench`; "
-          f"{peer_name}; {source}; medians of {args.repeat}, in turns.\n")
-    for t, (flops, near, far) in peaks.items():
-        write(f'Peak with {t} thread{"s" * (t > 1)}: {flops:.0f} GFLOP/s of fused multiply-adds; reads 6 MB at {near:.0f} GB/s, 256 MB at {far:.0f} GB/s.')
+    same = ''
     if has_peer:
         apart, equal, exact = agreement(*sides, sets['mixed'], args.latents)
-        write(f'Same results: z differs by {apart:.1e} at most, {100 * equal:.1f}% of the decoded texts are equal ({100 * exact:.1f}% are the encoded ones).')
+        same = (f' Same results: z differs by {apart:.1e} at most, {100 * equal:.1f}% of the decoded texts are equal ({100 * exact:.1f}% are the '
+                'encoded ones).')
+    write(f'Texts: {source}.{same}')
+    return sides, lambda name, items, verb: operations(config, sets[name][:items], verb)
+
+
+def picture_part(args, files, write, has_peer):
+    model, path, n = read_json(args.picture), os.path.join(FOLDER, 'pictures.list'), args.pictures
+    sides, same = [Engine(args.picture)], ''
+    list_pictures(files, n, path)
+    sides[0].ask('load', 'pictures', path)
+    if has_peer:
+        import numpy as np
+
+        import onnx_picture
+
+        os.makedirs(PicturePeer.folder, exist_ok=True)
+        onnx_picture.export(args.picture, PicturePeer.folder)
+        sides.append(PicturePeer(model['config']))
+        size = model['picture']['size']
+        sides[1].load('pictures', sides[0].array('pictures', 'pixels', np.uint8).reshape(n, size, size, 4))
+        codes, apart, equal, most, share = picture_agreement(*sides, n)
+        same = (f' Same results: {100 * codes:.2f}% of the codes are equal, where all of a picture are z differs by {apart:.1e} at most; {100 * equal:.1f}% of '
+                f'the latents are decoded to the same codes, and of the bytes of their pixels {100 * share:.3f}% differ, by {most} at most.')
+    write(f'Pictures: examples/pictures, repeated with small shifts; weights {model["weights_hash"]}.{same}')
+    return sides, lambda _, items, verb: picture_operations(model, items, verb)
+
+
+def report(args, write, has_peer):
+    os.makedirs(FOLDER, exist_ok=True)
+    asked = lambda whats: [what for what in whats if args.rows in what[0]]
+    texts, pictures = asked(row_list(args.sentences, args.latents)), asked(picture_list(args.pictures))
+    files, parts, peer_name = sorted(glob.glob('examples/pictures/*/*.png', root_dir=ROOT)), [], 'no peer'
+    if has_peer:
+        import onnxruntime
+
+        peer_name = f'onnxruntime {onnxruntime.__version__}, fp32'
+    write(f"{machine()}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load {os.getloadavg()[0]:.1f}; `make bench`; "
+          f"{peer_name}; medians of {args.repeat}, in turns.\n")
+    if texts:
+        parts.append((texts, *text_part(args, write, has_peer)))
+    if pictures and not os.path.exists(args.picture):
+        write(f'No pictures: {os.path.relpath(args.picture, ROOT)} is not there.')
+    elif pictures:
+        parts.append((pictures, *picture_part(args, files, write, has_peer)))
+    if not parts:
+        return
+    peaks = {t: [float(x) for x in parts[0][1][0].ask('peak', t).split()] for t in (1, 2)}
+    for t, (flops, near, far) in peaks.items():
+        write(f'Peak with {t} thread{"s" * (t > 1)}: {flops:.0f} GFLOP/s of fused multiply-adds; reads 6 MB at {near:.0f} GB/s, 256 MB at {far:.0f} GB/s.')
     write('\n| | threads | latent | ONNX Runtime | times as fast | share of the machine |\n| --- | --- | --- | --- | --- | --- |')
-    for row in speed_rows(sides, config, sets, args, peaks):
+    rows = [speed_rows(sides, whats, work, args, peaks) for whats, sides, work in parts]
+    if parts[-1][0] is pictures and args.rows in 'pictures':        # asked for all, or for all pictures
+        rows += [png_rows(parts[-1][1][0], args), picture_sql_rows(files, args)]
+    if args.rows == '':
+        rows.append(start_and_memory_rows(read_json(WEIGHTS)['config'], args, has_peer))
+    for row in itertools.chain(*rows):
         write('| ' + ' | '.join(map(str, row)) + ' |')
     if args.rows == '':
-        for row in start_and_memory_rows(config, args, has_peer):
-            write('| ' + ' | '.join(map(str, row)) + ' |')
         write(LIMITS)
 
 
@@ -449,6 +611,8 @@ def main():
     parser.add_argument('--rows', default='', help='only rows whose text has this in it')
     parser.add_argument('--sentences', type=int, default=1000)
     parser.add_argument('--latents', type=int, default=200)
+    parser.add_argument('--pictures', type=int, default=1000)
+    parser.add_argument('--picture', type=os.path.abspath, default=PICTURE, help='weights of the picture model; latent_image() takes the texts of its folder')
     parser.add_argument('--peer-child', action='store_true')
     args = parser.parse_args()
     enter_venv()

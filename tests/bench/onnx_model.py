@@ -44,7 +44,7 @@ class Graph:
         return names[0] if len(names) == 1 else names
 
     def constant(self, name, value):
-        self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        self.constants[name] = numpy_helper.from_array(np.array(value, order='C'), name)
         return name
 
     def ints(self, *values):
@@ -97,16 +97,19 @@ def unit(g, x):
     return g.node('LpNormalization', x, axis=-1, p=2)
 
 
-def encoder(weights, config, path, masked=True):
-    """ids [B, T] -> z [B, s + r]. masked: some ids are PAD; without it, all texts must have the same length."""
+def encoder(weights, config, path, masked=True, tokens=None):
+    """ids [B, T] -> z [B, s + r]. masked: some ids are PAD; without it, all texts must have the same length. tokens(g): ids from another input."""
     g = Graph(weights, config)
     d, registers = g.d, config['registers']
     scale = np.float32(math.sqrt(d))
-    ids = g.input('ids', TensorProto.INT64, ['B', 'T'])
+    ids = tokens(g) if tokens else g.input('ids', TensorProto.INT64, ['B', 'T'])
     batch = g.node('Shape', ids, start=0, end=1)
     shape = g.node('Concat', batch, g.ints(registers, d), axis=0)
     first = g.node('Expand', g.constant('scaled_registers', weights['registers'][None] * scale), shape)
-    x = g.node('Concat', first, g.node('Gather', g.constant('scaled_embedding', weights['embedding'] * scale), ids), axis=1)
+    x = g.node('Gather', g.constant('scaled_embedding', weights['embedding'] * scale), ids)
+    if 'encoder_position' in weights:
+        x = g.node('Add', x, g.weight('encoder_position'))
+    x = g.node('Concat', first, x, axis=1)
     length = g.node('Shape', x, start=1, end=2)
     one = g.constant('one', np.array(1, np.int64))
     positions = g.node('Range', g.constant('zero', np.array(0, np.int64)), g.node('Squeeze', length), one)
@@ -149,11 +152,11 @@ def memory(weights, config, path):
     g.save(path)
 
 
-def step(weights, config, path):
+def step(weights, config, path, never=(0, 1, 3)):
     """One cached step, greedy: the last ids [B, 1] and the cache -> next ids [B, 1].
 
     The cache, past_key_i and past_value_i [B, heads, longest, 64], is bound as present_* too, so that it is updated in place.
-    seen [B] int32: tokens before this one; total: seen + 1.
+    seen [B] int32: tokens before this one; total: seen + 1. never: ids that are not chosen; of text PAD, START and UNKNOWN (ext/model_step.c).
     """
     g = Graph(weights, config)
     d, longest, cells = g.d, config['longest'], config['memory']
@@ -162,6 +165,8 @@ def step(weights, config, path):
     seen, total = g.input('seen', TensorProto.INT32, ['B']), g.input('total', TensorProto.INT32, [])
     x = g.node('Gather', g.constant('scaled_embedding', weights['embedding'] * np.float32(math.sqrt(d))), ids)
     x = g.node('Add', x, z_in)
+    if 'decoder_position' in weights:
+        x = g.node('Add', x, g.node('Gather', g.constant('places', weights['decoder_position'][:, None]), seen))
     shape = ['B', g.heads, longest, HEAD]
     for i in range(config['decoder_layers']):
         name = f'decoder.{i}'
@@ -178,10 +183,9 @@ def step(weights, config, path):
         y = g.node('MultiHeadAttention', q, *kv, domain=MICROSOFT, num_heads=g.heads)
         x = g.feed(g.node('Add', x, g.linear(y, name + '.cross.o')), name)
     logits = g.node('MatMul', g.norm(x, 'decoder_norm'), g.constant('output', weights['embedding'].T))
-    # PAD, START and UNKNOWN are never chosen (ext/model_step.c): END is.
-    never = np.zeros(config['pieces'], np.float32)
-    never[[0, 1, 3]] = -np.inf
-    logits = g.node('Add', logits, g.constant('never', never))
+    bar = np.zeros(config['pieces'], np.float32)
+    bar[list(never)] = -np.inf
+    logits = g.node('Add', logits, g.constant('bar', bar))
     g.output('next', g.node('ArgMax', logits, axis=-1, keepdims=0), TensorProto.INT64, ['B', 1])
     g.save(path)
 
