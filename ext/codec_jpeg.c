@@ -19,6 +19,7 @@ struct unpacking {
   struct jpeg_progress_mgr progress;
   jmp_buf out;
   char why[JMSG_LENGTH_MAX];
+  int orientation;              /* what the markers say: jpeg_finish_decompress() lets go of them */
   struct picture *p;
   struct arena *arena;
   const char *who;
@@ -133,6 +134,7 @@ static int unpack(struct unpacking *u, const void *bytes, size_t n){
   jpeg_mem_src(&u->jpeg, bytes, n);
   jpeg_save_markers(&u->jpeg, JPEG_APP0+1, 0xFFFF);
   jpeg_read_header(&u->jpeg, TRUE);
+  u->orientation = orientation_of(u);
   if( picture_room(u->p, u->jpeg.image_width, u->jpeg.image_height, u->arena, u->who, u->err)!=SQLITE_OK ) return 0;
   u->jpeg.out_color_space = u->jpeg.num_components==4 ? JCS_CMYK : JCS_EXT_RGBA;
   jpeg_start_decompress(&u->jpeg);
@@ -148,7 +150,7 @@ int jpeg_read(struct picture *p, const void *bytes, size_t n, struct arena *a, c
   u.errors.error_exit = on_error;
   u.errors.emit_message = on_message;
   u.progress.progress_monitor = on_progress;
-  if( unpack(&u, bytes, n) ) turn(p, orientation_of(&u), a, e);
+  if( unpack(&u, bytes, n) ) turn(p, u.orientation, a, e);
   else if( e->rc==SQLITE_OK && u.errors.msg_code==JERR_OUT_OF_MEMORY ) fail_nomem(e);
   else if( e->rc==SQLITE_OK ) fail(e, SQLITE_ERROR, "%s is a broken JPEG of %zu bytes: %s", who, n, u.why);
   jpeg_destroy_decompress(&u.jpeg);

@@ -58,7 +58,7 @@ struct unpacking {
 /* Whatever the colours and depth: 8 bits of R, G, B and A. Colour profiles and gamma are not applied; all chunks that colours do not need are passed over. */
 static void ask_for_rgba(const struct unpacking *u){
   png_set_keep_unknown_chunks(u->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-  png_set_user_limits(u->png, PICTURE_PIXELS_MOST, PICTURE_PIXELS_MOST);
+  png_set_user_limits(u->png, INT32_MAX, INT32_MAX);    /* picture_room() has ours, and tells the size that came */
   png_read_info(u->png, u->info);
   png_set_expand(u->png);
   png_set_scale_16(u->png);
