@@ -8,8 +8,9 @@
 **   latent_image(text, seed [, options])                  s is the text's; nobody says how the picture is drawn, so r is:
 **     1. best_of (CANDIDATES) points: the asked s, and for each an r drawn from the prior, in the order of the seed. detail makes r weak, since most
 **        of the sphere of r lies between styles.
-**     2. All are decoded in one batch, by sampling, and the codes encoded again in one batch.
-**     3. Kept is the candidate whose s lies nearest to the asked one. Its codes alone become pixels, and its pixels a PNG.
+**     2. All are decoded in one batch, by sampling, and what they look like is encoded again in one batch: codes to pixels to codes, as a user's own
+**        latent_encode() would see them.
+**     3. Kept is the candidate whose s lies nearest to the asked one: its pixels become a PNG.
 */
 #include "sql.h"
 #include <string.h>
