@@ -166,16 +166,28 @@ class PictureCorpus(Corpus):
         return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
 
 
+def noisy(v, sigma):
+    return F.normalize(v + sigma * torch.randn_like(v) / math.sqrt(v.shape[1]), dim=-1)
+
+
 def perturb(model, s, r):
     """z as the decoder meets it in use: noisy, with weak detail, or absent."""
     n, dev = len(s), s.device
     u = torch.rand(n, 1, device=dev)
     sigma = torch.where(u < 0.6, torch.full_like(u, NOISE), torch.rand(n, 1, device=dev) * NOISE_MOST)
-    noisy = lambda v: F.normalize(v + sigma * torch.randn_like(v) / math.sqrt(v.shape[1]), dim=-1)
     detail = torch.where(torch.rand(n, 1, device=dev) < WEAK_DETAIL, torch.rand(n, 1, device=dev), torch.ones(n, 1, device=dev))
     detail = detail * (torch.rand(n, 1, device=dev) >= NO_DETAIL)
-    z = model.join(noisy(s), noisy(r) * detail)
+    z = model.join(noisy(s, sigma), noisy(r, sigma) * detail)
     return z * (torch.rand(n, 1, device=dev) >= DROP_Z)
+
+
+def points(model, corpus, rows, s, r, clear):
+    """z [B, s + r] to decode these rows from; a share `clear` of them from no other than their own, with the usual noise alone."""
+    z = perturb(model, *corpus.stand_in(rows, s, r))
+    if not clear:
+        return z
+    own = model.join(noisy(s, NOISE), noisy(r, NOISE))
+    return torch.where(torch.rand(len(s), 1, device=s.device) < clear, own, z)
 
 
 def teacher_loss(corpus, rows, s):
@@ -218,6 +230,7 @@ def main():
     p.add_argument('--minutes', type=float, default=1e9)
     p.add_argument('--steps', type=int, default=1 << 60, help='stop after so many')
     p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay')
+    p.add_argument('--clear', type=float, default=0.0, help='share of the examples that are decoded from their own point as it is: for more exactness, at the cost of the dials')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--glance', type=int, default=128, help='held-out sentences decoded at each checkpoint; slow on CPU; 0: none')
@@ -227,7 +240,9 @@ def main():
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     os.makedirs(a.run, exist_ok=True)
     torch.manual_seed(a.seed)
-    model = text_model.load(a.init) if a.init else TextModel(getattr(text_model, a.shape))
+    trunk, decayed = f'{a.run}/trunk.pt', f'{a.run}/decayed.pt'
+    state = torch.load(trunk, map_location=device) if os.path.exists(trunk) else None
+    model = text_model.load(a.init) if a.init and not state else TextModel(state['config'] if state else getattr(text_model, a.shape))
     model.to(device).train()
     muon = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
     others = [p for p in model.parameters() if not any(p is m for m in muon)]
@@ -235,9 +250,7 @@ def main():
     kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
     corpus = kind(a.data, a.rows, a.tokens, a.seed)
     at = dict(step=0, epoch=0, in_epoch=0, seen=0)
-    trunk, decayed = f'{a.run}/trunk.pt', f'{a.run}/decayed.pt'
-    if os.path.exists(trunk):
-        state = torch.load(trunk, map_location=device)
+    if state:
         model.load_state_dict(state['model'])
         for o, s in zip(optimizers, state['optimizers']):
             o.load_state_dict(s)
@@ -268,7 +281,7 @@ def main():
             x, given, target = (v.to(device) for v in corpus.batch(rows, np.random.RandomState((a.seed, step))))
             with autocast(device):
                 s, r = encode(x)
-                out = logits(perturb(model, *corpus.stand_in(rows, s, r)), given)
+                out = logits(points(model, corpus, rows, s, r, a.clear), given)
             ce = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
             taught = teacher_loss(corpus, rows, s)
             for o in optimizers:
