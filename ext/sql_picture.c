@@ -17,7 +17,7 @@
 
 /* What latent_image() does where options say nothing. */
 static const int CANDIDATES = 16;
-static const float IMAGE_DETAIL = 0.5f, IMAGE_TEMPERATURE = 0.7f, IMAGE_FLUENCY = 0;
+static const float IMAGE_DETAIL = 0.3f, IMAGE_TEMPERATURE = 0.6f, IMAGE_FLUENCY = 0;
 static const float CROSS_FLUENCY = 0;
 
 /* ---- Arguments ---- */

@@ -3,7 +3,7 @@
 --   make demo                                  or, from the root of the repository, in the sqlite3 shell: .read sql/pictures.sql
 --
 -- A PNG or JPEG in a column is content like any text, and their points can be compared. What is made is left in build/demo; index.html shows it all. The pictures
--- are 64 pixels wide, and the model is small (20 MB): it knows emoji, and draws as small as it knows.
+-- are 64 pixels wide, and the model is small (20 MB) and young: it keeps colours and shapes, and loses faces and letters.
 
 .load build/latent
 .mode box --wrap 100
@@ -24,13 +24,18 @@ SELECT writefile('build/demo/back.png', latent_sheet(x)) AS bytes FROM (
 
 -- 3. Found by a sentence: the question is text, the rows are pictures. A sheet of the nearest ones is something to look at.
 CREATE VIRTUAL TABLE pictures_latent USING latent(png, content='pictures', content_rowid='id');
-SELECT p.name, p.style, round(l.distance, 2) AS distance FROM pictures_latent('a vehicle that flies') l JOIN pictures p ON p.id = l.rowid LIMIT 5;
+SELECT p.name, p.style, round(l.distance, 2) AS distance FROM pictures_latent('an angry person') l JOIN pictures p ON p.id = l.rowid LIMIT 5;
 SELECT writefile('build/demo/found.png', latent_sheet(png, name)) AS bytes FROM (
   SELECT p.png, p.name FROM pictures_latent('something sweet to eat') l JOIN pictures p ON p.id = l.rowid LIMIT 8);
 
--- 4. Between two pictures: nine steps on one strip.
-SELECT writefile('build/demo/strip.png', latent_strip(a.z, b.z, 9)) AS bytes FROM pictures a, pictures b
-  WHERE (a.name, a.style) = ('full moon', 'fluent') AND (b.name, b.style) = ('pizza', 'fluent');
+-- 4. Between two pictures: nine steps on one strip, and strips below each other.
+SELECT writefile('build/demo/strips.png', latent_sheet(x)) AS bytes FROM (
+  SELECT latent_interp(a.z, b.z, t.value/8.0) AS x
+    FROM (VALUES ('red apple', 'lemon'), ('grinning face', 'enraged face'), ('full moon', 'soccer ball'), ('cat face', 'tiger face'), ('fish', 'airplane'), ('cookie', 'pizza'),
+                 ('sun', 'snowflake'), ('dog', 'cat'), ('tulip', 'rose')) AS pair, json_each('[0, 1, 2, 3, 4, 5, 6, 7, 8]') AS t
+    JOIN pictures a ON (a.name, a.style) = (pair.column1, 'noto') JOIN pictures b ON (b.name, b.style) = (pair.column2, 'noto'));
+SELECT writefile('build/demo/strip.png', latent_strip(a.png, b.png, 9)) AS bytes FROM pictures a, pictures b
+  WHERE (a.name, a.style) = ('red apple', 'noto') AND (b.name, b.style) = ('lemon', 'noto');
 
 -- 5. Rows can be averaged: the face of all faces.
 SELECT writefile('build/demo/face.png', latent_decode(latent_mean(z))) AS bytes FROM pictures WHERE name LIKE '%face' AND name NOT LIKE '%cat%';
@@ -40,8 +45,7 @@ SELECT writefile('build/demo/image.png', latent_sheet(latent_image(value, 7), va
   FROM json_each('["a red heart", "a rocket", "a happy face", "a sad cat", "green apple", "a yellow flower", "a house", "the sun"]');
 
 -- 7. What one picture shows, in the manner of another: s of the one, r of the other. A row each: content, style, both in one.
-SELECT writefile('build/demo/cross.png', latent_sheet(CASE k.value WHEN 0 THEN a.png WHEN 1 THEN b.png ELSE latent_cross(a.z, b.z) END,
-                                                      CASE k.value WHEN 0 THEN a.name WHEN 1 THEN b.name ELSE 'both' END)) AS bytes
+SELECT writefile('build/demo/cross.png', latent_sheet(CASE k.value WHEN 0 THEN a.png WHEN 1 THEN b.png ELSE latent_cross(a.z, b.z) END)) AS bytes
   FROM (VALUES ('green apple', 'lemon'), ('sun', 'full moon'), ('dog face', 'tiger face')) AS pair, json_each('[0, 1, 2]') AS k
   JOIN pictures a ON (a.name, a.style) = (pair.column1, 'noto') JOIN pictures b ON (b.name, b.style) = (pair.column2, 'fluent');
 
@@ -52,7 +56,7 @@ SELECT writefile('build/demo/map.svg', latent_plot(z, name, png)) AS bytes FROM 
 SELECT writefile('build/demo/index.html', '<!DOCTYPE html><meta charset="utf-8"><title>latent: pictures</title><body style="font-family:sans-serif;margin:2em">' ||
   group_concat('<h2>' || column2 || '</h2><img style="max-width:100%;image-rendering:pixelated" src="' || column1 || '">', '')) AS bytes
   FROM (VALUES ('back.png', 'What was put in, and what comes back from 784 bytes'), ('found.png', 'Nearest to “something sweet to eat”'),
-               ('strip.png', 'From a moon to a pizza'), ('face.png', 'The face of all faces'), ('image.png', 'Pictures of texts'),
+               ('strip.png', 'From an apple to a lemon'), ('strips.png', 'Nine such ways, a row each'), ('face.png', 'The face of all faces'), ('image.png', 'Pictures of texts'),
                ('cross.png', 'Content, style, both in one'), ('map.svg', 'A map'));
 .echo off
 .print Pictures are in build/demo: open build/demo/index.html
