@@ -815,7 +815,7 @@ int main(int argc, char **argv){
   if( ok(model_open(&picture, path_of("tests/data/picture.safetensors"), &e)==SQLITE_OK, "model: the tiny picture model opens", "%s", e.text) ){
     test_golden(picture, "picture");
     test_encode_rows(picture);
-    for(int i=0; i<N_WAYS; i++) test_decode_rows(picture, &ways[i], 10);
+    for(int i=0; i<N_WAYS; i++) test_decode_rows(picture, &ways[i], 4);
     test_fluencies(picture);
     test_cache(picture, &ways[0]);
     test_cache(picture, &ways[4]);
