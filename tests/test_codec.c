@@ -352,7 +352,7 @@ static void test_bad_config(void){
     { "{", "[", "not valid JSON" },
     { "\"kind\"", "\"sort\"", "no \"kind\"" },
     { "\"text\"", "7", "no \"kind\"" },
-    { "\"text\"", "\"direction\"", "kind \"direction\", expected text, image or code" },
+    { "\"text\"", "\"direction\"", "kind \"direction\", expected text, picture or code" },
     { "\"d\":", "\"D\":", "config has no \"d\"" },
     { "\"config\"", "\"Config\"", "config has no \"d\"" },
     { "\"d\":64", "\"d\":65", "config \"d\" is 65, expected a multiple of 64" },
