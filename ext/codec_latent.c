@@ -3,7 +3,7 @@
 **
 **      0  "LTNT"
 **      4  u8   format version, 1
-**      5  u8   kind: 0 direction, 1 text, 2 image, 3 code
+**      5  u8   kind: 0 direction, 1 text, 2 picture, 3 code
 **      6  u8   element: 0 f32, 1 f16, 2 i8
 **      7  u8   0
 **      8  u16  segments, 1 or more
