@@ -18,8 +18,6 @@ from safetensors.torch import load_file, save_file
 import text_model
 from tokenizer import FIRST_PIECE, SPACE, Tokenizer
 
-TOKEN_CODE = 4  # id of a picture's first code
-
 FNV_OFFSET, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 
 
@@ -89,7 +87,7 @@ def cut_to_pictures(weights, codebook):
     width = c['memory'] * c['d']
     codes = codebook @ torch.randn(codebook.shape[1], c['d']) + 0.3 * torch.randn(len(codebook), c['d'])    # unit rows: variance 1.09
     return out | {'memory.weight': weights['memory.weight'][:, :width].clone(), 'memory.bias': weights['memory.bias'][:width].clone(),
-                  'embedding': torch.cat([table[:TOKEN_CODE], codes * table.std()]),
+                  'embedding': torch.cat([table[:text_model.FIRST_CODE], codes * table.std()]),
                   'encoder_position': torch.zeros(c['longest'], c['d']), 'decoder_position': torch.zeros(c['longest'], c['d'])}
 
 

@@ -227,6 +227,8 @@ def text_points(path, texts):
 
 
 def make_pictures(a):
+    from text_model import FIRST_CODE
+
     with open(f'{a.data}/index.json', encoding='utf8') as f:
         index = json.load(f)
     codes = np.load(f'{a.data}/codes.npz')
@@ -240,8 +242,8 @@ def make_pictures(a):
     most = max(np.diff(off))
     words = np.stack([said[off[i] + np.arange(most) % (off[i + 1] - off[i])] for i in range(len(concepts))])
     rows = np.concatenate([codes['row'][:, None].repeat(codes['varied'].shape[1], 1).ravel(), codes['row'], codes['row']])   # the picture itself counts twice
-    ids = 4 + np.concatenate([codes['varied'].reshape(-1, codes['codes'].shape[1]), codes['codes'][codes['row']], codes['codes'][codes['row']]])
-    held = 4 + codes['codes'][[i for i, p in enumerate(pictures) if p['split'] == 'style']]
+    ids = FIRST_CODE + np.concatenate([codes['varied'].reshape(-1, codes['codes'].shape[1]), codes['codes'][codes['row']], codes['codes'][codes['row']]])
+    held = FIRST_CODE + codes['codes'][[i for i, p in enumerate(pictures) if p['split'] == 'style']]
     concept, sets = np.array([p['concept'] for p in pictures]), sorted({p['set'] for p in pictures})
     style = np.array([sets.index(p['set']) for p in pictures])
     n = ids.shape[1]

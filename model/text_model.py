@@ -11,6 +11,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
+FIRST_CODE = 4  # of a picture: the id of its codebook's first row
 HEAD = 64
 
 # One row a shape: what `text.json` calls "config".

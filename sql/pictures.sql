@@ -1,4 +1,4 @@
--- Pictures: what latent does with them, one statement after the other, on 220 emoji in two styles (examples/pictures).
+-- Pictures: what latent does with them, one statement after the other, on 222 emoji in two styles (examples/pictures).
 --
 --   make demo                                  or, from the root of the repository, in the sqlite3 shell: .read sql/pictures.sql
 --
