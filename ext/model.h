@@ -100,9 +100,16 @@ int tokens_encode(const struct model *m, struct run *run, const struct tokens *r
 
 /* ---- model_score.c ---- */
 /* Sum of log p(token | before, z) over ids and TOKEN_END, for n rows at once, in one pass without a cache ("full decoding"): sums[n].
-** all (may be NULL): log p of every target token, ids and end, row after row: [start[n] + n]. Rows of more than longest-1 ids: SQLITE_TOOBIG.
-** A picture has no end: the sum is over its longest-1 codes (other rows: SQLITE_ERROR), and all is [start[n]]. */
-int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all);
+** all (may be NULL): log p of every target token, ids and end, row after row: [start[n] + n]. guesses (may be NULL), of the same size: what greedy
+** decoding would choose in each of their places. Rows of more than longest-1 ids: SQLITE_TOOBIG.
+** A picture has no end: the sum is over its longest-1 codes (other rows: SQLITE_ERROR), and all and guesses are [start[n]]. */
+int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all, int *guesses);
+
+/* ---- model_refine.c ---- */
+enum { REFINE_ROUNDS = 8 };             /* enough: see model_refine.c */
+/* Moves the r of each of z[n], which encode_tokens() made of the rows, until greedy decoding gives the row back, or for `rounds` rounds (0: z stays as it
+** is); then what came nearest. s stays. z is rounded to what its BLOB will hold. Rows are independent, bit by bit. */
+int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n, int rounds, float *z);
 
 /* ---- model_text.c: text to segments to points, and back ---- */
 /* A document is one space and then the text, cut into segments after sentence ends (. ! ? and closing quotes, before white space; line
@@ -112,8 +119,9 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
 int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out);   /* kind text; z from the arena */
 /* Appends the text, valid UTF-8. fidelity (may be NULL): cosine between z and the re-encoding of what came out, mean over segments. */
 int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity);
-/* Many in one batch, so that a path of ten points decodes in little more than the time of one. z[i] is what text_encode() gives for texts[i]. */
-int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, struct latent *z);
+/* Many in one batch, so that a path of ten points decodes in little more than the time of one. z[i] is what text_encode() gives for texts[i], but for the
+** rounds of refine_tokens(): that has none. */
+int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, int rounds, struct latent *z);
 /* Appends to texts[i], n buffers of the caller, what text_decode() gives for z[i] at fluency fluencies[i]. fidelities[n] may be NULL. */
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
                  struct buf *texts, float *fidelities);
@@ -134,7 +142,7 @@ int tokens_pictures(const struct model *m, struct run *run, const struct tokens 
 ** about a picture that cannot be read. A picture is one segment: points of one segment put together (interp, combine, mean, vary, sample) give one segment
 ** again; a latent of more (made by hand: nothing here does it) cannot be decoded as a picture: SQLITE_ERROR that says so. */
 struct content { const void *bytes; size_t n; };
-int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
+int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z);
 int contents_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
                     struct buf *contents, float *fidelities);
 

@@ -19,7 +19,7 @@ static int read_fitted(const struct model *m, struct run *run, const struct cont
 }
 
 /* rows[n, s+r] from pictures[n]. */
-static int encode_pictures(const struct model *m, struct run *run, const struct picture *pictures, int n, float *rows){
+static int encode_pictures(const struct model *m, struct run *run, const struct picture *pictures, int n, int rounds, float *rows){
   struct arena_mark mark = arena_mark(run->arena);
   int n_codes = m->config.shape.longest-1, *ids, *start;
   if( n>INT32_MAX/n_codes ) return fail(run->err, SQLITE_TOOBIG, "%d pictures are too many for one batch", n);
@@ -28,11 +28,12 @@ static int encode_pictures(const struct model *m, struct run *run, const struct 
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<=n; i++) start[i] = i*n_codes;
   if( pictures_tokens(m, run, pictures, n, ids) || encode_tokens(m, run, ids, start, n, rows) ) return run->err->rc;
+  if( refine_tokens(m, run, ids, start, n, rounds, rows) ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
 
-static int read_pictures(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z){
+static int read_pictures(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z){
   int size = m->config.picture.size, width = m->config.shape.s + m->config.shape.r;
   size_t bytes = (size_t)size*size*4;
   float *rows = arena_floats(run->arena, (size_t)n*width);
@@ -44,13 +45,13 @@ static int read_pictures(const struct model *m, struct run *run, const struct co
     pictures[i] = (struct picture){ size, size, pixels + i*bytes };
     if( read_fitted(m, run, &contents[i], who, pictures[i].pixels) ) return run->err->rc;
   }
-  if( encode_pictures(m, run, pictures, n, rows) ) return run->err->rc;
+  if( encode_pictures(m, run, pictures, n, rounds, rows) ) return run->err->rc;
   arena_rewind(run->arena, mark);
   for(int i=0; i<n; i++) z[i] = (struct latent){ KIND_PICTURE, 1, width, m->config.fingerprint, rows + (size_t)i*width };
   return SQLITE_OK;
 }
 
-static int read_texts(const struct model *m, struct run *run, const struct content *contents, int n, struct latent *z){
+static int read_texts(const struct model *m, struct run *run, const struct content *contents, int n, int rounds, struct latent *z){
   const char **texts = arena_get(run->arena, (size_t)n*sizeof(*texts));
   size_t *bytes = arena_get(run->arena, (size_t)n*sizeof(*bytes));
   if( run->arena->oom ) return fail_nomem(run->err);
@@ -58,13 +59,13 @@ static int read_texts(const struct model *m, struct run *run, const struct conte
     texts[i] = contents[i].bytes;
     bytes[i] = contents[i].n;
   }
-  return texts_encode(m, run, texts, bytes, n, z);
+  return texts_encode(m, run, texts, bytes, n, rounds, z);
 }
 
-int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z){
+int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z){
   memset(z, 0, (size_t)n*sizeof(*z));
   if( n==0 ) return SQLITE_OK;
-  return m->config.kind==KIND_PICTURE ? read_pictures(m, run, contents, n, who, z) : read_texts(m, run, contents, n, z);
+  return m->config.kind==KIND_PICTURE ? read_pictures(m, run, contents, n, who, rounds, z) : read_texts(m, run, contents, n, rounds, z);
 }
 
 /* fidelities[i]: the cosine between z[i] and what the picture that came out encodes to. */
@@ -72,7 +73,7 @@ static int measure_pictures(const struct model *m, struct run *run, const float 
   int width = m->config.shape.s + m->config.shape.r;
   float *again = arena_floats(run->arena, (size_t)n*width);
   if( again==0 ) return fail_nomem(run->err);
-  if( encode_pictures(m, run, pictures, n, again) ) return run->err->rc;
+  if( encode_pictures(m, run, pictures, n, 0, again) ) return run->err->rc;
   for(int i=0; i<n; i++) fidelities[i] = point_cosine(rows + (size_t)i*width, again + (size_t)i*width, width);
   return SQLITE_OK;
 }

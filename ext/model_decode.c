@@ -405,7 +405,7 @@ static int add_reading(const struct model *m, struct run *run, const int *ids, c
   int end = has_end(m);
   struct buf bytes = {0};
   if( run->arena->oom ) return fail_nomem(run->err);
-  if( score_tokens(m, run, zero, ids, start, n, sums, each) ) return run->err->rc;
+  if( score_tokens(m, run, zero, ids, start, n, sums, each, NULL) ) return run->err->rc;
   for(int i=0; i<n; i++){
     float worst = 0;
     for(int at=start[i]; m->config.tokenizer && at<start[i+1]; at++){

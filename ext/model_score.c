@@ -1,5 +1,6 @@
 /*
-** model_score.c -- how likely tokens are, given points: full decoding, in one pass and without a cache.
+** model_score.c -- how likely tokens are, given points, and which ones greedy decoding would choose in their places: full decoding, in one pass
+** and without a cache.
 **
 ** Rows lie one behind another, as in model_encode.c: START and the ids go in, the ids and END are what is asked for. (Of a picture, which has
 ** no END, START and all ids but the last go in.) It is also the truth that cached decoding is tested against.
@@ -17,6 +18,7 @@ struct scoring {
   const int *ids, *start;
   const int *chunk;                     /* chunk i is rows chunk[i]..chunk[i+1] */
   float *sums, *all;
+  int *guesses;
   struct work *work;                    /* these three: one a worker */
   struct memories *memories;
   float **logits;                       /* [OUTPUT_ROWS, pieces] */
@@ -43,6 +45,15 @@ static int place_row(const struct scoring *s, struct work *w, const struct memor
   return at+n;
 }
 
+/* What greedy decoding would choose: the first of the most likely tokens that may come out. */
+static int best_token(const struct model *m, const float *x){
+  int best = has_end(m) ? TOKEN_END : TOKEN_CODE;
+  for(int t=best+1; t<m->config.shape.pieces; t++){
+    if( t!=TOKEN_UNKNOWN && x[t]>x[best] ) best = t;
+  }
+  return best;
+}
+
 /* Adds up the chunk's log-probabilities; w->y holds its n normed outputs. */
 static void read_scores(const struct scoring *s, struct work *w, float *logits, int row0, int n){
   const struct model *m = s->m;
@@ -58,6 +69,7 @@ static void read_scores(const struct scoring *s, struct work *w, float *logits, 
       log_softmax(x, pieces);
       s->sums[row] += x[target];
       if( s->all ) s->all[first + end*row + k] = x[target];
+      if( s->guesses ) s->guesses[first + end*row + k] = best_token(m, x);
       if( ++k==n_ids+end ){
         k = 0;
         if( at+i+1<n ) s->sums[++row] = 0;
@@ -84,8 +96,8 @@ static void score_chunk(void *arg, struct worker *worker, int chunk){
   read_scores(s, w, s->logits[worker->at], row0, n);
 }
 
-int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all){
-  struct scoring s = { m, run, z, ids, start, 0, sums, all, 0, 0, 0 };
+int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all, int *guesses){
+  struct scoring s = { m, run, z, ids, start, 0, sums, all, guesses, 0, 0, 0 };
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
   int n_chunks, n_workers, most, *chunk;

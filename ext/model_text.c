@@ -137,7 +137,7 @@ static int join_rows(struct run *run, int **ids, int **starts, const int *counts
   return SQLITE_OK;
 }
 
-int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, struct latent *z){
+int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, int rounds, struct latent *z){
   int width = m->config.shape.s + m->config.shape.r, n_rows, *all_ids, *all_start;
   int **ids = arena_get(run->arena, n*sizeof(*ids)), **starts = arena_get(run->arena, n*sizeof(*starts));
   int *counts = arena_get(run->arena, n*sizeof(*counts));
@@ -150,7 +150,7 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   if( join_rows(run, ids, starts, counts, n, &all_ids, &all_start, &n_rows) ) return run->err->rc;
   rows = arena_floats(run->arena, (size_t)n_rows*width);
   if( rows==0 ) return fail_nomem(run->err);
-  if( encode_tokens(m, run, all_ids, all_start, n_rows, rows) ) return run->err->rc;
+  if( encode_tokens(m, run, all_ids, all_start, n_rows, rows) || refine_tokens(m, run, all_ids, all_start, n_rows, rounds, rows) ) return run->err->rc;
   for(int i=0; i<n; i++){
     z[i] = (struct latent){ m->config.kind, counts[i], width, m->config.fingerprint, rows };
     rows += (size_t)counts[i]*width;
@@ -159,7 +159,7 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
 }
 
 int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out){
-  return texts_encode(m, run, &text, &n, 1, out);
+  return texts_encode(m, run, &text, &n, 1, 0, out);
 }
 
 /* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts first. */
@@ -253,7 +253,7 @@ int text_score(const struct model *m, struct run *run, const char *text, size_t 
     int from = i<z->n_segments ? i : z->n_segments-1;
     memcpy(points + (size_t)i*z->width, z->z + (size_t)from*z->width, z->width*sizeof(float));
   }
-  if( score_tokens(m, run, points, ids, start, n_segments, sums, 0) ) return run->err->rc;
+  if( score_tokens(m, run, points, ids, start, n_segments, sums, 0, NULL) ) return run->err->rc;
   for(int i=0; i<n_segments; i++) sum += sums[i];
   *mean = sum/(float)(start[n_segments] + n_segments);          /* every segment's END is a token too */
   arena_rewind(run->arena, mark);

@@ -25,6 +25,7 @@ struct function {
   int n_min, n_max;             /* argument counts; a table-valued function's are its hidden columns */
   int flags;                    /* SQLITE_DETERMINISTIC, SQLITE_INNOCUOUS, SQLITE_DIRECTONLY */
   enum feature feature;
+  int is_rough;                 /* true: content among the arguments is encoded, but not refined: s is all that is read of it, or it is one of many */
   void (*scalar)(sqlite3_context *, int, sqlite3_value **);     /* scalar; or an aggregate's step */
   void (*final)(sqlite3_context *);                             /* aggregate, like the next two */
   void (*value)(sqlite3_context *);
@@ -63,6 +64,7 @@ struct call {
   sqlite3_value **args;         /* [n_args]: borrowed */
   int n_args;
   int kind;                     /* of the call, once call_kind() has settled it; 0: not yet */
+  int rounds;                   /* of refine_tokens(), for content among the arguments */
   int named;                    /* the kind that options name: the points must be of it; 0: none */
   struct arena arena;
   struct err err;

@@ -63,6 +63,7 @@ void call_begin_table(struct call *c, const struct binding *b, int n, sqlite3_va
   c->n_args = n;
   c->args = args;
   c->function = b->function;
+  c->rounds = b->function->is_rough ? 0 : REFINE_ROUNDS;
   c->connection = b->connection;
   connection_use(c->connection);
   c->run = (struct run){ .arena = &c->arena, .stop = interrupted, .stop_arg = c, .n_threads = c->connection->n_threads, .err = &c->err };

@@ -210,7 +210,7 @@ static int score_drafts(struct reading *g, struct draft *drafts, int n){
       start[++n_rows] = n_ids;
     }
   }
-  if( score_tokens(g->model, &c->run, zero, all, start, n_rows, sums, NULL)!=SQLITE_OK ) return c->err.rc;
+  if( score_tokens(g->model, &c->run, zero, all, start, n_rows, sums, NULL, NULL)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<n; i++){
     float sum = 0;
     for(int k=0; k<counts[i]; k++) sum += sums[at++];
@@ -288,7 +288,7 @@ static int encode_drafts(struct call *c, const struct model *m, struct drafts *d
   float *x = arena_floats(&c->arena, (size_t)width), *y = arena_floats(&c->arena, (size_t)width);
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(int i=0; i<d->n; i++) texts[i] = (struct content){ buf_text(&d->list[i].text), d->list[i].text.n };
-  if( contents_encode(m, &c->run, texts, d->n, "a draft", again)!=SQLITE_OK ) return c->err.rc;
+  if( contents_encode(m, &c->run, texts, d->n, "a draft", 0, again)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<d->n; i++){
     d->list[i].again = again[i];
     point_mean(x, &again[i], m->config.shape.s);

@@ -33,7 +33,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_decode(latent_encode('A man rides a horse.'))",
     .result = "A man rides a horse." },
 
-  { .name = "latent_distance", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_distance,
+  { .name = "latent_distance", .n_min = 2, .n_max = 2, .is_rough = 1, .flags = PURE, .scalar = scalar_distance,
     .group = "Content and points",
     .usage = "latent_distance(a, b)",
     .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2. They may be of two kinds: a text and a picture.",
@@ -106,7 +106,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_cross('A child plays.', 'A man rides a horse.', 0) = latent_decode('A man rides a horse.'), hex(substr(latent_cross('a red heart', latent_image('a star', 1)), 1, 4))",
     .result = "1|89504E47" },
 
-  { .name = "latent_image", .n_min = 2, .n_max = 3, .flags = PURE, .scalar = scalar_image,
+  { .name = "latent_image", .n_min = 2, .n_max = 3, .is_rough = 1, .flags = PURE, .scalar = scalar_image,
     .group = "Between and beyond",
     .usage = "latent_image(text, seed [, options])",
     .sentence = "A picture of a text (or of any point: of a picture, another of the same thing), as a PNG of 64x64. Of best_of (16) candidates, drawn by seed, the one whose "
@@ -139,7 +139,7 @@ const struct function FUNCTIONS[] = {
 
   /* ---- many rows to one ---- */
 
-  { .name = "latent_mean", .n_min = 1, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+  { .name = "latent_mean", .n_min = 1, .n_max = 2, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = mean_step, .final = mean_value, .value = mean_value, .inverse = mean_inverse,
     .group = "Many rows to one",
     .usage = "latent_mean(x [, weight])",
@@ -148,7 +148,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
     .result = "0.03" },
 
-  { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+  { .name = "latent_direction", .n_min = 2, .n_max = 2, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = direction_step, .final = direction_final,
     .group = "Many rows to one",
     .usage = "latent_direction(x, label)",
@@ -158,7 +158,7 @@ const struct function FUNCTIONS[] = {
 
   /* ---- pictures ---- */
 
-  { .name = "latent_sheet", .n_min = 1, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+  { .name = "latent_sheet", .n_min = 1, .n_max = 2, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = sheet_step, .final = sheet_final,
     .group = "Pictures",
     .usage = "latent_sheet(png [, label])",
@@ -174,7 +174,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT hex(substr(latent_strip(latent_image('a rocket', 1), latent_image('a cat', 1), 9), 17, 8))",
     .result = "000002B800000058" },
 
-  { .name = "latent_plot", .n_min = 2, .n_max = 3, .flags = PURE, .feature = FEATURE_AGGREGATE,
+  { .name = "latent_plot", .n_min = 2, .n_max = 3, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .scalar = plot_step, .final = plot_final,
     .group = "Pictures",
     .usage = "latent_plot(z, label [, picture])",
@@ -196,7 +196,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
     .result = "0.0|A man rides a horse.\n0.25|A man speaks and a horse.\n0.5|A child is a child who plays in the snow.\n0.75|A child is a child who plays in the snow.\n1.0|A child plays in the snow." },
 
-  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
+  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = imagine_fill,
     .columns = "content TEXT, distance REAL, latent BLOB, fidelity REAL, parents TEXT, weights TEXT,"
                " \"index\" HIDDEN, query HIDDEN, n HIDDEN, options HIDDEN",
@@ -207,7 +207,7 @@ const struct function FUNCTIONS[] = {
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.02|[1,2,3]\nI am tired of you.|0.17|[1]" },
 
-  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
+  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = gaps_fill,
     .columns = "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, weights TEXT,"
                " \"index\" HIDDEN, n HIDDEN, options HIDDEN",
@@ -229,7 +229,7 @@ const struct function FUNCTIONS[] = {
 
   /* ---- search ---- */
 
-  { .name = "latent", .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE, .module = &VTAB_MODULE.base,
+  { .name = "latent", .is_rough = 1, .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE, .module = &VTAB_MODULE.base,
     .group = "Search",
     .usage = "CREATE VIRTUAL TABLE t USING latent(body [, year INTEGER filter] [, content='notes'] [, content_rowid='id'])",
     .sentence = "A table of texts and pictures that is searched by meaning: t(query) gives its rows nearest first to a text or a picture, with their distance. Content of its own, or that of another "

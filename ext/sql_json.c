@@ -41,7 +41,7 @@ static int is_repeated(const cJSON *tree, const cJSON *item){
 
 /* ---- Options ---- */
 
-enum key { KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY, KEY_DETAIL, KEY_STEPS, KEY_DISTINCT, N_KEYS };
+enum key { KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY, KEY_DETAIL, KEY_REFINE, KEY_STEPS, KEY_DISTINCT, N_KEYS };
 static const struct {
   const char *name;
   double least, most;           /* of a number; both 0 for other types */
@@ -55,6 +55,7 @@ static const struct {
   [KEY_MAX_TOKENS]  = { "max_tokens", 1, 0, 1 },        /* to the model's longest segment */
   [KEY_FLUENCY]     = { "fluency", 0, 1, 0 },
   [KEY_DETAIL]      = { "detail", 0, 1, 0 },
+  [KEY_REFINE]      = { "refine", 0, 64, 1 },
   [KEY_STEPS]       = { "steps", 0, 0, 0 },             /* from here on: latent_path() only */
   [KEY_DISTINCT]    = { "distinct", 0, 0, 0 },
 };
@@ -129,6 +130,7 @@ static int read_key(struct call *c, cJSON *item, enum key key, struct options *o
     case KEY_TEMPERATURE: o->decode.temperature = (float)x; o->has_temperature = 1; break;
     case KEY_SEED:        o->decode.seed = (uint64_t)(int64_t)x; o->has_seed = 1; break;
     case KEY_MAX_TOKENS:  o->decode.max_tokens = (int)x; break;
+    case KEY_REFINE:      c->rounds = (int)x; break;
     case KEY_FLUENCY:     o->decode.fluency = (float)x; o->has_fluency = 1; break;
     default:              o->decode.detail = (float)x; o->has_detail = 1; break;
   }

@@ -56,7 +56,7 @@ static int decode_points(struct call *c, struct path *p, const struct options *o
   for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(interp_ease(p->t[i]));
   if( contents_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
   for(i=0; i<p->n_points; i++) texts[i] = (struct content){ buf_text(&p->texts[i]), p->texts[i].n };
-  return contents_encode(p->m, &c->run, texts, p->n_points, "the content of a point", p->again);
+  return contents_encode(p->m, &c->run, texts, p->n_points, "the content of a point", 0, p->again);
 }
 
 static int same_text(const struct path *p, int i, int k){

@@ -181,7 +181,7 @@ static int picture_score(struct call *c, const struct model *m, const struct con
   if( z->n_segments!=1 ) return fail(&c->err, SQLITE_ERROR, "a latent of %d segments, expected 1: a picture is one segment", z->n_segments);
   if( picture_read(&came, content->bytes, content->n, &c->arena, what, &c->err)!=SQLITE_OK ) return c->err.rc;
   if( picture_fit(&p, &came, m->config.picture.size, &c->arena, &c->err)!=SQLITE_OK || pictures_tokens(m, &c->run, &p, 1, ids)!=SQLITE_OK ) return c->err.rc;
-  if( score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL)!=SQLITE_OK ) return c->err.rc;
+  if( score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL, NULL)!=SQLITE_OK ) return c->err.rc;
   *mean = sum/(float)n;
   return SQLITE_OK;
 }

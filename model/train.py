@@ -30,6 +30,9 @@ MASK_TOKENS = 0.05  # of the decoder's inputs
 DROP_Z = 0.1        # examples without z: the decoder as a plain language model (the fluency dial)
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
 NO_DETAIL = 0.1
+TEACHER_LIKE = 4    # weight, beside that of the points: of the similarities within a batch of meanings, and of those within its groups
+MIDDLES = 0.15      # of a batch's tokens: sentences to be written from the middle of two others that they lie between
+MIDDLE_LONGEST = 24 # tokens of these, end included
 FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name; of all, FROM_MATE with the r of another of their style,
 FROM_MATE = 0.2     # and FROM_PRIOR with an r drawn at random, as latent_image() draws it
 FROM_PRIOR = 0.08
@@ -166,6 +169,79 @@ class PictureCorpus(Corpus):
         return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
 
 
+class Meanings:
+    """Groups of texts that mean about the same, with the teacher's vectors of full width (meaning.npz of prepare.py): what s learns from beside the
+    sentences of the corpus, and what middles are made of.
+
+    A middle: of two random short texts and the text whose vector is nearest to the middle of theirs. The decoder is given the middle of the two points, and
+    writes the third: so it learns to say something whole where no text lies, rather than halves of two.
+    """
+
+    def __init__(self, folder, tokens, seed):
+        f = np.load(f'{folder}/meaning.npz')
+        self.flat, self.off, self.group = f['flat'], f['off'], f['group']
+        self.vectors = torch.from_numpy(f['vectors'].astype(np.float32))
+        self.taught = F.normalize(self.vectors @ torch.from_numpy(np.load(f'{folder}/teacher.npz')['axes']), dim=-1)
+        self.tokens, self.seed = tokens, seed
+        length = np.diff(self.off)
+        first = np.flatnonzero(np.diff(self.group, prepend=-1))
+        groups = [range(a, b) for a, b in zip(first, [*first[1:], len(length)]) if length[a:b].all()]
+        self.groups = sorted(groups, key=lambda g: max(length[g.start: g.stop]))
+        self.short = np.flatnonzero((length > 3) & (length < MIDDLE_LONGEST))
+        self.middles = self.find_middles(12000)
+
+    def find_middles(self, n):
+        """[n, 3]: a, b, and the text nearest to their middle that is of neither's group."""
+        rng = np.random.RandomState(self.seed)
+        pairs, found = rng.choice(self.short, (n, 2)), []
+        pool = self.vectors[self.short]
+        for part in np.split(pairs, range(1000, n, 1000)):
+            near = (self.vectors[part[:, 0]] + self.vectors[part[:, 1]]) @ pool.t()
+            for own in part.T:
+                near[torch.from_numpy(self.group[own][:, None] == self.group[self.short][None])] = -1
+            found.append(self.short[near.argmax(1).numpy()])
+        return np.column_stack([pairs, np.concatenate(found)])
+
+    def __getitem__(self, i):
+        return self.flat[self.off[i]: self.off[i + 1]]
+
+    def padded(self, rows):
+        return text_model.pad_batch([self[i].tolist() + [EOS] for i in rows])
+
+    def batch(self, rng):
+        """Rows of about equal length, their groups whole."""
+        at = rng.randint(len(self.groups))
+        window = range(max(0, at - 400), min(len(self.groups), at + 400))
+        rows, longest = [], 0
+        for k in rng.permutation(window):
+            longest = max([longest, *(len(self[i]) + 1 for i in self.groups[k])])
+            if longest * (len(rows) + len(self.groups[k])) > self.tokens:
+                break
+            rows += self.groups[k]
+        return np.array(rows)
+
+    def loss(self, s, rows):
+        """(1 - cosine) to the teacher, and the squared errors of the similarities: of all, and of those within a group."""
+        t, group = self.vectors[rows].to(s.device), torch.from_numpy(self.group[rows]).to(s.device)
+        error = (s @ s.t() - t @ t.t()).pow(2)
+        same = (group[:, None] == group[None]) & ~torch.eye(len(rows), dtype=torch.bool, device=s.device)
+        points = (1 - (s * self.taught[rows].to(s.device)).sum(-1)).mean()
+        return points + TEACHER_LIKE * (error.mean() + (error * same).sum() / same.sum().clamp(min=1))
+
+    def middle_batch(self, rng, tokens):
+        """Padded a, b, the decoder's input and its target, of as many middles as make up about so many tokens."""
+        a, b, c = self.middles[rng.permutation(len(self.middles))[: max(1, tokens // (MIDDLE_LONGEST * 2 // 3))]].T
+        ids = self.padded(c)
+        given = torch.cat([torch.full((len(c), 1), BOS), ids[:, :-1]], 1)
+        return self.padded(a), self.padded(b), given, ids.masked_fill(ids == PAD, -100)
+
+
+def between(model, s, r, t):
+    """z of the points at t [n, 1] between the first half of the rows and the second."""
+    (s_a, s_b), (r_a, r_b) = s.chunk(2), r.chunk(2)
+    return model.join(noisy(text_model.slerp(s_a, s_b, t), NOISE), (1 - t) * r_a + t * r_b)
+
+
 def noisy(v, sigma):
     return F.normalize(v + sigma * torch.randn_like(v) / math.sqrt(v.shape[1]), dim=-1)
 
@@ -201,6 +277,21 @@ def teacher_loss(corpus, rows, s):
     return (points + 2 * (own @ own.t() - t @ t.t()).pow(2).mean()) * len(have) / len(rows)
 
 
+def with_meanings(meanings, encode, logits, model, rng, tokens, ce, taught):
+    """The two losses of a step, with what meanings and middles add to them."""
+    device = model.embedding.device
+    rows = meanings.batch(rng)
+    with autocast(device.type):
+        s, _ = encode(meanings.padded(rows).to(device))
+    a, b, given, target = (v.to(device) for v in meanings.middle_batch(rng, int(tokens * MIDDLES)))
+    width = max(a.shape[1], b.shape[1])
+    both = torch.cat([F.pad(v, (0, width - v.shape[1]), value=PAD) for v in (a, b)])
+    with autocast(device.type):
+        out = logits(between(model, *encode(both), 0.3 + 0.4 * torch.rand(len(a), 1, device=device)), given)
+    middle = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
+    return (1 - MIDDLES) * ce + MIDDLES * middle, taught + meanings.loss(s, rows)
+
+
 @torch.no_grad()
 def evaluate(model, corpus, n):
     """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass; of pictures, codes right."""
@@ -229,8 +320,10 @@ def main():
     p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
     p.add_argument('--minutes', type=float, default=1e9)
     p.add_argument('--steps', type=int, default=1 << 60, help='stop after so many')
-    p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay')
+    p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay; with --minutes, it is down to 0 at whichever comes first')
     p.add_argument('--clear', type=float, default=0.0, help='share of the examples that are decoded from their own point as it is: for more exactness, at the cost of the dials')
+    p.add_argument('--teacher', type=float, default=1.0, help="weight of the teacher's losses beside the cross-entropy")
+    p.add_argument('--meanings', type=int, default=0, help='tokens a step that only s learns from, with the teacher (meaning.npz of prepare.py); and then middles, too')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--glance', type=int, default=128, help='held-out sentences decoded at each checkpoint; slow on CPU; 0: none')
@@ -249,6 +342,7 @@ def main():
     optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
     kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
     corpus = kind(a.data, a.rows, a.tokens, a.seed)
+    meanings = Meanings(a.data, a.meanings, a.seed) if a.meanings else None
     at = dict(step=0, epoch=0, in_epoch=0, seen=0)
     if state:
         model.load_state_dict(state['model'])
@@ -274,19 +368,23 @@ def main():
             if k < at['in_epoch']:
                 continue
             step = at['step']
-            scale = min(1.0, (step + 1) / a.warm) * (max(0.0, 1 - (step - first) / a.decay) if a.decay else 1.0)
+            way = max((step - first) / a.decay, (time.time() - start) / 60 / a.minutes) if a.decay else 0.0
+            scale = min(1.0, (step + 1) / a.warm) * max(0.0, 1 - way)
             for o, base in zip(optimizers, (a.lr, a.lr / 6)):
                 o.param_groups[0]['lr'] = base * scale
             torch.manual_seed(a.seed * 1000003 + step)
-            x, given, target = (v.to(device) for v in corpus.batch(rows, np.random.RandomState((a.seed, step))))
+            rng = np.random.RandomState((a.seed, step))
+            x, given, target = (v.to(device) for v in corpus.batch(rows, rng))
             with autocast(device):
                 s, r = encode(x)
                 out = logits(points(model, corpus, rows, s, r, a.clear), given)
             ce = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
             taught = teacher_loss(corpus, rows, s)
+            if meanings:
+                ce, taught = with_meanings(meanings, encode, logits, model, rng, a.tokens, ce, taught)
             for o in optimizers:
                 o.zero_grad()
-            (ce + taught).backward()
+            (ce + a.teacher * taught).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for o in optimizers:
                 o.step()

@@ -13,14 +13,14 @@
 #define PICTURE "x'89504E470D0A1A0A0000000D4948445200000001000000010802000000907753DE0000000C4944415478DA63F8D0A0000003F40191ED293CC80000000049454E44AE426082'"
 
 int sqlite3_latent_init(sqlite3 *, char **, const sqlite3_api_routines *);
-int __real_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
-int __wrap_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z);
+int __real_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z);
+int __wrap_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z);
 
 static int n_encodes;
 
-int __wrap_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, struct latent *z){
+int __wrap_contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z){
   n_encodes += n;
-  return __real_contents_encode(m, run, contents, n, who, z);
+  return __real_contents_encode(m, run, contents, n, who, rounds, z);
 }
 
 /* How many texts the statement encodes; -1 when it fails. parameter is bound to ?1. */

@@ -186,7 +186,7 @@ static void test_golden(const struct model *m, const char *name){
   memories_init(&memories, m, n, &b.arena);
   memories_fill(&memories, m, NULL, z, n, 1, panel);
   golden_compare(&g, "memory", memories.expanded, (size_t)n*c->memory*c->d);
-  score_tokens(m, &b.run, z, ids, start, n, sums, log_p);
+  score_tokens(m, &b.run, z, ids, start, n, sums, log_p, NULL);
   compare_layers(&g, &all, 1, c->decoder_layers);
   golden_compare(&g, "log_p", log_p, n_ids + (has_end(m) ? n : 0));
   b.run.watch = NULL;
@@ -310,12 +310,12 @@ static void check_picture(struct shipped_golden *p, const struct model *m, const
   ids = arena_get(&b.arena, (size_t)n_codes*sizeof(int));
   if( picture_read(&whole, content.bytes, content.n, &b.arena, file, &b.err)==SQLITE_OK
    && picture_fit(&fitted, &whole, m->config.picture.size, &b.arena, &b.err)==SQLITE_OK
-   && pictures_tokens(m, &b.run, &fitted, 1, ids)==SQLITE_OK && contents_encode(m, &b.run, &content, 1, file, &z)==SQLITE_OK ){
+   && pictures_tokens(m, &b.run, &fitted, 1, ids)==SQLITE_OK && contents_encode(m, &b.run, &content, 1, file, 0, &z)==SQLITE_OK ){
     holds(&p->ids, ids_agree(cJSON_GetObjectItem(c, "ids"), ids, n_codes), "%s", file);
     holds(&p->points, sketch_agrees(cJSON_GetObjectItem(c, "s"), z.z, s) && sketch_agrees(cJSON_GetObjectItem(c, "r"), z.z+s, z.width-s), "%s", file);
     decode_tokens(m, &b.run, z.z, 1, &o, &out);
     holds(&p->texts, ids_agree(cJSON_GetObjectItem(c, "decoded"), out.ids, out.n), "%s", file);
-    score_tokens(m, &b.run, z.z, ids, start, 1, &sum, NULL);
+    score_tokens(m, &b.run, z.z, ids, start, 1, &sum, NULL, NULL);
     holds(&p->scores, fabs(sum - number_of(c, "log_p"))<1e-3*(1 + fabs(sum)), "%s: %g, expected %g", file, (double)sum, number_of(c, "log_p"));
   }
   holds(&p->points, b.err.rc==SQLITE_OK, "%s", b.err.text);
@@ -475,13 +475,96 @@ static void test_cache(const struct model *m, const struct way *way){
     memcpy(ids+start[i], out[i].ids, (size_t)out[i].n*sizeof(int));
     start[i+1] = start[i] + out[i].n;
   }
-  score_tokens(m, &b.run, z, ids, start, N, sums, NULL);
+  score_tokens(m, &b.run, z, ids, start, N, sums, NULL, NULL);
   for(int i=0; i<N; i++){
     float apart = fabsf(sums[i]-out[i].log_probability);
     holds(&p, apart<=1e-4f*(1+fabsf(sums[i])), "row %d: %g cached, %g full", i, (double)out[i].log_probability, (double)sums[i]);
   }
   snprintf(name, sizeof(name), "model: %s: cached decoding equals full decoding", way->name);
   property_ok(&p, name);
+  bench_end(&b);
+}
+
+/* ---- Refining ---- */
+
+/* What score_tokens() guesses at the rows that greedy decoding gave is those rows. */
+static void test_guesses(const struct model *m){
+  enum { N = 40 };
+  struct decode_options o;
+  struct tokens out[N];
+  struct property p = { 0 };
+  struct bench b;
+  float *z, sums[N];
+  int *ids, *guesses, start[N+1], longest = m->config.shape.longest;
+  bench_start(&b);
+  z = random_points(m, N, 12, &b.arena);
+  ids = arena_get(&b.arena, (size_t)N*longest*sizeof(int));
+  guesses = arena_get(&b.arena, (size_t)N*(longest+1)*sizeof(int));
+  decode_options_init(&o);
+  decode_tokens(m, &b.run, z, N, &o, out);
+  start[0] = 0;
+  for(int i=0; i<N; i++){
+    memcpy(ids+start[i], out[i].ids, (size_t)out[i].n*sizeof(int));
+    start[i+1] = start[i] + out[i].n;
+  }
+  score_tokens(m, &b.run, z, ids, start, N, sums, NULL, guesses);
+  for(int i=0; i<N; i++){
+    const int *own = guesses + start[i] + has_end(m)*i;
+    holds(&p, b.err.rc==SQLITE_OK && memcmp(own, out[i].ids, (size_t)out[i].n*sizeof(int))==0, "row %d; %s", i, b.err.text);
+    if( has_end(m) && out[i].n<longest-1 ) holds(&p, own[out[i].n]==TOKEN_END, "row %d ends with %d", i, own[out[i].n]);
+  }
+  property_ok(&p, "model: guesses are what greedy decoding chooses");
+  bench_end(&b);
+}
+
+/* Tokens of a row that greedy decoding would choose in their places, and so how near z is to giving it back. */
+static int right_guesses(const struct model *m, struct bench *b, const float *z, const int *ids, int n){
+  struct arena_mark mark = arena_mark(&b->arena);
+  int start[2] = { 0, n }, right = 0, *guesses = arena_get(&b->arena, ((size_t)n+1)*sizeof(int));
+  float sum;
+  score_tokens(m, &b->run, z, ids, start, 1, &sum, NULL, guesses);
+  for(int k=0; k<n; k++) right += guesses[k]==ids[k];
+  arena_rewind(&b->arena, mark);
+  return right;
+}
+
+static void test_refine(const struct model *m){
+  enum { N = 60, ROUNDS = 5 };
+  const int s = m->config.shape.s, width = s + m->config.shape.r;
+  struct property alone = { 0 }, same = { 0 }, nearer = { 0 };
+  struct bench b;
+  float *z, *rough, *threaded, *one;
+  int *ids, *start, row[2];
+  bench_start(&b);
+  random_rows(m, N, 3, &b.arena, &ids, &start);
+  rough = arena_floats(&b.arena, (size_t)N*width);
+  z = arena_floats(&b.arena, (size_t)N*width);
+  threaded = arena_floats(&b.arena, (size_t)N*width);
+  one = arena_floats(&b.arena, width);
+  encode_tokens(m, &b.run, ids, start, N, rough);
+  memcpy(z, rough, (size_t)N*width*sizeof(float));
+  refine_tokens(m, &b.run, ids, start, N, 0, z);
+  ok(memcmp(z, rough, (size_t)N*width*sizeof(float))==0, "model: no rounds of refining change nothing", "it differs");
+  memcpy(threaded, rough, (size_t)N*width*sizeof(float));
+  refine_tokens(m, &b.run, ids, start, N, ROUNDS, z);
+  for(int i=0; i<N; i++){
+    const float *was = rough + (size_t)i*width, *now = z + (size_t)i*width;
+    int n = start[i+1]-start[i], rounded = 1, was_right = right_guesses(m, &b, was, ids+start[i], n), is_right = right_guesses(m, &b, now, ids+start[i], n);
+    row[0] = 0;
+    row[1] = n;
+    memcpy(one, was, width*sizeof(float));
+    refine_tokens(m, &b.run, ids+start[i], row, 1, ROUNDS, one);
+    holds(&alone, memcmp(one, now, width*sizeof(float))==0, "row %d of %d tokens", i, n);
+    for(int k=0; k<width; k++) rounded = rounded && now[k]==half_to_float(float_to_half(k<s ? was[k] : now[k]));
+    holds(&same, rounded && fabsf(dot(now+s, now+s, width-s)-1)<1e-2f, "row %d", i);
+    holds(&nearer, is_right>=was_right-1, "row %d: %d right, then %d", i, was_right, is_right);        /* rounding may cost one */
+  }
+  property_ok(&alone, "model: refining a batch equals its rows one by one, bit by bit");
+  property_ok(&same, "model: refining keeps s and the length of r, and rounds both as a latent is stored");
+  property_ok(&nearer, "model: refining loses no token of a row");
+  b.run.n_threads = 4;
+  refine_tokens(m, &b.run, ids, start, N, ROUNDS, threaded);
+  ok(memcmp(z, threaded, (size_t)N*width*sizeof(float))==0, "model: refining on four threads equals one, bit by bit", "it differs");
   bench_end(&b);
 }
 
@@ -504,7 +587,7 @@ static void all_continuations(const struct model *m, struct bench *b, const floa
     memcpy(ids + t*n, h->ids, h->n*sizeof(int));
     ids[t*n + n-1] = t;
   }
-  score_tokens(m, &b->run, points, ids, start, pieces, sums, all);
+  score_tokens(m, &b->run, points, ids, start, pieces, sums, all, NULL);
   for(int t=0; t<pieces; t++) log_p[t] = all[t*(n+1) + n-1];
   arena_rewind(&b->arena, mark);
 }
@@ -636,7 +719,7 @@ static void mark_text(const struct model *m, struct run *run, const float *z, co
   buf_release(&bytes);
   each = arena_floats(run->arena, (size_t)start[1] + 1);
   encode_tokens(m, run, ids, start, 1, own);
-  score_tokens(m, run, zero, ids, start, 1, &sum, each);
+  score_tokens(m, run, zero, ids, start, 1, &sum, each, NULL);
   for(int i=0; i<start[1]; i++) if( continues_word(m, ids[i]) && each[i]<worst ) worst = each[i];
   *near = point_cosine(z, own, width);
   *reading = 0.2f*sum/(float)(start[1]+1) + 0.13f*worst;
@@ -805,6 +888,8 @@ int main(int argc, char **argv){
   test_cache(tiny, &ways[0]);
   test_cache(tiny, &ways[2]);
   test_cache(tiny, &ways[4]);
+  test_guesses(tiny);
+  test_refine(tiny);
   test_beams(tiny);
   test_best_of(tiny);
   test_best_of_reading(tiny);
@@ -819,6 +904,8 @@ int main(int argc, char **argv){
     test_fluencies(picture);
     test_cache(picture, &ways[0]);
     test_cache(picture, &ways[4]);
+    test_guesses(picture);
+    test_refine(picture);
     model_close(picture);
   }
   if( access(path_of("model/picture.safetensors"), R_OK)!=0 ){

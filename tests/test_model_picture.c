@@ -240,7 +240,7 @@ static void test_contents(const struct model *m){
     files[i] = png_of(&pictures[i], &b.err);
     contents[i] = (struct content){ files[i].data, files[i].n };
   }
-  contents_encode(m, &b.run, contents, N, "test", z);
+  contents_encode(m, &b.run, contents, N, "test", 0, z);
   for(int i=0; i<N && b.err.rc==SQLITE_OK; i++){
     pictures_tokens(m, &b.run, &pictures[i], 1, ids);
     encode_tokens(m, &b.run, ids, start, 1, row);
@@ -250,7 +250,7 @@ static void test_contents(const struct model *m){
   property_ok(&in, "picture: a PNG's latent is that of its pixels' codes");
   contents_decode(m, &b.run, z, N, fluencies, &o, decoded, fidelities);
   for(int i=0; i<N; i++) again[i] = (struct content){ decoded[i].data, decoded[i].n };
-  if( b.err.rc==SQLITE_OK ) contents_encode(m, &b.run, again, N, "test", z_again);
+  if( b.err.rc==SQLITE_OK ) contents_encode(m, &b.run, again, N, "test", 0, z_again);
   for(int i=0; i<N && b.err.rc==SQLITE_OK; i++){
     struct buf one = { 0 };
     struct tokens tokens;
@@ -284,7 +284,7 @@ static void test_text_content(const struct model *m){
   bench_start(&b);
   decode_options_init(&o);
   o.max_tokens = 5;
-  contents_encode(m, &b.run, contents, 3, "test", z);
+  contents_encode(m, &b.run, contents, 3, "test", 0, z);
   text_encode(m, &b.run, "One. Two.", 9, &direct);
   ok(b.err.rc==SQLITE_OK && z[0].n_segments==2 && memcmp(z[0].z, direct.z, 2*sizeof(float)*(size_t)direct.width)==0, "content: text is what text_encode() gives", "%s", b.err.text);
   contents_decode(m, &b.run, z, 3, fluencies, &o, out, NULL);
@@ -319,7 +319,7 @@ static void test_refused(const struct model *m, const struct model *text){
   row = random_codes(m, 1, 7, &b.arena);
   points = &(struct latent){ KIND_PICTURE, 2, width, m->config.fingerprint, random_points(m, 2, 8, &b.arena) };
   refused(&p, &b, encode_tokens(m, &b.run, row->ids, start, 1, points->z), "encode: a picture has 63 codes, expected 64");
-  refused(&p, &b, score_tokens(m, &b.run, points->z, row->ids, start, 1, &sum, NULL), "score: a picture has 63 codes, expected 64");
+  refused(&p, &b, score_tokens(m, &b.run, points->z, row->ids, start, 1, &sum, NULL, NULL), "score: a picture has 63 codes, expected 64");
   refused(&p, &b, pictures_tokens(m, &b.run, &small, 1, row->ids), "a picture of 32x64 pixels, expected 64x64");
   row->n--;
   refused(&p, &b, tokens_pictures(m, &b.run, row, 1, &drawn), "a picture of 63 codes, expected 64");
@@ -333,7 +333,7 @@ static void test_refused(const struct model *m, const struct model *text){
   refused(&p, &b, text_segment(m, &b.run, "a", 1, &ids, &starts, &n), "a model of kind picture reads and writes no text");
   refused(&p, &b, text_decode(m, &b.run, points, &o, &out, NULL), "a model of kind picture reads and writes no text");
   refused(&p, &b, contents_decode(m, &b.run, points, 1, &fluency, &o, &out, NULL), "a latent of 2 segments, expected 1: a picture is one segment");
-  refused(&p, &b, contents_encode(m, &b.run, &broken, 1, "argument 7", &z), "argument 7");
+  refused(&p, &b, contents_encode(m, &b.run, &broken, 1, "argument 7", 0, &z), "argument 7");
   holds(&p, out.n==0, "%zu bytes came out", out.n);
   property_ok(&p, "picture: what is no picture is refused");
   buf_release(&out);
@@ -476,7 +476,7 @@ static void test_interrupt(const struct model *m, int n_threads){
       b.run.stop = count_and_stop;
       b.run.stop_arg = &s;
       rc = work==0 ? pictures_tokens(m, &b.run, pictures, N, ids) : work==1 ? tokens_pictures(m, &b.run, random_codes(m, N, 2, &b.arena), N, drawn)
-         : work==2 ? contents_encode(m, &b.run, contents, 2, "test", z) : contents_decode(m, &b.run, z, 2, fluencies, &o, out, NULL);
+         : work==2 ? contents_encode(m, &b.run, contents, 2, "test", 0, z) : contents_decode(m, &b.run, z, 2, fluencies, &o, out, NULL);
       if( s.n_asked>=stop_at ){
         holds(&p, rc==SQLITE_INTERRUPT && strcmp(b.err.text, "interrupted")==0 && s.n_after==0 && !s.foreign,
               "work %d stopped at question %d gives %d \"%s\", asked %d times more, from another thread: %d", work, stop_at, rc, b.err.text, s.n_after, s.foreign);
@@ -506,7 +506,7 @@ static int whole_work(const char *path, const struct buf *file){
   decode_options_init(&o);
   o.best_of = 2;
   rc = model_open(&m, path, &b.err);
-  if( rc==SQLITE_OK ) rc = contents_encode(m, &b.run, contents, 2, "test", z);
+  if( rc==SQLITE_OK ) rc = contents_encode(m, &b.run, contents, 2, "test", 0, z);
   if( rc==SQLITE_OK ) rc = contents_decode(m, &b.run, z, 2, fluencies, &o, out, fidelities);
   for(int i=0; i<2; i++) buf_release(&out[i]);
   bench_end(&b);

@@ -57,6 +57,7 @@ SELECT latent_decode('a', '{"beam":4}');
 SELECT latent_decode('a', '{"Beams":4}');
 SELECT latent_decode('a', '{"beams":0}');
 SELECT latent_decode('a', '{"beams":33}');
+SELECT latent_encode('a', '{"refine":65}');
 SELECT latent_decode('a', '{"beams":4.5}');
 SELECT latent_decode('a', '{"beams":"4"}');
 SELECT latent_decode('a', '{"beams":null}');
