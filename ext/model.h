@@ -77,6 +77,7 @@ int run_stopped(struct run *r);         /* asks stop(); notes SQLITE_INTERRUPT, 
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n, float *z);
 
 /* ---- model_decode.c ---- */
+struct tokens { int *ids; int n; float log_probability; };  /* ids from the run's arena, without start and end; log p(ids, end | z), under the mixed dial */
 struct decode_options {
   int beams;                            /* 1..32; 1 is greedy (or sampling, when temperature > 0); more: the best mean log-probability per token, END counted */
   int best_of;                          /* 1..64: candidates re-encoded; the nearest to the asked point wins, how well they read counted in by the fluency */
@@ -87,11 +88,15 @@ struct decode_options {
   float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
   const float *fluencies;               /* [n] of decode_tokens(): one a row of z instead; or NULL. Others leave it alone */
   float detail;                         /* 0..1: r is scaled by it before decoding */
+  const struct tokens *avoid;           /* [n_avoid]: texts, as their own ids, that best_of takes only where no candidate is another one; or NULL */
+  int n_avoid;
+  const float *way;                     /* [2, s], or NULL: rows lie in this order on the way from one point to the other; best_of chooses for all of them together */
+  int one_seed;                         /* true: every row draws what row 0 draws, so that rows that lie near come out alike */
 };
 void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
 
-struct tokens { int *ids; int n; float log_probability; };  /* ids from the run's arena, without start and end; log p(ids, end | z), under the mixed dial */
-/* z[n, s+r] -> out[n]. A row of kind picture is longest-1 codes and has no end: neither is one chosen, nor is it in the log-probability. Rows are independent: row i of a batch gives what it gives alone with the seed decode_seed(seed, i). */
+/* z[n, s+r] -> out[n]. A row of kind picture is longest-1 codes and has no end: neither is one chosen, nor is it in the log-probability. Rows are independent: row i of a batch gives what it gives alone with the seed
+** decode_seed(seed, i); those of a way are not. */
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *o, struct tokens *out);
 /* The share of ids that a user would see: the bytes of each row of tokens, tokenised and encoded again -> z[n, s+r]. What then has more

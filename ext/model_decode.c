@@ -15,7 +15,8 @@
 ** gives does not depend on its company; ties go to the earlier token and the earlier sequence.
 **
 ** Best-of-K: a strand like the caller's and K-1 sampled ones for each point; their texts are encoded again, as a user would encode them, and the
-** one nearest to the asked point wins. Where fluency is asked for, so does how well a text reads: see add_reading().
+** one nearest to the asked point wins. Where fluency is asked for, how well a text reads counts too: see add_reading(). Texts to avoid win only
+** where there is no other. Of rows that are a way, the candidates are chosen together: see choose_way().
 */
 #include "model.h"
 #include <math.h>
@@ -28,6 +29,9 @@
 #define WORKER_STRANDS 4                /* fewer are not worth a thread */
 #define CANDIDATE_TEMPERATURE 0.5f
 #define BEST_OF_STRANDS 1024            /* candidates held at a time */
+#define TURNING 0.15f                   /* what a step on a way that comes nearer to its start, or away from its goal, counts against both its ends */
+#define STANDING 0.05f                  /* and one from a text to the same text */
+#define AVOIDED 100                     /* more than any two marks differ by */
 #define READING_MEAN 0.2f               /* what a nat of the mean token, and of the worst one inside a word, counts against nearness at fluency 1. */
 #define READING_WORST 0.13f             /* Of 118 pairs' middles 55% rather than 34% were clean (model/README.md); half as much: 45%, half more: 58% and less true */
 
@@ -382,7 +386,7 @@ static void candidate_strands(struct strand *strands, struct tokens *candidates,
     s->beams = first ? o->beams : 1;
     s->temperature = first && (k>1 || o->beams>1) ? 0 : o->temperature;
     if( !first && s->temperature<=0 ) s->temperature = CANDIDATE_TEMPERATURE;
-    s->random = random_of(decode_seed(o->seed, row) + (uint64_t)(i%k)*0xA0761D6478BD642Fu);
+    s->random = random_of(decode_seed(o->seed, o->one_seed ? 0 : row) + (uint64_t)(i%k)*0xA0761D6478BD642Fu);
     s->out = &candidates[i];
   }
 }
@@ -419,30 +423,73 @@ static int add_reading(const struct model *m, struct run *run, const int *ids, c
   return run->err->rc;
 }
 
-/* marks[n]: how near each candidate lies to its point, z[n/k, s+r], and how well it reads where that is asked for. */
-static int mark_candidates(const struct model *m, struct run *run, const struct tokens *candidates, int n, int k, const float *z, const float *fluencies,
-                           float *marks){
+static int is_avoided(const struct decode_options *o, const int *ids, int n){
+  for(int i=0; i<o->n_avoid; i++){
+    if( o->avoid[i].n==n && memcmp(o->avoid[i].ids, ids, (size_t)n*sizeof(int))==0 ) return 1;
+  }
+  return 0;
+}
+
+/* again[n, s+r]: what each candidate encodes to. marks[n]: how near that lies to its point, z[n/k, s+r], and how well the candidate reads where that is asked for. */
+static int mark_candidates(const struct model *m, struct run *run, const struct decode_options *o, const struct tokens *candidates, int n, const float *z,
+                           const float *fluencies, float *again, float *marks){
   struct arena_mark mark = arena_mark(run->arena);
-  int width = m->config.shape.s + m->config.shape.r, fluent = 0, *ids, *start;
-  float *again = arena_floats(run->arena, (size_t)n*width);
-  if( again==0 ) return fail_nomem(run->err);
+  int width = m->config.shape.s + m->config.shape.r, k = o->best_of, fluent = 0, *ids, *start;
   if( tokens_again(m, run, candidates, n, &ids, &start) || encode_tokens(m, run, ids, start, n, again) ) return run->err->rc;
   for(int i=0; i<n; i++) marks[i] = point_cosine(z + (size_t)(i/k)*width, again + (size_t)i*width, width);
   for(int i=0; i<n/k; i++) fluent |= fluencies[i]>0;
   if( fluent && add_reading(m, run, ids, start, n, fluencies, k, marks) ) return run->err->rc;
+  for(int i=0; i<n; i++) marks[i] -= is_avoided(o, ids+start[i], start[i+1]-start[i]) ? AVOIDED : 0;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
 
-/* out = the candidate with the best mark; of equals the first. */
-static void take_best(struct tokens *out, const struct tokens *candidates, const float *marks, int k){
+/* The best of marks[k]; of equals the first. */
+static int best_mark(const float *marks, int k){
   int best = 0;
   for(int i=1; i<k; i++){
     if( marks[i]>marks[best] ) best = i;
   }
-  memcpy(out->ids, candidates[best].ids, (size_t)candidates[best].n*sizeof(int));
-  out->n = candidates[best].n;
-  out->log_probability = candidates[best].log_probability;
+  return best;
+}
+
+/* What a step costs from a text at distances from[2] from the ends of the way to one at to[2]. */
+static float step_cost(const float *from, const float *to){
+  float turning = (to[0]<from[0] ? TURNING + from[0]-to[0] : 0) + (to[1]>from[1] ? TURNING + to[1]-from[1] : 0);
+  return turning + (to[0]==from[0] && to[1]==from[1] ? STANDING : 0);
+}
+
+/* For each of `count` rows on a way one of its k candidates, so that the sum of the marks, less the steps' costs, is the most there is (Viterbi): what each
+** point takes for itself may go back and forth. chosen[count]; far[count*k, 2], sum[count*k], from[count*k]: scratch. */
+static void choose_way(const struct model *m, const float *way, const float *again, const float *marks, int count, int k, float *far, float *sum, int *from, int *chosen){
+  int s = m->config.shape.s, width = s + m->config.shape.r, at;
+  float apart = 1 - point_cosine(way, way+s, s);
+  const float start[2] = { 0, apart }, goal[2] = { apart, 0 };
+  for(int i=0; i<count*k; i++){
+    for(int end=0; end<2; end++) far[2*i+end] = 1 - point_cosine(way + end*s, again + (size_t)i*width, s);
+  }
+  for(int i=0; i<count*k; i++){
+    const int row = i/k;
+    from[i] = -1;
+    sum[i] = row==0 ? -step_cost(start, far+2*i) : -INFINITY;
+    for(int p=(row-1)*k; row>0 && p<row*k; p++){
+      float through = sum[p] - step_cost(far+2*p, far+2*i);
+      if( through>sum[i] ){
+        sum[i] = through;
+        from[i] = p;
+      }
+    }
+    sum[i] += marks[i];
+  }
+  for(int i=(count-1)*k; i<count*k; i++) sum[i] -= step_cost(far+2*i, goal);
+  at = (count-1)*k + best_mark(sum + (size_t)(count-1)*k, k);
+  for(int row=count-1; row>=0; row--, at=from[at]) chosen[row] = at%k;
+}
+
+static void take(struct tokens *out, const struct tokens *candidate){
+  memcpy(out->ids, candidate->ids, (size_t)candidate->n*sizeof(int));
+  out->n = candidate->n;
+  out->log_probability = candidate->log_probability;
 }
 
 static int best_of(const struct model *m, struct run *run, const float *z, int at, int count, const struct decode_options *o, struct tokens *out){
@@ -451,15 +498,18 @@ static int best_of(const struct model *m, struct run *run, const float *z, int a
   struct arena_mark mark = arena_mark(a);
   struct strand *strands = arena_get(a, n*sizeof(struct strand));
   struct tokens *candidates = arena_get(a, n*sizeof(struct tokens));
-  float *marks = arena_floats(a, n), *fluencies = arena_floats(a, count);
+  float *marks = arena_floats(a, n), *fluencies = arena_floats(a, count), *again = arena_floats(a, (size_t)n*width), *sum = arena_floats(a, n), *far = arena_floats(a, 2*(size_t)n);
+  int *chosen = arena_get(a, count*sizeof(int)), *from = arena_get(a, n*sizeof(int));
   if( a->oom ) return fail_nomem(run->err);
   tokens_init(candidates, n, token_limit(m, o), a);
   if( a->oom ) return fail_nomem(run->err);
   for(int i=0; i<count; i++) fluencies[i] = o->fluencies ? o->fluencies[at+i] : o->fluency;
   candidate_strands(strands, candidates, o, at, count, k);
   if( decode_strands(m, run, z, o, strands, n) ) return run->err->rc;
-  if( mark_candidates(m, run, candidates, n, k, z + (size_t)at*width, fluencies, marks) ) return run->err->rc;
-  for(int i=0; i<count; i++) take_best(&out[at+i], candidates + (size_t)i*k, marks + (size_t)i*k, k);
+  if( mark_candidates(m, run, o, candidates, n, z + (size_t)at*width, fluencies, again, marks) ) return run->err->rc;
+  for(int i=0; i<count; i++) chosen[i] = best_mark(marks + (size_t)i*k, k);
+  if( o->way ) choose_way(m, o->way, again, marks, count, k, far, sum, from, chosen);
+  for(int i=0; i<count; i++) take(&out[at+i], &candidates[i*k + chosen[i]]);
   arena_rewind(a, mark);
   return SQLITE_OK;
 }

@@ -125,6 +125,7 @@ struct options;
 void result_latent(struct call *c, const struct latent *z);
 /* Decodes: TEXT, or the BLOB of a PNG. A direction is an error unless o->kind is set. */
 void result_content(struct call *c, const struct latent *z, const struct options *o);
+void result_made(struct call *c, const struct model *m, struct buf *b);         /* content of the model's kind, as contents_decode() makes it; takes over what b holds */
 struct buf call_buf(struct call *c);                    /* empty, with SQLITE_LIMIT_LENGTH as its maximum */
 void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
 void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
@@ -158,6 +159,12 @@ int content_score(struct call *c, const struct model *m, const struct content *c
 double interp_ease(double t);
 /* The share of the plain language model that makes the middle of a path readable: 0 at both ends. (sql_scalar.c) */
 float interp_fluency(double t);
+
+/* Decodes points z[n] between two ends, which lie at t[n] (ascending, 0 to 1) as the user counts it: as contents_decode() does, each at interp_fluency() unless
+** options set another, the best of BETWEEN_BEST candidates unless they say how many; strictly between the ends no content of an end is taken where there
+** is another, and of several points those that lead from a to b together (choose_way() in model_decode.c). (sql_path.c) */
+int between_decode(struct call *c, const struct model *m, const struct latent *ends, const struct latent *z, const double *t, int n, const struct options *o,
+                   struct buf *contents, float *fidelities);
 
 /* ---- sql_aggregate.c ---- */
 void mean_step(sqlite3_context *, int, sqlite3_value **);       /* latent_mean(x [, weight]) */

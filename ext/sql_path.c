@@ -2,7 +2,7 @@
 ** sql_path.c -- latent_path(a, b, n [, options]): n texts, or pictures, on the way from a to b. "Text" is said of both below.
 **
 ** 1. Points: latents at equal steps of t, both ends among them; where on the arc a t lies is interp_ease()'s to say, so column `latent` is not latent_slerp() of t.
-** 2. All points are decoded in one batch, each at latent_interp()'s fluency for its t, and the texts are encoded again in one.
+** 2. All points are decoded in one batch, as latent_interp() does it (between_decode(), below), and the texts are encoded again in one.
 ** 3. {"steps": "even"}: even so, equal steps of t are not equal steps of meaning; stretches may decode to one text and then jump. So step 1
 **    takes a finer grid, and here the n points are picked from it that lie nearest to equal steps along the path that the *re-encoded*
 **    texts walk.
@@ -14,6 +14,7 @@
 
 #define N_MOST 1000             /* rows */
 #define GRID_STEP 4             /* grid points a row of an even path, and the fewest: enough to find a stretch that ... */
+#define BETWEEN_BEST 8          /* candidates: see between_decode() */
 #define GRID_LEAST 33           /* ... begins and ends between two rows */
 
 struct path {
@@ -46,15 +47,59 @@ static int place_points(struct call *c, struct path *p){
   return SQLITE_OK;
 }
 
+/* ---- Decoding between two ends ---- */
+
+/* What the ends decode to, as ids: what a point between them should not say again. Of texts of one segment; none of others, and of pictures, which
+** seldom do. */
+static int said_by_ends(struct call *c, const struct model *m, const struct latent *ends, struct tokens *said, int *n_said){
+  struct buf texts[2] = { { 0 }, { 0 } };
+  const float greedy[2] = { 0, 0 };
+  struct decode_options plain;
+  int *ids, *start, n;
+
+  *n_said = 0;
+  if( m->config.kind==KIND_PICTURE || ends[0].n_segments!=1 || ends[1].n_segments!=1 ) return SQLITE_OK;
+  decode_options_init(&plain);
+  contents_decode(m, &c->run, ends, 2, greedy, &plain, texts, NULL);
+  for(int i=0; i<2 && c->err.rc==SQLITE_OK; i++){
+    if( text_segment(m, &c->run, buf_text(&texts[i]), texts[i].n, &ids, &start, &n)==SQLITE_OK && n==1 ) said[(*n_said)++] = (struct tokens){ ids, start[1], 0 };
+  }
+  buf_release(&texts[0]);
+  buf_release(&texts[1]);
+  return c->err.rc;
+}
+
+int between_decode(struct call *c, const struct model *m, const struct latent *ends, const struct latent *z, const double *t, int n, const struct options *o,
+                   struct buf *contents, float *fidelities){
+  struct decode_options plain = o->decode, between;
+  struct tokens said[2];
+  const int s = m->config.shape.s;
+  float *fluencies = arena_floats(&c->arena, (size_t)n), *way = arena_floats(&c->arena, 2*(size_t)s);
+  int first = 0, last = n;
+
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  for(int i=0; i<n; i++) fluencies[i] = o->has_fluency ? plain.fluency : interp_fluency(interp_ease(t[i]));
+  plain.one_seed = 1;           /* neighbours come out alike */
+  between = plain;
+  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) between.best_of = BETWEEN_BEST;
+  between.avoid = said;
+  for(int i=0; i<2; i++) memcpy(way + i*s, ends[i].z, (size_t)s*sizeof(float));
+  if( n>1 && ends[0].n_segments==1 && ends[1].n_segments==1 ) between.way = way;
+  if( between.best_of>1 && said_by_ends(c, m, ends, said, &between.n_avoid)!=SQLITE_OK ) return c->err.rc;
+  while( first<n && t[first]<=0 ) first++;
+  while( last>first && t[last-1]>=1 ) last--;
+  if( contents_decode(m, &c->run, z, first, fluencies, &plain, contents, fidelities)!=SQLITE_OK ) return c->err.rc;
+  if( contents_decode(m, &c->run, z+last, n-last, fluencies+last, &plain, contents+last, fidelities ? fidelities+last : NULL)!=SQLITE_OK ) return c->err.rc;
+  return contents_decode(m, &c->run, z+first, last-first, fluencies+first, &between, contents+first, fidelities ? fidelities+first : NULL);
+}
+
 /* Fills texts, fidelities and again. */
 static int decode_points(struct call *c, struct path *p, const struct options *o){
-  float *fluencies = arena_floats(&c->arena, p->n_points);
   struct content *texts = arena_get(&c->arena, sizeof(*texts)*p->n_points);
   int i;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
-  for(i=0; i<p->n_points; i++) fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(interp_ease(p->t[i]));
-  if( contents_decode(p->m, &c->run, p->z, p->n_points, fluencies, &o->decode, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
+  if( between_decode(c, p->m, p->ends, p->z, p->t, p->n_points, o, p->texts, p->fidelities)!=SQLITE_OK ) return c->err.rc;
   for(i=0; i<p->n_points; i++) texts[i] = (struct content){ buf_text(&p->texts[i]), p->texts[i].n };
   return contents_encode(p->m, &c->run, texts, p->n_points, "the content of a point", 0, p->again);
 }

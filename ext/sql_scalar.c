@@ -172,34 +172,37 @@ done:
 
 /* ---- Between and beyond ---- */
 
-/* Arguments (a, b, ...): the latent at t. */
-static int get_between(struct call *c, sqlite3_value **args, double t, struct latent *z){
-  struct latent ends[2];
-  struct model *m;
-  return get_points(c, args, 2, ends) && get_model(c, &ends[0], &m)
-      && point_interp(z, &ends[0], &ends[1], (float)t, m->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
+/* Arguments (a, b, ...): the ends, their model, and the latent at t. */
+static int get_between(struct call *c, sqlite3_value **args, double t, struct latent *ends, struct model **m, struct latent *z){
+  return get_points(c, args, 2, ends) && get_model(c, &ends[0], m)
+      && point_interp(z, &ends[0], &ends[1], (float)t, (*m)->config.shape.s, &c->arena, &c->err)==SQLITE_OK;
 }
 
 void scalar_interp(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
-  struct latent z;
+  struct latent ends[2], z;
+  struct model *m;
   struct options o;
+  struct buf b;
   double t;
   if( has_null(n, args, 3) ) return;
   call_begin(&c, context, n, args);
-  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_options(&c, n, args, 3, interp_fluency(interp_ease(t)), &o) && get_between(&c, args, interp_ease(t), &z) ){
-    result_content(&c, &z, &o);
+  b = call_buf(&c);
+  if( get_number(&c, args, 2, "t", 0, 1, &t) && call_options(&c, n, args, 3, &o)==SQLITE_OK && get_between(&c, args, interp_ease(t), ends, &m, &z) ){
+    between_decode(&c, m, ends, &z, &t, 1, &o, &b, NULL);
+    result_made(&c, m, &b);
   }
   call_end(&c);
 }
 
 void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
-  struct latent z;
+  struct latent ends[2], z;
+  struct model *m;
   double t;
   if( has_null(n, args, 3) ) return;
   call_begin(&c, context, n, args);
-  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_between(&c, args, t, &z) ) result_latent(&c, &z);
+  if( get_number(&c, args, 2, "t", 0, 1, &t) && get_between(&c, args, t, ends, &m, &z) ) result_latent(&c, &z);
   call_end(&c);
 }
 

@@ -172,11 +172,11 @@ static const char *source_of(const struct words *a, const struct words *b, const
   return in_a && in_b ? "both" : in_a ? "a" : in_b ? "b" : "neither";
 }
 
-/* The point's segments, decoded to one text each. */
-static int decode_segments(struct call *c, const struct model *m, const struct latent *z, float fluency, struct buf *texts){
+/* The segments of the point at t, decoded to one text each, as latent_interp() does it. */
+static int decode_segments(struct call *c, const struct model *m, const struct latent *parents, const struct latent *z, double t, struct buf *texts){
   struct latent *each = arena_get(&c->arena, sizeof(*each)*z->n_segments);
-  float *fluencies = arena_floats(&c->arena, z->n_segments);
-  struct decode_options o;
+  double *ts = arena_get(&c->arena, sizeof(*ts)*z->n_segments);
+  struct options o;
   int i;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
@@ -184,10 +184,11 @@ static int decode_segments(struct call *c, const struct model *m, const struct l
     each[i] = *z;
     each[i].n_segments = 1;
     each[i].z = z->z + (size_t)i*z->width;
-    fluencies[i] = fluency;
+    ts[i] = t;
   }
-  decode_options_init(&o);
-  return texts_decode(m, &c->run, each, z->n_segments, fluencies, &o, texts, NULL);
+  memset(&o, 0, sizeof(o));
+  decode_options_init(&o.decode);
+  return between_decode(c, m, parents, each, ts, z->n_segments, &o, texts, NULL);
 }
 
 static int give_words(struct call *c, const struct words *a, const struct words *b, struct buf *texts, int n_texts, struct rows *r){
@@ -229,7 +230,7 @@ static void fill_words(struct call *c, sqlite3_value **args, struct rows *r){
     fail_nomem(&c->err);
     return;
   }
-  if( decode_segments(c, m, &z, interp_fluency(interp_ease(t)), texts)==SQLITE_OK ) give_words(c, &a, &b, texts, z.n_segments, r);
+  if( decode_segments(c, m, parents, &z, t, texts)==SQLITE_OK ) give_words(c, &a, &b, texts, z.n_segments, r);
   for(i=0; i<z.n_segments; i++) buf_release(&texts[i]);
 }
 

@@ -317,6 +317,11 @@ void result_latent(struct call *c, const struct latent *z){
   result_blob(c, &b);
 }
 
+void result_made(struct call *c, const struct model *m, struct buf *b){
+  if( m->config.kind==KIND_PICTURE ) result_blob(c, b);
+  else result_buf(c, b);
+}
+
 /* A direction, taken as the point on the sphere that it points at. */
 static int direction_to_point(struct call *c, struct latent *z, const struct model *m){
   struct latent direction = *z;
@@ -337,6 +342,5 @@ void result_content(struct call *c, const struct latent *z, const struct options
          "latent_move(point, direction, amount), or give {\"kind\":\"%s\"} to read it as a point", kind_name(m->config.kind));
   }
   if( c->err.rc==SQLITE_OK && check_finite(c, &point)==SQLITE_OK ) contents_decode(m, &c->run, &point, 1, &o->decode.fluency, &o->decode, &b, NULL);
-  if( m->config.kind==KIND_PICTURE ) result_blob(c, &b);
-  else result_buf(c, &b);
+  result_made(c, m, &b);
 }

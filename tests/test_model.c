@@ -691,6 +691,7 @@ static void test_best_of(const struct model *m){
 static void draw_candidates(const struct model *m, struct run *run, const float *z, const struct decode_options *best_of, struct tokens *candidates){
   struct decode_options o = *best_of;
   o.best_of = 1;
+  o.way = NULL;
   for(int i=0; i<best_of->best_of; i++){
     o.temperature = i>0 ? 0.5f : 0;
     o.seed = best_of->seed + (uint64_t)i*UINT64_C(0xA0761D6478BD642F);
@@ -764,6 +765,132 @@ static void test_best_of_reading(const struct model *m){
   property_ok(&wins, "model: best-of takes the candidate with the best mark");
   property_ok(&again, "model: best-of gives the same for the same seed");
   ok(n_not_nearest>0 && n_not_greedy>N/2, "model: best-of: reading and samples decide at times", "%d were not the nearest, %d not the greedy one", n_not_nearest, n_not_greedy);
+}
+
+/* The ids that the text's bytes give. */
+static struct tokens as_read(const struct model *m, struct run *run, const struct tokens *text){
+  struct tokens out = { 0, 0, 0 };
+  struct buf bytes = { 0 };
+  for(int i=0; i<text->n; i++) tokenizer_decode(m->config.tokenizer, text->ids[i], &bytes);
+  tokenizer_encode(m->config.tokenizer, buf_text(&bytes), bytes.n, run->arena, &out.ids, 0, &out.n, run->err);
+  buf_release(&bytes);
+  return out;
+}
+
+/* What is to be avoided is taken only where every candidate is it; else the best of the others. */
+static void test_avoid(const struct model *m){
+  enum { N = 24, K = 6 };
+  const int width = m->config.shape.s + m->config.shape.r;
+  struct property others = { 0 };
+  int n_others = 0;
+  for(int at=0; at<N; at++){
+    struct tokens best, other, avoid, candidates[K];
+    float mark, most = -INFINITY, near, reading, *z;
+    struct decode_options o;
+    struct bench b;
+    int winner = -1;
+    bench_start(&b);
+    z = random_points(m, N, 9, &b.arena) + (size_t)at*width;
+    decode_options_init(&o);
+    o.best_of = K;
+    o.max_tokens = 3;           /* so that candidates are alike at times */
+    o.fluency = 0.3f;
+    o.seed = (uint64_t)at;
+    decode_tokens(m, &b.run, z, 1, &o, &best);
+    avoid = as_read(m, &b.run, &best);
+    o.avoid = &avoid;
+    o.n_avoid = 1;
+    decode_tokens(m, &b.run, z, 1, &o, &other);
+    draw_candidates(m, &b.run, z, &o, candidates);
+    for(int i=0; i<K; i++){
+      struct tokens read = as_read(m, &b.run, &candidates[i]);
+      if( same_tokens(&read, &avoid) ) continue;
+      mark_text(m, &b.run, z, &candidates[i], &near, &reading);
+      mark = near + o.fluency*reading;
+      if( mark<=most ) continue;
+      most = mark;
+      winner = i;
+    }
+    n_others += winner>=0;
+    holds(&others, b.err.rc==SQLITE_OK && same_tokens(&other, winner<0 ? &best : &candidates[winner]), "point %d: it is not candidate %d; %s", at, winner, b.err.text);
+    bench_end(&b);
+  }
+  property_ok(&others, "model: best-of takes no text that is to be avoided where there is another");
+  ok(n_others>N/2, "model: best-of: there are others", "for %d of %d points", n_others, N);
+}
+
+enum { WAY = 5, WAY_BEST = 3, WAYS = 243 };     /* rows, candidates of each, and so many ways through them */
+struct way_text { float mark, far[2]; };
+
+/* What a way through the candidates is worth: `number` in base 3 says which is taken. By the rule in model_decode.c. */
+static float way_worth(struct way_text texts[WAY][WAY_BEST], float apart, int number, int *taken){
+  float worth = 0, from[2] = { 0, apart };
+  const struct way_text goal = { 0, { apart, 0 } };
+  for(int i=0; i<=WAY; i++, number/=WAY_BEST){
+    const struct way_text *to = i<WAY ? &texts[i][number%WAY_BEST] : &goal;
+    if( i<WAY ) taken[i] = number%WAY_BEST;
+    worth += to->mark;
+    if( to->far[0]<from[0] ) worth -= 0.15f + from[0]-to->far[0];
+    if( to->far[1]>from[1] ) worth -= 0.15f + to->far[1]-from[1];
+    if( to->far[0]==from[0] && to->far[1]==from[1] ) worth -= 0.05f;
+    memcpy(from, to->far, sizeof(from));
+  }
+  return worth;
+}
+
+/* On a way the candidates are those that together are worth the most, of all ways there are. */
+static void test_way(const struct model *m){
+  enum { N = 12 };
+  const int s = m->config.shape.s, width = s + m->config.shape.r;
+  struct property p = { 0 };
+  int n_not_best = 0;
+  for(int at=0; at<N; at++){
+    struct way_text texts[WAY][WAY_BEST];
+    struct tokens out[WAY], candidates[WAY][WAY_BEST];
+    struct decode_options o;
+    struct bench b;
+    float *z, *way, best = -INFINITY, apart, alone = 0;
+    int taken[WAY], best_taken[WAY] = { 0 }, same = 1;
+    bench_start(&b);
+    z = random_points(m, WAY, (uint64_t)at + 30, &b.arena);
+    way = arena_floats(&b.arena, 2*(size_t)s);
+    memcpy(way, z, (size_t)s*sizeof(float));
+    memcpy(way+s, z + (size_t)(WAY-1)*width, (size_t)s*sizeof(float));
+    apart = 1 - point_cosine(way, way+s, s);
+    decode_options_init(&o);
+    o.best_of = WAY_BEST;
+    o.max_tokens = 8;
+    o.seed = (uint64_t)at;
+    o.one_seed = 1;
+    o.way = way;
+    decode_tokens(m, &b.run, z, WAY, &o, out);
+    for(int i=0; i<WAY; i++){
+      float reading, *own = arena_floats(&b.arena, width), highest = -INFINITY;
+      draw_candidates(m, &b.run, z + (size_t)i*width, &o, candidates[i]);
+      for(int k=0; k<WAY_BEST; k++){
+        mark_text(m, &b.run, z + (size_t)i*width, &candidates[i][k], &texts[i][k].mark, &reading);
+        tokens_encode(m, &b.run, &candidates[i][k], 1, own);
+        for(int end=0; end<2; end++) texts[i][k].far[end] = 1 - point_cosine(way + end*s, own, s);
+        if( texts[i][k].mark>highest ) highest = texts[i][k].mark;
+      }
+      alone += highest;
+    }
+    for(int number=0; number<WAYS; number++){
+      float worth = way_worth(texts, apart, number, taken);
+      if( worth<=best ) continue;
+      best = worth;
+      memcpy(best_taken, taken, sizeof(taken));
+    }
+    for(int i=0; i<WAY; i++){
+      same = same && same_tokens(&out[i], &candidates[i][best_taken[i]]);
+      alone -= texts[i][best_taken[i]].mark;
+    }
+    n_not_best += alone>1e-6f;
+    holds(&p, same && b.err.rc==SQLITE_OK, "way %d; %s", at, b.err.text);
+    bench_end(&b);
+  }
+  property_ok(&p, "model: best-of on a way takes the candidates that are worth the most together");
+  ok(n_not_best>0, "model: best-of on a way: some give up their own best", "none of %d ways", N);
 }
 
 static void test_seeds(const struct model *m){
@@ -893,6 +1020,8 @@ int main(int argc, char **argv){
   test_beams(tiny);
   test_best_of(tiny);
   test_best_of_reading(tiny);
+  test_avoid(tiny);
+  test_way(tiny);
   test_seeds(tiny);
   test_interrupt(tiny, 1);
   test_interrupt(tiny, 4);
