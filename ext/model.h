@@ -88,6 +88,7 @@ struct decode_options {
   float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
   const float *fluencies;               /* [n] of decode_tokens(): one a row of z instead; or NULL. Others leave it alone */
   float detail;                         /* 0..1: r is scaled by it before decoding */
+  int refine;                           /* rounds of refine_tokens() for what fidelities are measured by, the encoding of what came out */
   const struct tokens *avoid;           /* [n_avoid]: texts, as their own ids, that best_of takes only where no candidate is another one; or NULL */
   int n_avoid;
   const float *way;                     /* [2, s], or NULL: rows lie in this order on the way from one point to the other; best_of chooses for all of them together */
@@ -100,8 +101,8 @@ void decode_options_init(struct decode_options *o);     /* greedy, one candidate
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *o, struct tokens *out);
 /* The share of ids that a user would see: the bytes of each row of tokens, tokenised and encoded again -> z[n, s+r]. What then has more
-** than longest-1 tokens (a rare spelling) is read up to there. A picture goes through its pixels, rounded to 8 bits. */
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, float *z);
+** than longest-1 tokens (a rare spelling) is read up to there; rounds are those of refine_tokens(). A picture goes through its pixels, rounded to 8 bits. */
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, int rounds, float *z);
 
 /* ---- model_score.c ---- */
 /* Sum of log p(token | before, z) over ids and TOKEN_END, for n rows at once, in one pass without a cache ("full decoding"): sums[n].

@@ -69,11 +69,11 @@ int contents_encode(const struct model *m, struct run *run, const struct content
 }
 
 /* fidelities[i]: the cosine between z[i] and what the picture that came out encodes to. */
-static int measure_pictures(const struct model *m, struct run *run, const float *rows, const struct picture *pictures, int n, float *fidelities){
+static int measure_pictures(const struct model *m, struct run *run, const float *rows, const struct picture *pictures, int n, int rounds, float *fidelities){
   int width = m->config.shape.s + m->config.shape.r;
   float *again = arena_floats(run->arena, (size_t)n*width);
   if( again==0 ) return fail_nomem(run->err);
-  if( encode_pictures(m, run, pictures, n, 0, again) ) return run->err->rc;
+  if( encode_pictures(m, run, pictures, n, rounds, again) ) return run->err->rc;
   for(int i=0; i<n; i++) fidelities[i] = point_cosine(rows + (size_t)i*width, again + (size_t)i*width, width);
   return SQLITE_OK;
 }
@@ -96,7 +96,7 @@ static int write_pictures(const struct model *m, struct run *run, const struct l
   for(int i=0; i<n; i++){
     if( png_write(&contents[i], &pictures[i], run->err) || run_stopped(run) ) return run->err->rc;
   }
-  if( fidelities && measure_pictures(m, run, rows, pictures, n, fidelities) ) return run->err->rc;
+  if( fidelities && measure_pictures(m, run, rows, pictures, n, o->refine, fidelities) ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }

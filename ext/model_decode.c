@@ -367,10 +367,10 @@ static int tokens_again(const struct model *m, struct run *run, const struct tok
   return run->err->rc;
 }
 
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, float *z){
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, int rounds, float *z){
   struct arena_mark mark = arena_mark(run->arena);
   int *ids, *start;
-  if( tokens_again(m, run, rows, n, &ids, &start) || encode_tokens(m, run, ids, start, n, z) ) return run->err->rc;
+  if( tokens_again(m, run, rows, n, &ids, &start) || encode_tokens(m, run, ids, start, n, z) || refine_tokens(m, run, ids, start, n, rounds, z) ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }

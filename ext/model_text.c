@@ -181,11 +181,11 @@ static int append_text(const struct model *m, const struct tokens *rows, int n, 
 /* fidelities[i]: the cosine between a segment of z[i] and what its tokens encode to, mean over its segments. rows: all segments, one
 ** after another, as tokens has them. */
 static int measure_fidelities(const struct model *m, struct run *run, const struct latent *z, int n, const float *rows, const struct tokens *tokens,
-                              int n_rows, float *fidelities){
+                              int n_rows, int rounds, float *fidelities){
   int width = m->config.shape.s + m->config.shape.r;
   float *again = arena_floats(run->arena, (size_t)n_rows*width);
   if( again==0 ) return fail_nomem(run->err);
-  if( tokens_encode(m, run, tokens, n_rows, again) ) return run->err->rc;
+  if( tokens_encode(m, run, tokens, n_rows, rounds, again) ) return run->err->rc;
   for(int i=0; i<n; i++){
     float sum = 0;
     for(int k=0; k<z[i].n_segments; k++, rows+=width, again+=width) sum += point_cosine(rows, again, width);
@@ -229,7 +229,7 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
   for(int i=0; i<n; at+=z[i++].n_segments){
     if( append_text(m, tokens+at, z[i].n_segments, &texts[i], run->err) ) return run->err->rc;
   }
-  if( fidelities && measure_fidelities(m, run, z, n, rows, tokens, n_rows, fidelities) ) return run->err->rc;
+  if( fidelities && measure_fidelities(m, run, z, n, rows, tokens, n_rows, o->refine, fidelities) ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }

@@ -49,8 +49,8 @@ static int place_points(struct call *c, struct path *p){
 
 /* ---- Decoding between two ends ---- */
 
-/* What the ends decode to, as ids: what a point between them should not say again. Of texts of one segment; none of others, and of pictures, which
-** seldom do. */
+/* What the ends decode to, as ids: what a point between them should not say again. Of texts of one segment; none of others, of pictures, which
+** seldom do, and where both say the same: then so may what lies between. */
 static int said_by_ends(struct call *c, const struct model *m, const struct latent *ends, struct tokens *said, int *n_said){
   struct buf texts[2] = { { 0 }, { 0 } };
   const float greedy[2] = { 0, 0 };
@@ -64,6 +64,7 @@ static int said_by_ends(struct call *c, const struct model *m, const struct late
   for(int i=0; i<2 && c->err.rc==SQLITE_OK; i++){
     if( text_segment(m, &c->run, buf_text(&texts[i]), texts[i].n, &ids, &start, &n)==SQLITE_OK && n==1 ) said[(*n_said)++] = (struct tokens){ ids, start[1], 0 };
   }
+  if( *n_said==2 && said[0].n==said[1].n && memcmp(said[0].ids, said[1].ids, (size_t)said[0].n*sizeof(int))==0 ) *n_said = 0;
   buf_release(&texts[0]);
   buf_release(&texts[1]);
   return c->err.rc;
@@ -81,6 +82,7 @@ int between_decode(struct call *c, const struct model *m, const struct latent *e
   for(int i=0; i<n; i++) fluencies[i] = o->has_fluency ? plain.fluency : interp_fluency(interp_ease(t[i]));
   plain.one_seed = 1;           /* neighbours come out alike */
   between = plain;
+  plain.refine = c->rounds;     /* an end's own point is what encoding it gives */
   if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) between.best_of = BETWEEN_BEST;
   between.avoid = said;
   for(int i=0; i<2; i++) memcpy(way + i*s, ends[i].z, (size_t)s*sizeof(float));

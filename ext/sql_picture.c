@@ -127,7 +127,7 @@ static int choose(struct call *c, const struct image *g, const struct tokens *ro
   float *again = arena_floats(&c->arena, (size_t)g->n*(size_t)width), most = -2;
   *best = 0;
   if( !again ) return fail_nomem(&c->err);
-  if( g->n==1 || tokens_encode(g->m, &c->run, rows, g->n, again)!=SQLITE_OK ) return c->err.rc;
+  if( g->n==1 || tokens_encode(g->m, &c->run, rows, g->n, 0, again)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<g->n; i++){
     float near = point_cosine(again + (size_t)i*(size_t)width, g->s, n_s);
     if( near<=most ) continue;

