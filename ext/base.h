@@ -103,6 +103,7 @@ const void *reader_bytes(struct reader *r, size_t n);       /* a pointer into th
 
 float half_to_float(uint16_t half);                         /* IEEE 754 binary16, exact, subnormals, infinities and NaN included */
 uint16_t float_to_half(float x);                            /* round to nearest even; too large becomes infinity */
+void round_to_halves(float *x, size_t n);                   /* each to the nearest that a half can hold */
 
 /* ---- base_map.c: a file, mapped read-only and shared between processes ---- */
 struct file_map { const unsigned char *data; size_t n; };

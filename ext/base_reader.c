@@ -85,3 +85,7 @@ uint16_t float_to_half(float x){
   /* Subnormal: the fraction with its leading 1, in units of 2^-24. */
   return (uint16_t)(sign | shift_rounded((size & 0x7FFFFF) | 0x800000, 126 - (int)(size >> 23)));
 }
+
+void round_to_halves(float *x, size_t n){
+  for(size_t i=0; i<n; i++) x[i] = half_to_float(float_to_half(x[i]));
+}

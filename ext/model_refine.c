@@ -29,10 +29,6 @@ struct refining {
   int *most;                            /* [n]: tokens that were right with best */
 };
 
-static void round_as_stored(float *z, int n){
-  for(int i=0; i<n; i++) z[i] = half_to_float(float_to_half(z[i]));
-}
-
 static int refining_init(struct refining *f, const struct model *m, struct arena *a, const int *start, int n){
   int r = m->config.shape.r, width = m->config.shape.s + r;
   memset(f, 0, sizeof(*f));
@@ -102,7 +98,7 @@ static void correct(struct refining *f, float *z){
     const float *r0 = f->r0 + (size_t)f->open[i]*r, *again = f->again + (size_t)i*(s+r) + s;
     for(int k=0; k<r; k++) x[k] += GAIN*(r0[k] - again[k]);
     normalize(x, r);
-    round_as_stored(x, r);
+    round_to_halves(x, (size_t)r);
   }
 }
 
@@ -113,7 +109,7 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
   if( n==0 || rounds==0 ) return SQLITE_OK;
   if( !refining_init(&f, m, run->arena, start, n) ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
-    round_as_stored(z + (size_t)i*(s+r), s+r);
+    round_to_halves(z + (size_t)i*(s+r), (size_t)(s+r));
     memcpy(f.r0 + (size_t)i*r, z + (size_t)i*(s+r) + s, (size_t)r*sizeof(float));
     f.open[i] = i;
     f.most[i] = -1;

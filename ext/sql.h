@@ -95,7 +95,7 @@ void binding_drop(void *binding);       /* connection_drop() of its connection: 
 
 /* ---- sql_value.c: arguments and results ---- */
 int has_null(int n, sqlite3_value **args, int n_checked);       /* one of the first n_checked of n arguments is NULL: NULL in, NULL out */
-/* Argument i as a point: content (TEXT, a picture) is encoded (once per statement where it is constant: auxiliary data), a latent is read and must be
+/* Argument i as a point: content (TEXT, a picture) is encoded, and refined for c->rounds (once per statement where it is constant: auxiliary data), a latent is read and must be
 ** of the present model of its kind. *is_null when it is NULL. Everything else is an error that says what came. z lies in the call's arena. */
 int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, int *is_null);
 /* The same for a value outside a scalar function (no auxiliary data). what: "argument 1 (a)". */

@@ -55,8 +55,7 @@ int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n){
 /* A point as its BLOB holds it (codec_latent.c writes f16): so text means the same here as its stored latent, and
 ** latent_interp(a, b, 0) gives what latent_decode(latent_encode(a)) does. */
 static void round_as_stored(struct latent *z){
-  size_t count = (size_t)z->n_segments*(size_t)z->width;
-  for(size_t i=0; i<count; i++) z->z[i] = half_to_float(float_to_half(z->z[i]));
+  round_to_halves(z->z, (size_t)z->n_segments*(size_t)z->width);
 }
 
 int latent_model(struct call *c, const struct latent *z, struct model **m){
