@@ -15,14 +15,14 @@ FROM latent_path(latent_encode('A man rides a horse.'), 'The soup is cold.', 2);
 SELECT 'documents', count(*) FROM latent_path('It rains. We stay.', 'She sings.', 3);
 
 -- Even steps: as many rows, t still rises from 0 to 1.
-CREATE TABLE even AS SELECT rowid AS id, * FROM latent_path('A man rides a horse.', 'The soup is cold.', 3, '{"steps": "even", "max_tokens": 4}');
+CREATE TABLE even AS SELECT rowid AS id, * FROM latent_path('A man rides a horse.', 'The soup is cold.', 3, '{"steps": "even", "max_tokens": 4, "best_of": 1}');
 SELECT 'even', count(*), min(t), max(t), sum(t > (SELECT t FROM even f WHERE f.id = e.id - 1)) FROM even e;
 -- Distinct: what is left when repetitions are taken out.
 SELECT 'distinct', count(*) = (SELECT count(*) FROM
   (SELECT content, lag(content) OVER (ORDER BY t) AS before FROM latent_path('A man.', 'A mane.', 6)) WHERE content IS NOT before)
 FROM latent_path('A man.', 'A mane.', 6, '{"distinct": true}');
 -- Both: from text to text, no two neighbours alike, the ends in place.
-CREATE TABLE both AS SELECT rowid AS id, * FROM latent_path('A man rides a horse.', 'The soup is cold.', 3, '{"steps": "even", "distinct": true}');
+CREATE TABLE both AS SELECT rowid AS id, * FROM latent_path('A man rides a horse.', 'The soup is cold.', 3, '{"steps": "even", "distinct": true, "best_of": 2}');
 SELECT 'both', count(*) BETWEEN 1 AND 3, min(t), max(t) IN (0, 1), total(content = (SELECT content FROM both f WHERE f.id = e.id - 1)) FROM both e;
 SELECT 'the same', count(*) FROM latent_path('A man.', 'A man.', 3, '{"distinct": true, "steps": "even", "fluency": 0, "best_of": 1}');
 
