@@ -25,7 +25,7 @@ struct function {
   int n_min, n_max;             /* argument counts; a table-valued function's are its hidden columns */
   int flags;                    /* SQLITE_DETERMINISTIC, SQLITE_INNOCUOUS, SQLITE_DIRECTONLY */
   enum feature feature;
-  int is_rough;                 /* true: content among the arguments is encoded, but not refined: s is all that is read of it, or it is one of many */
+  int is_rough;                 /* true: content among the arguments is encoded, but not refined: s is all that is read of it */
   void (*scalar)(sqlite3_context *, int, sqlite3_value **);     /* scalar; or an aggregate's step */
   void (*final)(sqlite3_context *);                             /* aggregate, like the next two */
   void (*value)(sqlite3_context *);

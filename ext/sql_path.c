@@ -14,8 +14,8 @@
 
 #define N_MOST 1000             /* rows */
 #define GRID_STEP 4             /* grid points a row of an even path, and the fewest: enough to find a stretch that ... */
-#define BETWEEN_BEST 8          /* candidates: see between_decode() */
 #define GRID_LEAST 33           /* ... begins and ends between two rows */
+#define BETWEEN_BEST 8          /* candidates: see between_decode() */
 
 struct path {
   const struct model *m;

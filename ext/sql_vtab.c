@@ -157,7 +157,7 @@ static struct vtab *vtab_open(const struct binding *b, int argc, const char *con
   t->schema = copy(t, argv[1], e);
   t->name = copy(t, argv[2], e);
   t->function.name = t->name;
-  t->function.is_rough = 1;
+  t->function.is_rough = b->function->is_rough;
   if( e->rc==SQLITE_OK && definition_read(&t->definition, t->name, argc, argv, &t->arena, e)==SQLITE_OK && declare(t, e)==SQLITE_OK ) return t;
   vtab_free(t);
   return NULL;

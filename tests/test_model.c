@@ -456,6 +456,15 @@ static void test_fluencies(const struct model *m){
   bench_end(&b);
 }
 
+/* Decoded rows one behind another, as score_tokens() takes them: ids[start[n]], start[n+1]. */
+static void lay_out(const struct tokens *rows, int n, int *ids, int *start){
+  start[0] = 0;
+  for(int i=0; i<n; i++){
+    memcpy(ids+start[i], rows[i].ids, (size_t)rows[i].n*sizeof(int));
+    start[i+1] = start[i] + rows[i].n;
+  }
+}
+
 /* Cached decoding says how likely its result is; full decoding must agree. */
 static void test_cache(const struct model *m, const struct way *way){
   enum { N = 40 };
@@ -470,11 +479,7 @@ static void test_cache(const struct model *m, const struct way *way){
   z = random_points(m, N, 9, &b.arena);
   ids = arena_get(&b.arena, (size_t)N*m->config.shape.longest*sizeof(int));
   decode_tokens(m, &b.run, z, N, &o, out);
-  start[0] = 0;
-  for(int i=0; i<N; i++){
-    memcpy(ids+start[i], out[i].ids, (size_t)out[i].n*sizeof(int));
-    start[i+1] = start[i] + out[i].n;
-  }
+  lay_out(out, N, ids, start);
   score_tokens(m, &b.run, z, ids, start, N, sums, NULL, NULL);
   for(int i=0; i<N; i++){
     float apart = fabsf(sums[i]-out[i].log_probability);
@@ -502,11 +507,7 @@ static void test_guesses(const struct model *m){
   guesses = arena_get(&b.arena, (size_t)N*(longest+1)*sizeof(int));
   decode_options_init(&o);
   decode_tokens(m, &b.run, z, N, &o, out);
-  start[0] = 0;
-  for(int i=0; i<N; i++){
-    memcpy(ids+start[i], out[i].ids, (size_t)out[i].n*sizeof(int));
-    start[i+1] = start[i] + out[i].n;
-  }
+  lay_out(out, N, ids, start);
   score_tokens(m, &b.run, z, ids, start, N, sums, NULL, guesses);
   for(int i=0; i<N; i++){
     const int *own = guesses + start[i] + has_end(m)*i;
@@ -708,16 +709,23 @@ static int continues_word(const struct model *m, int id){
   return yes;
 }
 
+/* The ids that the text's bytes give. */
+static struct tokens as_read(const struct model *m, struct run *run, const struct tokens *text){
+  struct tokens out = { 0, 0, 0 };
+  struct buf bytes = { 0 };
+  for(int i=0; i<text->n; i++) tokenizer_decode(m->config.tokenizer, text->ids[i], &bytes);
+  tokenizer_encode(m->config.tokenizer, buf_text(&bytes), bytes.n, run->arena, &out.ids, 0, &out.n, run->err);
+  buf_release(&bytes);
+  return out;
+}
+
 /* What best-of goes by: *near, the cosine of the text's own latent to z; *reading, a fifth of the mean log-probability of its tokens and END, and 0.13 of the
 ** worst one inside a word, both by the plain language model. The ids are those that the text's bytes give. */
 static void mark_text(const struct model *m, struct run *run, const float *z, const struct tokens *text, float *near, float *reading){
   const int width = m->config.shape.s + m->config.shape.r;
   float *own = arena_floats(run->arena, (size_t)width), *zero = arena_zeroed(run->arena, (size_t)width*sizeof(float)), *each, sum, worst = 0;
-  int *ids, start[2] = { 0, 0 };
-  struct buf bytes = { 0 };
-  for(int i=0; i<text->n; i++) tokenizer_decode(m->config.tokenizer, text->ids[i], &bytes);
-  tokenizer_encode(m->config.tokenizer, buf_text(&bytes), bytes.n, run->arena, &ids, 0, &start[1], run->err);
-  buf_release(&bytes);
+  struct tokens read = as_read(m, run, text);
+  int *ids = read.ids, start[2] = { 0, read.n };
   each = arena_floats(run->arena, (size_t)start[1] + 1);
   encode_tokens(m, run, ids, start, 1, own);
   score_tokens(m, run, zero, ids, start, 1, &sum, each, NULL);
@@ -765,16 +773,6 @@ static void test_best_of_reading(const struct model *m){
   property_ok(&wins, "model: best-of takes the candidate with the best mark");
   property_ok(&again, "model: best-of gives the same for the same seed");
   ok(n_not_nearest>0 && n_not_greedy>N/2, "model: best-of: reading and samples decide at times", "%d were not the nearest, %d not the greedy one", n_not_nearest, n_not_greedy);
-}
-
-/* The ids that the text's bytes give. */
-static struct tokens as_read(const struct model *m, struct run *run, const struct tokens *text){
-  struct tokens out = { 0, 0, 0 };
-  struct buf bytes = { 0 };
-  for(int i=0; i<text->n; i++) tokenizer_decode(m->config.tokenizer, text->ids[i], &bytes);
-  tokenizer_encode(m->config.tokenizer, buf_text(&bytes), bytes.n, run->arena, &out.ids, 0, &out.n, run->err);
-  buf_release(&bytes);
-  return out;
 }
 
 /* What is to be avoided is taken only where every candidate is it; else the best of the others. */
