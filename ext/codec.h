@@ -47,6 +47,7 @@ struct shape {                  /* "config" of the JSON; limits are checked when
   int registers, memory;        /* 1..256 */
   int pieces;                   /* vocabulary, 260..65535 */
   int longest;                  /* most tokens of a segment, EOS included */
+  int words;                    /* rows of the table of words; 0: the model has none */
 };
 
 enum { PICTURE_LEVELS = 3 };    /* of the VQ-VAE: the sides of its grids of numbers are size/2, size/4, size/8 */
@@ -88,6 +89,16 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
                      int **ids, size_t **starts, int *n_ids, struct err *e);
 /* Appends the bytes of one token; control tokens append nothing. */
 void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out);
+
+/* The words that ids[n] spell, one after another: runs of ASCII letters, digits and bytes that are not ASCII. */
+struct word_reader {            /* set the first three, the rest to 0 */
+  const struct tokenizer *t;
+  const int *ids;
+  int n;
+  int at, byte;                 /* the next byte to look at: of ids[at] */
+};
+/* The next word's hash: 32-bit FNV-1a of its bytes, A to Z as a to z, its halves joined. False when there is none. */
+int tokenizer_next_word(struct word_reader *w, uint32_t *hash);
 
 /* ---- codec_latent.c: the latent BLOB ----
 **   0 magic "LTNT" | 4 u8 version 1 | 5 u8 kind | 6 u8 element: 0 f32, 1 f16, 2 i8 with one f32 scale before each segment

@@ -3,7 +3,7 @@
 **
 **     {"kind": "text",
 **      "config": {"d": 256, "encoder_layers": 4, "decoder_layers": 4, "s": 128, "r": 256, "registers": 8,
-**                 "memory": 16, "pieces": 8192, "longest": 64},
+**                 "memory": 16, "pieces": 8192, "longest": 64, "words": 65536},       words: may be left out, 0
 **      "weights_hash": "bc2f0d7c781b4b27",            hash64 of the .safetensors file
 **      "tokenizer": {"pieces": ["<pad>", ...], "scores": [0.0, ...]}}
 **
@@ -46,6 +46,7 @@ static const struct { const char *name; size_t offset; int least, most; } number
   { "pieces",         offsetof(struct shape, pieces),         TOKEN_PIECE, 65535 },
   { "longest",        offsetof(struct shape, longest),        2,   1024 },
 };
+#define WORDS_MOST (1<<24)
 #define N_NUMBERS (sizeof(numbers)/sizeof(numbers[0]))
 
 /* A whole number in these limits. where, name: "config" "d". */
@@ -62,12 +63,14 @@ static int read_number(int *out, const cJSON *item, const char *where, const cha
 }
 
 static int read_shape(struct shape *shape, const cJSON *json, const char *path, struct err *e){
+  const cJSON *words = cJSON_GetObjectItemCaseSensitive(json, "words");
   size_t i;
   for(i=0; i<N_NUMBERS; i++){
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, numbers[i].name);
     int *to = (int *)((char *)shape + numbers[i].offset);
     if( read_number(to, item, "config", numbers[i].name, numbers[i].least, numbers[i].most, path, e) ) return e->rc;
   }
+  if( words && read_number(&shape->words, words, "config", "words", 0, WORDS_MOST, path, e) ) return e->rc;
   if( shape->d%64 ) return fail(e, SQLITE_CORRUPT, "%s: config \"d\" is %d, expected a multiple of 64", path, shape->d);
   if( shape->r%shape->registers ){
     return fail(e, SQLITE_CORRUPT, "%s: config \"r\" is %d, expected a multiple of %d registers", path, shape->r, shape->registers);
@@ -190,6 +193,9 @@ static int read_tree(struct config *c, const cJSON *tree, const char *path, stru
   int rc = read_kind(&c->kind, cJSON_GetObjectItemCaseSensitive(tree, "kind"), path, e);
   if( rc==SQLITE_OK ) rc = read_shape(&c->shape, config, path, e);
   if( rc==SQLITE_OK ) rc = read_hash(&c->weights_hash, cJSON_GetObjectItemCaseSensitive(tree, "weights_hash"), path, e);
+  if( rc==SQLITE_OK && c->kind==KIND_PICTURE && c->shape.words ){
+    rc = fail(e, SQLITE_CORRUPT, "%s: config \"words\" is %d, expected 0 for pictures, which have no words", path, c->shape.words);
+  }
   if( rc==SQLITE_OK && c->kind==KIND_PICTURE ) rc = read_picture(c, cJSON_GetObjectItemCaseSensitive(tree, "picture"), path, e);
   else if( rc==SQLITE_OK ) rc = read_tokenizer(c, tokenizer, path, &scratch, e);
   arena_release(&scratch);

@@ -308,3 +308,34 @@ void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out){
   if( id<TOKEN_PIECE ) buf_char(out, (char)(id - TOKEN_BYTE));
   else buf_append(out, t->pieces[id].text, (size_t)t->pieces[id].n);
 }
+
+static int is_word_byte(unsigned char c){
+  return c>=0x80 || (c>='0' && c<='9') || ((c|0x20)>='a' && (c|0x20)<='z');
+}
+
+int tokenizer_next_word(struct word_reader *w, uint32_t *hash){
+  uint32_t h = 0x811C9DC5u;
+  int in_word = 0;
+  for(; w->at<w->n; w->at++, w->byte = 0){
+    int id = w->ids[w->at], n = 0;
+    unsigned char one;
+    const unsigned char *text = &one;
+    if( id>=TOKEN_PIECE && id<w->t->n_pieces ){
+      text = (const unsigned char *)w->t->pieces[id].text;
+      n = w->t->pieces[id].n;
+    }else if( id>=TOKEN_BYTE && id<TOKEN_PIECE ){
+      one = (unsigned char)(id - TOKEN_BYTE);
+      n = 1;
+    }
+    for(; w->byte<n; w->byte++){
+      unsigned char c = text[w->byte];
+      if( is_word_byte(c) ){
+        h = (h ^ (c>='A' && c<='Z' ? c|0x20u : c)) * 0x01000193u;
+        in_word = 1;
+      }else if( in_word ) goto done;
+    }
+  }
+done:
+  *hash = h ^ h>>16;
+  return in_word;
+}

@@ -43,6 +43,8 @@ struct model {                          /* read-only after model_open */
   struct block *encoder, *decoder;
   const float *encoder_norm, *decoder_norm;
   struct matrix to_s, to_r;             /* [d, s], [d, r/registers] */
+  const int8_t *words;                  /* [shape.words, s] as in the file: what single words add to s; NULL where there is no such table */
+  const float *word_scale;              /* [s], of its columns */
   struct matrix memory, z_in;           /* [s+r, memory*d], [s+r, d] */
   const float *memory_bias;             /* [memory*d] */
   const float *cos_sin;                 /* rotary_table for every position in use */

@@ -3,7 +3,7 @@
 **
 ** A row is its registers (positions 0 .. n-1), its tokens, and END. Rows lie one behind another in a chunk, without padding, and every
 ** matrix product runs over all tokens of the chunk. Then (model/text_model.py: encode):
-**   s = unit(mean of the outputs of tokens and END . to_s)
+**   s = unit(mean of the outputs of tokens and END . to_s + mean of the words' rows of the table of words, where the model has one)
 **   r = unit(each register's output . to_r, one after another)
 */
 #include "model.h"
@@ -22,8 +22,22 @@ struct encoding {                       /* one call of encode_tokens */
   const int *chunk;                     /* chunk i is rows chunk[i]..chunk[i+1] */
   float *z;
   struct work *work;                    /* one a worker */
-  float **pooled;                       /* one a worker: [rows of a chunk, d] means, or [rows * registers, d] register outputs */
+  struct pool *pool;                    /* one a worker */
 };
+struct pool {                           /* what becomes of a chunk's outputs */
+  float *pooled;                        /* [rows, d] means, or [rows * registers, d] register outputs */
+  float *projected;                     /* [rows, s] or [rows, r] */
+  int32_t *words;                       /* [s] */
+};
+
+/* For a chunk of that many tokens. */
+static void pool_init(struct pool *p, const struct model *m, int n_tokens, struct arena *a){
+  const struct shape *c = &m->config.shape;
+  size_t rows = n_tokens/(c->registers+1) + 1;
+  p->pooled = arena_floats(a, (size_t)n_tokens*c->d);
+  p->projected = arena_floats(a, rows*(c->s>c->r ? c->s : c->r));
+  p->words = arena_get(a, (size_t)c->s*sizeof(int32_t));
+}
 
 /* Token rows that row i takes in a chunk. */
 static int row_tokens(const struct model *m, const int *start, int i){
@@ -49,41 +63,56 @@ static int place_row(const struct encoding *e, struct work *w, int i, int at){
   return at+n;
 }
 
-/* s of the chunk's rows: the mean over tokens and END, projected. */
-static void read_s(const struct encoding *e, struct work *w, float *pooled, int row0, int row1){
+/* Adds to s what the words say by themselves: the mean of their rows of the table. Sums of whole numbers, so in any order the same. */
+static void add_words(const struct encoding *e, float *s, int32_t *sum, int i){
+  const struct model *m = e->m;
+  struct word_reader w = { m->config.tokenizer, e->ids + e->start[i], e->start[i+1] - e->start[i], 0, 0 };
+  int width = m->config.shape.s, n = 0;
+  uint32_t hash;
+  memset(sum, 0, (size_t)width*sizeof(*sum));
+  for(; tokenizer_next_word(&w, &hash); n++){
+    const int8_t *row = m->words + (size_t)(hash % (uint32_t)m->config.shape.words)*width;
+    for(int k=0; k<width; k++) sum[k] += row[k];
+  }
+  for(int k=0; n && k<width; k++) s[k] += (float)sum[k]*m->word_scale[k]/(float)n;
+}
+
+/* s of the chunk's rows: the mean over tokens and END, projected, and what the words add. */
+static void read_s(const struct encoding *e, struct work *w, struct pool *pool, int row0, int row1){
   const struct model *m = e->m;
   const struct shape *c = &m->config.shape;
   int d = c->d, at = 0, width = c->s + c->r;
   for(int i=row0; i<row1; i++){
     int n = row_tokens(m, e->start, i);
-    float *mean = pooled + (size_t)(i-row0)*d;
+    float *mean = pool->pooled + (size_t)(i-row0)*d;
     memset(mean, 0, (size_t)d*sizeof(float));
     for(int k=c->registers; k<n; k++) add(mean, w->y + (size_t)(at+k)*d, d);
     for(int k=0; k<d; k++) mean[k] /= (float)(n - c->registers);
     at += n;
   }
-  linear(w->value_gate, pooled, &m->to_s, row1-row0, w->panel);
+  linear(pool->projected, pool->pooled, &m->to_s, row1-row0, w->panel);
   for(int i=row0; i<row1; i++){
     float *s = e->z + (size_t)i*width;
-    memcpy(s, w->value_gate + (size_t)(i-row0)*c->s, (size_t)c->s*sizeof(float));
+    memcpy(s, pool->projected + (size_t)(i-row0)*c->s, (size_t)c->s*sizeof(float));
+    if( m->words ) add_words(e, s, pool->words, i);
     normalize(s, c->s);
   }
 }
 
 /* r of the chunk's rows: their registers' outputs, projected. */
-static void read_r(const struct encoding *e, struct work *w, float *pooled, int row0, int row1){
+static void read_r(const struct encoding *e, struct work *w, struct pool *pool, int row0, int row1){
   const struct model *m = e->m;
   const struct shape *c = &m->config.shape;
   int d = c->d, at = 0, width = c->s + c->r;
   size_t one = (size_t)c->registers*d;
   for(int i=row0; i<row1; i++){
-    memcpy(pooled + (size_t)(i-row0)*one, w->y + (size_t)at*d, one*sizeof(float));
+    memcpy(pool->pooled + (size_t)(i-row0)*one, w->y + (size_t)at*d, one*sizeof(float));
     at += row_tokens(m, e->start, i);
   }
-  linear(w->value_gate, pooled, &m->to_r, (row1-row0)*c->registers, w->panel);
+  linear(pool->projected, pool->pooled, &m->to_r, (row1-row0)*c->registers, w->panel);
   for(int i=row0; i<row1; i++){
     float *r = e->z + (size_t)i*width + c->s;
-    memcpy(r, w->value_gate + (size_t)(i-row0)*c->r, (size_t)c->r*sizeof(float));
+    memcpy(r, pool->projected + (size_t)(i-row0)*c->r, (size_t)c->r*sizeof(float));
     normalize(r, c->r);
   }
 }
@@ -100,8 +129,8 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
     if( e->run->watch ) e->run->watch(e->run->watch_arg, "encoder", l, w->x, n);
   }
   rms_norm(w->y, w->x, m->encoder_norm, n, m->config.shape.d);
-  read_s(e, w, e->pooled[worker->at], row0, row1);
-  read_r(e, w, e->pooled[worker->at], row0, row1);
+  read_s(e, w, &e->pool[worker->at], row0, row1);
+  read_r(e, w, &e->pool[worker->at], row0, row1);
 }
 
 /* Workers that n_tokens are worth, and in *limit the tokens of a chunk so that all get some. */
@@ -125,12 +154,12 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
   n_workers = plan_workers(run, n_tokens, &limit);
   e.chunk = chunk = arena_get(run->arena, ((size_t)n+1)*sizeof(int));
   e.work = arena_get(run->arena, n_workers*sizeof(struct work));
-  e.pooled = arena_get(run->arena, n_workers*sizeof(float*));
+  e.pool = arena_get(run->arena, n_workers*sizeof(struct pool));
   if( run->arena->oom ) return fail_nomem(run->err);
   most = cut_chunks(start, n, m->config.shape.registers + 1, limit, n, chunk, &n_chunks);
   for(int i=0; i<n_workers; i++){
     work_init(&e.work[i], m, most, run->arena);
-    e.pooled[i] = arena_floats(run->arena, (size_t)most*m->config.shape.d);
+    pool_init(&e.pool[i], m, most, run->arena);
   }
   if( run->arena->oom ) return fail_nomem(run->err);
   run_chunks(run, n_workers, n_chunks, encode_chunk, &e);

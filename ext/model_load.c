@@ -110,6 +110,22 @@ static void load_matrix(struct loader *l, struct matrix *w, const char *name, in
   }
 }
 
+/* The table of words is read where it lies: it is the largest array, and a text needs some rows of it. */
+static void load_words(struct loader *l){
+  const struct shape *c = &l->m->config.shape;
+  const struct tensor *t;
+  float *copy;
+  if( l->e->rc || c->words==0 || (t = expect(l, "words", c->words, c->s))==0 ) return;
+  if( t->element!=ELEMENT_I8 ){
+    fail(l->e, SQLITE_CORRUPT, "%s: words is not I8, the one element type that the table of words may have", l->file);
+    return;
+  }
+  l->m->words = (const int8_t *)t->data;
+  copy = place(l, (size_t)c->s*sizeof(float));
+  if( copy ) tensor_to_floats(copy, t->scale);
+  l->m->word_scale = copy;
+}
+
 static void load_block(struct loader *l, struct block *b, const char *stack, int i, int cross){
   int d = l->m->config.shape.d, h = l->m->h;
   char name[64];
@@ -255,6 +271,7 @@ static void load_tensors(struct loader *l){
   load_vector(l, &m->decoder_norm, "decoder_norm", c->d);
   load_matrix(l, &m->to_s, "to_s", c->d, c->s);
   load_matrix(l, &m->to_r, "to_r", c->d, c->r/c->registers);
+  load_words(l);
   load_matrix(l, &m->memory, "memory.weight", z, c->memory*c->d);
   load_vector(l, &m->memory_bias, "memory.bias", c->memory*c->d);
   load_matrix(l, &m->z_in, "z_in", z, c->d);

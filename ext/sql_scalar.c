@@ -451,7 +451,7 @@ static void info_model(struct buf *out, const struct model *m){
   json_text(out, "path", m->path);
   buf_printf(out, ",\"parameters\":%lld,\"bytes\":%lld,", (long long)n_parameters(m), (long long)m->file.map.n);
   buf_printf(out, "\"shape\":{\"d\":%d,\"encoder_layers\":%d,\"decoder_layers\":%d,\"s\":%d,\"r\":%d,\"registers\":%d,\"memory\":%d,\"pieces\":%d,"
-             "\"longest\":%d}}", s->d, s->encoder_layers, s->decoder_layers, s->s, s->r, s->registers, s->memory, s->pieces, s->longest);
+             "\"longest\":%d,\"words\":%d}}", s->d, s->encoder_layers, s->decoder_layers, s->s, s->r, s->registers, s->memory, s->pieces, s->longest, s->words);
 }
 
 /* Without weights: why, and where they were looked for. That is an answer here, not an error. */

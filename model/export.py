@@ -42,9 +42,13 @@ def hash64(data):
 
 
 def write(out, weights, config, tokenizer, kind='text', picture=None):
-    """weights: name -> tensor. Tensors are stored float16, sorted by name. picture: shape of the VQ-VAE, in a picture model the tokenizer's place."""
-    half = {k: v.detach().to(torch.float16).contiguous() for k, v in sorted(weights.items())}
-    save_file(half, out + '.safetensors', metadata={'kind': kind})
+    """weights: name -> tensor. Tensors are stored float16, but the table of words int8 with a scale for each column. picture: shape of the VQ-VAE, in a
+    picture model the tokenizer's place."""
+    stored = {k: v.detach().to(torch.float16).contiguous() for k, v in weights.items()}
+    if (words := weights.get('words')) is not None:
+        stored['words.scale'] = words.detach().abs().amax(0).clamp(min=1e-9) / 127
+        stored['words'] = (words.detach() / stored['words.scale']).round().to(torch.int8)
+    save_file(stored, out + '.safetensors', metadata={'kind': kind})
     os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:
         weights_hash = '%016x' % hash64(f.read())
@@ -52,7 +56,7 @@ def write(out, weights, config, tokenizer, kind='text', picture=None):
         tokens = {'tokenizer': {'pieces': tokenizer.pieces, 'scores': tokenizer.scores}} if tokenizer else {'picture': picture}
         json.dump({'kind': kind, 'config': config, 'weights_hash': weights_hash} | tokens, f, ensure_ascii=False, separators=(',', ':'))
         f.write('\n')
-    print(out, sum(v.numel() for v in half.values()), 'parameters', weights_hash)
+    print(out, sum(v.numel() for v in weights.values()), 'parameters', weights_hash)
 
 
 def first_weights(folder):
@@ -78,11 +82,11 @@ def transplanted(weights, old, new):
 
 def cut_to_pictures(weights, codebook):
     """The text model's weights in the shape of the picture model: it has learned to write down what z says, and where registers look. One layer of its
-    encoder goes, and half of its memory; alike codes get alike embeddings; positions start from nothing."""
+    encoder goes, its table of words, and half of its memory; alike codes get alike embeddings; positions start from nothing."""
     torch.manual_seed(5)
     c, table = text_model.PICTURE, weights['embedding']
     last = f'encoder.{text_model.FIRST["encoder_layers"] - 1}.'
-    kept = [k for k in weights if not k.startswith(f'encoder.{c["encoder_layers"] - 1}.')]
+    kept = [k for k in weights if not k.startswith((f'encoder.{c["encoder_layers"] - 1}.', 'words'))]
     out = {k.replace(last, f'encoder.{c["encoder_layers"] - 1}.'): weights[k] for k in kept}
     width = c['memory'] * c['d']
     codes = codebook @ torch.randn(codebook.shape[1], c['d']) + 0.3 * torch.randn(len(codebook), c['d'])    # unit rows: variance 1.09
@@ -115,7 +119,7 @@ if __name__ == '__main__':
         torch.manual_seed(3)
         model = text_model.TextModel(text_model.TINY)
         # Zero-initialised outputs and unit norms would hide mistakes: give every weight a value.
-        weights = {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5) for k, v in model.state_dict().items()}
+        weights = {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5) for k, v in sorted(model.state_dict().items(), key=lambda x: x[0] == 'words')}
         write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
     elif a.kind == 'picture':
         vq = torch.load(a.vq, map_location='cpu')

@@ -4,6 +4,7 @@
     python3 prepare.py teacher --out DIR --rows 500000
     python3 prepare.py align   --out DIR --model text.safetensors
     python3 prepare.py meaning --data ../../shared/data --tokenizer text.json --out DIR --rows 120000
+    python3 prepare.py words   --out DIR --model text.safetensors
     python3 prepare.py code    --data ../../shared/data --out DIR
     python3 prepare.py pictures --data PICTURES --teacher DIR/teacher.npz --model text.safetensors --out DIR2
 
@@ -14,7 +15,9 @@ points, so that training goes on from it instead of turning it first; the loss s
 more rows than the file has adds the missing ones, along the axes that are there.
 
 `meaning` makes DIR/meaning.npz of texts that come in groups of about the same meaning (pairs/: captions of one photograph, paraphrases, a title and its first
-sentence) and of as many sentences of the corpus: `flat`, `off` their ids, `group` [texts], `vectors` [texts, 384] float16, the teacher's in full width.
+sentence) and of as many sentences of the corpus, and after these of textbooks and definitions: `flat`, `off` their ids, `group` [texts], `vectors` [texts, 384] float16, the teacher's in full width.
+
+`words` makes DIR/init.safetensors: the model with a table of words, of what the teacher says of each of the corpus's most frequent ones alone.
 
 `code` makes DIR/code.json, a tokenizer of the code lines, unless it is there, and packs the lines with it: every line once as a document of its
 own, without its indentation, and once as it stands or as the engine cuts it out of a function, after its line break.
@@ -24,6 +27,7 @@ text says of each (train.py, PictureCorpus). A concept's vector is the mean of w
 all-MiniLM-L6-v2, which knows more words, reduced and turned as in DIR/teacher.npz.
 """
 import argparse
+import collections
 import functools
 import glob
 import itertools
@@ -35,7 +39,7 @@ import time
 import numpy as np
 
 import code_lines
-from tokenizer import SPACE, Tokenizer, train_pieces
+from tokenizer import SPACE, WORD, Tokenizer, train_pieces, word_hash
 
 LONGEST = 63  # tokens; one more is EOS
 S_WIDTH = 128
@@ -204,6 +208,7 @@ PAIRS = {   # what is said twice: file of pairs/, columns of it that hold texts,
     'coco_val2017_caption_groups': (slice(1, 6), 5000), 'tatoeba_paraphrase': (slice(0, 2), 20000), 'wikisplit_complex_vs_split': (slice(0, 2), 4000),
     'onestop_levels_complex_simple': (slice(1, 3), 2000), 'disflqa_original_disfluent': (slice(0, 2), 3000), 'squad_question_sentence_lower': (slice(1, 3), 6000),
     'simplewiki_title_firstsentence': (slice(0, 2), 8000), 'wordnet_word_definition': (slice(0, 2), 8000)}
+TERMS = {'text/openstax.txt': 70000, 'pairs/wordnet_word_definition.tsv': 20000}    # and after these, for words that are rare elsewhere: most rows
 MEANING_CHUNK = 4096
 
 
@@ -217,6 +222,11 @@ def meaning_groups(a):
     with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
         groups += [[line.rstrip('\n')] for line in itertools.islice(f, a.rows)]
     rng.shuffle(groups)
+    known = {t for g in groups for t in g}
+    for path, most in TERMS.items():
+        columns = slice(0, 2 if path.endswith('.tsv') else 1)
+        rows = [g for row in lines(f'{a.data}/{path}.xz') if known.isdisjoint(g := row.split('\t')[columns])]
+        groups += [rows[i] for i in rng.permutation(len(rows))[:most]]
     return [g for g in groups if all(t and key(t) not in held for t in g)]
 
 
@@ -226,13 +236,60 @@ def make_meaning(a):
     groups = meaning_groups(a)
     texts, group = [t for g in groups for t in g], np.repeat(np.arange(len(groups), dtype=np.int32), [len(g) for g in groups])
     flat, off = pack(rust, [SPACE + t for t in texts])
-    vectors, start = np.zeros((0, 384), np.float16), time.time()
-    for i in range(0, len(texts), MEANING_CHUNK):       # kept as it goes: it may be stopped when there is no more time
+    path, start = f'{a.out}/meaning.npz', time.time()
+    vectors = np.load(path)['vectors'] if os.path.exists(path) else np.zeros((0, 384), np.float16)
+    for i in range(len(vectors), len(texts), MEANING_CHUNK):    # kept as it goes: it may be stopped when there is no more time, and goes on there
         vectors = np.concatenate([vectors, embedded(texts[i: i + MEANING_CHUNK])])
         n = len(vectors)
         np.savez(f'{a.out}/part.npz', flat=flat[:off[n]], off=off[:n + 1], group=group[:n], vectors=vectors)
-        os.replace(f'{a.out}/part.npz', f'{a.out}/meaning.npz')
+        os.replace(f'{a.out}/part.npz', path)
         print(f'{n} of {len(texts)} texts in {time.time() - start:.0f} s', flush=True)
+
+
+WORDS = 1 << 16             # rows of the table
+WORDS_KNOWN = 80000         # the most frequent words of the corpus: what the teacher says of each alone
+WORD_RARE = 1e-4            # a word of this frequency counts half (Arora et al. 2017: "smooth inverse frequency")
+WORDS_WEIGHT = 0.7          # what words add, in lengths of what the encoder says
+
+
+def word_table(vectors, hashes, counts, total):
+    """[WORDS, s]: each row the mean of its words' weighted vectors, by their counts; a row that has none gets a direction at random: a word that nobody
+    knows is at least like itself."""
+    table, weight = np.zeros((WORDS, vectors.shape[1])), np.zeros(WORDS)
+    rows = hashes % WORDS
+    np.add.at(table, rows, vectors * (counts * WORD_RARE / (WORD_RARE + counts / total))[:, None])
+    np.add.at(weight, rows, counts)
+    used = weight > 0
+    table[used] /= weight[used, None]
+    table[~used] = unit(np.random.RandomState(7).randn((~used).sum(), vectors.shape[1])) * np.linalg.norm(table[used], axis=1).mean()
+    return table
+
+
+def make_words(a):
+    import torch
+
+    import export
+    import text_model
+
+    count = collections.Counter()
+    with lzma.open(f'{a.out}/sentences.txt.xz', 'rb') as f:
+        for line in f:
+            count.update(WORD.findall(line.lower()))
+    known = count.most_common(WORDS_KNOWN)
+    vectors = embedded([word.decode() for word, _ in known]).astype(np.float32) @ np.load(f'{a.out}/teacher.npz')['axes']
+    table = word_table(vectors, np.array([word_hash(word) for word, _ in known]), np.array([n for _, n in known]), count.total())
+    old = text_model.load(a.model)
+    model = text_model.TextModel(old.config | {'words': WORDS}, old.tokenizer)
+    model.load_state_dict(old.state_dict(), strict=False)
+    f = np.load(f'{a.out}/ids.npz')
+    ids = text_model.pad_batch([f['valid_flat'][x:y].tolist() + [text_model.EOS] for x, y in zip(f['valid_off'][:500], f['valid_off'][1:])])
+    with torch.inference_mode():
+        own = old.sums(ids, None)[0].norm(dim=1).mean()
+        model.words.copy_(torch.from_numpy(table))
+        added = (model.sums(ids, model.rows_of_words(ids))[0] - old.sums(ids, None)[0]).norm(dim=1).mean()
+        model.words.mul_(WORDS_WEIGHT * own / added)
+    export.write(f'{a.out}/init', model.state_dict(), model.config, model.tokenizer)
+    print(f'{len(count)} words in {count.total()}, {own:.2f} long is what the encoder says, {added:.2f} what they added before they were scaled')
 
 
 CODE_PIECES = 4096
@@ -310,7 +367,7 @@ def make_pictures(a):
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['ids', 'teacher', 'align', 'meaning', 'code', 'pictures'])
+    p.add_argument('what', choices=['ids', 'teacher', 'align', 'meaning', 'words', 'code', 'pictures'])
     p.add_argument('--data', default='../../shared/data')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--out', required=True)
@@ -318,4 +375,4 @@ if __name__ == '__main__':
     p.add_argument('--teacher', help='pictures: the teacher.npz of the text model')
     p.add_argument('--rows', type=int, default=500000)
     a = p.parse_args()
-    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'meaning': make_meaning, 'code': make_code, 'pictures': make_pictures}[a.what](a)
+    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'meaning': make_meaning, 'words': make_words, 'code': make_code, 'pictures': make_pictures}[a.what](a)

@@ -10,14 +10,16 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from tokenizer import Tokenizer, word_hashes
+
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 FIRST_CODE = 4  # of a picture: the id of its codebook's first row
 HEAD = 64
 
 # One row a shape: what `text.json` calls "config".
-FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16, pieces=8192, longest=64)
+FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16, pieces=8192, longest=64)    # and words=65536, as shipped
 PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8, pieces=1028, longest=65, positions=True)
-TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4, pieces=320, longest=24)
+TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4, pieces=320, longest=24, words=64)
 
 
 def hidden_width(d):
@@ -92,10 +94,11 @@ class Block(nn.Module):
 
 
 class TextModel(nn.Module):
-    """content -> tokens -> encoder -> z = [s ; r] -> memory -> decoder -> tokens."""
+    """content -> tokens -> encoder -> z = [s ; r] -> memory -> decoder -> tokens. A model with a table of words needs its tokenizer to know them."""
 
-    def __init__(self, config):
+    def __init__(self, config, tokenizer=None):
         super().__init__()
+        self.tokenizer = tokenizer
         c = self.config = dict(config)
         d, z = c['d'], c['s'] + c['r']
         self.d, self.n_registers = d, c['registers']
@@ -104,6 +107,8 @@ class TextModel(nn.Module):
         self.encoder = nn.ModuleList(Block(d, cross=False) for _ in range(c['encoder_layers']))
         self.encoder_norm = nn.Parameter(torch.ones(d))
         self.to_s, self.to_r = matrix(d, c['s']), matrix(d, c['r'] // c['registers'])
+        if c.get('words'):
+            self.words = nn.Parameter(torch.zeros(c['words'], c['s']))
         self.memory = nn.Module()
         self.memory.weight, self.memory.bias = matrix(z, c['memory'] * d), nn.Parameter(torch.zeros(c['memory'] * d))
         self.z_in = matrix(z, d)
@@ -116,11 +121,29 @@ class TextModel(nn.Module):
         self.register_buffer('cos', cos, persistent=False)
         self.register_buffer('sin', sin, persistent=False)
 
+    def rows_of_words(self, ids):
+        """ids [B, T] -> rows [B, W] of `words`, of each text's words, -1 behind them; None in a model that has no such table."""
+        if not self.config.get('words'):
+            return None
+        rows = [[h % self.config['words'] for h in word_hashes(self.tokenizer.decode_bytes(row))] for row in ids.tolist()]
+        out = torch.full((len(rows), max(1, *map(len, rows))), -1)
+        for i, row in enumerate(rows):
+            out[i, : len(row)] = torch.as_tensor(row, dtype=torch.long)
+        return out.to(ids.device)
+
     def encode(self, ids):
         """ids [B, T], each row ending in EOS, then PAD -> s [B, s], r [B, r], both of unit length.
 
         Registers stand at positions 0..n-1 and the text after them, so a text's latent does not depend on what shares its batch.
         """
+        return self.encode_with(ids, self.rows_of_words(ids))
+
+    def encode_with(self, ids, words):
+        """encode(), the rows of words known."""
+        return tuple(F.normalize(v.float(), dim=-1) for v in self.sums(ids, words))
+
+    def sums(self, ids, words):
+        """s and r before they are brought to unit length."""
         B, T = ids.shape
         real = ids != PAD
         ok = torch.cat([real.new_ones(B, self.n_registers), real], 1)
@@ -134,7 +157,10 @@ class TextModel(nn.Module):
         x = rms_norm(x, self.encoder_norm)
         mean = (x[:, self.n_registers:] * real[:, :, None]).sum(1) / real.sum(1)[:, None]
         s, r = mean @ self.to_s, (x[:, : self.n_registers] @ self.to_r).flatten(1)
-        return F.normalize(s.float(), dim=-1), F.normalize(r.float(), dim=-1)
+        if words is not None:
+            known = words >= 0
+            s = s + (self.words[words.clamp(min=0)] * known[:, :, None]).sum(1) / known.sum(1, keepdim=True).clamp(min=1)
+        return s, r
 
     def join(self, s, r):
         """z of unit variance: what the decoder reads. r may be shorter than 1: weak detail."""
@@ -200,6 +226,9 @@ def load(path):
     from safetensors.torch import load_file
 
     with open(path.rsplit('.', 1)[0] + '.json', encoding='utf8') as f:
-        model = TextModel(json.load(f)['config'])
-    model.load_state_dict({k: v.float() for k, v in load_file(path).items() if not k.startswith('picture.')})
+        about = json.load(f)
+    model = TextModel(about['config'], Tokenizer(**about['tokenizer']) if 'tokenizer' in about else None)
+    stored = load_file(path)
+    scaled = lambda k, v: v.float() * stored[k + '.scale'].float() if k + '.scale' in stored else v.float()
+    model.load_state_dict({k: scaled(k, v) for k, v in stored.items() if not k.startswith('picture.') and not k.endswith('.scale')})
     return model.eval()

@@ -4,16 +4,35 @@ A text is "\u2581" + text with every space as "\u2581"; the split with the highe
 A character that no piece covers, a literal U+2581 and a byte that is not UTF-8 are spelled in byte pieces, ids 4..259.
 `Tokenizer` is the plain definition (ext/codec_tokenizer.c is the fast one); `fast()` is Hugging Face's Rust twin for packing a corpus.
 """
+import functools
 import json
+import re
 
 SPACE = '\u2581'
 FIRST_BYTE, FIRST_PIECE = 4, 260
 UNKNOWN_PENALTY = 10.0
+WORD = re.compile(rb'[0-9A-Za-z\x80-\xff]+')
+
+
+@functools.cache
+def word_hash(word):
+    """32-bit FNV-1a of a word's bytes, then its halves joined, so that the low bits are as mixed as the high ones."""
+    h = 0x811C9DC5
+    for byte in word:
+        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return h ^ h >> 16
+
+
+def word_hashes(text):
+    """Of each word of these bytes, A to Z as a to z: a word is a run of ASCII letters, digits and whatever is not ASCII."""
+    return [word_hash(word) for word in WORD.findall(text.lower())]
 
 
 class Tokenizer:
     def __init__(self, pieces, scores):
         self.pieces, self.scores = pieces, scores
+        # The bytes of each token; none of a control token.
+        self.spelling = [b''] * FIRST_BYTE + [bytes([i]) for i in range(256)] + [p.replace(SPACE, ' ').encode() for p in pieces[FIRST_PIECE:]]
         self.ids = {p: i for i, p in enumerate(pieces) if i >= FIRST_PIECE}
         self.longest = max(map(len, pieces))
         self.fallback = min(scores[FIRST_PIECE:]) - UNKNOWN_PENALTY
@@ -54,7 +73,7 @@ class Tokenizer:
 
     def decode_bytes(self, ids):
         """ids -> bytes, the one leading space that encode() added removed."""
-        raw = b''.join(bytes([i - FIRST_BYTE]) if i < FIRST_PIECE else self.pieces[i].replace(SPACE, ' ').encode() for i in ids if i >= FIRST_BYTE)
+        raw = b''.join(self.spelling[i] for i in ids)
         return raw[1:] if raw[:1] == b' ' else raw
 
     def decode(self, ids):

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 
 import text_model
 from text_model import BOS, EOS, PAD, UNK, TextModel
+from tokenizer import Tokenizer
 
 NOISE = 0.1         # standard deviation per number of z (which has unit variance), for most examples
 NOISE_MOST = 0.8    # the others draw theirs from 0 to this: the decoder learns to write from an unsure point
@@ -33,6 +34,7 @@ DROP_Z = 0.1        # examples without z: the decoder as a plain language model 
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
 NO_DETAIL = 0.1
 TEACHER_LIKE = 4    # weight, beside that of the points: of the similarities within a batch of meanings, and of those within its groups
+TOPICS = 64         # the meanings' groups are sorted into so many; half of the batches are of one of them, so that texts nearly alike are told apart
 MIDDLES = 0.15      # of a batch's tokens: sentences to be written from the middle of two others that they lie between
 MIDDLE_LONGEST = 24 # tokens of these, end included
 FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name; of all, FROM_MATE with the r of another of their style,
@@ -188,9 +190,20 @@ class Meanings:
         length = np.diff(self.off)
         first = np.flatnonzero(np.diff(self.group, prepend=-1))
         groups = [range(a, b) for a, b in zip(first, [*first[1:], len(length)]) if length[a:b].all()]
-        self.groups = sorted(groups, key=lambda g: max(length[g.start: g.stop]))
+        groups.sort(key=lambda g: max(length[g.start: g.stop]))
+        topic = self.topics_of(self.vectors[[g.start for g in groups]])
+        self.groups, self.topics = groups, [[groups[i] for i in np.flatnonzero(topic == k)] for k in range(TOPICS)]
+        self.sizes = np.array([len(t) for t in self.topics]) / len(groups)
         self.short = np.flatnonzero((length > 3) & (length < MIDDLE_LONGEST))
         self.middles = self.find_middles(12000)
+
+    def topics_of(self, vectors):
+        """[n]: which of TOPICS each vector belongs to, by spherical k-means."""
+        centres = vectors[np.random.RandomState(self.seed).permutation(len(vectors))[:TOPICS]]
+        for _ in range(8):
+            topic = (vectors @ centres.t()).argmax(1)
+            centres = F.normalize(torch.zeros_like(centres).index_add_(0, topic, vectors), dim=-1)
+        return topic.numpy()
 
     def find_middles(self, n):
         """[n, 3]: a, b, and the text nearest to their middle that is of neither's group."""
@@ -211,15 +224,16 @@ class Meanings:
         return text_model.pad_batch([self[i].tolist() + [EOS] for i in rows])
 
     def batch(self, rng):
-        """Rows of about equal length, their groups whole."""
-        at = rng.randint(len(self.groups))
-        window = range(max(0, at - 400), min(len(self.groups), at + 400))
+        """Rows of about equal length, their groups whole; of any topics or of one."""
+        groups = self.groups if rng.rand() < 0.5 else self.topics[rng.choice(TOPICS, p=self.sizes)]
+        at = rng.randint(len(groups))
+        window = range(max(0, at - 400), min(len(groups), at + 400))
         rows, longest = [], 0
         for k in rng.permutation(window):
-            longest = max([longest, *(len(self[i]) + 1 for i in self.groups[k])])
-            if longest * (len(rows) + len(self.groups[k])) > self.tokens:
+            longest = max([longest, *(len(self[i]) + 1 for i in groups[k])])
+            if longest * (len(rows) + len(groups[k])) > self.tokens:
                 break
-            rows += self.groups[k]
+            rows += groups[k]
         return np.array(rows)
 
     def loss(self, s, rows):
@@ -337,7 +351,10 @@ def main():
     torch.manual_seed(a.seed)
     trunk, decayed = f'{a.run}/trunk.pt', f'{a.run}/decayed.pt'
     state = torch.load(trunk, map_location=device) if os.path.exists(trunk) else None
-    model = text_model.load(a.init) if a.init and not state else TextModel(state['config'] if state else getattr(text_model, a.shape))
+    if state:
+        model = TextModel(state['config'], Tokenizer(**state['tokenizer']) if state.get('tokenizer') else None)
+    else:
+        model = text_model.load(a.init) if a.init else TextModel(getattr(text_model, a.shape))
     model.to(device).train()
     muon = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
     others = [p for p in model.parameters() if not any(p is m for m in muon)]
@@ -355,14 +372,17 @@ def main():
     print(f'{sum(p.numel() for p in model.parameters())} parameters, {corpus.rows} sentences, from step {first} on {device}', flush=True)
 
     def save(path):
-        state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], at=at, config=model.config)
+        t = model.tokenizer
+        state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], at=at, config=model.config,
+                     tokenizer=dict(pieces=t.pieces, scores=t.scores) if t else None)
         torch.save(state, path + '.part')
         os.replace(path + '.part', path)
 
     stopping = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.append(1))
-    encode, logits = torch.compile(model.encode, dynamic=True), torch.compile(model.logits, dynamic=True)
+    encode_with, logits = torch.compile(model.encode_with, dynamic=True), torch.compile(model.logits, dynamic=True)
+    encode = lambda ids: encode_with(ids, model.rows_of_words(ids))
     start = saved = time.time()
     shown = dict(ce=0.0, teacher=0.0, weight=0.0)
     while not stopping:

@@ -147,6 +147,32 @@ static void test_decode_ids(const struct tokenizer *t, int n_pieces){
   buf_release(&b);
 }
 
+/* Hashes as model/tokenizer.py gives them (word_hash). The ids are cut at every place a tokenizer may cut: each piece, and each byte. */
+static void test_words(const struct tokenizer *t){
+  static const char text[] = " Rock and ROLL, na\xC3\xAFve IL-10!";
+  static const uint32_t expected[] = { 0x3A1B70AF, 0x0F29CD8F, 0x16FF2BE1, 0x999A91B1, 0x3F384840, 0x1BEB31AF };
+  struct arena a = { NULL, 0 };
+  struct property p = { 0 };
+  struct err e = { 0, "" };
+  int *pieces, n_pieces = 0, bytes[sizeof(text)], n_bytes = (int)strlen(text);
+  tokenizer_encode(t, text, strlen(text), &a, &pieces, NULL, &n_pieces, &e);
+  for(int i=0; i<n_bytes; i++) bytes[i] = TOKEN_BYTE + (unsigned char)text[i];
+  for(int k=0; k<2; k++){
+    struct word_reader w = { t, k ? bytes : pieces, k ? n_bytes : n_pieces, 0, 0 };
+    uint32_t hash;
+    for(int i=0; i<6; i++) holds(&p, tokenizer_next_word(&w, &hash) && hash==expected[i], "word %d: %08x", i, hash);
+    holds(&p, !tokenizer_next_word(&w, &hash) && !tokenizer_next_word(&w, &hash), "a seventh word: %08x", hash);
+  }
+  for(int i=0; i<3; i++){
+    static const int silent[] = { TOKEN_UNKNOWN, 65536, -1 };
+    struct word_reader w = { t, &silent[i], 1, 0, 0 };
+    uint32_t hash;
+    holds(&p, !tokenizer_next_word(&w, &hash), "id %d is a word: %08x", silent[i], hash);
+  }
+  property_ok(&p, "codec: words are found across tokens, whatever cuts them, and hashed as model/tokenizer.py does");
+  arena_release(&a);
+}
+
 /* "x" then y in bytes, and "xy", have the same sum, -1: the definition keeps the bytes, which it looks at first. */
 static void test_tie(void){
   const char *pieces[TOKEN_PIECE + 2];
@@ -208,6 +234,7 @@ static void test_tokenizers(void){
   test_golden(tiny.tokenizer, "tiny");
   test_lossless(tiny.tokenizer, "codec: tiny tokenizer: every string of bytes comes back, 1 MB too");
   test_decode_ids(tiny.tokenizer, tiny.shape.pieces);
+  test_words(tiny.tokenizer);
   config_close(&tiny);
   if( !ok(config_open(&text, TEXT ".json", &e)==SQLITE_OK, "codec: the shipped model's JSON", "%s", e.text) ) return;
   test_golden(text.tokenizer, "text");
@@ -368,6 +395,7 @@ static void test_bad_config(void){
     { "\"registers\":4", "\"registers\":257", "\"registers\" is 257" },
     { "\"memory\":4", "\"memory\":0", "\"memory\" is 0" },
     { "\"longest\":24", "\"longest\":1", "\"longest\" is 1, expected a whole number from 2 to 1024" },
+    { "\"words\":64", "\"words\":-1", "\"words\" is -1, expected a whole number from 0 to 16777216" },
     { "\"pieces\":320", "\"pieces\":259", "\"pieces\" is 259" },
     { "\"pieces\":320", "\"pieces\":319", "320 pieces, expected 319" },
     { "\"pieces\":320", "\"pieces\":321", "320 pieces, expected 321" },

@@ -90,13 +90,19 @@ static void test_broken(void){
     expect_error(&p, weights, SQLITE_CORRUPT, "tiny.safetensors: memory.weight is [48, 256], expected [48, 512]");
     *digit = '4';
   }
+  if( (at = strstr(text, "\"words\":64"))!=0 ){
+    memcpy(at, "\"words\":65", 10);
+    file_write(json, text, n_text);
+    expect_error(&p, weights, SQLITE_CORRUPT, "tiny.safetensors: words is [64, 16], expected [65, 16]");
+    memcpy(at, "\"words\":64", 10);
+  }
   if( (at = strstr(text, "\"encoder_layers\": 2"))==NULL ) at = strstr(text, "\"encoder_layers\":2");
   if( at ){
     *strchr(at, '2') = '3';
     file_write(json, text, n_text);
     expect_error(&p, weights, SQLITE_CORRUPT, "tiny.safetensors: has no tensor encoder.2.attention_norm, expected one of [64]");
   }
-  holds(&p, p.n_cases==7, "%d cases, expected 7", p.n_cases);
+  holds(&p, p.n_cases==8, "%d cases, expected 8", p.n_cases);
   property_ok(&p, "model: a broken model is refused with the file and what was expected");
   unlink(weights);
   unlink(json);

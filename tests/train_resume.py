@@ -14,8 +14,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def train(folder, run, steps):
-    subprocess.run([sys.executable, f'{ROOT}/model/train.py', '--data', folder, '--run', f'{folder}/{run}', '--shape', 'TINY', '--tokens', '200',
-                    '--steps', str(steps), '--glance', '0', '--threads', '1'],
+    subprocess.run([sys.executable, f'{ROOT}/model/train.py', '--data', folder, '--run', f'{folder}/{run}', '--tokens', '200',
+                    '--init', f'{ROOT}/tests/data/tiny.safetensors', '--steps', str(steps), '--glance', '0', '--threads', '1'],
                    check=True, stdout=subprocess.DEVNULL, env=os.environ | {'TORCHDYNAMO_DISABLE': '1'})
     return torch.load(f'{folder}/{run}/trunk.pt')
 
