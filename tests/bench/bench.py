@@ -11,6 +11,7 @@ equal, its cache bound in place, no copy of logits, finished texts taken out of 
 import argparse
 import array
 import datetime
+import functools
 import glob
 import itertools
 import json
@@ -25,6 +26,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, 'model'))
+from tokenizer import Tokenizer, word_hashes  # noqa: E402
+
 BUILD = os.path.join(ROOT, 'build')
 VENV = os.path.join(BUILD, 'bench-venv')
 FOLDER = os.path.join(BUILD, 'bench')
@@ -70,13 +74,14 @@ def sentences():
         return re.findall(r"', '((?:[^']|'')*)'\)", f.read()), 'sentences of sql/notes.sql, repeated'
 
 
+@functools.cache
+def shipped_tokenizer():
+    return Tokenizer.from_json(WEIGHTS.replace('.safetensors', '.json'))
+
+
 def token_rows(texts, least, most, n):
     """n rows of ids without END, of least..most tokens with it; texts are used again where there are too few."""
-    sys.path.insert(0, os.path.join(ROOT, 'model'))
-    from tokenizer import Tokenizer
-
-    tokenizer = Tokenizer.from_json(WEIGHTS.replace('.safetensors', '.json'))
-    rows = []
+    tokenizer, rows = shipped_tokenizer(), []
     for text in texts:
         ids = tokenizer.encode(text) if len(text) < 200 else []
         if least <= len(ids) + 1 <= most:
@@ -152,14 +157,20 @@ class Peer:
         self.config, self.sets, self.z, self.sessions = config, {}, {}, {}
 
     def load(self, name, rows):
-        """The batches of both ways, laid out beforehand: that is not what is measured."""
+        """The batches of both ways, laid out beforehand, with the rows of their words: that is not what is measured, though ours finds the words itself."""
         import numpy as np
 
-        def pad(part):
-            ids = np.full((len(part), max(map(len, part)) + 1), PAD, np.int64)
+        def matrix(part, fill):
+            out = np.full((len(part), max(1, *map(len, part))), fill, np.int64)
             for i, row in enumerate(part):
-                ids[i, :len(row) + 1] = row + [EOS]
-            return ids
+                out[i, :len(row)] = row
+            return out
+
+        def pad(part):
+            feeds = {'ids': matrix([row + [EOS] for row in part], PAD)}
+            if n := self.config.get('words'):
+                feeds['words'] = matrix([[h % n for h in word_hashes(shipped_tokenizer().decode_bytes(row))] for row in part], n)
+            return feeds
 
         ordered = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         groups = [ordered[i:i + BATCH] for i in range(0, len(ordered), BATCH)]
@@ -184,8 +195,8 @@ class Peer:
             self.z[name][self.sets[name]['order']] = np.concatenate(z)
         return seconds
 
-    def encode_batch(self, s, ids):
-        return s['encoder_same' if ids.all() else 'encoder'].run(None, {'ids': ids})[0]
+    def encode_batch(self, s, feeds):
+        return s['encoder_same' if feeds['ids'].all() else 'encoder'].run(None, feeds)[0]
 
     def decode(self, name, threads, how, n):
         s, z = self.use(threads), self.z[name][:n]
@@ -458,7 +469,7 @@ def picture_sql_rows(files, args):
     """PNG in and out with the rest. The shell's clock has 1 ms, so what is shorter goes many times into a statement."""
     files = files[::max(1, len(files) // 50)]
     n, n_files = args.repeat, len(files)
-    first = [f"CREATE TABLE p AS SELECT readfile(value) AS png, latent_encode(readfile(value), '{{"refine":0}}') AS z FROM json_each('{json.dumps(files)}');",
+    first = [f"CREATE TABLE p AS SELECT readfile(value) AS png, latent_encode(readfile(value), '{{\"refine\":0}}') AS z FROM json_each('{json.dumps(files)}');",
              "SELECT length(latent_image('a first one', 0));"]
     statements = ['''SELECT count(latent_encode(png, '{"refine":0}')) FROM p;'''] * n + ['SELECT count(latent_decode(z)) FROM p;'] * n
     statements += [f"SELECT length(latent_image('{text}', {seed}));" for seed in range(n) for text in IMAGE_TEXTS]

@@ -17,7 +17,7 @@ MICROSOFT = 'com.microsoft'
 
 def read_weights(path):
     """name -> float32 array; path is that of the safetensors file (model/README.md)."""
-    kinds = {'F32': np.float32, 'F16': np.float16}
+    kinds = {'F32': np.float32, 'F16': np.float16, 'I8': np.int8}
     with open(path, 'rb') as f:
         n, = struct.unpack('<Q', f.read(8))
         header = json.loads(f.read(n))
@@ -27,7 +27,7 @@ def read_weights(path):
     for name, t in header.items():
         first, last = t['data_offsets']
         weights[name] = np.frombuffer(data[first:last], kinds[t['dtype']]).reshape(t['shape']).astype(np.float32)
-    return weights
+    return {name: w * weights.get(name + '.scale', np.float32(1)) for name, w in weights.items()}
 
 
 class Graph:
@@ -98,7 +98,8 @@ def unit(g, x):
 
 
 def encoder(weights, config, path, masked=True, tokens=None):
-    """ids [B, T] -> z [B, s + r]. masked: some ids are PAD; without it, all texts must have the same length. tokens(g): ids from another input."""
+    """ids [B, T] -> z [B, s + r]. masked: some ids are PAD; without it, all texts must have the same length. tokens(g): ids from another input.
+    A model with a table of words takes `words` [B, W] too, the rows of each text's words, and behind them the number of the table's rows."""
     g = Graph(weights, config)
     d, registers = g.d, config['registers']
     scale = np.float32(math.sqrt(d))
@@ -130,7 +131,14 @@ def encoder(weights, config, path, masked=True, tokens=None):
     count = g.node('ReduceSum', weight, g.ints(1), keepdims=0)
     mean = g.node('Div', g.node('ReduceSum', g.node('Mul', tail, weight), g.ints(1), keepdims=0), count)
     r = g.node('Reshape', g.linear(head, 'to_r'), g.ints(0, -1))
-    z = g.node('Concat', unit(g, g.linear(mean, 'to_s')), unit(g, r), axis=1)
+    s = g.linear(mean, 'to_s')
+    if n_words := config.get('words'):
+        words = g.input('words', TensorProto.INT64, ['B', 'W'])
+        table = g.constant('words.table', np.concatenate([weights['words'], np.zeros((1, config['s']), np.float32)]))
+        known = g.node('Cast', g.node('Less', words, g.constant('n_words', np.array(n_words, np.int64))), to=TensorProto.FLOAT)
+        n = g.node('Max', g.node('ReduceSum', known, g.ints(1), keepdims=1), g.constant('at_least', np.array(1, np.float32)))
+        s = g.node('Add', s, g.node('Div', g.node('ReduceSum', g.node('Gather', table, words), g.ints(1), keepdims=0), n))
+    z = g.node('Concat', unit(g, s), unit(g, r), axis=1)
     g.output('z', z, TensorProto.FLOAT, ['B', config['s'] + config['r']])
     g.save(path)
 
