@@ -160,8 +160,12 @@ double interp_ease(double t);
 /* The share of the plain language model that makes the middle of a path readable: 0 at both ends. (sql_scalar.c) */
 float interp_fluency(double t);
 
+/* What points z[n_z], n_z<=2, decode to, as ids: said[n_said], for decode_options.avoid. Nothing where one has several segments or is a picture, which
+** seldom stays what it was. (sql_path.c) */
+int said_by(struct call *c, const struct model *m, const struct latent *z, int n_z, struct tokens *said, int *n_said);
+#define BEST_OF_OTHERS 8        /* candidates where something else is wanted than what was said */
 /* Decodes points z[n] between two ends, which lie at t[n] (ascending, 0 to 1) as the user counts it: as contents_decode() does, each at interp_fluency() unless
-** options set another, the best of BETWEEN_BEST candidates unless they say how many; strictly between the ends no content of an end is taken where there
+** options set another, the best of BEST_OF_OTHERS candidates unless they say how many; strictly between the ends no content of an end is taken where there
 ** is another, and of several points those that lead from a to b together (choose_way() in model_decode.c). (sql_path.c) */
 int between_decode(struct call *c, const struct model *m, const struct latent *ends, const struct latent *z, const double *t, int n, const struct options *o,
                    struct buf *contents, float *fidelities);

@@ -15,7 +15,6 @@
 #define N_MOST 1000             /* rows */
 #define GRID_STEP 4             /* grid points a row of an even path, and the fewest: enough to find a stretch that ... */
 #define GRID_LEAST 33           /* ... begins and ends between two rows */
-#define BETWEEN_BEST 8          /* candidates: see between_decode() */
 
 struct path {
   const struct model *m;
@@ -49,25 +48,29 @@ static int place_points(struct call *c, struct path *p){
 
 /* ---- Decoding between two ends ---- */
 
-/* What the ends decode to, as ids: what a point between them should not say again. Of texts of one segment; none of others, of pictures, which
-** seldom do, and where both say the same: then so may what lies between. */
-static int said_by_ends(struct call *c, const struct model *m, const struct latent *ends, struct tokens *said, int *n_said){
+int said_by(struct call *c, const struct model *m, const struct latent *z, int n_z, struct tokens *said, int *n_said){
   struct buf texts[2] = { { 0 }, { 0 } };
   const float greedy[2] = { 0, 0 };
   struct decode_options plain;
   int *ids, *start, n;
 
   *n_said = 0;
-  if( m->config.kind==KIND_PICTURE || ends[0].n_segments!=1 || ends[1].n_segments!=1 ) return SQLITE_OK;
+  for(int i=0; i<n_z; i++) if( m->config.kind==KIND_PICTURE || z[i].n_segments!=1 ) return SQLITE_OK;
   decode_options_init(&plain);
-  contents_decode(m, &c->run, ends, 2, greedy, &plain, texts, NULL);
-  for(int i=0; i<2 && c->err.rc==SQLITE_OK; i++){
+  contents_decode(m, &c->run, z, n_z, greedy, &plain, texts, NULL);
+  for(int i=0; i<n_z && c->err.rc==SQLITE_OK; i++){
     if( text_segment(m, &c->run, buf_text(&texts[i]), texts[i].n, &ids, &start, &n)==SQLITE_OK && n==1 ) said[(*n_said)++] = (struct tokens){ ids, start[1], 0 };
   }
-  if( *n_said==2 && said[0].n==said[1].n && memcmp(said[0].ids, said[1].ids, (size_t)said[0].n*sizeof(int))==0 ) *n_said = 0;
   buf_release(&texts[0]);
   buf_release(&texts[1]);
   return c->err.rc;
+}
+
+/* What a point between the ends should not say again; nothing where both say the same: then so may what lies between. */
+static int said_by_ends(struct call *c, const struct model *m, const struct latent *ends, struct tokens *said, int *n_said){
+  if( said_by(c, m, ends, 2, said, n_said)!=SQLITE_OK ) return c->err.rc;
+  if( *n_said==2 && said[0].n==said[1].n && memcmp(said[0].ids, said[1].ids, (size_t)said[0].n*sizeof(int))==0 ) *n_said = 0;
+  return SQLITE_OK;
 }
 
 int between_decode(struct call *c, const struct model *m, const struct latent *ends, const struct latent *z, const double *t, int n, const struct options *o,
@@ -83,7 +86,7 @@ int between_decode(struct call *c, const struct model *m, const struct latent *e
   plain.one_seed = 1;           /* neighbours come out alike */
   between = plain;
   plain.refine = c->rounds;     /* an end's own point is what encoding it gives */
-  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) between.best_of = BETWEEN_BEST;
+  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) between.best_of = BEST_OF_OTHERS;
   between.avoid = said;
   for(int i=0; i<2; i++) memcpy(way + i*s, ends[i].z, (size_t)s*sizeof(float));
   if( n>1 && ends[0].n_segments==1 && ends[1].n_segments==1 ) between.way = way;

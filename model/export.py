@@ -111,6 +111,7 @@ if __name__ == '__main__':
     p.add_argument('--code', help='tokenizer of a code model')
     p.add_argument('--vq', help='the VQ-VAE of a picture model')
     p.add_argument('--kind', default='text')
+    p.add_argument('--words', type=float, default=1.0, help='what the table of words counts, times this')
     p.add_argument('--out', default='text')
     a = p.parse_args()
     if a.first:
@@ -137,4 +138,6 @@ if __name__ == '__main__':
             weights, config = transplanted(state['model'], old, tokenizer), state['config'] | {'pieces': len(tokenizer.pieces)}
             write(a.out, weights, config, tokenizer, 'code')
         else:
+            if 'words' in state['model']:
+                state['model']['words'] *= a.words
             write(a.out, state['model'], state['config'], tokenizer, a.kind)

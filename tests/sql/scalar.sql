@@ -50,9 +50,11 @@ SELECT 'and back', abs(latent_distance(latent_sub(latent_add('a', latent_sub('b'
 SELECT 'nothing added', latent_move('a', latent_sub('b', 'c'), 0) = latent_decode('a'),
   latent_decode(latent_add('a', latent_scale('b', 0))) = latent_decode('a');
 SELECT 'opposite', abs(latent_distance(latent_scale('a', -3), 'a') - 2) < 1e-3;
-SELECT 'move', latent_move('a', latent_sub('b', 'a'), 1, '{"fluency":0}') = latent_decode('b'),
+SELECT 'move', latent_move('a', latent_sub('b', 'a'), 1, '{"fluency":0,"best_of":1}') = latent_decode('b'),
   latent_move('c', latent_sub('b', 'a'), 0.5) = latent_move('c', latent_scale(latent_sub('b', 'a'), 0.5), 1, '{"fluency":0.1}');
-SELECT 'analogy', latent_analogy('a', 'b', 'a', '{"fluency":0}') = latent_decode('b'),
+SELECT 'a move of nothing, whatever the amount, and an analogy of nothing', latent_move('a', latent_sub('b', 'b'), 1) = latent_decode('a', '{"fluency":0.2}'),
+  latent_analogy('b', 'b', 'a') = latent_decode('a', '{"fluency":0.2}');
+SELECT 'analogy', latent_analogy('a', 'b', 'a', '{"fluency":0,"best_of":1}') = latent_decode('b'),
   latent_analogy('a', 'b', 'c') = latent_move('c', latent_sub('b', 'a'), 1);
 SELECT 'a direction as a point', latent_decode(latent_scale('a', 7), '{"kind":"text"}') = latent_decode('a');
 

@@ -24,6 +24,11 @@ SELECT latent_interp('The sun is shining.', 'It is raining in the mountains.', 0
 SELECT latent_interp('A man rides a horse on the beach.', 'Two children play football in the park.', 0.5);
 SELECT round(t, 2), content FROM latent_path('A little dog runs after the ball.', 'My son scored his first goal today.', 5);
 SELECT latent_analogy('A man is walking.', 'A woman is walking.', 'A man is singing.');
+-- The mean of four pairs is shorter than what leads from one to the other, so a moved point lies near what was moved: something else is said there all the same.
+CREATE TEMP TABLE past AS SELECT latent_direction(column1, column2) AS d FROM (VALUES ('She walks to the station.', 0), ('She walked to the station.', 1), ('He likes the new house.', 0),
+  ('He liked the new house.', 1), ('The dog barks at the moon.', 0), ('The dog barked at the moon.', 1), ('They cook dinner together.', 0), ('They cooked dinner together.', 1));
+SELECT value, latent_move(value, d, 1), latent_move(value, d, 1, '{"best_of":1}'), latent_move(value, d, 0.01) FROM past, json_each('["My brother plays the piano.", "We live near the river.", "The train stops here."]');
+SELECT sum(latent_move(value, d, 1) <> value) FROM past, json_each('["My brother plays the piano.", "We live near the river.", "The train stops here."]');
 SELECT latent_vary('The beach is empty in the early morning.', 0.55, 1);
 SELECT latent_sample(2);
 SELECT round(latent_fidelity('The soup is cold.'), 2);
