@@ -207,8 +207,8 @@ void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
   call_end(&c);
 }
 
-/* The least step, in length of z, after which something else is said. The mean of many pairs is 0.26 (contractions) to 0.45 long (tense, number, negation,
-** questions: 0.32 to 0.43), what leads from one sentence to another 0.5 to 0.8. */
+/* The least step, in length of z, after which something else is said. The mean of 50 pairs is 0.26 (contractions) to 0.42 long (questions), what leads from one
+** of these sentences to the other 0.39 to 0.72. */
 static const float STEP_LEAST = 0.2f;
 
 static float step_length(const struct latent *z, const struct latent *x){
