@@ -237,7 +237,12 @@ def make_meaning(a):
     texts, group = [t for g in groups for t in g], np.repeat(np.arange(len(groups), dtype=np.int32), [len(g) for g in groups])
     flat, off = pack(rust, [SPACE + t for t in texts])
     path, start = f'{a.out}/meaning.npz', time.time()
-    vectors = np.load(path)['vectors'] if os.path.exists(path) else np.zeros((0, 384), np.float16)
+    vectors = np.zeros((0, 384), np.float16)
+    if os.path.exists(path):
+        known = np.load(path)
+        vectors, ids = known['vectors'], known['flat']
+        if not np.array_equal(ids, flat[:len(ids)]):
+            raise SystemExit(f'{path} is of other texts, of other data or other --rows: move it away')
     for i in range(len(vectors), len(texts), MEANING_CHUNK):    # kept as it goes: it may be stopped when there is no more time, and goes on there
         vectors = np.concatenate([vectors, embedded(texts[i: i + MEANING_CHUNK])])
         n = len(vectors)
