@@ -25,6 +25,7 @@
 
 #define JSON_LARGEST  ((size_t)64 << 20)
 #define WIDTH_LARGEST 4096      /* of d and of s + r */
+#define WORDS_MOST    (1<<24)
 
 static const char *const kind_names[] = {
   [KIND_DIRECTION] = "direction", [KIND_TEXT] = "text", [KIND_PICTURE] = "picture", [KIND_CODE] = "code",
@@ -46,7 +47,6 @@ static const struct { const char *name; size_t offset; int least, most; } number
   { "pieces",         offsetof(struct shape, pieces),         TOKEN_PIECE, 65535 },
   { "longest",        offsetof(struct shape, longest),        2,   1024 },
 };
-#define WORDS_MOST (1<<24)
 #define N_NUMBERS (sizeof(numbers)/sizeof(numbers[0]))
 
 /* A whole number in these limits. where, name: "config" "d". */
@@ -121,6 +121,7 @@ static int read_picture(struct config *c, const cJSON *json, const char *path, s
     return fail(e, SQLITE_CORRUPT, "%s: config \"longest\" is %d, expected %d: a code for each place of the grid, and the end", path, c->shape.longest,
                 p->grid*p->grid+1);
   }
+  if( c->shape.words ) return fail(e, SQLITE_CORRUPT, "%s: config \"words\" is %d, expected 0 for pictures, which have no words", path, c->shape.words);
   return SQLITE_OK;
 }
 
@@ -193,9 +194,6 @@ static int read_tree(struct config *c, const cJSON *tree, const char *path, stru
   int rc = read_kind(&c->kind, cJSON_GetObjectItemCaseSensitive(tree, "kind"), path, e);
   if( rc==SQLITE_OK ) rc = read_shape(&c->shape, config, path, e);
   if( rc==SQLITE_OK ) rc = read_hash(&c->weights_hash, cJSON_GetObjectItemCaseSensitive(tree, "weights_hash"), path, e);
-  if( rc==SQLITE_OK && c->kind==KIND_PICTURE && c->shape.words ){
-    rc = fail(e, SQLITE_CORRUPT, "%s: config \"words\" is %d, expected 0 for pictures, which have no words", path, c->shape.words);
-  }
   if( rc==SQLITE_OK && c->kind==KIND_PICTURE ) rc = read_picture(c, cJSON_GetObjectItemCaseSensitive(tree, "picture"), path, e);
   else if( rc==SQLITE_OK ) rc = read_tokenizer(c, tokenizer, path, &scratch, e);
   arena_release(&scratch);

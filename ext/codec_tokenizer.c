@@ -303,10 +303,24 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
   return rc;
 }
 
+/* The bytes that a token spells, and their number; none for control tokens and ids that do not exist. byte: room for the token of one. */
+static const char *spelling(const struct tokenizer *t, int id, char *byte, int *n){
+  *n = 0;
+  if( id<TOKEN_BYTE || id>=t->n_pieces ) return byte;
+  if( id>=TOKEN_PIECE ){
+    *n = t->pieces[id].n;
+    return t->pieces[id].text;
+  }
+  *byte = (char)(id - TOKEN_BYTE);
+  *n = 1;
+  return byte;
+}
+
 void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out){
-  if( id<TOKEN_BYTE || id>=t->n_pieces ) return;
-  if( id<TOKEN_PIECE ) buf_char(out, (char)(id - TOKEN_BYTE));
-  else buf_append(out, t->pieces[id].text, (size_t)t->pieces[id].n);
+  char byte;
+  int n;
+  const char *text = spelling(t, id, &byte, &n);
+  buf_append(out, text, (size_t)n);
 }
 
 static int is_word_byte(unsigned char c){
@@ -317,18 +331,11 @@ int tokenizer_next_word(struct word_reader *w, uint32_t *hash){
   uint32_t h = 0x811C9DC5u;
   int in_word = 0;
   for(; w->at<w->n; w->at++, w->byte = 0){
-    int id = w->ids[w->at], n = 0;
-    unsigned char one;
-    const unsigned char *text = &one;
-    if( id>=TOKEN_PIECE && id<w->t->n_pieces ){
-      text = (const unsigned char *)w->t->pieces[id].text;
-      n = w->t->pieces[id].n;
-    }else if( id>=TOKEN_BYTE && id<TOKEN_PIECE ){
-      one = (unsigned char)(id - TOKEN_BYTE);
-      n = 1;
-    }
+    char byte;
+    int n;
+    const char *text = spelling(w->t, w->ids[w->at], &byte, &n);
     for(; w->byte<n; w->byte++){
-      unsigned char c = text[w->byte];
+      unsigned char c = (unsigned char)text[w->byte];
       if( is_word_byte(c) ){
         h = (h ^ (c>='A' && c<='Z' ? c|0x20u : c)) * 0x01000193u;
         in_word = 1;

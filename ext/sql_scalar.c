@@ -207,8 +207,7 @@ void scalar_slerp(sqlite3_context *context, int n, sqlite3_value **args){
   call_end(&c);
 }
 
-/* The least step, in length of z, after which something else is said. The mean of 50 pairs is 0.26 (contractions) to 0.42 long (questions), what leads from one
-** of these sentences to the other 0.39 to 0.72. */
+/* The least step, in length of z, after which something else is said: under that of a mean of many pairs (0.26 and more: model/README.md, Training). */
 static const float STEP_LEAST = 0.2f;
 
 static float step_length(const struct latent *z, const struct latent *x){

@@ -289,9 +289,9 @@ def make_words(a):
     f = np.load(f'{a.out}/ids.npz')
     ids = text_model.pad_batch([f['valid_flat'][x:y].tolist() + [text_model.EOS] for x, y in zip(f['valid_off'][:500], f['valid_off'][1:])])
     with torch.inference_mode():
-        own = old.sums(ids, None)[0].norm(dim=1).mean()
         model.words.copy_(torch.from_numpy(table))
-        added = (model.sums(ids, model.rows_of_words(ids))[0] - old.sums(ids, None)[0]).norm(dim=1).mean()
+        said = old.sums(ids, None)[0]
+        own, added = said.norm(dim=1).mean(), (model.sums(ids, model.rows_of_words(ids))[0] - said).norm(dim=1).mean()
         model.words.mul_(WORDS_WEIGHT * own / added)
     export.write(f'{a.out}/init', model.state_dict(), model.config, model.tokenizer)
     print(f'{len(count)} words in {count.total()}, {own:.2f} long is what the encoder says, {added:.2f} what they added before they were scaled')

@@ -361,6 +361,7 @@ static void test_broken(void){
     { "\"size\":64", "\"sizes\":64", "picture has no \"size\"" },
     { "\"grid\":8", "\"grid\":17", "picture \"grid\" is 17, expected a whole number from 1 to 16" },
     { "\"longest\":65", "\"longest\":64", "config \"longest\" is 64, expected 65" },
+    { "\"longest\":65", "\"longest\":65,\"words\":7", "config \"words\" is 7, expected 0 for pictures" },
     { "\"kind\":\"picture\"", "\"kind\":\"text\"", "0 pieces, expected 260" },
     { "\"kind\":\"picture\"", "\"kind\":\"photo\"", "kind \"photo\", expected text, picture or code" },
   };
