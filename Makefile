@@ -135,16 +135,17 @@ score:  ## the scoreboard of model/README.md, measured in SQL; needs ../shared/d
 # On CPU half of a step goes into page faults unless malloc keeps its memory.
 TRAINING := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
 RUN      := build/train
+TEACHER  := 90      # minutes for the teacher's vectors: on two cores, of 400,000 texts; a GPU has all of them in two
 
-$(RUN)/ids.npz: | $(PYTHON)
+$(RUN)/texts: | $(PYTHON)
 	@mkdir -p $(@D)
-	$(PYTHON) model/prepare.py ids --data $(DATA) --tokenizer model/text.json --out $(RUN)
+	$(PYTHON) model/prepare.py texts --data $(DATA) --out $(RUN)
 
-$(RUN)/teacher.npz: $(RUN)/ids.npz
-	$(PYTHON) model/prepare.py teacher --out $(RUN)
-	$(PYTHON) model/prepare.py align --out $(RUN) --model model/text.safetensors
+$(RUN)/axes.npy: | $(RUN)/texts
+	$(PYTHON) model/prepare.py vectors --out $(RUN) --tokenizer model/text.json --minutes $(TEACHER)
+	$(PYTHON) model/prepare.py axes --out $(RUN) --model model/text.safetensors
 
-train: $(RUN)/teacher.npz  ## trains on from the shipped weights until Ctrl-C, and on from there next time; DECAY=2000 finishes and exports them
+train: $(RUN)/axes.npy  ## trains on from the shipped weights until Ctrl-C, and on from there next time; DECAY=2000 finishes and exports them
 	$(TRAINING) $(PYTHON) model/train.py --data $(RUN) --run $(RUN) --init model/text.safetensors $(DECAY:%=--decay %)
 	$(if $(DECAY),$(PYTHON) model/export.py --checkpoint $(RUN)/decayed.pt --tokenizer model/text.json --out $(RUN)/text)
 	$(if $(DECAY),mv $(RUN)/text.safetensors $(RUN)/text.json model/)

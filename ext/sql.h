@@ -157,8 +157,8 @@ SCALAR(scalar_cross);     SCALAR(scalar_image);         /* sql_picture.c */
 int content_score(struct call *c, const struct model *m, const struct content *content, const char *what, const struct latent *z, float *mean);
 /* Where on the way from a to b a text function's t lies. (sql_scalar.c) */
 double interp_ease(double t);
-/* The share of the plain language model that makes the middle of a path readable: 0 at both ends. (sql_scalar.c) */
-float interp_fluency(double t);
+/* The share of the plain language model that makes the middle of a path readable: 0 at both ends, and between texts. (sql_scalar.c) */
+float interp_fluency(int kind, double t);
 
 /* What points z[n_z], n_z<=2, decode to, as ids: said[n_said], for decode_options.avoid. Nothing where one has several segments or is a picture, which
 ** seldom stays what it was. (sql_path.c) */

@@ -38,7 +38,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_distance(a, b)",
     .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2. They may be of two kinds: a text and a picture.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
-    .result = "0.19|0.9" },
+    .result = "0.2|0.98" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
@@ -52,7 +52,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_score(content, z)",
     .sentence = "The mean log-probability per token (of a picture, per code) of content at the point z: near 0 where z would be decoded to it, far below where not.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
-    .result = "0.0|-2.9" },
+    .result = "0.0|-1.3" },
 
   /* ---- between and beyond ---- */
 
@@ -61,7 +61,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_interp(a, b, t [, options])",
     .sentence = "The content at t on the way from a (t = 0) to b (t = 1), of 8 candidates the best (\"best_of\"). Near the ends a step of t is a long one, as points there decode to the ends.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A man riding a snow." },
+    .result = "A man riding a horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -89,14 +89,14 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_vary(x, amount, seed [, options])",
     .sentence = "The content at a point near x, in a direction drawn by seed: amount 0 is x itself, 1 is a quarter turn away.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
-    .result = "A man riding a horse in a horse." },
+    .result = "A man riding rides a horse." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
     .sentence = "The content at a point drawn by seed from the whole space: a text, or what kind the options name.",
     .example = "SELECT latent_sample(4)",
-    .result = "\"Before, are there?" },
+    .result = "A staircase is a pigment of a flower." },
 
   { .name = "latent_cross", .n_min = 2, .n_max = 4, .flags = PURE, .scalar = scalar_cross,
     .group = "Between and beyond",
@@ -194,7 +194,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n points on the way from a to b, both ends among them: content, how true it is to its point, and how far from each end. "
                 "Options: \"steps\": \"even\" (in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A man riding a horse.\n0.5|A man riding a snow.\n0.75|A child riding a snow in the snow.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A man riding a horse on a snowboard.\n0.5|A man is riding a snowboard on a horse.\n0.75|A man riding a snow.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = imagine_fill,
@@ -205,7 +205,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n texts (5) nearest to the query, by distance: the nearest row of the latent table `index`, its own only parent, and texts between rows that no row has. "
                 "Those above the row fit the query better than any row; where it comes first the table has the better answer. Pictures where that row is one, or \"kind\" says so.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
-    .result = "I am tired of my work.|0.13|[1,2,3]\nI am tired of you.|0.24|[1]" },
+    .result = "I am tired of my job.|0.02|[2,1,3]\nI hate my job.|0.31|[2]" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = gaps_fill,
@@ -216,7 +216,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
                 "distance of the nearest row. It looks at 48 rows, of the kind that most of them are of; another \"seed\" looks at others.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
-    .result = "It is walking.|0.23|[1,3]" },
+    .result = "A woman is walking.|0.32|[1,2]" },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,
@@ -235,7 +235,7 @@ const struct function FUNCTIONS[] = {
     .sentence = "A table of texts and pictures that is searched by meaning: t(query) gives its rows nearest first to a text or a picture, with their distance. Content of its own, or that of another "
                 "table, kept in step by triggers; or, USING latent(width=384), vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
-    .result = "A dog runs.|0.1\nIt is warm.|0.7" },
+    .result = "A dog runs.|0.11\nIt is warm.|0.78" },
 
   /* ---- exchange ---- */
 

@@ -82,7 +82,7 @@ int between_decode(struct call *c, const struct model *m, const struct latent *e
   int first = 0, last = n;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
-  for(int i=0; i<n; i++) fluencies[i] = o->has_fluency ? plain.fluency : interp_fluency(interp_ease(t[i]));
+  for(int i=0; i<n; i++) fluencies[i] = o->has_fluency ? plain.fluency : interp_fluency(m->config.kind, interp_ease(t[i]));
   plain.one_seed = 1;           /* neighbours come out alike */
   between = plain;
   plain.refine = c->rounds;     /* an end's own point is what encoding it gives */

@@ -10,7 +10,7 @@
 
 /* How much of the plain language model helps to word points that no text was encoded to, unless options say otherwise: the more, the
 ** further from any text. With the first model, tuned by eye; but for the first. */
-static const float FLUENCY_BETWEEN = 0.15f;     /* in the middle of two texts: 0.3 is blander and further from both, 0 breaks more words (model/README.md) */
+static const float FLUENCY_BETWEEN = 0.15f;     /* in the middle of two lines of code or pictures; the text decoder has learned to write from middles, and does so better without (model/README.md) */
 static const float FLUENCY_ARITHMETIC = 0.2f;   /* at a sum of texts and directions */
 static const float FLUENCY_VARY = 0.3f;         /* a quarter turn away from a text */
 /* A point drawn from the whole space: its detail means little, and one wording of it is as good as another. */
@@ -24,8 +24,8 @@ double interp_ease(double t){
 }
 
 /* The dial is most in the middle, which no text was encoded to, and none at the ends, which are texts. */
-float interp_fluency(double t){
-  return (float)(FLUENCY_BETWEEN*4*t*(1-t));
+float interp_fluency(int kind, double t){
+  return kind==KIND_TEXT ? 0 : (float)(FLUENCY_BETWEEN*4*t*(1-t));
 }
 
 /* ---- Arguments that many functions share. All return true when all is well. ---- */

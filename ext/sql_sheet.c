@@ -271,7 +271,7 @@ static int strip_points(struct call *c, const struct latent *ends, const struct 
   for(int i=0; i<n; i++){
     double t = interp_ease((double)i/(n-1));
     if( point_interp(&z[i], &ends[0], &ends[1], (float)t, m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-    fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(t);
+    fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(m->config.kind, t);
   }
   return SQLITE_OK;
 }

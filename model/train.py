@@ -13,8 +13,10 @@ uninterrupted one would have seen.
 On CPU half of the time goes into page faults unless malloc keeps its memory; the settings are in the Makefile (make train).
 """
 import argparse
+import glob
 import math
 import os
+import re
 import signal
 import time
 
@@ -24,7 +26,7 @@ import torch.nn.functional as F
 
 import text_model
 from text_model import BOS, EOS, PAD, UNK, TextModel
-from tokenizer import Tokenizer
+from tokenizer import SPACE, Tokenizer
 
 NOISE = 0.1         # standard deviation per number of z (which has unit variance), for most examples
 NOISE_MOST = 0.8    # the others draw theirs from 0 to this: the decoder learns to write from an unsure point
@@ -34,9 +36,19 @@ DROP_Z = 0.1        # examples without z: the decoder as a plain language model 
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
 NO_DETAIL = 0.1
 TEACHER_LIKE = 4    # weight, beside that of the points: of the similarities within a batch of meanings, and of those within its groups
-TOPICS = 64         # the meanings' groups are sorted into so many; half of the batches are of one of them, so that texts nearly alike are told apart
-MIDDLES = 0.15      # of a batch's tokens: sentences to be written from the middle of two others that they lie between
-MIDDLE_LONGEST = 24 # tokens of these, end included
+TEACHER_ORDER = 0.3 # and of which texts are near to each
+NEAR = 0.05         # difference of similarity that makes one text e times likelier to be taken for the nearest
+TOPICS = 1024       # the texts are sorted into so many
+MIDDLES = 0.2       # of a batch's tokens: sentences to be written from the middle of two others that they lie between
+MIDDLE_LONGEST = 28 # tokens of these, end included
+MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from,
+MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # and how many
+SHARE_TEACHER = 0.6 # how like two texts are in this: so much by the teacher, the rest by the words they share,
+WORD_RARE = 1e-4    # of which one of this frequency counts half;
+SAME = 0.7          # what is more like one of two than this is no middle of them
+WORDS_RATE = 0.5    # rate of the table of words, in that of the matrices; a sixth is that of everything else
+CHANGED = 0.15      # of a batch's tokens: sentences to be written from another one and the step of a change,
+CHANGED_LEAST = 32  # but no fewer pairs: a mean needs some
 FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name; of all, FROM_MATE with the r of another of their style,
 FROM_MATE = 0.2     # and FROM_PRIOR with an r drawn at random, as latent_image() draws it
 FROM_PRIOR = 0.08
@@ -53,87 +65,136 @@ def autocast(device):
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised by five Newton-Schulz steps in bf16, where that is fast (Jordan et al. 2024), for matrices [in, out]."""
+    """Momentum whose update is orthogonalised by five Newton-Schulz steps in bf16, where that is fast (Jordan et al. 2024), for matrices [in, out]; those of one
+    shape together."""
 
     def __init__(self, params, lr):
-        super().__init__(params, dict(lr=lr))
+        params = list(params)
+        super().__init__([dict(params=[p for p in params if p.shape == shape]) for shape in sorted({p.shape for p in params})], dict(lr=lr))
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            for p in group['params']:
-                state = self.state[p]
-                if 'momentum' not in state:
-                    state['momentum'] = torch.zeros_like(p)
-                m = state['momentum'].lerp_(p.grad, 0.05)
-                u = p.grad.lerp(m, 0.95)
-                x = (u / (u.norm() + 1e-7)).to(fast_type(u.device.type))
-                if tall := x.shape[0] > x.shape[1]:
-                    x = x.t()
-                for _ in range(5):
-                    b = x @ x.t()
-                    x = 3.4445 * x + (-4.775 * b + 2.0315 * b @ b) @ x
-                if tall:
-                    x = x.t()
-                scale = max(1.0, p.shape[1] / p.shape[0]) ** 0.5
-                p.mul_(1 - group['lr'] * 0.05).add_(x.float(), alpha=-group['lr'] * scale)
+            params, state = group['params'], self.state[group['params'][0]]
+            grads = torch.stack([p.grad for p in params])
+            if 'momentum' not in state:
+                state['momentum'] = torch.zeros_like(grads)
+            m = state['momentum'].lerp_(grads, 0.05)
+            u = grads.lerp(m, 0.95)
+            x = (u / (u.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(fast_type(u.device.type))
+            n_in, n_out = params[0].shape
+            if n_in > n_out:
+                x = x.mT
+            for _ in range(5):
+                b = x @ x.mT
+                x = 3.4445 * x + (-4.775 * b + 2.0315 * b @ b) @ x
+            if n_in > n_out:
+                x = x.mT
+            torch._foreach_mul_(params, 1 - group['lr'] * 0.05)
+            torch._foreach_add_(params, list(x.float().unbind()), alpha=-group['lr'] * max(1.0, n_out / n_in) ** 0.5)
+
+
+def batches_of(length, tokens, seed):
+    """The rows of one epoch: of about equal length, at most `tokens` tokens with the end and padding."""
+    rng = np.random.RandomState(seed)
+    order = rng.permutation(np.nonzero(length)[0])
+    part_rows = max(20000, 8 * tokens)
+    for start in range(0, len(order), part_rows):
+        part = order[start: start + part_rows]
+        part = part[np.argsort(length[part] + rng.rand(len(part)))]
+        batches, i = [], 0
+        while i < len(part):
+            j = i
+            while j < len(part) and (length[part[j]] + 1) * (j - i + 1) <= tokens:
+                j += 1
+            batches.append(part[i:j])
+            i = j
+        yield from (batches[k] for k in rng.permutation(len(batches)))
+
+
+class Rows:
+    """Rows of token ids laid end to end, and put together on the device."""
+
+    def __init__(self, flat, length, device):
+        self.length, self.device = length.astype(np.int64), device
+        self.flat = torch.from_numpy(flat.astype(np.int32)).to(device)
+        self.start = torch.from_numpy(np.cumsum(self.length) - self.length).to(device)
+        self.n = torch.from_numpy(self.length).to(device)
+
+    def padded(self, rows, fill, more=0):
+        """[B, T] of these rows (numpy), `fill` behind them; T leaves room for `more`, and is a multiple of 8 on a GPU, whose products want that."""
+        width = max(1, int(self.length[rows].max())) + more
+        if self.device == 'cuda':
+            width += -width % 8
+        rows = torch.from_numpy(rows).to(self.device)
+        at = torch.arange(width, device=self.device)
+        ids = self.flat[(self.start[rows][:, None] + at).clamp(max=len(self.flat) - 1)].long()
+        return torch.where(at < self.n[rows][:, None], ids, fill)
+
+
+def with_end(ids):
+    """EOS behind each row of [B, T]; a row has room for it."""
+    n = (ids != PAD).sum(1)
+    return ids.scatter(1, n[:, None], EOS)
+
+
+def less(ids):
+    """Half of the rows lose some of their tokens, at a rate drawn for each; what is left closes up."""
+    B, T = ids.shape
+    rate = torch.rand(B, 1, device=ids.device) * DROP_TOKENS * (torch.rand(B, 1, device=ids.device) < 0.5)
+    lost = (torch.rand(B, T, device=ids.device) < rate) & (torch.arange(T, device=ids.device) > 0)
+    ids = torch.where(lost, PAD, ids)
+    return ids.gather(1, torch.argsort((ids == PAD).to(torch.uint8), dim=1, stable=True))
+
+
+def to_write(ids):
+    """ids [B, T], PAD behind -> the decoder's input [B, T] and its target."""
+    target = with_end(ids)
+    return F.pad(target[:, :-1], (1, 0), value=BOS), target.masked_fill(target == PAD, -100)
+
+
+def masked(given):
+    hide = torch.rand(given.shape, device=given.device) < MASK_TOKENS
+    hide[:, 0] = False
+    return torch.where(hide, UNK, given)
 
 
 class Corpus:
-    """Packed sentences: rows of token ids, and teacher vectors for the first of them."""
+    """Packed rows of token ids, of code or pictures; and teacher vectors for the first of them, if there are any."""
 
-    def __init__(self, folder, rows, tokens, seed):
+    def __init__(self, folder, tokens, seed, device):
         f = np.load(f'{folder}/ids.npz')
-        self.flat, self.off = f['flat'], f['off']
+        self.ids = Rows(f['flat'], np.diff(f['off']), device)
         flat, off = f['valid_flat'], f['valid_off']  # an NpzFile reads the array anew at every look-up
         self.valid = [flat[a:b] for a, b in zip(off, off[1:]) if b > a]
         teacher = f'{folder}/teacher.npz'
-        self.teacher = np.load(teacher)['vectors'] if os.path.exists(teacher) else np.zeros((0, 128), np.float16)
-        n = len(self.off) - 1
-        self.rows, self.tokens, self.seed = min(rows or n, n), tokens, seed
+        self.teacher = torch.from_numpy(np.load(teacher)['vectors'].astype(np.float32) if os.path.exists(teacher) else np.zeros((0, 128), np.float32)).to(device)
+        self.tokens, self.seed = tokens, seed
 
-    def __getitem__(self, i):
-        return self.flat[self.off[i]: self.off[i + 1]]
+    def __len__(self):
+        return len(self.ids.length)
 
     def epoch(self, number):
-        """The batches of one epoch: rows of about equal length, at most `tokens` tokens with EOS and padding."""
-        rng = np.random.RandomState((self.seed, number))
-        length = np.diff(self.off)[: self.rows]
-        order = rng.permutation(np.nonzero(length)[0])
-        for start in range(0, len(order), 20000):
-            part = order[start: start + 20000]
-            part = part[np.argsort(length[part] + rng.rand(len(part)))]
-            batches, i = [], 0
-            while i < len(part):
-                j = i
-                while j < len(part) and (length[part[j]] + 1) * (j - i + 1) <= self.tokens:
-                    j += 1
-                batches.append(part[i:j])
-                i = j
-            yield from (batches[k] for k in rng.permutation(len(batches)))
+        return batches_of(self.ids.length, self.tokens, (self.seed, number))
 
-    def batch(self, rows, rng=None):
-        """Row numbers -> encoder input, decoder input, decoder target [B, T] each; with rng, corrupted for training."""
-        T = max(len(self[i]) for i in rows) + 1
-        x, given, target = (np.full((len(rows), T), fill, np.int64) for fill in (PAD, PAD, -100))
-        for b, i in enumerate(rows):
-            ids = seen = self[i]
-            if rng is not None and rng.rand() < 0.5:
-                keep = rng.rand(len(ids)) >= rng.rand() * DROP_TOKENS
-                keep[rng.randint(len(ids))] = True
-                seen = ids[keep]
-            x[b, : len(seen)], x[b, len(seen)] = seen, EOS
-            given[b, 0], given[b, 1: len(ids) + 1] = BOS, ids
-            target[b, : len(ids)], target[b, len(ids)] = ids, EOS
-        if rng is not None:
-            mask = rng.rand(*given.shape) < MASK_TOKENS
-            mask[:, 0] = False
-            given[mask] = UNK
-        return [torch.from_numpy(v) for v in (x, given, target)]
+    def batch(self, rows):
+        """Row numbers -> encoder input, its words (none), decoder input and decoder target [B, T] each, corrupted for training."""
+        ids = self.ids.padded(rows, PAD, 1)
+        given, target = to_write(ids)
+        return with_end(less(ids)), None, masked(given), target
 
     def stand_in(self, rows, s, r):
         """The points to decode these rows from, where they are not their own; pictures have some."""
         return s, r
+
+    def taught(self, rows, s):
+        """Share of the rows that have a teacher vector times (1 - cosine, plus the squared error of the similarity matrix)."""
+        have = np.nonzero(rows < len(self.teacher))[0]
+        if not len(have):
+            return s.sum() * 0
+        t, own = self.teacher[torch.from_numpy(rows[have])], s[torch.from_numpy(have)]
+        points = (1 - (own * t).sum(-1)).mean()
+        return (points + 2 * (own @ own.t() - t @ t.t()).pow(2).mean()) * len(have) / len(rows)
 
 
 class PictureCorpus(Corpus):
@@ -143,28 +204,24 @@ class PictureCorpus(Corpus):
     picture is its concept's, whatever the style.
     """
 
-    def __init__(self, folder, rows, tokens, seed):
-        super().__init__(folder, rows, tokens, seed)
+    def __init__(self, folder, tokens, seed, device):
+        super().__init__(folder, tokens, seed, device)
         f = np.load(f'{folder}/words.npz')
-        self.concept, self.style, self.words = f['concept'], f['style'], torch.from_numpy(f['vectors'].astype(np.float32))
+        self.concept, self.style, self.words = f['concept'], f['style'], torch.from_numpy(f['vectors'].astype(np.float32)).to(device)
 
-    def batch(self, rows, rng=None):
+    def batch(self, rows):
         """As for text, but a corrupted code becomes UNK and leaves the others where they are: a code's place is part of what it says."""
-        x, given, target = super().batch(rows)
-        if rng is not None:
-            rate = rng.rand(len(rows), 1) * DROP_TOKENS * (rng.rand(len(rows), 1) < 0.5)
-            lost = torch.from_numpy(rng.rand(*x.shape) < rate)
-            x[lost & (x > UNK)] = UNK
-            mask = torch.from_numpy(rng.rand(*given.shape) < MASK_TOKENS)
-            mask[:, 0] = False
-            given[mask] = UNK
-        return [x, given, target]
+        ids = self.ids.padded(rows, PAD, 1)
+        given, target = to_write(ids)
+        rate = torch.rand(len(rows), 1, device=ids.device) * DROP_TOKENS * (torch.rand(len(rows), 1, device=ids.device) < 0.5)
+        lost = torch.rand(ids.shape, device=ids.device) < rate
+        return with_end(torch.where(lost & (ids > UNK), UNK, ids)), None, masked(given), target
 
     def stand_in(self, rows, s, r):
         """Half of the pictures are decoded from what text says of their concept; of those, some with another picture's r, of the same style,
         or none's: so s says what is to be seen, and an r that does not fit says at most in which manner."""
         n = len(rows)
-        words = self.words[self.concept[rows], torch.randint(self.words.shape[1], (n,))].to(s.device)
+        words = self.words[torch.from_numpy(self.concept[rows]), torch.randint(self.words.shape[1], (n,))]
         u = torch.rand(n, 1, device=s.device)
         alike = torch.from_numpy(self.style[rows][:, None] == self.style[rows][None]).to(s.device) & ~torch.eye(n, dtype=torch.bool, device=s.device)
         mate = (alike.float() + 1e-6).multinomial(1)[:, 0]
@@ -173,88 +230,189 @@ class PictureCorpus(Corpus):
         return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
 
 
-class Meanings:
-    """Groups of texts that mean about the same, with the teacher's vectors of full width (meaning.npz of prepare.py): what s learns from beside the
-    sentences of the corpus, and what middles are made of.
+class Texts:
+    """Texts with what the teacher says of each in full width (DIR/texts/*.npz of prepare.py): what is read and written, what s learns from beside it, and middles.
 
-    A middle: of two random short texts and the text whose vector is nearest to the middle of theirs. The decoder is given the middle of the two points, and
-    writes the third: so it learns to say something whole where no text lies, rather than halves of two.
+    s learns from groups of about the same meaning, and from texts of a few topics (k-means of the teacher's vectors): so texts nearly alike have to be told apart.
+
+    A middle: of two random short texts and the text that is likest to that of the two which it is less like, by the teacher and by the words it shares. The decoder is
+    given the middle of the two points and writes the third: so it learns to say something whole where no text lies, rather than halves of two.
     """
 
-    def __init__(self, folder, tokens, seed):
-        f = np.load(f'{folder}/meaning.npz')
-        self.flat, self.off, self.group = f['flat'], f['off'], f['group']
-        self.vectors = torch.from_numpy(f['vectors'].astype(np.float32))
-        self.taught = F.normalize(self.vectors @ torch.from_numpy(np.load(f'{folder}/teacher.npz')['axes']), dim=-1)
-        self.tokens, self.seed = tokens, seed
-        length = np.diff(self.off)
-        first = np.flatnonzero(np.diff(self.group, prepend=-1))
-        groups = [range(a, b) for a, b in zip(first, [*first[1:], len(length)]) if length[a:b].all()]
-        groups.sort(key=lambda g: max(length[g.start: g.stop]))
-        topic = self.topics_of(self.vectors[[g.start for g in groups]])
-        self.groups, self.topics = groups, [[groups[i] for i in np.flatnonzero(topic == k)] for k in range(TOPICS)]
-        self.sizes = np.array([len(t) for t in self.topics]) / len(groups)
-        self.short = np.flatnonzero((length > 3) & (length < MIDDLE_LONGEST))
-        self.middles = self.find_middles(12000)
+    def __init__(self, folder, tokens, seed, device, tokenizer):
+        parts = [np.load(p) for p in sorted(glob.glob(f'{folder}/texts/*.npz'))]
+        valid = np.load(f'{folder}/valid/valid.npz')
+        join = lambda k: np.concatenate([p[k] for p in parts])
+        off = np.cumsum(valid['length'], dtype=np.int64)
+        self.valid = [valid['flat'][b - n: b] for n, b in zip(valid['length'].tolist(), off)]
+        self.ids, self.words = Rows(join('flat'), join('length'), device), Rows(join('words'), join('n_words'), device)
+        self.vectors = torch.from_numpy(join('vectors')).to(device)
+        self.axes = torch.from_numpy(np.load(f'{folder}/axes.npy')).to(device)
+        group = np.cumsum(np.concatenate([np.diff(p['group'], prepend=-1) > 0 for p in parts])) - 1
+        self.group = torch.from_numpy(group).to(device)
+        self.tokens, self.seed, self.device = tokens, seed, device
+        first = np.flatnonzero(np.diff(group, prepend=-1))
+        size = np.diff(first, append=len(group))
+        alike = size > 1
+        self.alike = Groups(first[alike], size[alike], np.maximum.reduceat(self.ids.length, first)[alike])
+        topic = self.topics()
+        self.by_topic = self.sort_by_topic(topic)
+        short = np.flatnonzero((self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST) & self.sentences(tokenizer))
+        rng = np.random.RandomState(seed)
+        pool = rng.permutation(short)[:MIDDLE_POOL[device]]
+        self.middles = self.find_middles(pool[np.argsort(topic[pool], kind='stable')], rng)
 
-    def topics_of(self, vectors):
-        """[n]: which of TOPICS each vector belongs to, by spherical k-means."""
-        centres = vectors[np.random.RandomState(self.seed).permutation(len(vectors))[:TOPICS]]
+    def __len__(self):
+        return len(self.ids.length)
+
+    def epoch(self, number):
+        return batches_of(self.ids.length, self.tokens, (self.seed, number))
+
+    def read(self, rows):
+        """What the encoder reads of these rows: ids, and rows of its table of words."""
+        return with_end(self.ids.padded(rows, PAD, 1)), self.words.padded(rows, -1)
+
+    def batch(self, rows):
+        """As Corpus.batch; a text that has lost tokens has its words all the same, but for some."""
+        ids, words = self.ids.padded(rows, PAD, 1), self.words.padded(rows, -1)
+        given, target = to_write(ids)
+        words = torch.where(torch.rand(words.shape, device=self.device) < DROP_TOKENS / 4, -1, words)
+        return with_end(less(ids)), words, masked(given), target
+
+    def stand_in(self, rows, s, r):
+        return s, r
+
+    def sentences(self, tokenizer):
+        """[n]: whether each begins with a capital letter and ends with a full stop, a question or exclamation mark."""
+        begins = torch.tensor([bool(re.match(SPACE + '[A-Z]', p)) for p in tokenizer.pieces], device=self.device)
+        ends = torch.tensor([p[-1] in '.?!' for p in tokenizer.pieces], device=self.device)
+        return (begins[self.ids.flat[self.ids.start]] & ends[self.ids.flat[self.ids.start + self.ids.n - 1]]).cpu().numpy()
+
+    def topics(self):
+        """[n]: which of TOPICS each text belongs to, by spherical k-means on some of them."""
+        n = min(TOPICS, 1 + len(self) // 500)
+        some = self.vectors[torch.randperm(len(self), device=self.device)[: 200 * n]].float()
+        centres = some[:n].clone()
         for _ in range(8):
-            topic = (vectors @ centres.t()).argmax(1)
-            centres = F.normalize(torch.zeros_like(centres).index_add_(0, topic, vectors), dim=-1)
-        return topic.numpy()
+            topic = (some @ centres.t()).argmax(1)
+            centres = F.normalize(torch.zeros_like(centres).index_add_(0, topic, some), dim=-1)
+        return torch.cat([(v.float() @ centres.t()).argmax(1) for v in self.vectors.split(100000)]).cpu().numpy()
 
-    def find_middles(self, n):
-        """[n, 3]: a, b, and the text nearest to their middle that is of neither's group."""
-        rng = np.random.RandomState(self.seed)
-        pairs, found = rng.choice(self.short, (n, 2)), []
-        pool = self.vectors[self.short]
-        for part in np.split(pairs, range(1000, n, 1000)):
-            near = (self.vectors[part[:, 0]] + self.vectors[part[:, 1]]) @ pool.t()
-            for own in part.T:
-                near[torch.from_numpy(self.group[own][:, None] == self.group[self.short][None])] = -1
-            found.append(self.short[near.argmax(1).numpy()])
-        return np.column_stack([pairs, np.concatenate(found)])
+    def sort_by_topic(self, topic):
+        """Rows in the order of their topics, then lengths, and the place in that order of each topic and length."""
+        place = topic * 64 + self.ids.length     # a text has at most 63 tokens
+        order = np.argsort(place, kind='stable')
+        return order, np.searchsorted(place[order], np.arange(TOPICS * 64 + 1))
 
-    def __getitem__(self, i):
-        return self.flat[self.off[i]: self.off[i + 1]]
+    def of_topics(self, rng, tokens):
+        """Rows of a few topics, of about equal length."""
+        order, start = self.by_topic
+        at = rng.randint(len(order), size=4)
+        length = int(self.ids.length[order[at[0]]])
+        n = max(1, tokens // (4 * (length + 1)))
+        topic = (np.searchsorted(start, at, side='right') - 1) // 64
+        runs = []
+        for t in topic * 64:
+            a, b, end = start[t + length], start[min(t + length + 3, t + 64)], start[min(t + length + 6, t + 64)]
+            a = max(start[t], min(a + rng.randint(max(1, b - a)), end - n))
+            runs.append(order[a: min(end, a + n)])
+        return np.unique(np.concatenate(runs))
 
-    def padded(self, rows):
-        return text_model.pad_batch([self[i].tolist() + [EOS] for i in rows])
+    def find_middles(self, pool, rng):
+        """[n, 3] rows a, b and the third; and t of each."""
+        idf = torch.bincount(self.words.flat, minlength=1 << 16).float()
+        drawn = torch.randn(len(idf), 128, device=self.device) * (WORD_RARE / (WORD_RARE + idf / idf.sum()))[:, None]
+        drawn = torch.cat([drawn, drawn.new_zeros(1, 128)])
+        said = []
+        for part in np.array_split(pool, max(1, len(pool) // 20000)):
+            shared = F.normalize(drawn[self.words.padded(part, len(idf))].sum(1), dim=-1)
+            taught = self.vectors[torch.from_numpy(part).to(self.device)].float()
+            said.append(torch.cat([taught * SHARE_TEACHER ** 0.5, shared * (1 - SHARE_TEACHER) ** 0.5], 1))
+        said = torch.cat(said).to(fast_type(self.device))
+        n = MIDDLE_MOST[self.device]
+        a = rng.randint(len(pool), size=n)
+        b = np.where(rng.rand(n) < 0.7, rng.randint(len(pool), size=n), (a + rng.randint(1, 100, size=n)) % len(pool))    # any two; or two of one topic, as a rule
+        pairs, found, way = torch.from_numpy(np.column_stack([a, b])).to(self.device), [], []
+        for a, b in (part.unbind(1) for part in pairs.split(1000)):
+            lean = torch.rand(len(a), 1, device=self.device) * 0.24 - 0.12     # what lies nearer to a is what is to be said nearer to a
+            near_a, near_b = said[a] @ said.t(), said[b] @ said.t()
+            near = torch.minimum(near_a - lean, near_b + lean).masked_fill(torch.maximum(near_a, near_b) > SAME, -1)
+            found.append(near.argmax(1))
+            way.append(0.5 - 1.6 * lean[:, 0])
+        rows = torch.from_numpy(pool).to(self.device)[torch.cat([pairs, torch.cat(found)[:, None]], 1)]
+        return rows.cpu().numpy(), torch.cat(way)
 
-    def batch(self, rng):
-        """Rows of about equal length, their groups whole; of any topics or of one."""
-        groups = self.groups if rng.rand() < 0.5 else self.topics[rng.choice(TOPICS, p=self.sizes)]
-        at = rng.randint(len(groups))
-        window = range(max(0, at - 400), min(len(groups), at + 400))
-        rows, longest = [], 0
-        for k in rng.permutation(window):
-            longest = max([longest, *(len(self[i]) + 1 for i in groups[k])])
-            if longest * (len(rows) + len(groups[k])) > self.tokens:
-                break
-            rows += groups[k]
-        return np.array(rows)
+    def taught(self, rows, s):
+        """What the teacher says of s: (1 - cosine); the squared errors of the similarities, of all, and of those within a group; and which of the others each is
+        near to: the Kullback-Leibler divergence of the softmax of these similarities."""
+        rows = torch.from_numpy(rows).to(self.device)
+        t, group = self.vectors[rows].float(), self.group[rows]
+        same, own = group[:, None] == group[None], torch.eye(len(rows), dtype=torch.bool, device=s.device)
+        near, truth = s @ s.t(), t @ t.t()
+        error = (near - truth).pow(2)
+        same = same & ~own
+        points = (1 - (s * F.normalize(t @ self.axes, dim=-1)).sum(-1)).mean()
+        order = F.kl_div(*((v / NEAR).masked_fill(own, -1e4).log_softmax(1) for v in (near, truth)), reduction='batchmean', log_target=True)
+        return points + TEACHER_LIKE * (error.mean() + (error * same).sum() / same.sum().clamp(min=1)) + TEACHER_ORDER * order
 
-    def loss(self, s, rows):
-        """(1 - cosine) to the teacher, and the squared errors of the similarities: of all, and of those within a group."""
-        t, group = self.vectors[rows].to(s.device), torch.from_numpy(self.group[rows]).to(s.device)
-        error = (s @ s.t() - t @ t.t()).pow(2)
-        same = (group[:, None] == group[None]) & ~torch.eye(len(rows), dtype=torch.bool, device=s.device)
-        points = (1 - (s * self.taught[rows].to(s.device)).sum(-1)).mean()
-        return points + TEACHER_LIKE * (error.mean() + (error * same).sum() / same.sum().clamp(min=1))
-
-    def middle_batch(self, rng, tokens):
-        """Padded a, b, the decoder's input and its target, of as many middles as make up about so many tokens."""
-        a, b, c = self.middles[rng.permutation(len(self.middles))[: max(1, tokens // (MIDDLE_LONGEST * 2 // 3))]].T
-        ids = self.padded(c)
-        given = torch.cat([torch.full((len(c), 1), BOS), ids[:, :-1]], 1)
-        return self.padded(a), self.padded(b), given, ids.masked_fill(ids == PAD, -100)
+    def more(self, model, encode, reading, rng, tokens, meanings):
+        """Losses beside those of the corpus: of what s alone learns from (`meanings` tokens), of middles, and of changes (of `tokens` tokens)."""
+        of_s = []
+        for rows in (self.alike.some(rng, meanings // 2), self.of_topics(rng, meanings // 2)):
+            s, _ = encode(*self.read(rows))
+            of_s.append(self.taught(rows, s))
+        rows, t = self.middles
+        k = np.sort(rng.randint(len(rows), size=max(1, int(tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))))
+        (s_a, r_a), (s_b, r_b) = (encode(*self.read(rows[k, i])) for i in (0, 1))
+        z = between(model, s_a, r_a, s_b, r_b, t[torch.from_numpy(k).to(self.device)][:, None])
+        return sum(of_s) / 2, reading(z, *to_write(self.ids.padded(rows[k, 2], PAD, 1)))
 
 
-def between(model, s, r, t):
-    """z of the points at t [n, 1] between the first half of the rows and the second."""
-    (s_a, s_b), (r_a, r_b) = s.chunk(2), r.chunk(2)
+class Groups:
+    """Groups of rows that follow each other, by their longest."""
+
+    def __init__(self, first, size, longest):
+        self.first, self.size, self.longest = first, size, longest
+
+    def some(self, rng, tokens):
+        """The rows of some groups of about equal length, whole."""
+        some = rng.randint(len(self.first), size=min(len(self.first), 20000))
+        some = some[np.argsort(self.longest[some] + rng.rand(len(some)))]
+        cost = (self.longest[some] + 1) * self.size[some]
+        at = rng.randint(len(some))
+        count = max(1, int(np.searchsorted(np.cumsum(cost[at:]), tokens)))
+        chosen = some[at: at + count]
+        return np.unique(np.concatenate([np.arange(f, f + n) for f, n in zip(self.first[chosen], self.size[chosen])]))
+
+
+class Changes:
+    """Pairs of a text and what a rule made of it (DIR/changes/*.npz of prepare.py). The mean step of half of a batch's pairs, one to three times, is to take the other
+    half's first text to its second: what latent_direction() and latent_move() do."""
+
+    def __init__(self, folder, device):
+        self.kinds = []
+        for path in sorted(glob.glob(f'{folder}/changes/*.npz')):
+            f = np.load(path)
+            longest = np.maximum.reduceat(f['length'].astype(np.int64), np.arange(0, len(f['length']), 2))
+            self.kinds.append((Rows(f['flat'], f['length'], device), Rows(f['words'], f['n_words'], device), np.argsort(longest, kind='stable')))
+
+    def loss(self, model, encode, reading, rng, tokens):
+        ids, words, order = self.kinds[rng.randint(len(self.kinds))]
+        n = min(len(order), max(CHANGED_LEAST, tokens // 64)) // 2 * 2
+        at = rng.randint(max(1, len(order) - 4 * n))
+        pairs = rng.permutation(order[at: at + 4 * n])[:n]
+        read = lambda rows: encode(with_end(ids.padded(rows, PAD, 1)), words.padded(rows, -1))
+        (s_x, r_x), (s_y, r_y) = read(pairs * 2), read(pairs * 2 + 1)
+        half = n // 2
+        step_s, step_r = (s_y - s_x)[:half].mean(0), (r_y - r_x)[:half].mean(0)
+        amount = 1 + 1.5 * torch.rand(half, 1, device=s_x.device)
+        s, r = F.normalize(s_x[half:] + amount * step_s, dim=-1), r_x[half:] + amount * step_r
+        r = r / r.norm(dim=-1, keepdim=True).clamp(min=1)
+        return reading(model.join(noisy(s, NOISE), r), *to_write(ids.padded(pairs[half:] * 2 + 1, PAD, 1)))
+
+
+def between(model, s_a, r_a, s_b, r_b, t):
+    """z of the points at t [n, 1] between these."""
     return model.join(noisy(text_model.slerp(s_a, s_b, t), NOISE), (1 - t) * r_a + t * r_b)
 
 
@@ -282,32 +440,6 @@ def points(model, corpus, rows, s, r, clear):
     return torch.where(torch.rand(len(s), 1, device=s.device) < clear, own, z)
 
 
-def teacher_loss(corpus, rows, s):
-    """Share of the rows that have a teacher vector times (1 - cosine, plus the squared error of the similarity matrix)."""
-    have = np.nonzero(rows < len(corpus.teacher))[0]
-    if not len(have):
-        return s.sum() * 0
-    t = torch.from_numpy(corpus.teacher[rows[have]].astype(np.float32)).to(s.device)
-    own = s[torch.from_numpy(have).to(s.device)]
-    points = (1 - (own * t).sum(-1)).mean()
-    return (points + 2 * (own @ own.t() - t @ t.t()).pow(2).mean()) * len(have) / len(rows)
-
-
-def with_meanings(meanings, encode, logits, model, rng, tokens, ce, taught):
-    """The two losses of a step, with what meanings and middles add to them."""
-    device = model.embedding.device
-    rows = meanings.batch(rng)
-    with autocast(device.type):
-        s, _ = encode(meanings.padded(rows).to(device))
-    a, b, given, target = (v.to(device) for v in meanings.middle_batch(rng, int(tokens * MIDDLES)))
-    width = max(a.shape[1], b.shape[1])
-    both = torch.cat([F.pad(v, (0, width - v.shape[1]), value=PAD) for v in (a, b)])
-    with autocast(device.type):
-        out = logits(between(model, *encode(both), 0.3 + 0.4 * torch.rand(len(a), 1, device=device)), given)
-    middle = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
-    return (1 - MIDDLES) * ce + MIDDLES * middle, taught + meanings.loss(s, rows)
-
-
 @torch.no_grad()
 def evaluate(model, corpus, n):
     """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass; of pictures, codes right."""
@@ -331,7 +463,6 @@ def main():
     p.add_argument('--run', required=True)
     p.add_argument('--init', help='safetensors to start from')
     p.add_argument('--shape', default='FIRST', help='a shape of text_model.py: FIRST, PICTURE')
-    p.add_argument('--rows', type=int, default=0, help='only the first N sentences (the teacher has seen the first ones)')
     p.add_argument('--tokens', type=int, default=4000, help='a batch')
     p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
     p.add_argument('--minutes', type=float, default=1e9)
@@ -339,7 +470,8 @@ def main():
     p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay; with --minutes, it is down to 0 at whichever comes first')
     p.add_argument('--clear', type=float, default=0.0, help='share of the examples that are decoded from their own point as it is: for more exactness, at the cost of the dials')
     p.add_argument('--teacher', type=float, default=1.0, help="weight of the teacher's losses beside the cross-entropy")
-    p.add_argument('--meanings', type=int, default=0, help='tokens a step that only s learns from, with the teacher (meaning.npz of prepare.py); and then middles, too')
+    p.add_argument('--meanings', type=int, default=6000, help='text: tokens a step that only s learns from')
+    p.add_argument('--save', type=float, default=10, help='minutes between checkpoints')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--glance', type=int, default=128, help='held-out sentences decoded at each checkpoint; slow on CPU; 0: none')
@@ -356,12 +488,15 @@ def main():
     else:
         model = text_model.load(a.init) if a.init else TextModel(getattr(text_model, a.shape))
     model.to(device).train()
-    muon = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
-    others = [p for p in model.parameters() if not any(p is m for m in muon)]
-    optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
-    kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
-    corpus = kind(a.data, a.rows, a.tokens, a.seed)
-    meanings = Meanings(a.data, a.meanings, a.seed) if a.meanings else None
+    named = dict(model.named_parameters())
+    matrices = [p for name, p in named.items() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
+    words = [named.pop('words')] if 'words' in named else []
+    others = [p for p in named.values() if not any(p is m for m in matrices)]
+    adam = [dict(params=others, share=1 / 6)] + [dict(params=words, share=WORDS_RATE)] * bool(words)
+    optimizers = [Muon(matrices, a.lr), torch.optim.AdamW(adam, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0)]
+    is_text = os.path.isdir(f'{a.data}/texts')
+    kind = Texts if is_text else PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
+    corpus, changes = kind(a.data, a.tokens, a.seed, device, *[model.tokenizer] * is_text), Changes(a.data, device) if is_text else None
     at = dict(step=0, epoch=0, in_epoch=0, seen=0)
     if state:
         model.load_state_dict(state['model'])
@@ -369,7 +504,7 @@ def main():
             o.load_state_dict(s)
         at = state['at']
     first = at['step']
-    print(f'{sum(p.numel() for p in model.parameters())} parameters, {corpus.rows} sentences, from step {first} on {device}', flush=True)
+    print(f'{sum(p.numel() for p in model.parameters())} parameters, {len(corpus)} rows, from step {first} on {device}', flush=True)
 
     def save(path):
         t = model.tokenizer
@@ -381,45 +516,58 @@ def main():
     stopping = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.append(1))
-    encode_with, logits = torch.compile(model.encode_with, dynamic=True), torch.compile(model.logits, dynamic=True)
-    encode = lambda ids: encode_with(ids, model.rows_of_words(ids))
+
+    # Layer by layer, as all layers of a sort share what is compiled. PyTorch 2.11 fails over its analysis of dynamic shapes.
+    torch._inductor.config.triton.coalesce_tiling_analysis = False
+    for block in (*model.encoder, *model.decoder):
+        block.compile(dynamic=True)
+
+    def encode(ids, words):
+        with autocast(device):
+            return model.encode_with(ids, words)
+
+    def reading(z, given, target):
+        with autocast(device):
+            return F.cross_entropy(model.logits(z, given).float().flatten(0, 1), target.flatten(), ignore_index=-100)
+
     start = saved = time.time()
-    shown = dict(ce=0.0, teacher=0.0, weight=0.0)
+    shown = torch.zeros(4, device=device)
     while not stopping:
         for k, rows in enumerate(corpus.epoch(at['epoch'])):
             if k < at['in_epoch']:
                 continue
             step = at['step']
             way = max((step - first) / a.decay, (time.time() - start) / 60 / a.minutes) if a.decay else 0.0
-            scale = min(1.0, (step + 1) / a.warm) * max(0.0, 1 - way)
-            for o, base in zip(optimizers, (a.lr, a.lr / 6)):
-                o.param_groups[0]['lr'] = base * scale
+            rate = a.lr * min(1.0, (step + 1) / a.warm) * max(0.0, 1 - way)
+            for group in (g for o in optimizers for g in o.param_groups):
+                group['lr'] = rate * group.get('share', 1)
             torch.manual_seed(a.seed * 1000003 + step)
             rng = np.random.RandomState((a.seed, step))
-            x, given, target = (v.to(device) for v in corpus.batch(rows, rng))
-            with autocast(device):
-                s, r = encode(x)
-                out = logits(points(model, corpus, rows, s, r, a.clear), given)
-            ce = F.cross_entropy(out.float().flatten(0, 1), target.flatten(), ignore_index=-100)
-            taught = teacher_loss(corpus, rows, s)
-            if meanings:
-                ce, taught = with_meanings(meanings, encode, logits, model, rng, a.tokens, ce, taught)
+            x, words, given, target = corpus.batch(rows)
+            s, r = encode(x, words)
+            ce = reading(points(model, corpus, rows, s, r, a.clear), given, target)
+            taught = corpus.taught(rows, s)
+            middle = changed = ce * 0
+            loss = ce
+            if is_text:
+                of_s, middle = corpus.more(model, encode, reading, rng, a.tokens, a.meanings)
+                changed = changes.loss(model, encode, reading, rng, int(a.tokens * CHANGED))
+                taught = taught + of_s
+                loss = (1 - MIDDLES - CHANGED) * ce + MIDDLES * middle + CHANGED * changed
             for o in optimizers:
                 o.zero_grad()
-            (ce + a.teacher * taught).backward()
+            (loss + a.teacher * taught).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for o in optimizers:
                 o.step()
-            at.update(step=step + 1, in_epoch=k + 1, seen=at['seen'] + int((target >= 0).sum()))
-            for name, value in (('ce', ce.item()), ('teacher', taught.item()), ('weight', 1.0)):
-                shown[name] = 0.98 * shown[name] + 0.02 * value
+            at.update(step=step + 1, in_epoch=k + 1, seen=at['seen'] + int(corpus.ids.length[rows].sum()))
+            shown.lerp_(torch.stack([ce, taught, middle, changed]).detach().float(), 0.02 if step > first else 1.0)
             now = time.time()
             if now - start > a.minutes * 60 or step + 1 - first >= (a.decay or a.steps):
                 stopping.append(1)
             if step % 100 == 99:
-                w = shown['weight']
-                print(f'{now - start:.0f} s step {step + 1} tokens {at["seen"]/1e6:.2f}M ce {shown["ce"]/w:.3f} teacher {shown["teacher"]/w:.4f}', flush=True)
-            if now - saved > 600 or stopping:
+                print(f'{now - start:.0f} s step {step + 1} tokens {at["seen"] / 1e6:.2f}M ' + ' '.join(f'{name} {v:.3f}' for name, v in zip(('ce', 'teacher', 'middle', 'changed'), shown.tolist())), flush=True)
+            if now - saved > a.save * 60 or stopping:
                 saved = now
                 save(decayed if a.decay else trunk)
                 print('saved', 'exact: ' + evaluate(model, corpus, a.glance) if a.glance else '', flush=True)
