@@ -35,7 +35,6 @@ import json
 import lzma
 import multiprocessing
 import os
-import re
 import time
 import zlib
 
@@ -101,9 +100,9 @@ def held_out(data):
     return held | {key(s) for row in lines(f'{data}/pairs/stsb_split_score_s1_s2_genre.tsv.xz') for s in row.split('\t')[2:4]}
 
 
-def groups_of(data):
+def groups_of(data, held):
     """(name, lists of texts that mean about the same, each text of letters that are not those of a held-out one): pairs/, then every other sentence of text/, alone."""
-    held, seen = held_out(data), set()
+    seen = set()
     for name, columns in PAIRS.items():
         found = []
         for row in lines(f'{data}/pairs/{name}.tsv.xz'):
@@ -130,15 +129,15 @@ def write_groups(path, groups):
 
 
 def make_texts(a):
-    total, plain = 0, []
-    for name, groups in groups_of(a.data):
+    held, total, plain = held_out(a.data), 0, []
+    for name, groups in groups_of(a.data, held):
         for k in range(0, len(groups), PART):
             write_groups(f'{a.out}/texts/{name}.{k // PART:02}.txt', groups[k: k + PART])
         total += len(groups)
         plain += [g[0] for g in groups if 15 <= len(g[0]) <= 90]
     np.random.RandomState(1).shuffle(plain)
     for name, change in directions.CHANGES.items():
-        pairs = list(itertools.islice(directions.pairs(plain, change), CHANGED))
+        pairs = list(itertools.islice((p for p in directions.pairs(plain, change) if key(p[1]) not in held), CHANGED))
         write_groups(f'{a.out}/changes/{name}.txt', pairs)
         print(f'{name}: {len(pairs)} pairs, as {pairs[0]}')
     write_groups(f'{a.out}/valid/valid.txt', [[s] for s in lines(f'{a.data}/text/valid.txt.xz') if s and '\t' not in s])
@@ -275,18 +274,26 @@ def make_vectors(a):
                 break
 
 
+AXES_OF_PART = 2000     # texts of a file that the axes are of
+
+
 def make_axes(a):
     """[384, 128]: the principal axes of the teacher's vectors, turned to where the model's s points."""
     import text_model
 
-    f = np.load(sorted(glob.glob(f'{a.out}/texts/*.npz'))[-1])
-    vectors = f['vectors'][:50000].astype(np.float32)
+    vectors, rows = [], []
+    for path in sorted(glob.glob(f'{a.out}/texts/*.npz')):
+        f = np.load(path)
+        flat, end = f['flat'], np.cumsum(f['length'], dtype=np.int64)[:AXES_OF_PART]
+        vectors.append(f['vectors'][:AXES_OF_PART].astype(np.float32))
+        rows += [flat[y - n: y] for n, y in zip(f['length'], end)]
+    vectors = np.concatenate(vectors)
     axes = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1][:, :S_WIDTH]
-    off = np.cumsum(f['length'], dtype=np.int64)
-    own = points_of(text_model.load(a.model), [f['flat'][off[i] - f['length'][i]: off[i]] for i in range(20000)])
-    u, _, v = np.linalg.svd((unit(vectors[:20000] @ axes)).T @ own)
+    some = sorted(np.random.RandomState(5).permutation(len(rows))[:20000], key=lambda i: len(rows[i]))
+    own, vectors = points_of(text_model.load(a.model), [rows[i] for i in some]), vectors[some]
+    u, _, v = np.linalg.svd(unit(vectors @ axes).T @ own)
     turned = axes @ (u @ v)   # orthogonal Procrustes
-    print('cosine before %.3f after %.3f' % tuple(float((unit(vectors[:20000] @ x) * own).sum(1).mean()) for x in (axes, turned)))
+    print('cosine before %.3f after %.3f' % tuple(float((unit(vectors @ x) * own).sum(1).mean()) for x in (axes, turned)))
     np.save(f'{a.out}/axes.npy', turned.astype(np.float32))
 
 
@@ -328,7 +335,7 @@ def make_words(a):
     model.load_state_dict(old.state_dict(), strict=False)
     f = np.load(f'{a.out}/valid/valid.npz')
     off = np.cumsum(f['length'], dtype=np.int64)[:500]
-    ids = text_model.pad_batch([[*f['flat'][y - n: y], text_model.EOS] for n, y in zip(f['length'], off)])
+    ids = text_model.pad_batch([[*map(int, f['flat'][y - n: y]), text_model.EOS] for n, y in zip(f['length'], off)])
     with torch.inference_mode():
         model.words.copy_(torch.from_numpy(table))
         said = old.sums(ids, None)[0]
@@ -376,7 +383,7 @@ def points_of(model, rows):
     import text_model
 
     with torch.inference_mode():
-        padded = (text_model.pad_batch([list(r) + [text_model.EOS] for r in rows[i: i + 256]]) for i in range(0, len(rows), 256))
+        padded = (text_model.pad_batch([[*map(int, r), text_model.EOS] for r in rows[i: i + 256]]) for i in range(0, len(rows), 256))
         return np.concatenate([model.encode(ids)[0].numpy() for ids in padded])
 
 
