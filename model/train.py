@@ -5,7 +5,7 @@
 
     python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66 --meanings 6000 --teacher 2        for meaning and middles
 
-DIR is made by prepare.py: of text and code, or, with words.npz, of pictures (--shape PICTURE). The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
+DIR is made by prepare.py: DIR/texts, or ids.npz of code, or of pictures, with words.npz (--shape PICTURE). The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
 trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at any time (export.py). Every random choice of a
 step is drawn from the seed and the step's number, and the data order from the seed and the epoch: a resumed run sees what an
 uninterrupted one would have seen.
@@ -117,15 +117,15 @@ class Rows:
 
     def __init__(self, flat, length, device):
         self.length, self.device = length.astype(np.int64), device
+        self.step = 8 if device == 'cuda' else 1
         self.flat = torch.from_numpy(flat.astype(np.int32)).to(device)
         self.start = torch.from_numpy(np.cumsum(self.length) - self.length).to(device)
         self.n = torch.from_numpy(self.length).to(device)
 
     def padded(self, rows, fill, more=0):
-        """[B, T] of these rows (numpy), `fill` behind them; T leaves room for `more`, and is a multiple of 8 on a GPU, whose products want that."""
+        """[B, T] of these rows (numpy), `fill` behind them; T leaves room for `more`, and is a multiple of `step`: 8 on a GPU, whose products want that."""
         width = max(1, int(self.length[rows].max())) + more
-        if self.device == 'cuda':
-            width += -width % 8
+        width += -width % self.step
         rows = torch.from_numpy(rows).to(self.device)
         at = torch.arange(width, device=self.device)
         ids = self.flat[(self.start[rows][:, None] + at).clamp(max=len(self.flat) - 1)].long()
@@ -206,6 +206,7 @@ class PictureCorpus(Corpus):
 
     def __init__(self, folder, tokens, seed, device):
         super().__init__(folder, tokens, seed, device)
+        self.ids.step = 1   # a picture has as many places as the model has
         f = np.load(f'{folder}/words.npz')
         self.concept, self.style, self.words = f['concept'], f['style'], torch.from_numpy(f['vectors'].astype(np.float32)).to(device)
 
