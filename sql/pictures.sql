@@ -26,7 +26,7 @@ SELECT writefile('build/demo/back.png', latent_sheet(x)) AS bytes FROM (
 CREATE VIRTUAL TABLE pictures_latent USING latent(png, content='pictures', content_rowid='id');
 SELECT p.name, p.style, round(l.distance, 2) AS distance FROM pictures_latent('an angry person') l JOIN pictures p ON p.id = l.rowid LIMIT 5;
 SELECT writefile('build/demo/found.png', latent_sheet(png, name)) AS bytes FROM (
-  SELECT p.png, p.name FROM pictures_latent('something sweet to eat') l JOIN pictures p ON p.id = l.rowid LIMIT 8);
+  SELECT p.png, p.name FROM pictures_latent('a car on the road') l JOIN pictures p ON p.id = l.rowid LIMIT 8);
 
 -- 4. Between two pictures: nine steps on one strip, and strips below each other.
 SELECT writefile('build/demo/strips.png', latent_sheet(x)) AS bytes FROM (
@@ -55,7 +55,7 @@ SELECT writefile('build/demo/map.svg', latent_plot(z, name, png)) AS bytes FROM 
 -- 9. And a page with all of it. In a desktop's browser it opens by itself.
 SELECT writefile('build/demo/index.html', '<!DOCTYPE html><meta charset="utf-8"><title>latent: pictures</title><body style="font-family:sans-serif;margin:2em">' ||
   group_concat('<h2>' || column2 || '</h2><img style="max-width:100%;image-rendering:pixelated" src="' || column1 || '">', '')) AS bytes
-  FROM (VALUES ('back.png', 'What was put in, and what comes back from 784 bytes'), ('found.png', 'Nearest to “something sweet to eat”'),
+  FROM (VALUES ('back.png', 'What was put in, and what comes back from 784 bytes'), ('found.png', 'Nearest to “a car on the road”'),
                ('strip.png', 'From an apple to a lemon'), ('strips.png', 'Nine such ways, a row each'), ('face.png', 'The face of all faces'), ('image.png', 'Pictures of texts'),
                ('cross.png', 'Content, style, both in one'), ('map.svg', 'A map'));
 .echo off
