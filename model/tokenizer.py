@@ -80,13 +80,11 @@ class Tokenizer:
         return self.decode_bytes(ids).decode('utf8', 'replace')
 
     def fast(self):
-        from tokenizers import Tokenizer as Rust, models, pre_tokenizers
+        from tokenizers import Tokenizer as Rust, models
 
         # Control and byte pieces must never match their own spelling in a text.
         vocab = [(p, x if i >= FIRST_PIECE else -1e6) for i, (p, x) in enumerate(zip(self.pieces, self.scores))]
-        rust = Rust(models.Unigram(vocab, unk_id=3, byte_fallback=True))
-        rust.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme='always', split=False)
-        return rust
+        return Rust(models.Unigram(vocab, unk_id=3, byte_fallback=True))
 
 
 def train_pieces(sentences, n_pieces=8192, **options):

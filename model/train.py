@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 
 import text_model
+from prepare import WORD_RARE, WORDS
 from text_model import BOS, EOS, PAD, UNK, TextModel
 from tokenizer import SPACE, Tokenizer
 
@@ -44,8 +45,7 @@ MIDDLE_LONGEST = 28 # tokens of these, end included
 MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from,
 MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # and how many
 SHARE_TEACHER = 0.6 # how like two texts are in this: so much by the teacher, the rest by the words they share,
-WORD_RARE = 1e-4    # of which one of this frequency counts half;
-SAME = 0.7          # what is more like one of two than this is no middle of them
+SAME = 0.7          # and what is more like one of two than this is no middle of them
 WORDS_RATE = 0.5    # rate of the table of words, in that of the matrices; a sixth is that of everything else
 CHANGED = 0.15      # of a batch's tokens: sentences to be written from another one and the step of a change,
 CHANGED_LEAST = 32  # but no fewer pairs: a mean needs some
@@ -138,13 +138,21 @@ def with_end(ids):
     return ids.scatter(1, n[:, None], EOS)
 
 
+def lost(ids):
+    """[B, T]: which tokens training loses: in half of the rows some, at a rate drawn for each."""
+    rate = torch.rand(len(ids), 1, device=ids.device) * DROP_TOKENS * (torch.rand(len(ids), 1, device=ids.device) < 0.5)
+    return torch.rand(ids.shape, device=ids.device) < rate
+
+
 def less(ids):
-    """Half of the rows lose some of their tokens, at a rate drawn for each; what is left closes up."""
-    B, T = ids.shape
-    rate = torch.rand(B, 1, device=ids.device) * DROP_TOKENS * (torch.rand(B, 1, device=ids.device) < 0.5)
-    lost = (torch.rand(B, T, device=ids.device) < rate) & (torch.arange(T, device=ids.device) > 0)
-    ids = torch.where(lost, PAD, ids)
+    """Rows without what is lost(), but never without their first; what is left closes up."""
+    ids = torch.where(lost(ids) & (torch.arange(ids.shape[1], device=ids.device) > 0), PAD, ids)
     return ids.gather(1, torch.argsort((ids == PAD).to(torch.uint8), dim=1, stable=True))
+
+
+def to_read(ids, words, rows):
+    """What the encoder reads of these rows of two Rows: ids, and rows of its table of words."""
+    return with_end(ids.padded(rows, PAD, 1)), words.padded(rows, -1)
 
 
 def to_write(ids):
@@ -214,9 +222,7 @@ class PictureCorpus(Corpus):
         """As for text, but a corrupted code becomes UNK and leaves the others where they are: a code's place is part of what it says."""
         ids = self.ids.padded(rows, PAD, 1)
         given, target = to_write(ids)
-        rate = torch.rand(len(rows), 1, device=ids.device) * DROP_TOKENS * (torch.rand(len(rows), 1, device=ids.device) < 0.5)
-        lost = torch.rand(ids.shape, device=ids.device) < rate
-        return with_end(torch.where(lost & (ids > UNK), UNK, ids)), None, masked(given), target
+        return with_end(torch.where(lost(ids) & (ids > UNK), UNK, ids)), None, masked(given), target
 
     def stand_in(self, rows, s, r):
         """Half of the pictures are decoded from what text says of their concept; of those, some with another picture's r, of the same style,
@@ -231,7 +237,7 @@ class PictureCorpus(Corpus):
         return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
 
 
-class Texts:
+class Texts(Corpus):
     """Texts with what the teacher says of each in full width (DIR/texts/*.npz of prepare.py): what is read and written, what s learns from beside it, and middles.
 
     s learns from groups of about the same meaning, and from texts of a few topics (k-means of the teacher's vectors): so texts nearly alike have to be told apart.
@@ -263,25 +269,12 @@ class Texts:
         pool = rng.permutation(short)[:MIDDLE_POOL[device]]
         self.middles = self.find_middles(pool[np.argsort(topic[pool], kind='stable')], rng)
 
-    def __len__(self):
-        return len(self.ids.length)
-
-    def epoch(self, number):
-        return batches_of(self.ids.length, self.tokens, (self.seed, number))
-
-    def read(self, rows):
-        """What the encoder reads of these rows: ids, and rows of its table of words."""
-        return with_end(self.ids.padded(rows, PAD, 1)), self.words.padded(rows, -1)
-
     def batch(self, rows):
         """As Corpus.batch; a text that has lost tokens has its words all the same, but for some."""
         ids, words = self.ids.padded(rows, PAD, 1), self.words.padded(rows, -1)
         given, target = to_write(ids)
         words = torch.where(torch.rand(words.shape, device=self.device) < DROP_TOKENS / 4, -1, words)
         return with_end(less(ids)), words, masked(given), target
-
-    def stand_in(self, rows, s, r):
-        return s, r
 
     def sentences(self, tokenizer):
         """[n]: whether each begins with a capital letter and ends with a full stop, a question or exclamation mark."""
@@ -321,7 +314,7 @@ class Texts:
 
     def find_middles(self, pool, rng):
         """[n, 3] rows a, b and the third; and t of each."""
-        idf = torch.bincount(self.words.flat, minlength=1 << 16).float()
+        idf = torch.bincount(self.words.flat, minlength=WORDS).float()
         drawn = torch.randn(len(idf), 128, device=self.device) * (WORD_RARE / (WORD_RARE + idf / idf.sum()))[:, None]
         drawn = torch.cat([drawn, drawn.new_zeros(1, 128)])
         said = []
@@ -357,14 +350,14 @@ class Texts:
         return points + TEACHER_LIKE * (error.mean() + (error * same).sum() / same.sum().clamp(min=1)) + TEACHER_ORDER * order
 
     def more(self, model, encode, reading, rng, tokens, meanings):
-        """Losses beside those of the corpus: of what s alone learns from (`meanings` tokens), of middles, and of changes (of `tokens` tokens)."""
+        """Losses beside those of the corpus: of what s alone learns from (`meanings` tokens), and of middles (a share of `tokens`)."""
         of_s = []
         for rows in (self.alike.some(rng, meanings // 2), self.of_topics(rng, meanings // 2)):
-            s, _ = encode(*self.read(rows))
+            s, _ = encode(*to_read(self.ids, self.words, rows))
             of_s.append(self.taught(rows, s))
         rows, t = self.middles
         k = np.sort(rng.randint(len(rows), size=max(1, int(tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))))
-        (s_a, r_a), (s_b, r_b) = (encode(*self.read(rows[k, i])) for i in (0, 1))
+        (s_a, r_a), (s_b, r_b) = (encode(*to_read(self.ids, self.words, rows[k, i])) for i in (0, 1))
         z = between(model, s_a, r_a, s_b, r_b, t[torch.from_numpy(k).to(self.device)][:, None])
         return sum(of_s) / 2, reading(z, *to_write(self.ids.padded(rows[k, 2], PAD, 1)))
 
@@ -387,7 +380,7 @@ class Groups:
 
 
 class Changes:
-    """Pairs of a text and what a rule made of it (DIR/changes/*.npz of prepare.py). The mean step of half of a batch's pairs, one to three times, is to take the other
+    """Pairs of a text and what a rule made of it (DIR/changes/*.npz of prepare.py). The mean step of half of a batch's pairs, 1 to 2.5 times, is to take the other
     half's first text to its second: what latent_direction() and latent_move() do."""
 
     def __init__(self, folder, device):
@@ -402,8 +395,7 @@ class Changes:
         n = min(len(order), max(CHANGED_LEAST, tokens // 64)) // 2 * 2
         at = rng.randint(max(1, len(order) - 4 * n))
         pairs = rng.permutation(order[at: at + 4 * n])[:n]
-        read = lambda rows: encode(with_end(ids.padded(rows, PAD, 1)), words.padded(rows, -1))
-        (s_x, r_x), (s_y, r_y) = read(pairs * 2), read(pairs * 2 + 1)
+        (s_x, r_x), (s_y, r_y) = (encode(*to_read(ids, words, pairs * 2 + i)) for i in (0, 1))
         half = n // 2
         step_s, step_r = (s_y - s_x)[:half].mean(0), (r_y - r_x)[:half].mean(0)
         amount = 1 + 1.5 * torch.rand(half, 1, device=s_x.device)

@@ -3,7 +3,7 @@
 --   make demo                                  or, from the root of the repository, in the sqlite3 shell: .read sql/tour.sql
 --
 -- Every statement below can be typed by hand. What you see comes from the weights in model/, on this machine, now. They are small
--- (31 MB): they keep sentences word for word, and what they make up between them is not always English.
+-- (42 MB): they keep sentences word for word, and what they make up between them is not always English.
 
 .load build/latent
 .read sql/notes.sql
