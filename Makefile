@@ -20,7 +20,20 @@ LINK    := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed -Wl,--version-script=
 # OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
 LIBS    := -Wl,--as-needed -lcjson -lpng -ljpeg -lm -lpthread -ldl
 
-SOURCES := $(wildcard ext/*.c)
+SOURCES := ext/extension.c $(wildcard ext/*/*.c)
+
+# A layer sees the headers of the layers that it stands on, and no others: an include that points up does not compile.
+BELOW_base      := base
+BELOW_codec     := base codec
+BELOW_kernels   := base kernels
+BELOW_model     := base codec kernels model
+BELOW_index     := base kernels index
+BELOW_call      := base codec kernels model call
+BELOW_vtab      := base codec kernels model index call vtab
+BELOW_functions := base codec kernels model index call vtab functions
+#   $(call seen_by,PATH): the options for a source file, whose first folder under ext/ is its layer
+LAYERS  := $(BELOW_functions)
+seen_by  = $(patsubst %,-Iext/%,$(or $(BELOW_$(word 2,$(subst /, ,$(1)))),$(LAYERS)))
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
 .PHONY: help all static demo check check-programs install bench bench-index score train golden sanitize soak clean
@@ -43,7 +56,7 @@ build/latent.so: $(OBJECTS) ext/exports.map
 
 build/obj/%.o: ext/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(BUILD) -DNDEBUG $(CFLAGS) -c -o $@ $<
+	$(CC) $(BUILD) $(call seen_by,$<) -DNDEBUG $(CFLAGS) -c -o $@ $<
 
 demo:  ## installs what is missing, builds, and runs sql/tour.sql and sql/pictures.sql in the sqlite3 shell: texts to read, pictures in build/demo
 	@.ci/need build
@@ -63,11 +76,11 @@ install: all  ## copies the extension to PREFIX/lib and the weights to PREFIX/li
 define variant
 build/$(1)/ext/%.o: ext/%.c Makefile
 	@mkdir -p $$(@D)
-	$(2) $$(BUILD) -DSQLITE_CORE $(3) -c -o $$@ $$<
+	$(2) $$(BUILD) $$(call seen_by,$$<) -DSQLITE_CORE $(3) -c -o $$@ $$<
 build/$(1)/%: tests/%.c $$(SOURCES:ext/%.c=build/$(1)/ext/%.o) Makefile
 	@mkdir -p $$(@D)
-	$(2) $$(BUILD) -DSQLITE_CORE $(3) -Iext -o $$@ $$< $$(filter %.o,$$^) $$(LINK_$$(@F)) -lsqlite3 $$(LIBS)
--include $$(wildcard build/$(1)/ext/*.d build/$(1)/*.d)
+	$(2) $$(BUILD) -DSQLITE_CORE $(3) $$(LAYERS:%=-Iext/%) -o $$@ $$< $$(filter %.o,$$^) $$(LINK_$$(@F)) -lsqlite3 $$(LIBS)
+-include $$(wildcard build/$(1)/ext/*.d build/$(1)/ext/*/*.d build/$(1)/*.d)
 programs-$(1): $$(TESTS:%=build/$(1)/%)
 .PHONY: programs-$(1)
 endef
@@ -88,7 +101,7 @@ build/latent.o: $(SOURCES:ext/%.c=build/core/ext/%.o)
 	@mv -f $@.new $@
 
 build/embed: examples/embed.c build/latent.o Makefile
-	$(CC) $(BUILD) -DSQLITE_CORE $(CFLAGS) -Iext -o $@ $< build/latent.o -lsqlite3 $(LIBS)
+	$(CC) $(BUILD) -DSQLITE_CORE $(CFLAGS) -o $@ $< build/latent.o -lsqlite3 $(LIBS)
 
 check-programs: all programs-core build/asan/sweep build/asan/flips build/asan/damage $(patsubst %,build/asan/%,$(filter test_%,$(TESTS))) build/tsan/threads build/tsan/beside build/embed
 

@@ -3,22 +3,22 @@
 **
 ** A tour, from here down; each layer includes only what lies below it, and the first word of a file's name is its layer:
 **
-**   sql_*       what SQL sees. sql_functions.c is the table of features: start there. sql_scalar.c, sql_picture.c, sql_aggregate.c, sql_path.c and sql_tokens.c
-**               hold the functions, sql_table.c the virtual table behind the table-valued ones; sql_vtab.c the table `latent`. All of them go through sql_call.c (one call:
-**               memory, model, errors, interrupts), sql_value.c (arguments and results) and sql_json.c (options).          map: sql.h
+**   sql_*       what SQL sees. functions.c is the table of features: start there. functions_scalar.c, functions_picture.c, functions_aggregate.c, functions_path.c and functions_tokens.c
+**               hold the functions, functions_table.c the virtual table behind the table-valued ones; vtab.c the table `latent`. All of them go through call.c (one call:
+**               memory, model, errors, interrupts), call_value.c (arguments and results) and call_options.c (options).          map: sql.h
 **   index_*     nearest neighbours over vectors in shadow tables: cells, codes, search; knows no model.                     map: index.h
 **   model_*     the Transformer-VAE: text to points (encode), points to text (decode), arithmetic of points.               map: model.h
 **   kernels*    the loops it is made of; same bits on every machine.                                                       map: kernels.h
 **   codec_*     bytes to structures: weights, tokenizer, the latent BLOB.                                                  map: codec.h
 **   base_*      memory, errors, buffers, files, threads.                                                                   map: base.h
 **
-** To follow one query through all of it, read scalar_decode() in sql_scalar.c, text_decode() in model_text.c, decode_tokens() in
+** To follow one query through all of it, read scalar_decode() in functions_scalar.c, text_decode() in model_text.c, decode_tokens() in
 ** model_decode.c.
 **
 ** Two ways to have it: as build/latent.so, with `.load` or sqlite3_load_extension(); or linked into a program, compiled with
 ** -DSQLITE_CORE and made known with sqlite3_auto_extension((void(*)(void))sqlite3_latent_init).
 */
-#include "sql.h"
+#include "functions.h"
 #ifndef SQLITE_CORE
 SQLITE_EXTENSION_INIT1
 #endif

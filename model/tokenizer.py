@@ -2,7 +2,7 @@
 
 A text is "\u2581" + text with every space as "\u2581"; the split with the highest sum of log-probabilities wins (Viterbi).
 A character that no piece covers, a literal U+2581 and a byte that is not UTF-8 are spelled in byte pieces, ids 4..259.
-`Tokenizer` is the plain definition (ext/codec_tokenizer.c is the fast one); `fast()` is Hugging Face's Rust twin for packing a corpus.
+`Tokenizer` is the plain definition (ext/codec/codec_tokenizer.c is the fast one); `fast()` is Hugging Face's Rust twin for packing a corpus.
 """
 import functools
 import json

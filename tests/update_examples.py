@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every example of the function table through the sqlite3 shell and writes what it prints into the table.
 
-The table is ext/sql_functions.c, where each row has its .example and .result on one line each. Results depend on the shipped weights:
+The table is ext/functions/functions.c, where each row has its .example and .result on one line each. Results depend on the shipped weights:
 run this (`tests/update_examples.py`) when they change, look at what came, and build again.
 With --check nothing is written: what differs is shown, and the exit status says whether anything did. An example that fails is always an error.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TABLE = ROOT / 'ext' / 'sql_functions.c'
+TABLE = ROOT / 'ext' / 'functions.c'
 ROW = re.compile(r'(\n    \.example = "((?:[^"\\\n]|\\.)*)",\n    \.result = ")((?:[^"\\\n]|\\.)*)(" \},)')
 ESCAPES = {'n': '\n', '"': '"', '\\': '\\'}
 

@@ -164,7 +164,7 @@ def step(weights, config, path, never=(0, 1, 3)):
     """One cached step, greedy: the last ids [B, 1] and the cache -> next ids [B, 1].
 
     The cache, past_key_i and past_value_i [B, heads, longest, 64], is bound as present_* too, so that it is updated in place.
-    seen [B] int32: tokens before this one; total: seen + 1. never: ids that are not chosen; of text PAD, START and UNKNOWN (ext/model_step.c).
+    seen [B] int32: tokens before this one; total: seen + 1. never: ids that are not chosen; of text PAD, START and UNKNOWN (ext/model/model_step.c).
     """
     g = Graph(weights, config)
     d, longest, cells = g.d, config['longest'], config['memory']

@@ -1,0 +1,127 @@
+/*
+** model_find.c -- where the weights of a kind lie on this machine.
+**
+** The weights of a kind are <kind>.safetensors. They are looked for in this order, and the first file that exists is taken:
+**
+**   1. the directory that latent_load() was given, if it was given one
+**   2. if LATENT_MODEL is set, there and nowhere else. It names a directory, or the file of text's weights; the other kinds'
+**      files then lie beside that file
+**   3. beside the extension: in its own directory, in ../model, in ./latent
+**
+** A file that exists but is damaged is an error, not a reason to look further.
+*/
+#define _GNU_SOURCE             /* dladdr */
+#include "model.h"
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ENDING ".safetensors"
+static const char *const BESIDE[] = { "/", "/../model/", "/latent/" };  /* relative to the extension's directory */
+enum { N_BESIDE = sizeof(BESIDE)/sizeof(BESIDE[0]) };
+_Static_assert((int)N_BESIDE<=(int)PLACES_MOST, "struct places has room for all places");
+
+int is_directory(const char *path){
+  struct stat st;
+  return stat(path, &st)==0 && S_ISDIR(st.st_mode);
+}
+
+static int exists(const char *path){
+  struct stat st;
+  return stat(path, &st)==0;
+}
+
+/* Cuts the file's name off a path, so that its directory remains: "." where the path is a bare name. */
+static void cut_name(char *path){
+  char *slash = strrchr(path, '/');
+  if( slash==NULL ) strcpy(path, path[0] ? "." : "");
+  else if( slash==path ) slash[1] = 0;
+  else slash[0] = 0;
+}
+
+/* The directory of the library that this code is in, or of the program if it is linked statically: out[PATH_MAX]. */
+static void own_directory(char *out){
+  Dl_info where;
+  int found = dladdr((void *)(uintptr_t)own_directory, &where) && where.dli_fname && realpath(where.dli_fname, out);
+  /* Linked statically, dladdr() gives the name that the program was called with, which need not be a path. */
+  if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");
+  cut_name(out);
+}
+
+/* directory + between + <kind>.safetensors */
+static const char *join(const char *directory, const char *between, int kind, struct arena *a, struct err *e){
+  const char *name = kind_name(kind);
+  size_t size = strlen(directory) + strlen(between) + strlen(name) + sizeof(ENDING);
+  char *path = arena_get(a, size);
+  if( path==NULL ){
+    fail_nomem(e);
+    return NULL;
+  }
+  snprintf(path, size, "%s%s%s%s", directory, between, name, ENDING);
+  return path;
+}
+
+const char *weights_in(const char *directory, int kind, struct arena *a, struct err *e){
+  return join(directory, "/", kind, a, e);
+}
+
+/* The weights of a kind that LATENT_MODEL means: see 2 above. */
+static const char *weights_at(const char *set, int kind, struct arena *a, struct err *e){
+  char *directory;
+  if( is_directory(set) ) return weights_in(set, kind, a, e);
+  if( kind==KIND_TEXT ) return set;
+  directory = arena_get(a, strlen(set) + 2);
+  if( directory==NULL ){
+    fail_nomem(e);
+    return NULL;
+  }
+  strcpy(directory, set);
+  cut_name(directory);
+  return weights_in(directory, kind, a, e);
+}
+
+int places_list(struct places *p, int kind, struct arena *a, struct err *e){
+  const char *set = getenv("LATENT_MODEL");
+  char directory[PATH_MAX];
+  p->n = 0;
+  if( set && set[0] ){
+    p->path[p->n++] = weights_at(set, kind, a, e);
+  }else{
+    own_directory(directory);
+    while( p->n<N_BESIDE && e->rc==SQLITE_OK ){
+      p->path[p->n] = join(directory, BESIDE[p->n], kind, a, e);
+      p->n++;
+    }
+  }
+  if( e->rc!=SQLITE_OK ) p->n = 0;
+  return e->rc;
+}
+
+static int not_found(int kind, const struct places *p, struct err *e){
+  const char *whose = kind==KIND_CODE ? "for code " : kind==KIND_PICTURE ? "for pictures " : "";
+  char list[360] = "";
+  for(int i=0; i<p->n; i++){
+    size_t at = strlen(list);
+    snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", p->path[i]);
+  }
+  return fail(e, SQLITE_CANTOPEN, "no weights %sfound (looked for %s): set LATENT_MODEL or call latent_load(path)", whose, list);
+}
+
+int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e){
+  struct places places;
+  *path = NULL;
+  if( first ){
+    *path = weights_in(first, kind, a, e);
+    if( *path==NULL || exists(*path) ) return e->rc;
+  }
+  if( places_list(&places, kind, a, e)!=SQLITE_OK ) return e->rc;
+  for(int i=0; i<places.n; i++){
+    *path = places.path[i];
+    if( exists(*path) ) return SQLITE_OK;
+  }
+  *path = NULL;
+  return not_found(kind, &places, e);
+}
