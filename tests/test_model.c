@@ -268,7 +268,7 @@ static void check_middle(struct shipped_golden *p, const struct model *m, const 
   decode_options_init(&o);
   o.fluency = fluency;
   if( text_encode(m, &b.run, from, strlen(from), &a)==SQLITE_OK && text_encode(m, &b.run, to, strlen(to), &z)==SQLITE_OK
-   && point_interp(&middle, &a, &z, 0.5f, m->config.shape.s, &b.arena, &b.err)==SQLITE_OK ){
+   && point_interp(&middle, &a, &z, 0.5f, &b.arena, &b.err)==SQLITE_OK ){
     text_decode(m, &b.run, &middle, &o, &out, NULL);
   }
   holds(&p->middles, strcmp(buf_text(&out), text_of(c, "decoded"))==0, "\"%s\", expected \"%s\" %s", buf_text(&out), text_of(c, "decoded"), b.err.text);
@@ -976,14 +976,14 @@ static int whole_work(const char *path){
   rc = model_open(&m, path, &b.err);
   if( rc==SQLITE_OK ) rc = text_encode(m, &b.run, text, sizeof(text)-1, &a);
   if( rc==SQLITE_OK ) rc = text_encode(m, &b.run, "Four.", 5, &c);
-  if( rc==SQLITE_OK ) rc = point_interp(&z, &a, &c, 0.3f, m->config.shape.s, &b.arena, &b.err);
+  if( rc==SQLITE_OK ) rc = point_interp(&z, &a, &c, 0.3f, &b.arena, &b.err);
   for(int i=0; i<N_WAYS && rc==SQLITE_OK; i++){
     struct decode_options o = options_of(&ways[i]);
     o.max_tokens = 4;
     rc = text_decode(m, &b.run, &z, &o, &out, i%2 ? &fidelity : NULL);
   }
   if( rc==SQLITE_OK ) rc = text_score(m, &b.run, text, sizeof(text)-1, &z, &mean);
-  if( rc==SQLITE_OK ) rc = point_combine(&z, &a, 1, &c, 1, KIND_TEXT, m->config.shape.s, &b.arena, &b.err);
+  if( rc==SQLITE_OK ) rc = point_combine(&z, &a, 1, &c, 1, KIND_TEXT, &b.arena, &b.err);
   buf_release(&out);
   bench_end(&b);
   model_close(m);

@@ -79,8 +79,10 @@ static void test_text(const struct model *m){
 
 /* ---- Points ---- */
 
-static struct latent latent_of(const struct model *m, float *z, int n){
-  return (struct latent){ KIND_TEXT, n, m->config.shape.s + m->config.shape.r, m->config.fingerprint, z };
+static struct latent points_of(const struct model *m, float *z, int n){
+  struct latent points = latent_of(m, n);
+  points.z = z;
+  return points;
 }
 
 static void test_interp(const struct model *m){
@@ -92,14 +94,14 @@ static void test_interp(const struct model *m){
     struct latent x, y, z;
     int longer = sizes[i].a>sizes[i].b ? sizes[i].a : sizes[i].b;
     bench_start(&b);
-    x = latent_of(m, random_points(m, sizes[i].a, 1+i, &b.arena), sizes[i].a);
-    y = latent_of(m, random_points(m, sizes[i].b, 100+i, &b.arena), sizes[i].b);
-    point_interp(&z, &x, &y, 0, s, &b.arena, &b.err);
+    x = points_of(m, random_points(m, sizes[i].a, 1+i, &b.arena), sizes[i].a);
+    y = points_of(m, random_points(m, sizes[i].b, 100+i, &b.arena), sizes[i].b);
+    point_interp(&z, &x, &y, 0, &b.arena, &b.err);
     holds(&ends, z.n_segments==x.n_segments && memcmp(z.z, x.z, (size_t)width*x.n_segments*sizeof(float))==0, "t = 0 of %d and %d", sizes[i].a, sizes[i].b);
-    point_interp(&z, &x, &y, 1, s, &b.arena, &b.err);
+    point_interp(&z, &x, &y, 1, &b.arena, &b.err);
     holds(&ends, z.n_segments==y.n_segments && memcmp(z.z, y.z, (size_t)width*y.n_segments*sizeof(float))==0, "t = 1 of %d and %d", sizes[i].a, sizes[i].b);
     for(float t=0.05f; t<1; t+=0.15f){
-      point_interp(&z, &x, &y, t, s, &b.arena, &b.err);
+      point_interp(&z, &x, &y, t, &b.arena, &b.err);
       holds(&counts, z.n_segments>=1 && z.n_segments<=longer, "%d segments between %d and %d", z.n_segments, sizes[i].a, sizes[i].b);
       for(int k=0; k<z.n_segments; k++){
         const float *v = z.z + (size_t)k*width;
@@ -124,14 +126,14 @@ static void test_alignment(const struct model *m){
   struct bench b;
   float *shorter;
   bench_start(&b);
-  x = latent_of(m, random_points(m, N, 77, &b.arena), N);
+  x = points_of(m, random_points(m, N, 77, &b.arena), N);
   shorter = arena_floats(&b.arena, (size_t)n_kept*width);
   for(int i=0; i<n_kept; i++) memcpy(shorter + (size_t)i*width, x.z + (size_t)kept[i]*width, width*sizeof(float));
-  y = latent_of(m, shorter, n_kept);
-  point_interp(&z, &x, &y, 0.99f, s, &b.arena, &b.err);         /* all that is alone has left */
+  y = points_of(m, shorter, n_kept);
+  point_interp(&z, &x, &y, 0.99f, &b.arena, &b.err);         /* all that is alone has left */
   holds(&p, z.n_segments==n_kept, "%d segments, expected %d", z.n_segments, n_kept);
   for(int i=0; i<n_kept && i<z.n_segments; i++) holds(&p, difference(z.z + (size_t)i*width, y.z + (size_t)i*width, width)<1e-5f, "segment %d", i);
-  point_interp(&z, &y, &x, 0.5f, s, &b.arena, &b.err);          /* half of what is alone has entered: in its place */
+  point_interp(&z, &y, &x, 0.5f, &b.arena, &b.err);          /* half of what is alone has entered: in its place */
   holds(&p, z.n_segments==n_kept+2, "%d segments at the middle, expected %d", z.n_segments, n_kept+2);
   for(int i=0; i<z.n_segments; i++){
     while( at<N && difference(z.z + (size_t)i*width, x.z + (size_t)at*width, width)>1e-5f ) at++;
@@ -147,35 +149,35 @@ static void test_arithmetic(const struct model *m){
   struct bench b;
   float mean[4096], cosine_s, cosine_r;
   bench_start(&b);
-  a = latent_of(m, random_points(m, 1, 1, &b.arena), 1);
-  c = latent_of(m, random_points(m, 1, 2, &b.arena), 1);
-  three = latent_of(m, random_points(m, 3, 3, &b.arena), 3);
-  point_combine(&sum, &a, 1, &c, -1, KIND_DIRECTION, s, &b.arena, &b.err);
-  point_combine(&back, &c, 1, &sum, 1, KIND_TEXT, s, &b.arena, &b.err);
+  a = points_of(m, random_points(m, 1, 1, &b.arena), 1);
+  c = points_of(m, random_points(m, 1, 2, &b.arena), 1);
+  three = points_of(m, random_points(m, 3, 3, &b.arena), 3);
+  point_combine(&sum, &a, 1, &c, -1, KIND_DIRECTION, &b.arena, &b.err);
+  point_combine(&back, &c, 1, &sum, 1, KIND_TEXT, &b.arena, &b.err);
   ok(difference(back.z, a.z, width)<1e-5f, "text: b + (a - b) is a", "apart by %g", (double)difference(back.z, a.z, width));
-  point_combine(&sum, &three, 0.5f, &a, 0.5f, KIND_TEXT, s, &b.arena, &b.err);
+  point_combine(&sum, &three, 0.5f, &a, 0.5f, KIND_TEXT, &b.arena, &b.err);
   ok(sum.n_segments==3 && fabsf(dot(sum.z+2*width, sum.z+2*width, s)-1)<1e-5f, "text: one segment is added to each of three", "%d", sum.n_segments);
-  point_combine(&sum, &three, 2, NULL, 0, KIND_DIRECTION, s, &b.arena, &b.err);
+  point_combine(&sum, &three, 2, NULL, 0, KIND_DIRECTION, &b.arena, &b.err);
   ok(b.err.rc==SQLITE_OK && sum.z[5]==2*three.z[5], "text: a direction is scaled", "%g", (double)sum.z[5]);
   three.n_segments = 2;
-  back = latent_of(m, random_points(m, 3, 3, &b.arena), 3);
-  ok(point_combine(&sum, &three, 1, &back, 1, KIND_TEXT, s, &b.arena, &b.err)==SQLITE_MISMATCH, "text: unequal counts are refused", "%s", b.err.text);
+  back = points_of(m, random_points(m, 3, 3, &b.arena), 3);
+  ok(point_combine(&sum, &three, 1, &back, 1, KIND_TEXT, &b.arena, &b.err)==SQLITE_MISMATCH, "text: unequal counts are refused", "%s", b.err.text);
   b.err.rc = 0;
-  ok(fabsf(point_distance(&a, &a, s))<1e-6f && fabsf(point_distance(&a, &c, s)-(1-point_cosine(a.z, c.z, s)))<1e-6f, "text: distance is 1 - cosine of s",
-     "%g", (double)point_distance(&a, &a, s));
-  point_mean(mean, &back, s);
-  other = latent_of(m, mean, 1);
-  ok(fabsf(point_distance(&back, &other, s))<1e-5f && fabsf(dot(mean, mean, s)-1)<1e-5f, "text: a document is as far as its mean", "%g",
-     (double)point_distance(&back, &other, s));
-  point_combine(&other, &a, 1, NULL, 0, KIND_TEXT, s, &b.arena, &b.err);
-  point_vary(&other, 0.5f, 4, s);
+  ok(fabsf(point_distance(&a, &a))<1e-6f && fabsf(point_distance(&a, &c)-(1-point_cosine(a.z, c.z, s)))<1e-6f, "text: distance is 1 - cosine of s",
+     "%g", (double)point_distance(&a, &a));
+  point_mean(mean, &back);
+  other = points_of(m, mean, 1);
+  ok(fabsf(point_distance(&back, &other))<1e-5f && fabsf(dot(mean, mean, s)-1)<1e-5f, "text: a document is as far as its mean", "%g",
+     (double)point_distance(&back, &other));
+  point_combine(&other, &a, 1, NULL, 0, KIND_TEXT, &b.arena, &b.err);
+  point_vary(&other, 0.5f, 4);
   cosine_s = point_cosine(a.z, other.z, s);
   cosine_r = point_cosine(a.z+s, other.z+s, width-s);
   ok(fabsf(cosine_s-0.70710678f)<1e-4f && fabsf(cosine_r-0.70710678f)<1e-4f, "text: varying by 0.5 turns by 45 degrees", "%g %g", (double)cosine_s, (double)cosine_r);
   point_sample(&sample, 1, m, &b.arena, &b.err);
   point_sample(&other, 2, m, &b.arena, &b.err);
-  ok(fabsf(dot(sample.z, sample.z, s)-1)<1e-5f && fabsf(dot(sample.z+s, sample.z+s, width-s)-1)<1e-5f && point_distance(&sample, &other, s)>0.1f,
-     "text: samples are points, and differ by seed", "%g", (double)point_distance(&sample, &other, s));
+  ok(fabsf(dot(sample.z, sample.z, s)-1)<1e-5f && fabsf(dot(sample.z+s, sample.z+s, width-s)-1)<1e-5f && point_distance(&sample, &other)>0.1f,
+     "text: samples are points, and differ by seed", "%g", (double)point_distance(&sample, &other));
   bench_end(&b);
 }
 

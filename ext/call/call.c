@@ -1,23 +1,22 @@
 /*
-** call.c -- one call of one SQL function: what it may use, where its model comes from, how its failure is told.
+** call.c -- one call of one SQL function: what it may use, which model it means, how it fails.
 **
-** A connection of the database has one `struct connection`, shared by the functions registered on it and freed with the last
-** of them. It holds one reference to each process-wide model it has used, one a kind. So a model goes when the last connection closes, and a server that
-** opens a connection for each request maps the weights anew each time (milliseconds); keeping one connection open avoids
-** it. The alternative, a model that stays until exit, would look like a leak to every leak checker.
+** A database connection has one `struct connection`, shared by the functions registered on it and
+** freed with the last of them. It holds one reference to each process-wide model that it has used,
+** one a kind. So a model goes when the last connection closes, and a server that opens a connection
+** for each request maps the weights anew each time (milliseconds). Keeping one connection open
+** avoids that. A model that stayed until exit would look like a leak to every leak checker.
 */
 #include "call.h"
+#include <assert.h>
 #include <string.h>
 
 /* ---- The connection ---- */
 
 struct connection *connection_open(sqlite3 *db, const struct function *functions, int n){
   struct connection *c = mem_alloc(sizeof(*c) + (size_t)n*sizeof(c->bindings[0]));
-  if( !c ) return NULL;
-  memset(c, 0, sizeof(*c));
-  c->db = db;
-  c->n_threads = thread_count();
-  c->n_uses = 1;
+  if( c==NULL ) return NULL;
+  *c = (struct connection){ .db = db, .n_threads = thread_count(), .n_uses = 1 };
   for(int i=0; i<n; i++) c->bindings[i] = (struct binding){ &functions[i], c };
   return c;
 }
@@ -27,6 +26,7 @@ void connection_use(struct connection *c){
 }
 
 void connection_drop(struct connection *c){
+  assert( c->n_uses>0 );
   if( --c->n_uses>0 ) return;
   for(int i=0; i<=KIND_CODE; i++) model_close(c->models[i]);
   mem_free(c->directory);
@@ -34,42 +34,46 @@ void connection_drop(struct connection *c){
 }
 
 void binding_drop(void *binding){
-  connection_drop(((struct binding*)binding)->connection);
+  connection_drop(((struct binding *)binding)->connection);
 }
 
 /* ---- The call ---- */
 
-/* Has sqlite3_interrupt() been called? SQLite 3.40 has no function that tells; stepping any statement does. The statement lives
-** only as long as the call, since one that stayed prepared would make sqlite3_close() fail. */
-static int interrupted(void *arg){
+/* Has sqlite3_interrupt() been called? SQLite 3.40 has no function that tells, but to step any
+** statement does. The statement lives only as long as the call: one that stayed prepared would make
+** sqlite3_close() fail. */
+static int is_interrupted(void *arg){
   struct call *c = arg;
   int rc = SQLITE_OK;
-  if( !c->tick ) rc = sqlite3_prepare_v2(c->connection->db, "SELECT 1", -1, &c->tick, NULL);
+  if( c->tick==NULL ) rc = sqlite3_prepare_v2(c->connection->db, "SELECT 1", -1, &c->tick, NULL);
   if( rc==SQLITE_OK ){
     rc = sqlite3_step(c->tick);
     sqlite3_reset(c->tick);
   }
-  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);   /* the statement that called us is lost too: stop, and say why */
+  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);   /* the statement that called us is lost too */
   return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM;
 }
 
-void call_begin_table(struct call *c, const struct binding *b, int n, sqlite3_value **args){
-  memset(c, 0, sizeof(*c));
-  c->n_args = n;
-  c->args = args;
-  c->function = b->function;
-  c->rounds = b->function->is_rough ? 0 : REFINE_ROUNDS;
-  c->connection = b->connection;
+void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **args){
+  *c = (struct call){
+    .function = b->function,
+    .connection = b->connection,
+    .args = args,
+    .n_args = n,
+    .n_points = n,
+    .rounds = b->function->is_rough ? 0 : REFINE_ROUNDS,
+  };
+  c->run = (struct run){
+    .arena = &c->arena,
+    .stop = is_interrupted,
+    .stop_arg = c,
+    .n_threads = b->connection->n_threads,
+    .err = &c->err,
+  };
   connection_use(c->connection);
-  c->run = (struct run){ .arena = &c->arena, .stop = interrupted, .stop_arg = c, .n_threads = c->connection->n_threads, .err = &c->err };
 }
 
-void call_begin(struct call *c, sqlite3_context *context, int n, sqlite3_value **args){
-  call_begin_table(c, sqlite3_user_data(context), n, args);
-  c->context = context;
-}
-
-/* Lower layers name the file or the fact that failed; the user wants to know the function first. */
+/* Lower layers name the file or the fact that failed. The user wants to know the function first. */
 static void name_function(struct err *e, const char *name){
   char text[sizeof(e->text)];
   size_t n = strlen(name);
@@ -87,72 +91,160 @@ static void report(struct call *c){
   }
 }
 
+/* To SQLite and those who wrap it CORRUPT means the database and MISMATCH a constraint. Here they
+** mean a broken or a wrong argument, so they go out as ERROR. */
 void call_end(struct call *c){
-  if( c->err.rc!=SQLITE_OK ) name_function(&c->err, c->function->name);
-  /* To SQLite and those who wrap it CORRUPT means the database and MISMATCH a constraint, not a broken or wrong argument. */
-  if( c->err.rc==SQLITE_CORRUPT || c->err.rc==SQLITE_MISMATCH ) c->err.rc = SQLITE_ERROR;
-  if( c->err.rc!=SQLITE_OK && c->context ) report(c);
+  struct err *e = &c->err;
+  if( e->rc!=SQLITE_OK ) name_function(e, c->function->name);
+  if( e->rc==SQLITE_CORRUPT || e->rc==SQLITE_MISMATCH ) e->rc = SQLITE_ERROR;
+  if( e->rc!=SQLITE_OK && c->context ) report(c);
   sqlite3_finalize(c->tick);
   arena_release(&c->arena);
   connection_drop(c->connection);
 }
 
+int call_has(const struct call *c, int i){
+  return i<c->n_args && sqlite3_value_type(c->args[i])!=SQLITE_NULL;
+}
+
+int call_lacks(const struct call *c){
+  const struct function *f = c->function;
+  int n_needed = f->n_needed ? f->n_needed : f->n_min;
+  for(int i=0; i<c->n_args && i<n_needed; i++){
+    if( !call_has(c, i) ) return 1;
+  }
+  return 0;
+}
+
+/* ---- What SQLite calls: scalar functions ---- */
+
+static void begin_in_context(struct call *c, sqlite3_context *context, int n, sqlite3_value **args){
+  call_begin(c, sqlite3_user_data(context), n, args);
+  c->context = context;
+}
+
+void call_scalar(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  begin_in_context(&c, context, n, args);
+  c.keeps_points = 1;
+  if( !call_lacks(&c) ) c.function->scalar(&c);
+  call_end(&c);
+}
+
+/* ---- What SQLite calls: aggregates ---- What an aggregate has gathered lies in SQLite's own
+** memory for it, behind this head. SQLite calls final() on every way out: after a result, after a
+** step that failed, after a statement that was reset in the middle, for every frame of a window. So
+** what the state owns is released there and never leaks. */
+struct gathered {
+  int has_failed;               /* a step has: there will be no result */
+  _Alignas(8) unsigned char state[STATE_BYTES];
+};
+
+static void take_row(struct call *c, void (*take)(struct call *, void *)){
+  struct gathered *g;
+  if( call_lacks(c) ) return;
+  g = sqlite3_aggregate_context(c->context, sizeof(*g));
+  if( g==NULL ){
+    fail_nomem(&c->err);
+    return;
+  }
+  take(c, g->state);
+  if( c->err.rc!=SQLITE_OK ) g->has_failed = 1;
+}
+
+void call_step(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  begin_in_context(&c, context, n, args);
+  take_row(&c, c.function->step);
+  call_end(&c);
+}
+
+void call_inverse(sqlite3_context *context, int n, sqlite3_value **args){
+  struct call c;
+  begin_in_context(&c, context, n, args);
+  take_row(&c, c.function->inverse);
+  call_end(&c);
+}
+
+/* No row: no memory, and the result is NULL. */
+void call_value(sqlite3_context *context){
+  struct gathered *g = sqlite3_aggregate_context(context, 0);
+  struct call c;
+  if( g==NULL || g->has_failed ) return;
+  begin_in_context(&c, context, 0, NULL);
+  c.function->give(&c, g->state);
+  call_end(&c);
+}
+
+void call_final(sqlite3_context *context){
+  const struct binding *b = sqlite3_user_data(context);
+  struct gathered *g = sqlite3_aggregate_context(context, 0);
+  call_value(context);
+  if( g && b->function->release ) b->function->release(g->state);
+}
+
 /* ---- The models of a connection ---- */
 
-/* Opens weights in the place of the connection's model of their kind. kind: which is expected; 0: any that has a model. */
-static int open_weights(struct call *c, const char *path, int kind, struct model **out){
-  struct model *m, **own;
+/* Opens weights in the place of the connection's model of their kind. kind: the one that is
+** expected; 0: any kind that has a model. */
+static struct model *open_weights(struct call *c, const char *path, int kind){
+  struct model **own;
+  struct model *m;
   int came;
-  if( model_open(&m, path, &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( model_open(&m, path, &c->err)!=SQLITE_OK ) return NULL;
   came = m->config.kind;
   if( kind ? came!=kind : came==KIND_DIRECTION ){
+    const char *expected = kind ? kind_name(kind) : "text, picture or code";
     model_close(m);
-    return fail(&c->err, SQLITE_ERROR, "%s is a model of kind %s, expected %s", path, kind_name(came), kind ? kind_name(kind) : "text, picture or code");
+    fail(&c->err, SQLITE_ERROR, "%s is a model of kind %s, expected %s", path, kind_name(came),
+         expected);
+    return NULL;
   }
   own = &c->connection->models[came];
   model_close(*own);
-  *out = *own = m;
-  return SQLITE_OK;
+  *own = m;
+  return m;
 }
 
-static int find_model(struct call *c, int kind, struct model **m){
+static struct model *find_model(struct call *c, int kind){
+  const char *directory = c->connection->directory;
   const char *path;
-  *m = c->connection->models[kind];
-  if( *m ) return SQLITE_OK;
-  if( weights_find(&path, c->connection->directory, kind, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-  return open_weights(c, path, kind, m);
+  if( c->connection->models[kind] ) return c->connection->models[kind];
+  if( weights_find(&path, directory, kind, &c->arena, &c->err)!=SQLITE_OK ) return NULL;
+  return open_weights(c, path, kind);
 }
 
 /* ---- Which kind ---- */
 
-/* Kinds that have a model. Text stands first, so that who uses text alone never loads another one. */
+/* Kinds that have a model. Text stands first, so that who uses text alone never loads another. */
 static const int KINDS[] = { KIND_TEXT, KIND_PICTURE, KIND_CODE };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]) };
 
-/* Whose a direction is only its fingerprint says: of the models in use, else of those that can be found. Where nobody owns up to it, text's will be the
-** one to refuse it. */
+/* Only the fingerprint of a direction says which kind it belongs to. It is looked for among the
+** models in use, then among those that can be found. If none has it the answer is text, whose model
+** will then refuse the direction. */
 static int direction_kind(struct call *c, uint32_t fingerprint){
-  struct model *m;
+  const struct model *m;
   for(int i=0; i<N_KINDS; i++){
     m = c->connection->models[KINDS[i]];
     if( m && m->config.fingerprint==fingerprint ) return KINDS[i];
   }
   for(int i=0; i<N_KINDS; i++){
-    if( find_model(c, KINDS[i], &m)==SQLITE_OK && m->config.fingerprint==fingerprint ) return KINDS[i];
+    m = find_model(c, KINDS[i]);
+    if( m && m->config.fingerprint==fingerprint ) return KINDS[i];
     if( c->err.rc==SQLITE_NOMEM ) break;
-    c->err = (struct err){ 0 };         /* no such model here: whoever needs it says so */
+    c->err = (struct err){ 0 };         /* no such model here: whoever needs it will say so */
   }
   return KIND_TEXT;
 }
 
-int call_model_of(struct call *c, int kind, uint32_t fingerprint, struct model **m){
-  *m = NULL;
+struct model *call_model_of(struct call *c, int kind, uint32_t fingerprint){
+  if( c->err.rc!=SQLITE_OK ) return NULL;
   if( kind==KIND_DIRECTION ) kind = direction_kind(c, fingerprint);
-  if( c->err.rc==SQLITE_OK ) find_model(c, kind, m);
-  return c->err.rc;
+  return c->err.rc==SQLITE_OK ? find_model(c, kind) : NULL;
 }
 
-/* What kind an argument is, where it says so itself: -1 where not. */
+/* The kind that an argument says, -1 if it says none. */
 static int own_kind(sqlite3_value *v, uint32_t *fingerprint){
   const void *data = sqlite3_value_type(v)==SQLITE_BLOB ? sqlite3_value_blob(v) : NULL;
   size_t n = data ? (size_t)sqlite3_value_bytes(v) : 0;
@@ -163,45 +255,51 @@ static int own_kind(sqlite3_value *v, uint32_t *fingerprint){
 
 int call_kind(struct call *c){
   int has_direction = 0;
-  uint32_t fingerprint, whose = 0;
-  for(int i=0; i<c->n_args && c->kind==0; i++){
+  uint32_t fingerprint, first = 0;
+  for(int i=0; i<c->n_points && c->kind==0; i++){
     int kind = own_kind(c->args[i], &fingerprint);
     if( kind>KIND_DIRECTION ) c->kind = kind;
-    if( kind!=KIND_DIRECTION || has_direction ) continue;
-    whose = fingerprint;
-    has_direction = 1;
+    if( kind==KIND_DIRECTION && !has_direction ){
+      first = fingerprint;
+      has_direction = 1;
+    }
   }
-  if( c->kind==0 ) c->kind = has_direction ? direction_kind(c, whose) : KIND_TEXT;
-  return c->err.rc;
+  if( c->kind==0 ) c->kind = has_direction ? direction_kind(c, first) : KIND_TEXT;
+  return c->kind;
 }
 
-int call_model(struct call *c, struct model **m){
-  *m = NULL;
-  return call_kind(c)==SQLITE_OK ? call_model_of(c, c->kind, 0, m) : c->err.rc;
+struct model *call_model(struct call *c){
+  return c->err.rc==SQLITE_OK ? call_model_of(c, call_kind(c), 0) : NULL;
 }
 
 /* ---- latent_load() ---- */
 
-/* Text's weights now, the other kinds' at their first use: each from here, where it is here. */
-static int load_directory(struct call *c, const char *directory, struct model **m){
-  struct connection *own = c->connection;
-  const char *weights = weights_in(directory, KIND_TEXT, &c->arena, &c->err);
-  char *copy = mem_alloc(strlen(directory) + 1);
-  if( !copy ) fail_nomem(&c->err);
-  if( !weights || !copy || open_weights(c, weights, KIND_TEXT, m)!=SQLITE_OK ){
-    mem_free(copy);
-    return c->err.rc;
-  }
-  for(int i=1; i<N_KINDS; i++){
+static void close_other_kinds(struct connection *own){
+  for(int i=0; i<N_KINDS; i++){
+    if( KINDS[i]==KIND_TEXT ) continue;
     model_close(own->models[KINDS[i]]);
     own->models[KINDS[i]] = NULL;
   }
-  mem_free(own->directory);
-  own->directory = strcpy(copy, directory);
-  return SQLITE_OK;
 }
 
-int call_load(struct call *c, const char *path, struct model **m){
-  *m = NULL;
-  return is_directory(path) ? load_directory(c, path, m) : open_weights(c, path, 0, m);
+/* On failure nothing has changed. */
+static struct model *load_directory(struct call *c, const char *directory){
+  const char *weights = weights_in(directory, KIND_TEXT, &c->arena, &c->err);
+  char *copy = mem_alloc(strlen(directory) + 1);
+  struct model *m = NULL;
+  if( copy==NULL ) fail_nomem(&c->err);
+  if( c->err.rc==SQLITE_OK ) m = open_weights(c, weights, KIND_TEXT);
+  if( m==NULL ){
+    mem_free(copy);
+    return NULL;
+  }
+  close_other_kinds(c->connection);
+  mem_free(c->connection->directory);
+  c->connection->directory = strcpy(copy, directory);
+  return m;
+}
+
+struct model *call_load(struct call *c, const char *path){
+  if( c->err.rc!=SQLITE_OK ) return NULL;
+  return is_directory(path) ? load_directory(c, path) : open_weights(c, path, 0);
 }

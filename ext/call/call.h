@@ -1,8 +1,16 @@
 /*
-** call.h -- one call of one SQL function: its arguments, its results, its memory, its errors. Functions and the virtual table stand on this.
+** call.h -- one call of SQL: its arguments, its results, its memory, its errors. The functions and
+** the virtual table stand on this.
 **
-** The way of every call, in whatever file:   call_begin  ->  call_point, call_number, call_options  ->  model.h
-** ->  result_latent, result_content  ->  call_end. A step that fails notes it in call.err and returns the code; call_end reports it.
+** SQLite calls a scalar function or an aggregate through call.c, which sets up a `struct call`,
+** runs the C function of the row, and reports its failure. That C function reads arguments, asks
+** the model and gives a result:
+**
+**     call_number, call_point, call_options  ->  model.h  ->  result_latent, result_content
+**
+** One error channel: the first failure is kept in call.err. Every function below does nothing once
+** a failure is there and gives an empty value (0, NULL, a latent of 0 segments), so a run of them
+** needs no check in between: ask c->err.rc before using what they gave.
 */
 #ifndef LATENT_CALL_H
 #define LATENT_CALL_H
@@ -14,23 +22,29 @@ extern const sqlite3_api_routines *sqlite3_api;
 #endif
 #include "model.h"
 
-/* ---- A feature: one row of the table in functions.c ---- */
+/* ---- A feature: one row of the table in functions.c ----
+** A scalar function has `scalar`; an aggregate has step and give; a table-valued
+** function has columns and fill; the virtual table has a module of its own. */
 enum feature { FEATURE_SCALAR, FEATURE_AGGREGATE, FEATURE_TABLE, FEATURE_VIRTUAL_TABLE };
 struct call;
 struct rows;
 struct function {
   const char *name;
-  int n_min, n_max;             /* argument counts; a table-valued function's are its hidden columns */
+  int n_min, n_max;             /* argument counts; a table-valued function's are hidden columns */
+  int n_needed;                 /* NULL among the first so many arguments gives NULL, no rows, or a
+                                ** row that is left out; 0: n_min */
   int flags;                    /* SQLITE_DETERMINISTIC, SQLITE_INNOCUOUS, SQLITE_DIRECTONLY */
   enum feature feature;
-  int is_rough;                 /* true: content among the arguments is encoded, but not refined: s is all that is read of it */
-  void (*scalar)(sqlite3_context *, int, sqlite3_value **);     /* scalar; or an aggregate's step */
-  void (*final)(sqlite3_context *);                             /* aggregate, like the next two */
-  void (*value)(sqlite3_context *);
-  void (*inverse)(sqlite3_context *, int, sqlite3_value **);
-  const sqlite3_module *module;                                 /* table-valued: &TABLE_MODULE, with the next two */
-  const char *columns;          /* as in CREATE TABLE: the visible ones, then n_max HIDDEN ones, the arguments in order */
-  void (*fill)(struct call *, int n, sqlite3_value **args, struct rows *);      /* n_min <= n <= n_max; failure goes to the call's err */
+  int is_rough;                 /* true: only s of its points is read, so content among the
+                                ** arguments is encoded but not refined */
+  void (*scalar)(struct call *c);
+  void (*step)(struct call *c, void *state);    /* aggregate; state: STATE_BYTES, zeroed at first */
+  void (*inverse)(struct call *c, void *state); /* a row leaves the window; NULL: no window function */
+  void (*give)(struct call *c, void *state);    /* the result so far; nothing given: NULL */
+  void (*release)(void *state);                 /* what state owns; NULL: nothing */
+  const sqlite3_module *module;                 /* table-valued: &TABLE_MODULE */
+  const char *columns;          /* as in CREATE TABLE: visible ones, then n_max HIDDEN arguments */
+  void (*fill)(struct call *c, struct rows *r); /* makes all rows */
   const char *group;            /* chapter of the manual */
   const char *usage;            /* latent_interp(a, b, t [, options]) */
   const char *sentence;         /* what it gives */
@@ -39,102 +53,118 @@ struct function {
 };
 
 /* ---- call.c: one call of one function ---- */
-struct binding {                /* user data of one registered function: sqlite3_user_data(), the pAux of a module */
+struct binding {                /* user data of a registered function: sqlite3_user_data(), pAux */
   const struct function *function;
-  struct connection *connection;        /* which holds this binding too: one allocation, one life */
+  struct connection *connection;        /* it holds this binding too: one allocation, one life */
 };
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
-  struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; latent_load() replaces one; references are held */
-  char *directory;              /* that latent_load() was given: where kinds not in use yet are looked for first; owned; NULL: none */
-  int n_threads;                /* thread_count(), asked once: it reads a file of the system's, too slow for each call */
-  int n_uses;                   /* functions and modules registered with it, and what they opened; freed at 0 */
+  struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; references are held */
+  char *directory;              /* that latent_load() was given: kinds not in use yet are looked for
+                                ** there first; owned; NULL: none */
+  int n_threads;                /* thread_count(), asked once: it reads a file of the system's */
+  int n_uses;                   /* functions, modules and tables that use it; freed at 0 */
   struct binding bindings[];    /* [n] of connection_open() */
 };
 struct call {
   const struct function *function;      /* its name stands at the start of every message */
   struct connection *connection;
-  sqlite3_context *context;     /* NULL inside a table-valued function */
+  sqlite3_context *context;     /* NULL inside a table */
   sqlite3_value **args;         /* [n_args]: borrowed */
   int n_args;
+  int n_points;                 /* arguments that can be points, from the first: they settle the kind.
+                                ** n_args, unless the function says less before it reads one */
+  int keeps_points;             /* true: constant arguments are encoded once a statement */
   int kind;                     /* of the call, once call_kind() has settled it; 0: not yet */
   int rounds;                   /* of refine_tokens(), for content among the arguments */
-  int named;                    /* the kind that options name: the points must be of it; 0: none */
+  int named;                    /* kind that options name: points must be of it; 0: none */
   struct arena arena;
   struct err err;
   struct run run;
-  sqlite3_stmt *tick;           /* SELECT 1, prepared when first asked: stepping it tells of sqlite3_interrupt() on every version */
+  sqlite3_stmt *tick;           /* SELECT 1: stepping it tells of sqlite3_interrupt() */
 };
-void call_begin(struct call *c, sqlite3_context *context, int n, sqlite3_value **args);
-void call_begin_table(struct call *c, const struct binding *b, int n, sqlite3_value **args);
-/* Puts the function's name before the message (where it is not there yet), reports to the context, if there is one, and releases
-** everything but c->err: a table-valued function reads its message there. Called once. */
+enum { STATE_BYTES = 256 };     /* of every aggregate; each asserts that its own struct fits */
+/* What SQLite calls, for every scalar function and every aggregate. */
+void call_scalar(sqlite3_context *context, int n, sqlite3_value **args);
+void call_step(sqlite3_context *context, int n, sqlite3_value **args);
+void call_inverse(sqlite3_context *context, int n, sqlite3_value **args);
+void call_value(sqlite3_context *context);
+void call_final(sqlite3_context *context);
+/* A call without a context: of a table. call_end() puts the function's name before the message and
+** releases everything but c->err. Each is called once. */
+void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **args);
 void call_end(struct call *c);
-/* Every point has a kind of its own: a picture (a PNG or JPEG) and a latent say theirs, TEXT is of kind text; of kind code in a call of kind code. The kind of
-** a call is what its options name, else the kind of the first argument that says its own (before all others a point, then a direction), else
-** text. Settles c->kind. */
+int call_has(const struct call *c, int i);      /* argument i was given and is not NULL */
+int call_lacks(const struct call *c);           /* one of the needed arguments is NULL */
+
+/* The kind of the call: what its options name; else that of the first argument that says its own
+** (points before directions); else text. A picture (PNG, JPEG) and a latent say their kind; TEXT
+** does not. TEXT is of kind code in a call of kind code, otherwise of kind text. */
 int call_kind(struct call *c);
-/* The model of a kind: loaded at first use, from latent_load(), LATENT_MODEL, beside the extension. Kind direction: the one whose fingerprint that is, else
-** text's, to refuse it. *m is borrowed: good for this call. */
-int call_model_of(struct call *c, int kind, uint32_t fingerprint, struct model **m);
-int call_model(struct call *c, struct model **m);       /* of the kind of the call: for what no point is there */
-/* Opens the weights at path in the place of the connection's model of their kind; of a directory, which holds text.safetensors, text's, and the other
-** kinds' when they are first used. */
-int call_load(struct call *c, const char *path, struct model **m);
+/* The model of a kind, loaded at first use. Kind direction: the model with that fingerprint, else
+** text's, which will then refuse it. Borrowed: good for this call. NULL on failure. */
+struct model *call_model_of(struct call *c, int kind, uint32_t fingerprint);
+struct model *call_model(struct call *c);       /* of the kind of the call, where there is no point */
+/* Weights at path take the place of the connection's model of their kind. A directory: text's
+** weights now, the other kinds' at their first use. */
+struct model *call_load(struct call *c, const char *path);
 /* For functions[n], which must outlive it. One use, the caller's; NULL when out of memory. */
 struct connection *connection_open(sqlite3 *db, const struct function *functions, int n);
 void connection_use(struct connection *c);
 void connection_drop(struct connection *c);
-void binding_drop(void *binding);       /* connection_drop() of its connection: the destructor handed to SQLite */
+void binding_drop(void *binding);       /* connection_drop() of its connection: for SQLite */
 
 /* ---- call_value.c: arguments and results ---- */
-int has_null(int n, sqlite3_value **args, int n_checked);       /* one of the first n_checked of n arguments is NULL: NULL in, NULL out */
-/* Argument i as a point: content (TEXT, a picture) is encoded, and refined for c->rounds (once per statement where it is constant: auxiliary data), a latent is read and must be
-** of the present model of its kind. *is_null when it is NULL. Everything else is an error that says what came. z lies in the call's arena. */
-int call_point(struct call *c, sqlite3_value **args, int i, struct latent *z, int *is_null);
-/* The same for a value outside a scalar function (no auxiliary data). what: "argument 1 (a)". */
-int value_point(struct call *c, sqlite3_value *v, const char *what, struct latent *z, int *is_null);
-#define WANTED_POINT "text, a picture (PNG, JPEG) or a latent"         /* in messages: what is expected */
-/* The kind of what content is a value (nothing else is), as a point would have it; 0: it is none. */
+#define WANTED_POINT "text, a picture (PNG, JPEG) or a latent"  /* in messages: what is expected */
+/* Argument i as a latent. Content is encoded, and refined for c->rounds. A latent must be of the
+** present model of its kind. name (may be NULL) stands in messages: "argument 1 (name)". z lies in
+** the call's arena. NULL gives a latent of 0 segments; anything else is an error that says what
+** came. */
+struct latent call_latent(struct call *c, int i, const char *name);
+struct latent call_point(struct call *c, int i, const char *name);      /* the same, no direction */
+struct latent value_latent(struct call *c, sqlite3_value *v, const char *what);
+struct latent value_point(struct call *c, sqlite3_value *v, const char *what);
+/* The kind of content that v is; 0: it is no content. */
 int value_kind(struct call *c, sqlite3_value *v);
-/* The model that z is of: of its kind, and the one that made it. Borrowed. */
-int latent_model(struct call *c, const struct latent *z, struct model **m);
-int call_number(struct call *c, sqlite3_value **args, int i, const char *name, double least, double most, double *x);
-int call_integer(struct call *c, sqlite3_value **args, int i, const char *name, sqlite3_int64 least, sqlite3_int64 most, sqlite3_int64 *x);
-int call_text(struct call *c, sqlite3_value **args, int i, const char *name, const char **text, int *n);        /* TEXT only; UTF-8, may hold zero bytes */
-int call_blob(struct call *c, sqlite3_value **args, int i, const char *name, const void **data, int *n);
-int value_bytes(struct call *c, sqlite3_value *v, const void **data, int *n);   /* of a BLOB or TEXT; SQLITE_NOMEM where SQLite cannot give them */
+/* The model that made z: the present one of its kind. Borrowed. */
+struct model *latent_model(struct call *c, const struct latent *z);
+double call_number(struct call *c, int i, const char *name, double least, double most);
+sqlite3_int64 call_integer(struct call *c, int i, const char *name, sqlite3_int64 least,
+                           sqlite3_int64 most);
+struct content call_text(struct call *c, int i, const char *name);      /* TEXT; may hold zero bytes */
+struct content call_blob(struct call *c, int i, const char *name);
+struct content value_bytes(struct call *c, sqlite3_value *v);   /* of TEXT (UTF-8) or a BLOB */
 enum { DESCRIBED = 120 };
-void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42", "a BLOB of 3 bytes (00 01 02)": for messages */
-/* z[n], the first n arguments, as call_point() has read them, must be of one kind. */
-int check_kinds(struct call *c, const struct latent *z, int n);
-/* Points of these models can be compared by s. */
-int check_widths(struct call *c, const struct model *a, const struct model *b);
-/* A latent that is a point: kind direction is an error that says what to do. what: "argument 1". */
-int check_point(struct call *c, const struct latent *z, const char *what);
-/* Numbers from outside as a latent of the model: a point's s and r are brought back to the sphere where they are off it by more than
-** rounding (so that an exact copy stays exact); an s that is all zero is an error. s: width of the semantic part. */
-int point_settle(struct call *c, struct latent *z, int s);
+void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42": for messages */
+/* "argument 2 (name) is the INTEGER 42, expected ..." */
+int refuse_argument(struct call *c, int i, const char *name, const char *expected);
+void check_kinds(struct call *c, const struct latent *z, int n);        /* z[n], arguments 1.., are of one kind */
+void check_widths(struct call *c, const struct model *a, const struct model *b);  /* s can be compared */
+void check_point(struct call *c, const struct latent *z, const char *what);     /* no direction */
 struct options;
 void result_latent(struct call *c, const struct latent *z);
 /* Decodes: TEXT, or the BLOB of a PNG. A direction is an error unless o->kind is set. */
 void result_content(struct call *c, const struct latent *z, const struct options *o);
-void result_made(struct call *c, const struct model *m, struct buf *b);         /* content of the model's kind, as contents_decode() makes it; takes over what b holds */
-struct buf call_buf(struct call *c);                    /* empty, with SQLITE_LIMIT_LENGTH as its maximum */
+/* Content of the model's kind, as contents_decode() makes it; takes over what b holds. */
+void result_made(struct call *c, const struct model *m, struct buf *b);
+struct buf call_buf(struct call *c);                    /* empty, at most SQLITE_LIMIT_LENGTH */
 void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
-void result_blob(struct call *c, struct buf *b);        /* the same as a BLOB */
+void result_blob(struct call *c, struct buf *b);        /* a BLOB; takes over what b holds */
 
-/* ---- call_options.c: options, and latents as JSON ---- */
+/* ---- call_options.c: options are a JSON object ---- */
 struct options {
   struct decode_options decode;
-  int has_fluency, has_detail, has_temperature, has_seed, has_best_of;         /* set by the user: a function's own default gives way */
   int kind;                     /* 0 when not given */
-  int steps_even, distinct;     /* latent_path only */
+  int steps_even, distinct;     /* latent_path() only */
 };
-/* Argument i, when there (n > i) and not NULL, as a JSON object; defaults otherwise. Unknown keys and values out of range are errors
-** that list what is known. */
-int call_options(struct call *c, int n, sqlite3_value **args, int i, struct options *o);
-void latent_to_json(struct buf *out, const struct latent *z, int s);
-int latent_from_json(struct call *c, const char *text, size_t n, struct latent *z);
+/* Argument i where it was given and is not NULL, defaults otherwise. */
+struct options call_options(struct call *c, int i);
+/* For others who read JSON of users. key: one of `object`'s, each seen once. */
+struct cJSON;
+struct cJSON *json_object(struct call *c, const char *text, size_t n, const char *what);
+const char *json_show(struct cJSON *item, char out[64]);        /* as it stood, for messages */
+/* Each key of the object is one of names[n], once; else an error that names the key. */
+int json_check_keys(struct call *c, const struct cJSON *object, const char *what,
+                    const char *const *names, int n);
 
 #endif

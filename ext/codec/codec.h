@@ -107,6 +107,7 @@ struct latent {                 /* in memory always f32 */
   int kind;
   int n_segments;               /* 1..65535 */
   int width;                    /* s + r of the model: 384 for the shipped one */
+  int s;                        /* how many of them are the semantic part; 0 until the model is known */
   uint32_t fingerprint;
   float *z;                     /* [n_segments, width]; s then r, in each segment; from the arena that made it */
 };

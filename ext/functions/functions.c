@@ -99,7 +99,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_sample(4)",
     .result = "A staircase is a pigment of a flower." },
 
-  { .name = "latent_cross", .n_min = 2, .n_max = 4, .flags = PURE, .scalar = scalar_cross,
+  { .name = "latent_cross", .n_min = 2, .n_max = 4, .n_needed = 3, .flags = PURE, .scalar = scalar_cross,
     .group = "Between and beyond",
     .usage = "latent_cross(content, style [, amount [, options]])",
     .sentence = "The content with the meaning of one and the manner of the other, of the kind that style is: the s of content (of any kind) and the r of style. "
@@ -140,8 +140,8 @@ const struct function FUNCTIONS[] = {
 
   /* ---- many rows to one ---- */
 
-  { .name = "latent_mean", .n_min = 1, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .scalar = mean_step, .final = mean_value, .value = mean_value, .inverse = mean_inverse,
+  { .name = "latent_mean", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .step = mean_step, .inverse = mean_inverse, .give = mean_give, .release = gather_release,
     .group = "Many rows to one",
     .usage = "latent_mean(x [, weight])",
     .sentence = "The mean of the rows, which are of one kind, as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the "
@@ -150,7 +150,7 @@ const struct function FUNCTIONS[] = {
     .result = "0.03" },
 
   { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .scalar = direction_step, .final = direction_final,
+    .step = direction_step, .give = direction_give, .release = gather_release,
     .group = "Many rows to one",
     .usage = "latent_direction(x, label)",
     .sentence = "The direction from the rows whose label is false (0) to those whose label is true (not 0), for latent_move(); an aggregate.",
@@ -160,7 +160,7 @@ const struct function FUNCTIONS[] = {
   /* ---- pictures ---- */
 
   { .name = "latent_sheet", .n_min = 1, .n_max = 2, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .scalar = sheet_step, .final = sheet_final,
+    .step = sheet_step, .give = sheet_give, .release = sheet_release,
     .group = "Pictures",
     .usage = "latent_sheet(png [, label])",
     .sentence = "One PNG with all pictures (PNG, JPEG, latents of pictures) of the rows side by side, in their order, each above its label; an aggregate. "
@@ -175,8 +175,8 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT hex(substr(latent_strip(latent_image('a rocket', 1), latent_image('a cat', 1), 9), 17, 8))",
     .result = "000002B800000058" },
 
-  { .name = "latent_plot", .n_min = 2, .n_max = 3, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .scalar = plot_step, .final = plot_final,
+  { .name = "latent_plot", .n_min = 2, .n_max = 3, .n_needed = 1, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .step = plot_step, .give = plot_give, .release = plot_release,
     .group = "Pictures",
     .usage = "latent_plot(z, label [, picture])",
     .sentence = "A map of the rows as SVG: what is alike lies together, each row a dot, or its picture, with its label beside it where there is room; an aggregate. "
@@ -219,7 +219,7 @@ const struct function FUNCTIONS[] = {
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
     .result = "A woman is walking.|0.32|[1,2]" },
 
-  { .name = "latent_tokens", .n_min = 1, .n_max = 3, .flags = PURE, .feature = FEATURE_TABLE,
+  { .name = "latent_tokens", .n_min = 1, .n_max = 3, .n_needed = 3, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = tokens_fill,
     .columns = "position INTEGER, token TEXT, id INTEGER, bytes BLOB, segment INTEGER, source TEXT, a HIDDEN, b HIDDEN, t HIDDEN",
     .group = "Tables",
@@ -254,7 +254,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_from_json(latent_json('It is warm.')) = latent_encode('It is warm.')",
     .result = "1" },
 
-  { .name = "latent_vector", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_vector,
+  { .name = "latent_vector", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE, .scalar = scalar_vector,
     .group = "Exchange",
     .usage = "latent_vector(z [, part])",
     .sentence = "The bare numbers, little-endian f32, segment after segment, as other vector extensions take them; part is 's', 'r' or 'z' (both).",
@@ -303,11 +303,16 @@ static int register_count(const struct function *f, struct connection *c, int i,
   struct binding *b = &c->bindings[i];
   int flags = SQLITE_UTF8 | f->flags;
   connection_use(c);            /* binding_drop() gives it back: SQLite calls it on failure too */
-  if( f->value ){
-    return sqlite3_create_window_function(c->db, f->name, n_args, flags, b, f->scalar, f->final, f->value, f->inverse, binding_drop);
+  if( f->inverse ){
+    return sqlite3_create_window_function(c->db, f->name, n_args, flags, b, call_step, call_final,
+                                          call_value, call_inverse, binding_drop);
   }
-  if( f->final ) return sqlite3_create_function_v2(c->db, f->name, n_args, flags, b, NULL, f->scalar, f->final, binding_drop);
-  return sqlite3_create_function_v2(c->db, f->name, n_args, flags, b, f->scalar, NULL, NULL, binding_drop);
+  if( f->step ){
+    return sqlite3_create_function_v2(c->db, f->name, n_args, flags, b, NULL, call_step, call_final,
+                                      binding_drop);
+  }
+  return sqlite3_create_function_v2(c->db, f->name, n_args, flags, b, call_scalar, NULL, NULL,
+                                    binding_drop);
 }
 
 /* Once for each count of arguments, so that SQLite itself refuses the others: "wrong number of arguments to function f()". */

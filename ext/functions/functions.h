@@ -14,48 +14,44 @@ extern const int N_FUNCTIONS;
 #define LATENT_VERSION "0.1.0"
 int functions_register(sqlite3 *db, char **message);    /* SQLite result code; *message (sqlite3_free) on failure */
 
-/* ---- functions_scalar.c: one function each ---- */
-#define SCALAR(name) void name(sqlite3_context *, int, sqlite3_value **)
+/* ---- Scalar functions: one C function each, run by call_scalar() ---- */
+#define SCALAR(name) void name(struct call *c)
+/* functions_scalar.c */
 SCALAR(scalar_encode);    SCALAR(scalar_decode);    SCALAR(scalar_fidelity);  SCALAR(scalar_score);
 SCALAR(scalar_interp);    SCALAR(scalar_slerp);     SCALAR(scalar_analogy);   SCALAR(scalar_move);
 SCALAR(scalar_vary);      SCALAR(scalar_sample);    SCALAR(scalar_distance);
 SCALAR(scalar_add);       SCALAR(scalar_sub);       SCALAR(scalar_scale);
+/* functions_exchange.c */
 SCALAR(scalar_json);      SCALAR(scalar_from_json); SCALAR(scalar_vector);    SCALAR(scalar_from_vector);
+/* functions_info.c */
 SCALAR(scalar_info);      SCALAR(scalar_load);
-SCALAR(scalar_cross);     SCALAR(scalar_image);         /* functions_picture.c */
+/* functions_picture.c */
+SCALAR(scalar_cross);     SCALAR(scalar_image);
+/* functions_sheet.c */
+SCALAR(scalar_strip);
 
-/* Mean log-probability per token of content of the model's kind, given z. what: "argument 1". (functions_picture.c) */
-int content_score(struct call *c, const struct model *m, const struct content *content, const char *what, const struct latent *z, float *mean);
-/* Where on the way from a to b a text function's t lies. (functions_scalar.c) */
-double interp_ease(double t);
-/* The share of the plain language model that makes the middle of a path readable: 0 at both ends, and between texts. (functions_scalar.c) */
-float interp_fluency(int kind, double t);
+/* Mean log-probability per token of content of the model's kind, given z. what: "argument 1".
+** (functions_picture.c) */
+float content_score(struct call *c, const struct model *m, const struct content *content,
+                    const char *what, const struct latent *z);
 
-/* What points z[n_z], n_z<=2, decode to, as ids: said[n_said], for decode_options.avoid. Nothing where one has several segments or is a picture, which
-** seldom stays what it was. (functions_path.c) */
-int said_by(struct call *c, const struct model *m, const struct latent *z, int n_z, struct tokens *said, int *n_said);
-#define BEST_OF_OTHERS 8        /* candidates where something else is wanted than what was said */
-/* Decodes points z[n] between two ends, which lie at t[n] (ascending, 0 to 1) as the user counts it: as contents_decode() does, each at interp_fluency() unless
-** options set another, the best of BEST_OF_OTHERS candidates unless they say how many; strictly between the ends no content of an end is taken where there
-** is another, and of several points those that lead from a to b together (choose_way() in model_decode.c). (functions_path.c) */
-int between_decode(struct call *c, const struct model *m, const struct latent *ends, const struct latent *z, const double *t, int n, const struct options *o,
-                   struct buf *contents, float *fidelities);
-
-/* ---- functions_aggregate.c ---- */
-void mean_step(sqlite3_context *, int, sqlite3_value **);       /* latent_mean(x [, weight]) */
-void mean_inverse(sqlite3_context *, int, sqlite3_value **);
-void mean_value(sqlite3_context *);                             /* and final: it holds nothing that SQLite does not free */
-void direction_step(sqlite3_context *, int, sqlite3_value **);  /* latent_direction(x, label) */
-void direction_final(sqlite3_context *);
-
-/* ---- functions_sheet.c: pictures beside each other ---- */
-void sheet_step(sqlite3_context *, int, sqlite3_value **);      /* latent_sheet(png [, label]) */
-void sheet_final(sqlite3_context *);                            /* frees what the aggregate holds */
-SCALAR(scalar_strip);                                           /* latent_strip(a, b, n [, options]) */
-
-/* ---- functions_plot.c: a table as a map ---- */
-void plot_step(sqlite3_context *, int, sqlite3_value **);       /* latent_plot(z, label [, picture]) */
-void plot_final(sqlite3_context *);                             /* frees what the aggregate holds */
+/* ---- Aggregates: run by call_step(), call_value() and call_final() ----
+** state is zeroed before the first row. */
+/* functions_aggregate.c */
+void gather_release(void *state);
+void mean_step(struct call *c, void *state);            /* latent_mean(x [, weight]) */
+void mean_inverse(struct call *c, void *state);
+void mean_give(struct call *c, void *state);
+void direction_step(struct call *c, void *state);       /* latent_direction(x, label) */
+void direction_give(struct call *c, void *state);
+/* functions_sheet.c */
+void sheet_release(void *state);
+void sheet_step(struct call *c, void *state);           /* latent_sheet(png [, label]) */
+void sheet_give(struct call *c, void *state);
+/* functions_plot.c */
+void plot_release(void *state);
+void plot_step(struct call *c, void *state);            /* latent_plot(z, label [, picture]) */
+void plot_give(struct call *c, void *state);
 
 /* ---- functions_table.c: table-valued functions ----
 ** One module for all of them: fill() makes every row at the start of a scan, cell by cell, each row's visible columns in order.
@@ -71,9 +67,9 @@ void rows_real(struct rows *r, double x);
 void rows_text(struct rows *r, const char *text, size_t n);     /* UTF-8; a NULL pointer gives NULL */
 void rows_blob(struct rows *r, const void *data, size_t n);
 void rows_content(struct rows *r, int kind, const char *content, size_t n);     /* TEXT; of kind picture a BLOB */
-void functions_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);       /* latent_functions() */
-void path_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);            /* functions_path.c */
-void tokens_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);          /* functions_tokens.c */
+void functions_fill(struct call *c, struct rows *r);       /* latent_functions() */
+void path_fill(struct call *c, struct rows *r);            /* functions_path.c */
+void tokens_fill(struct call *c, struct rows *r);          /* functions_tokens.c */
 
 /* ---- functions_near.c: a latent table, for the functions over one ---- */
 struct neighbour {              /* one of its rows; what it points to comes from the call's arena */
@@ -92,7 +88,7 @@ struct near {
   sqlite3_stmt *nearest, *from; /* owned: near_release() */
 };
 /* Argument i, (index), is the name: 'notes_latent' or 'main.notes_latent'. kind: which rows; 0: to be settled. */
-int near_open(struct near *t, struct call *c, sqlite3_value **args, int i, int kind);
+int near_open(struct near *t, struct call *c, int i, int kind);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
 /* Nearest first: rows[*n] of [most]. Where the kind is not settled the nearest row settles it. */
@@ -138,7 +134,7 @@ int drafts_alike(const struct draft *a, const struct draft *b);         /* nobod
 /* Cells of a row: content, distance, latent, fidelity, parents, weights. */
 int draft_give(struct call *c, const struct point *p, int is_blob, const char *text, size_t bytes, float distance, float fidelity, struct rows *r);
 
-void imagine_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);         /* functions_imagine.c */
-void gaps_fill(struct call *c, int n, sqlite3_value **args, struct rows *r);            /* functions_gaps.c */
+void imagine_fill(struct call *c, struct rows *r);         /* functions_imagine.c */
+void gaps_fill(struct call *c, struct rows *r);            /* functions_gaps.c */
 
 #endif

@@ -226,18 +226,18 @@ static const struct { float detail, fluency; } DIALS[DRAFT_DIALS] = { {1, 0}, {1
 
 /* Setting k: the user's, where he has set one. The language model says nothing sensible of pictures far from all rows. */
 static void dial(const struct model *m, const struct options *o, int k, float *detail, float *fluency){
-  *detail = o->has_detail ? 1 : DIALS[k].detail;
-  *fluency = o->has_fluency ? o->decode.fluency : m->config.kind==KIND_PICTURE ? 0 : DIALS[k].fluency;
+  *detail = o->decode.has_detail ? 1 : DIALS[k].detail;
+  *fluency = o->decode.has_fluency ? o->decode.fluency : m->config.kind==KIND_PICTURE ? 0 : DIALS[k].fluency;
 }
 
-static int dial_point(struct call *c, struct latent *z, const struct latent *at, float detail, int s){
+static int dial_point(struct call *c, struct latent *z, const struct latent *at, float detail){
   size_t count = (size_t)at->n_segments*(size_t)at->width;
   *z = *at;
   z->z = arena_floats(&c->arena, count);
   if( !z->z ) return fail_nomem(&c->err);
   memcpy(z->z, at->z, count*sizeof(float));
   for(int i=0; i<at->n_segments; i++){
-    for(int k=s; k<at->width; k++) z->z[(size_t)i*(size_t)at->width + (size_t)k] *= detail;
+    for(int k=at->s; k<at->width; k++) z->z[(size_t)i*(size_t)at->width + (size_t)k] *= detail;
   }
   return SQLITE_OK;
 }
@@ -254,7 +254,7 @@ static int place_drafts(struct call *c, const struct model *m, struct drafts *d,
         is_same |= other_detail==detail && other_fluency==fluency;
       }
       if( is_same ) continue;
-      if( dial_point(c, &z[d->n], &points[i].z, detail, m->config.shape.s)!=SQLITE_OK ) return c->err.rc;
+      if( dial_point(c, &z[d->n], &points[i].z, detail)!=SQLITE_OK ) return c->err.rc;
       fluencies[d->n] = fluency;
       d->list[d->n++].point = &points[i];
     }
@@ -291,8 +291,8 @@ static int encode_drafts(struct call *c, const struct model *m, struct drafts *d
   if( contents_encode(m, &c->run, texts, d->n, "a draft", 0, again)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<d->n; i++){
     d->list[i].again = again[i];
-    point_mean(x, &again[i], m->config.shape.s);
-    point_mean(y, &d->list[i].point->z, m->config.shape.s);
+    point_mean(x, &again[i]);
+    point_mean(y, &d->list[i].point->z);
     d->list[i].fidelity = point_cosine(x, y, width);
   }
   return SQLITE_OK;

@@ -95,11 +95,11 @@ static int try_pair(struct call *c, struct gaps *g, int k, const struct neighbou
   struct arena_mark mark = arena_mark(&c->arena);
   const struct neighbour *a = &g->rows[g->at[k]];
   struct gap gap = { .point = { .parents = { a, b }, .weights = { 0.5, 0.5 }, .n_parents = 2 } };
-  int s = g->near.model->config.shape.s, i;
+  int i;
   float nearest;
-  if( point_interp(&gap.point.z, &a->z, &b->z, 0.5f, s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-  gap.parent_distance = nearest = fminf(point_distance(&gap.point.z, &a->z, s), point_distance(&gap.point.z, &b->z, s));
-  for(i=1; i<=g->count[k]; i++) nearest = fminf(nearest, point_distance(&gap.point.z, &a[i].z, s));
+  if( point_interp(&gap.point.z, &a->z, &b->z, 0.5f, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+  gap.parent_distance = nearest = fminf(point_distance(&gap.point.z, &a->z), point_distance(&gap.point.z, &b->z));
+  for(i=1; i<=g->count[k]; i++) nearest = fminf(nearest, point_distance(&gap.point.z, &a[i].z));
   gap.point.cost = -nearest;
   if( nearest<WITNESS*gap.parent_distance || nearest<=0 || (g->n_gaps==SEARCHED && !(gap.point.cost<g->list[SEARCHED-1].point.cost)) ){
     arena_rewind(&c->arena, mark);
@@ -156,10 +156,9 @@ static int keep_gaps(struct call *c, struct gaps *g, struct point *points, int *
 
 /* ---- 4. What is shown ---- */
 
-static int is_near(const struct gaps *g, const struct draft *d, const struct draft *const *shown, int n){
-  int s = g->near.model->config.shape.s;
+static int is_near(const struct draft *d, const struct draft *const *shown, int n){
   for(int i=0; i<n; i++){
-    if( point_distance(&d->point->z, &shown[i]->point->z, s)<APART || point_distance(&d->again, &shown[i]->again, s)<APART ) return 1;
+    if( point_distance(&d->point->z, &shown[i]->point->z)<APART || point_distance(&d->again, &shown[i]->again)<APART ) return 1;
   }
   return 0;
 }
@@ -178,7 +177,7 @@ static int give(struct call *c, struct gaps *g, struct rows *r){
     }
     if( !best ) break;
     seen[best - g->drafts.list] = 1;
-    if( is_near(g, best, shown, n) ) continue;
+    if( is_near(best, shown, n) ) continue;
     for(at=n++; at>0 && shown[at-1]->point->cost>best->point->cost; at--) shown[at] = shown[at-1];
     shown[at] = best;
   }
@@ -189,18 +188,16 @@ static int give(struct call *c, struct gaps *g, struct rows *r){
   return SQLITE_OK;
 }
 
-static int gaps_begin(struct call *c, int n, sqlite3_value **args, struct gaps *g, struct options *o){
-  sqlite3_int64 rows = N_DEFAULT;
+static int gaps_begin(struct call *c, struct gaps *g, struct options *o){
   memset(g, 0, sizeof(*g));
-  if( n>1 && sqlite3_value_type(args[1])!=SQLITE_NULL && call_integer(c, args, 1, "n", 1, N_MOST, &rows)!=SQLITE_OK ) return c->err.rc;
-  if( call_options(c, n, args, 2, o)!=SQLITE_OK ) return c->err.rc;
-  g->n = (int)rows;
+  g->n = call_has(c, 1) ? (int)call_integer(c, 1, "n", 1, N_MOST) : N_DEFAULT;
+  *o = call_options(c, 2);
   g->seed = o->decode.seed;
   c->named = 0;                 /* it is the kind of the rows */
-  return near_open(&g->near, c, args, 0, o->kind);
+  return near_open(&g->near, c, 0, o->kind);
 }
 
-void gaps_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
+void gaps_fill(struct call *c, struct rows *r){
   struct reading reading;
   struct options o;
   struct gaps g;
@@ -210,7 +207,7 @@ void gaps_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
     fail_nomem(&c->err);
     return;
   }
-  if( gaps_begin(c, n, args, &g, &o)==SQLITE_OK && sample_rows(c, &g)==SQLITE_OK && find_pairs(c, &g)==SQLITE_OK
+  if( gaps_begin(c, &g, &o)==SQLITE_OK && sample_rows(c, &g)==SQLITE_OK && find_pairs(c, &g)==SQLITE_OK
    && keep_gaps(c, &g, points, &n_points)==SQLITE_OK && reading_init(&reading, c, g.near.model, g.rows, g.n_rows)==SQLITE_OK
    && drafts_make(&g.drafts, &reading, points, n_points, &o)==SQLITE_OK ){
     give(c, &g, r);

@@ -43,28 +43,26 @@ struct imagine {
 
 /* ---- 1. Rows ---- */
 
-static int imagine_begin(struct call *c, int n, sqlite3_value **args, struct imagine *g, struct options *o){
-  sqlite3_int64 rows = N_DEFAULT;
-  int is_null;
+static int imagine_begin(struct call *c, struct imagine *g, struct options *o){
   memset(g, 0, sizeof(*g));
-  if( n>2 && sqlite3_value_type(args[2])!=SQLITE_NULL && call_integer(c, args, 2, "n", 1, N_MOST, &rows)!=SQLITE_OK ) return c->err.rc;
-  if( call_options(c, n, args, 3, o)!=SQLITE_OK || near_open(&g->near, c, args, 0, o->kind)!=SQLITE_OK ) return c->err.rc;
+  g->n = call_has(c, 2) ? (int)call_integer(c, 2, "n", 1, N_MOST) : N_DEFAULT;
+  *o = call_options(c, 3);
+  near_open(&g->near, c, 0, o->kind);
   c->named = 0;                 /* it is the kind of the rows */
-  if( value_point(c, args[1], "argument 2 (query)", &g->query, &is_null)!=SQLITE_OK ) return c->err.rc;
-  if( check_point(c, &g->query, "argument 2 (query)")!=SQLITE_OK ) return c->err.rc;
-  g->n = (int)rows;
+  g->query = call_point(c, 1, "query");
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   g->rows = arena_get(&c->arena, ROWS_READ*sizeof(*g->rows));
   if( !g->rows ) return fail_nomem(&c->err);
   return near_rows(&g->near, &g->query, ROWS_READ, g->rows, &g->n_rows);
 }
 
 /* mean[s] of a latent's segments, unit length. */
-static int mean_s(struct call *c, float *mean, const struct latent *z, int s){
+static int mean_s(struct call *c, float *mean, const struct latent *z){
   struct arena_mark mark = arena_mark(&c->arena);
   float *whole = arena_floats(&c->arena, (size_t)z->width);
   if( !whole ) return fail_nomem(&c->err);
-  point_mean(whole, z, s);
-  memcpy(mean, whole, (size_t)s*sizeof(float));
+  point_mean(whole, z);
+  memcpy(mean, whole, (size_t)z->s*sizeof(float));
   arena_rewind(&c->arena, mark);
   return SQLITE_OK;
 }
@@ -75,9 +73,9 @@ static int measure_rows(struct call *c, struct imagine *g){
   g->rows_s = arena_floats(&c->arena, (size_t)ROWS_PAIRED*(size_t)s);
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(int i=0; i<g->n_rows && i<ROWS_PAIRED; i++){
-    if( mean_s(c, g->rows_s + (size_t)i*(size_t)s, &g->rows[i].z, s)!=SQLITE_OK ) return c->err.rc;
+    if( mean_s(c, g->rows_s + (size_t)i*(size_t)s, &g->rows[i].z)!=SQLITE_OK ) return c->err.rc;
   }
-  return mean_s(c, g->query_s, &g->query, s);
+  return mean_s(c, g->query_s, &g->query);
 }
 
 /* ---- 2. Points ---- */
@@ -106,24 +104,24 @@ static int find_weights(double *weights, const double gram[3][3], const double *
   return 1;
 }
 
-static int mix_rows(struct call *c, struct point *p, int s){
+static int mix_rows(struct call *c, struct point *p){
   const struct latent *first = &p->parents[0]->z;
   float t = (float)(p->weights[1]/(p->weights[0] + p->weights[1]));
   int i = 1;
-  if( point_interp(&p->z, first, &p->parents[1]->z, t, s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( point_interp(&p->z, first, &p->parents[1]->z, t, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
   for(i=2; i<p->n_parents; i++){
     struct latent mixed = p->z;
-    if( point_interp(&p->z, &mixed, &p->parents[i]->z, (float)p->weights[i], s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+    if( point_interp(&p->z, &mixed, &p->parents[i]->z, (float)p->weights[i], &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
   }
   return SQLITE_OK;
 }
 
 /* Length of r, mean over the segments: 1 where the parents' details agree. */
-static float detail_length(const struct latent *z, int s){
+static float detail_length(const struct latent *z){
   float sum = 0;
   for(int i=0; i<z->n_segments; i++){
-    const float *r = z->z + (size_t)i*(size_t)z->width + s;
-    sum += sqrtf(dot(r, r, z->width - s));
+    const float *r = latent_segment(z, i) + z->s;
+    sum += sqrtf(dot(r, r, z->width - z->s));
   }
   return sum/(float)z->n_segments;
 }
@@ -141,8 +139,8 @@ static int try_point(struct call *c, struct imagine *g, const int *at, int n){
     for(int k=0; k<n; k++) gram[i][k] = dot(x, g->rows_s + (size_t)at[k]*(size_t)s, s);
   }
   if( !find_weights(p.weights, gram, q, n) ) return SQLITE_OK;
-  if( mix_rows(c, &p, s)!=SQLITE_OK ) return c->err.rc;
-  p.cost = point_distance(&p.z, &g->query, s) + LOOSE*(1 - detail_length(&p.z, s));
+  if( mix_rows(c, &p)!=SQLITE_OK ) return c->err.rc;
+  p.cost = point_distance(&p.z, &g->query) + LOOSE*(1 - detail_length(&p.z));
   if( g->n_points==g->most_points && !(p.cost<g->points[g->n_points-1].cost) ){
     arena_rewind(&c->arena, mark);
     return SQLITE_OK;
@@ -241,26 +239,24 @@ static int give(struct call *c, struct imagine *g, struct rows *r){
 /* Texts at all points, and how far they are from the query. Nobody needs to be told what he has just said: the query itself is no answer. */
 static int make_drafts(struct call *c, struct imagine *g, sqlite3_value *query, const struct options *o){
   struct reading reading;
-  const void *text;
-  int bytes;
   if( reading_init(&reading, c, g->near.model, g->rows, g->n_rows)!=SQLITE_OK ) return c->err.rc;
   if( sqlite3_value_type(query)==SQLITE_TEXT && g->near.kind!=KIND_PICTURE ){
-    if( value_bytes(c, query, &text, &bytes)!=SQLITE_OK ) return c->err.rc;
-    reading_hold(&reading, text, (size_t)bytes);
+    struct content text = value_bytes(c, query);
+    if( c->err.rc==SQLITE_OK ) reading_hold(&reading, text.bytes, text.n);
   }
   if( drafts_make(&g->drafts, &reading, g->points, g->n_points, o)!=SQLITE_OK ) return c->err.rc;
   for(int i=0; i<g->drafts.n; i++){
     struct draft *d = &g->drafts.list[i];
-    d->distance = point_distance(&d->again, &g->query, g->near.model->config.shape.s);
+    d->distance = point_distance(&d->again, &g->query);
   }
   return SQLITE_OK;
 }
 
-void imagine_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
+void imagine_fill(struct call *c, struct rows *r){
   struct options o;
   struct imagine g;
-  if( imagine_begin(c, n, args, &g, &o)==SQLITE_OK && g.n_rows>0 && measure_rows(c, &g)==SQLITE_OK && find_points(c, &g)==SQLITE_OK
-   && make_drafts(c, &g, args[1], &o)==SQLITE_OK ){
+  if( imagine_begin(c, &g, &o)==SQLITE_OK && g.n_rows>0 && measure_rows(c, &g)==SQLITE_OK && find_points(c, &g)==SQLITE_OK
+   && make_drafts(c, &g, c->args[1], &o)==SQLITE_OK ){
     give(c, &g, r);
   }
   drafts_release(&g.drafts);

@@ -20,77 +20,70 @@ static const int CANDIDATES = 16;
 static const float IMAGE_DETAIL = 0.3f, IMAGE_TEMPERATURE = 0.6f, IMAGE_FLUENCY = 0;
 static const float CROSS_FLUENCY = 0;
 
-/* ---- Arguments ---- */
-
-/* Options of a call in which points of two kinds meet: the kind they name, if any, is that of the result. */
-static int get_options(struct call *c, int n, sqlite3_value **args, int i, struct options *o){
-  if( call_options(c, n, args, i, o)!=SQLITE_OK ) return 0;
+/* Options of a call in which points of two kinds meet: the kind they name is that of the result. */
+static struct options get_options(struct call *c, int i){
+  struct options o = call_options(c, i);
   c->named = 0;
-  return 1;
+  return o;
 }
 
-static int get_point(struct call *c, sqlite3_value **args, int i, const char *what, struct latent *z){
-  int is_null;
-  return call_point(c, args, i, z, &is_null)==SQLITE_OK && check_point(c, z, what)==SQLITE_OK;
-}
-
-/* s[*width]: the mean s of a point's segments, of unit length; from the arena. */
-static float *mean_s(struct call *c, const struct latent *z, const struct model *m){
+/* s[z->s]: the mean s of a point's segments, of unit length; from the arena. */
+static float *mean_s(struct call *c, const struct latent *z){
   float *mean = arena_floats(&c->arena, (size_t)z->width);
-  if( mean ) point_mean(mean, z, m->config.shape.s);
+  if( mean ) point_mean(mean, z);
   else fail_nomem(&c->err);
   return mean;
 }
 
 /* ---- latent_cross(content, style [, amount [, options]]) ---- */
 
-/* One segment of style, from[width], with its s turned to s: along the arc, by amount. */
-static int cross_segment(struct call *c, float *out, const struct latent *style, const float *from, const float *s, int n_s, float amount){
+/* out = segment i of style, its s turned towards s by `amount` of the arc. */
+static void cross_segment(struct call *c, float *out, const struct latent *style, int i, const float *s,
+                          float amount){
   size_t bytes = (size_t)style->width*sizeof(float);
-  struct latent a = *style, b = *style, between;
-  a.n_segments = b.n_segments = 1;
-  a.z = (float*)from;
-  b.z = out;
-  memcpy(out, from, bytes);
-  memcpy(out, s, (size_t)n_s*sizeof(float));
-  if( point_interp(&between, &a, &b, amount, n_s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-  memcpy(out, between.z, bytes);
-  return SQLITE_OK;
+  struct latent from = *style;
+  struct latent to = *style;
+  struct latent between;
+  from.n_segments = to.n_segments = 1;
+  from.z = latent_segment(style, i);
+  to.z = out;
+  memcpy(to.z, from.z, bytes);
+  memcpy(to.z, s, (size_t)style->s*sizeof(float));
+  if( point_interp(&between, &from, &to, amount, &c->arena, &c->err)==SQLITE_OK ){
+    memcpy(out, between.z, bytes);
+  }
 }
 
-/* Segment by segment where both have as many; else the mean s of all of content goes to every segment of style. */
-static int cross(struct call *c, struct latent *z, const struct latent *content, const struct latent *style, float amount){
-  size_t width = (size_t)style->width;
+/* Segment by segment where both have as many. Else every segment of style turns to the mean s of all of
+** content. */
+static struct latent cross(struct call *c, const struct latent *content, const struct latent *style,
+                           float amount){
+  const struct model *content_model = latent_model(c, content);
+  const struct model *style_model = latent_model(c, style);
+  int is_even = content->n_segments==style->n_segments;
+  struct latent z = *style;
   const float *mean;
-  struct model *a, *b;
-  if( latent_model(c, content, &a)!=SQLITE_OK || latent_model(c, style, &b)!=SQLITE_OK || check_widths(c, a, b)!=SQLITE_OK ) return c->err.rc;
-  if( !(mean = mean_s(c, content, a)) ) return c->err.rc;
-  *z = *style;
-  z->z = arena_floats(&c->arena, (size_t)style->n_segments*width);
-  if( !z->z ) return fail_nomem(&c->err);
+  check_widths(c, content_model, style_model);
+  if( c->err.rc!=SQLITE_OK ) return z;
+  mean = mean_s(c, content);
+  z.z = arena_floats(&c->arena, (size_t)style->n_segments*(size_t)style->width);
+  if( z.z==NULL ) fail_nomem(&c->err);
   for(int i=0; i<style->n_segments && c->err.rc==SQLITE_OK; i++){
-    const float *s = content->n_segments==style->n_segments ? content->z + (size_t)i*(size_t)content->width : mean;
-    cross_segment(c, z->z + (size_t)i*width, style, style->z + (size_t)i*width, s, b->config.shape.s, amount);
+    const float *s = is_even ? latent_segment(content, i) : mean;
+    cross_segment(c, latent_segment(&z, i), style, i, s, amount);
   }
-  return c->err.rc;
+  return z;
 }
 
-void scalar_cross(sqlite3_context *context, int n, sqlite3_value **args){
-  struct call c;
+void scalar_cross(struct call *c){
+  double amount = c->n_args>2 ? call_number(c, 2, "amount", 0, 1) : 1;
+  struct options o = get_options(c, 3);
   struct latent content, style, z;
-  struct options o;
-  double amount = 1;
-  if( has_null(n, args, 3) ) return;
-  call_begin(&c, context, n, args);
-  if( n>2 && call_number(&c, args, 2, "amount", 0, 1, &amount)!=SQLITE_OK ) goto done;
-  if( !get_options(&c, n, args, 3, &o) ) goto done;
-  if( !o.has_fluency ) o.decode.fluency = CROSS_FLUENCY;
-  if( get_point(&c, args, 0, "argument 1 (content)", &content) && get_point(&c, args, 1, "argument 2 (style)", &style)
-   && cross(&c, &z, &content, &style, (float)amount)==SQLITE_OK ){
-    result_content(&c, &z, &o);
-  }
-done:
-  call_end(&c);
+  if( !o.decode.has_fluency ) o.decode.fluency = CROSS_FLUENCY;
+  content = call_point(c, 0, "content");
+  style = call_point(c, 1, "style");
+  z = cross(c, &content, &style, (float)amount);
+  result_content(c, &z, &o);
 }
 
 /* ---- latent_image(text, seed [, options]) ---- */
@@ -102,23 +95,23 @@ struct image {
   float *z;                     /* [n, s+r] */
 };
 
-static int image_begin(struct call *c, const struct latent *text, uint64_t seed, struct image *g){
-  struct model *m;
+static void image_begin(struct call *c, const struct latent *text, uint64_t seed, struct image *g){
+  const struct model *text_model = latent_model(c, text);
   size_t width;
-  int n_s;
-  if( latent_model(c, text, &m)!=SQLITE_OK || call_model_of(c, KIND_PICTURE, 0, &g->m)!=SQLITE_OK || check_widths(c, m, g->m)!=SQLITE_OK ) return c->err.rc;
-  n_s = g->m->config.shape.s;
-  width = (size_t)(n_s + g->m->config.shape.r);
-  g->s = mean_s(c, text, m);
+  g->m = call_model_of(c, KIND_PICTURE, 0);
+  check_widths(c, text_model, g->m);
+  if( c->err.rc!=SQLITE_OK ) return;
+  width = (size_t)(g->m->config.shape.s + g->m->config.shape.r);
+  g->s = mean_s(c, text);
   g->z = arena_floats(&c->arena, (size_t)g->n*width);
-  if( c->arena.oom ) return fail_nomem(&c->err);
-  for(int i=0; i<g->n; i++){
+  if( c->arena.oom ) fail_nomem(&c->err);
+  for(int i=0; i<g->n && c->err.rc==SQLITE_OK; i++){
+    float *z = g->z + (size_t)i*width;
     struct latent drawn;
-    if( point_sample(&drawn, decode_seed(seed, i), g->m, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-    memcpy(g->z + (size_t)i*width, drawn.z, width*sizeof(float));
-    memcpy(g->z + (size_t)i*width, g->s, (size_t)n_s*sizeof(float));
+    if( point_sample(&drawn, decode_seed(seed, i), g->m, &c->arena, &c->err)!=SQLITE_OK ) return;
+    memcpy(z, drawn.z, width*sizeof(float));
+    memcpy(z, g->s, (size_t)drawn.s*sizeof(float));
   }
-  return SQLITE_OK;
 }
 
 /* The candidate whose codes say best what is asked for; the first of equal ones. */
@@ -151,42 +144,50 @@ static void give_image(struct call *c, const struct image *g, struct decode_opti
   result_blob(c, &png);
 }
 
-void scalar_image(sqlite3_context *context, int n, sqlite3_value **args){
-  struct call c;
+void scalar_image(struct call *c){
+  uint64_t seed = (uint64_t)call_integer(c, 1, "seed", INT64_MIN, INT64_MAX);
+  struct options o = get_options(c, 2);
+  struct decode_options *decode = &o.decode;
+  struct image g = { .n = decode->has_best_of ? decode->best_of : CANDIDATES };
   struct latent text;
-  struct options o;
-  struct image g = { .n = CANDIDATES };
-  sqlite3_int64 seed;
-  if( has_null(n, args, 2) ) return;
-  call_begin(&c, context, n, args);
-  if( call_integer(&c, args, 1, "seed", INT64_MIN, INT64_MAX, &seed)!=SQLITE_OK || !get_options(&c, n, args, 2, &o) ) goto done;
-  if( o.has_best_of ) g.n = o.decode.best_of;
-  if( !o.has_fluency ) o.decode.fluency = IMAGE_FLUENCY;
-  if( !o.has_detail ) o.decode.detail = IMAGE_DETAIL;
-  if( !o.has_temperature ) o.decode.temperature = IMAGE_TEMPERATURE;
-  if( !o.has_seed ) o.decode.seed = (uint64_t)seed;
-  if( get_point(&c, args, 0, "argument 1 (text)", &text) && image_begin(&c, &text, (uint64_t)seed, &g)==SQLITE_OK ) give_image(&c, &g, &o.decode);
-done:
-  call_end(&c);
+  if( !decode->has_fluency ) decode->fluency = IMAGE_FLUENCY;
+  if( !decode->has_detail ) decode->detail = IMAGE_DETAIL;
+  if( !decode->has_temperature ) decode->temperature = IMAGE_TEMPERATURE;
+  if( !decode->has_seed ) decode->seed = seed;
+  text = call_point(c, 0, "text");
+  image_begin(c, &text, seed, &g);
+  if( c->err.rc==SQLITE_OK ) give_image(c, &g, decode);
 }
 
 /* ---- latent_score() of a picture ---- */
 
 /* Its codes, as a text's tokens. */
-static int picture_score(struct call *c, const struct model *m, const struct content *content, const char *what, const struct latent *z, float *mean){
+static float picture_score(struct call *c, const struct model *m, const struct content *content,
+                           const char *what, const struct latent *z){
+  int n = m->config.shape.longest - 1;
+  int start[2] = { 0, n };
+  int *ids = arena_get(&c->arena, (size_t)n*sizeof(*ids));
   struct picture came, p;
-  int n = m->config.shape.longest - 1, start[2] = { 0, n }, *ids = arena_get(&c->arena, (size_t)n*sizeof(*ids));
-  float sum;
-  if( !ids ) return fail_nomem(&c->err);
-  if( z->n_segments!=1 ) return fail(&c->err, SQLITE_ERROR, "a latent of %d segments, expected 1: a picture is one segment", z->n_segments);
-  if( picture_read(&came, content->bytes, content->n, &c->arena, what, &c->err)!=SQLITE_OK ) return c->err.rc;
-  if( picture_fit(&p, &came, m->config.picture.size, &c->arena, &c->err)!=SQLITE_OK || pictures_tokens(m, &c->run, &p, 1, ids)!=SQLITE_OK ) return c->err.rc;
-  if( score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL, NULL)!=SQLITE_OK ) return c->err.rc;
-  *mean = sum/(float)n;
-  return SQLITE_OK;
+  struct err *e = &c->err;
+  float sum = 0;
+  if( ids==NULL ) fail_nomem(e);
+  if( z->n_segments!=1 ){
+    fail(e, SQLITE_ERROR, "a latent of %d segments, expected 1: a picture is one segment",
+         z->n_segments);
+  }
+  if( e->rc!=SQLITE_OK ) return 0;
+  if( picture_read(&came, content->bytes, content->n, &c->arena, what, e)!=SQLITE_OK ) return 0;
+  if( picture_fit(&p, &came, m->config.picture.size, &c->arena, e)!=SQLITE_OK ) return 0;
+  if( pictures_tokens(m, &c->run, &p, 1, ids)!=SQLITE_OK ) return 0;
+  score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL, NULL);
+  return sum/(float)n;
 }
 
-int content_score(struct call *c, const struct model *m, const struct content *content, const char *what, const struct latent *z, float *mean){
-  if( m->config.kind==KIND_PICTURE ) return picture_score(c, m, content, what, z, mean);
-  return text_score(m, &c->run, content->bytes, content->n, z, mean);
+float content_score(struct call *c, const struct model *m, const struct content *content,
+                    const char *what, const struct latent *z){
+  float mean = 0;
+  if( c->err.rc!=SQLITE_OK ) return 0;
+  if( m->config.kind==KIND_PICTURE ) return picture_score(c, m, content, what, z);
+  text_score(m, &c->run, content->bytes, content->n, z, &mean);
+  return mean;
 }

@@ -32,88 +32,83 @@ struct plot {                   /* the aggregate's memory; as SQLite zeroes it: 
   struct buf rows;              /* of struct row */
   struct buf bytes;
   int n, width;
-  int failed;                   /* a step has: there will be no map */
 };
+_Static_assert(sizeof(struct plot)<=STATE_BYTES, "the state of an aggregate fits");
 
-static void plot_release(struct plot *p){
+void plot_release(void *state){
+  struct plot *p = state;
   buf_release(&p->s);
   buf_release(&p->rows);
   buf_release(&p->bytes);
 }
 
-static int hold_point(struct call *c, struct plot *p, sqlite3_value *v){
-  struct latent z;
-  struct model *m;
+static void hold_point(struct call *c, struct plot *p){
+  struct latent z = call_point(c, 0, "z");
   float *mean;
-  int is_null;
-  if( value_point(c, v, "argument 1 (z)", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "argument 1 (z)")!=SQLITE_OK ) return c->err.rc;
-  if( latent_model(c, &z, &m)!=SQLITE_OK ) return c->err.rc;
-  if( p->n>0 && m->config.shape.s!=p->width ){
-    return fail(&c->err, SQLITE_ERROR, "argument 1 (z) has an s of width %d, the rows before it %d: these kinds cannot be compared", m->config.shape.s, p->width);
+  latent_model(c, &z);          /* latent_load() may have come in between */
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( p->n>0 && z.s!=p->width ){
+    fail(&c->err, SQLITE_ERROR, "argument 1 (z) has an s of width %d, the rows before it %d: these kinds cannot be compared", z.s, p->width);
+    return;
   }
-  p->width = m->config.shape.s;
+  p->width = z.s;
   mean = arena_floats(&c->arena, (size_t)z.width);
-  if( !mean ) return fail_nomem(&c->err);
-  point_mean(mean, &z, p->width);
+  if( mean==NULL ){
+    fail_nomem(&c->err);
+    return;
+  }
+  point_mean(mean, &z);
   buf_append(&p->s, mean, sizeof(float)*(size_t)p->width);
-  return SQLITE_OK;
 }
 
 /* A label is what the value is as text. */
-static int hold_label(struct call *c, struct plot *p, sqlite3_value *v, struct row *row){
+static void hold_label(struct call *c, struct plot *p, struct row *row){
   const char *text;
-  if( sqlite3_value_type(v)==SQLITE_NULL ) return SQLITE_OK;
-  text = (const char*)sqlite3_value_text(v);
-  if( !text ) return fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK || !call_has(c, 1) ) return;
+  text = (const char *)sqlite3_value_text(c->args[1]);
+  if( text==NULL ){
+    fail_nomem(&c->err);
+    return;
+  }
   row->label = p->bytes.n;
-  row->label_bytes = (size_t)sqlite3_value_bytes(v);
+  row->label_bytes = (size_t)sqlite3_value_bytes(c->args[1]);
   buf_append(&p->bytes, text, row->label_bytes);
-  return SQLITE_OK;
 }
 
 /* As a PNG of one size, however large it came. */
-static int hold_picture(struct call *c, struct plot *p, sqlite3_value *v, struct row *row){
-  static const char *const what = "argument 3 (picture)";
+static void hold_picture(struct call *c, struct plot *p, struct row *row){
   struct picture came, fitted;
-  const void *data;
-  char words[DESCRIBED];
-  int n, type = sqlite3_value_type(v);
-  if( type==SQLITE_NULL ) return SQLITE_OK;
-  if( type==SQLITE_BLOB && value_bytes(c, v, &data, &n)!=SQLITE_OK ) return c->err.rc;
-  if( type!=SQLITE_BLOB || !picture_is(data, (size_t)n) ){
-    value_describe(v, words);
-    return fail(&c->err, SQLITE_ERROR, "%s is %s, expected a picture (PNG, JPEG) or NULL", what, words);
-  }
-  if( picture_read(&came, data, (size_t)n, &c->arena, what, &c->err)!=SQLITE_OK ) return c->err.rc;
-  if( picture_fit(&fitted, &came, PICTURE, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+  struct content file = { "", 0 };
+  struct err *e = &c->err;
+  if( e->rc!=SQLITE_OK || !call_has(c, 2) ) return;
+  if( sqlite3_value_type(c->args[2])==SQLITE_BLOB ) file = value_bytes(c, c->args[2]);
+  if( e->rc==SQLITE_OK && !picture_is(file.bytes, file.n) ) refuse_argument(c, 2, "picture", "a picture (PNG, JPEG) or NULL");
+  if( e->rc!=SQLITE_OK ) return;
+  if( picture_read(&came, file.bytes, file.n, &c->arena, "argument 3 (picture)", e)!=SQLITE_OK ) return;
+  if( picture_fit(&fitted, &came, PICTURE, &c->arena, e)!=SQLITE_OK ) return;
   row->png = p->bytes.n;
-  if( png_write(&p->bytes, &fitted, &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( png_write(&p->bytes, &fitted, e)!=SQLITE_OK ) return;
   row->png_bytes = p->bytes.n - row->png;
-  return SQLITE_OK;
 }
 
-static int plot_add(struct call *c, struct plot *p, int n, sqlite3_value **args){
-  struct row row;
+/* Only z can be a point: label and picture say nothing about the kind. */
+void plot_step(struct call *c, void *state){
+  struct plot *p = state;
+  struct row row = { 0 };
   int rc;
-  memset(&row, 0, sizeof(row));
-  if( p->n>=POINTS_MOST ) return fail(&c->err, SQLITE_ERROR, "more than %d rows, the most of one map", POINTS_MOST);
-  if( hold_point(c, p, args[0])!=SQLITE_OK || hold_label(c, p, args[1], &row)!=SQLITE_OK ) return c->err.rc;
-  if( n>2 && hold_picture(c, p, args[2], &row)!=SQLITE_OK ) return c->err.rc;
+  c->n_points = 1;
+  if( p->n>=POINTS_MOST ){
+    fail(&c->err, SQLITE_ERROR, "more than %d rows, the most of one map", POINTS_MOST);
+    return;
+  }
+  hold_point(c, p);
+  hold_label(c, p, &row);
+  hold_picture(c, p, &row);
   buf_append(&p->rows, &row, sizeof(row));
   rc = p->s.rc ? p->s.rc : p->bytes.rc ? p->bytes.rc : p->rows.rc;
-  if( rc!=SQLITE_OK ) return rc==SQLITE_TOOBIG ? fail(&c->err, rc, "the rows hold too much for one map") : fail_nomem(&c->err);
+  if( rc==SQLITE_TOOBIG ) fail(&c->err, rc, "the rows hold too much for one map");
+  else if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   p->n++;
-  return SQLITE_OK;
-}
-void plot_step(sqlite3_context *context, int n, sqlite3_value **args){
-  struct plot *p;
-  struct call c;
-  if( has_null(n, args, 1) ) return;
-  call_begin(&c, context, 1, args);             /* 1: the others say nothing about the kind */
-  p = sqlite3_aggregate_context(context, sizeof(*p));
-  if( !p ) fail_nomem(&c.err);
-  else if( plot_add(&c, p, n, args)!=SQLITE_OK ) p->failed = 1;
-  call_end(&c);
 }
 
 /* ---- The page ---- */
@@ -538,17 +533,12 @@ static int plot_draw(struct call *c, const struct plot *plot, struct page *p){
   for(int i=0; i<p->n && !run_stopped(&c->run); i++) place_label(p, i);
   return c->err.rc;
 }
-void plot_final(sqlite3_context *context){
-  struct plot *plot = sqlite3_aggregate_context(context, 0);
+
+void plot_give(struct call *c, void *state){
+  const struct plot *plot = state;
   struct page page = { 0 };
-  struct call c;
-  if( !plot ) return;
-  if( plot->n>0 && !plot->failed ){
-    call_begin(&c, context, 0, NULL);
-    struct buf out = call_buf(&c);
-    if( plot_draw(&c, plot, &page)==SQLITE_OK ) put_page(&out, &page);
-    result_buf(&c, &out);
-    call_end(&c);
-  }
-  plot_release(plot);
+  struct buf out = call_buf(c);
+  if( plot->n==0 ) return;
+  if( plot_draw(c, plot, &page)==SQLITE_OK ) put_page(&out, &page);
+  result_buf(c, &out);
 }

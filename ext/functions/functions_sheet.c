@@ -34,9 +34,9 @@ static int unpack(struct call *c, const void *png, size_t n, const char *what, u
 /* z[n] of kind picture, decoded in one batch: pixels[i][PICTURE, PICTURE, 4]. */
 static int decode(struct call *c, const struct latent *z, int n, const float *fluencies, const struct decode_options *o, unsigned char *const *pixels){
   struct buf *files = arena_zeroed(&c->arena, sizeof(*files)*(size_t)n);
-  struct model *m;
+  const struct model *m = latent_model(c, &z[0]);
   if( !files ) return fail_nomem(&c->err);
-  if( latent_model(c, &z[0], &m)==SQLITE_OK && contents_decode(m, &c->run, z, n, fluencies, o, files, NULL)==SQLITE_OK ){
+  if( m && contents_decode(m, &c->run, z, n, fluencies, o, files, NULL)==SQLITE_OK ){
     for(int i=0; i<n && c->err.rc==SQLITE_OK; i++) unpack(c, files[i].data, files[i].n, "what was decoded", pixels[i]);
   }
   for(int i=0; i<n; i++) buf_release(&files[i]);
@@ -117,107 +117,100 @@ static void draw_label(struct picture *on, const struct layout *l, int i, struct
 
 /* ---- latent_sheet(png [, label]) ---- */
 
-struct cell {
+struct sheet_cell {
   size_t label, label_bytes;    /* where in sheet.labels; 0 bytes: none */
   size_t z;                     /* of a latent: where in sheet.points; else unused */
   struct latent like;           /* of a latent, without its z; n_segments 0: a picture, whose pixels are there */
 };
 struct sheet {                  /* the aggregate's memory; as SQLite zeroes it: empty. The buffers are owned: sheet_release() */
-  struct buf cells;             /* of struct cell */
+  struct buf cells;             /* of struct sheet_cell */
   struct buf pixels;            /* PICTURE_BYTES a cell */
   struct buf points;            /* floats of the latents */
   struct buf labels;
   int n;
-  int failed;                   /* a step has: there will be no sheet */
 };
+_Static_assert(sizeof(struct sheet)<=STATE_BYTES, "the state of an aggregate fits");
 
-static void sheet_release(struct sheet *s){
+void sheet_release(void *state){
+  struct sheet *s = state;
   buf_release(&s->cells);
   buf_release(&s->pixels);
   buf_release(&s->points);
   buf_release(&s->labels);
 }
 
-static struct cell *sheet_cells(const struct sheet *s){
-  return (struct cell*)(void*)s->cells.data;
+static struct sheet_cell *sheet_cells(const struct sheet *s){
+  return (struct sheet_cell*)(void*)s->cells.data;
 }
 static unsigned char *sheet_pixels(const struct sheet *s, int i){
   return (unsigned char*)s->pixels.data + (size_t)i*PICTURE_BYTES;
 }
 
 static struct line sheet_label(const struct sheet *s, int i){
-  const struct cell *cell = &sheet_cells(s)[i];
+  const struct sheet_cell *cell = &sheet_cells(s)[i];
   return (struct line){ cell->label_bytes ? s->labels.data + cell->label : "", cell->label_bytes };
 }
 
-static int refuse(struct call *c, sqlite3_value *v){
-  char came[DESCRIBED];
-  value_describe(v, came);
-  return fail(&c->err, SQLITE_ERROR, "argument 1 (png) is %s, expected " WANTED_PICTURE, came);
-}
-
 /* A latent waits in the sheet until all are decoded. */
-static int hold_latent(struct call *c, struct sheet *s, sqlite3_value *v, struct cell *cell){
-  struct latent z;
-  int is_null;
-  if( value_point(c, v, "argument 1 (png)", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "argument 1 (png)")!=SQLITE_OK ) return c->err.rc;
-  if( z.kind!=KIND_PICTURE ) return fail(&c->err, SQLITE_ERROR, "argument 1 (png) is a latent of kind %s, expected " WANTED_PICTURE, kind_name(z.kind));
+static void hold_latent(struct call *c, struct sheet *s, struct sheet_cell *cell){
+  struct latent z = call_point(c, 0, "png");
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( z.kind!=KIND_PICTURE ){
+    fail(&c->err, SQLITE_ERROR, "argument 1 (png) is a latent of kind %s, expected " WANTED_PICTURE, kind_name(z.kind));
+  }
   cell->z = s->points.n;
   cell->like = z;
   cell->like.z = NULL;
   buf_append(&s->points, z.z, sizeof(float)*(size_t)z.n_segments*(size_t)z.width);
-  return SQLITE_OK;
 }
 
-static int hold_picture(struct call *c, struct sheet *s, sqlite3_value *v, struct cell *cell){
-  const void *data;
-  int n;
+static void hold_picture(struct call *c, struct sheet *s, struct sheet_cell *cell){
   unsigned char *pixels = buf_extend(&s->pixels, PICTURE_BYTES);
-  if( !pixels ) return fail_nomem(&c->err);
-  if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse(c, v);
-  if( value_bytes(c, v, &data, &n)!=SQLITE_OK ) return c->err.rc;
-  if( latent_is(data, (size_t)n) ) return hold_latent(c, s, v, cell);
-  return picture_is(data, (size_t)n) ? unpack(c, data, (size_t)n, "argument 1 (png)", pixels) : refuse(c, v);
+  struct content came = { "", 0 };
+  if( !pixels ) fail_nomem(&c->err);
+  if( sqlite3_value_type(c->args[0])==SQLITE_BLOB ) came = value_bytes(c, c->args[0]);
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( latent_is(came.bytes, came.n) ) hold_latent(c, s, cell);
+  else if( picture_is(came.bytes, came.n) ) unpack(c, came.bytes, came.n, "argument 1 (png)", pixels);
+  else refuse_argument(c, 0, "png", WANTED_PICTURE);
 }
 
 /* A label is what the value is as text; NULL is none. */
-static int hold_label(struct call *c, struct sheet *s, sqlite3_value *v, struct cell *cell){
+static void hold_label(struct call *c, struct sheet *s, struct sheet_cell *cell){
   const char *text;
-  if( sqlite3_value_type(v)==SQLITE_NULL ) return SQLITE_OK;
-  text = (const char*)sqlite3_value_text(v);
-  if( !text ) return fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK || !call_has(c, 1) ) return;
+  text = (const char *)sqlite3_value_text(c->args[1]);
+  if( text==NULL ){
+    fail_nomem(&c->err);
+    return;
+  }
   cell->label = s->labels.n;
-  cell->label_bytes = (size_t)sqlite3_value_bytes(v);
+  cell->label_bytes = (size_t)sqlite3_value_bytes(c->args[1]);
   buf_append(&s->labels, text, cell->label_bytes);
-  return SQLITE_OK;
 }
 
-static int sheet_add(struct call *c, struct sheet *s, int n, sqlite3_value **args){
-  struct cell cell;
+/* Only the picture can be a point: a label says nothing about the kind. */
+void sheet_step(struct call *c, void *state){
+  struct sheet *s = state;
+  struct sheet_cell cell = { 0 };
   int rc;
-  memset(&cell, 0, sizeof(cell));
-  if( s->n>=PICTURES_MOST ) return fail(&c->err, SQLITE_ERROR, "more than %d pictures, the most of one sheet", PICTURES_MOST);
-  if( hold_picture(c, s, args[0], &cell)!=SQLITE_OK || (n>1 && hold_label(c, s, args[1], &cell)!=SQLITE_OK) ) return c->err.rc;
+  c->n_points = 1;
+  if( s->n>=PICTURES_MOST ){
+    fail(&c->err, SQLITE_ERROR, "more than %d pictures, the most of one sheet", PICTURES_MOST);
+    return;
+  }
+  hold_picture(c, s, &cell);
+  hold_label(c, s, &cell);
   buf_append(&s->cells, &cell, sizeof(cell));
   rc = s->points.rc ? s->points.rc : s->labels.rc ? s->labels.rc : s->cells.rc;
-  if( rc!=SQLITE_OK ) return rc==SQLITE_TOOBIG ? fail(&c->err, rc, "the rows hold too much for one sheet") : fail_nomem(&c->err);
+  if( rc==SQLITE_TOOBIG ) fail(&c->err, rc, "the rows hold too much for one sheet");
+  else if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   s->n++;
-  return SQLITE_OK;
-}
-void sheet_step(sqlite3_context *context, int n, sqlite3_value **args){
-  struct sheet *s;
-  struct call c;
-  if( has_null(n, args, 1) ) return;
-  call_begin(&c, context, 1, args);             /* 1: a label says nothing about the kind */
-  s = sqlite3_aggregate_context(context, sizeof(*s));
-  if( !s ) fail_nomem(&c.err);
-  else if( sheet_add(&c, s, n, args)!=SQLITE_OK ) s->failed = 1;
-  call_end(&c);
 }
 
 /* Gives the cells that are latents their pixels. */
 static int sheet_decode(struct call *c, struct sheet *s){
-  struct cell *cells = sheet_cells(s);
+  struct sheet_cell *cells = sheet_cells(s);
   struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)s->n);
   unsigned char **pixels = arena_get(&c->arena, sizeof(*pixels)*(size_t)s->n);
   float *fluencies = arena_zeroed(&c->arena, sizeof(*fluencies)*(size_t)s->n);
@@ -249,29 +242,23 @@ static int sheet_draw(struct call *c, struct sheet *s, struct picture *p){
   }
   return c->err.rc;
 }
-void sheet_final(sqlite3_context *context){
-  struct sheet *s = sqlite3_aggregate_context(context, 0);
+
+void sheet_give(struct call *c, void *state){
+  struct sheet *s = state;
   struct picture p;
-  struct call c;
-  if( !s ) return;
-  if( s->n>0 && !s->failed ){
-    call_begin(&c, context, 0, NULL);
-    if( sheet_decode(&c, s)==SQLITE_OK && sheet_draw(&c, s, &p)==SQLITE_OK ) give_picture(&c, &p);
-    call_end(&c);
-  }
-  sheet_release(s);
+  if( s->n>0 && sheet_decode(c, s)==SQLITE_OK && sheet_draw(c, s, &p)==SQLITE_OK ) give_picture(c, &p);
 }
 
 /* ---- latent_strip(a, b, n [, options]) ---- */
 
 /* Points as latent_interp() places them at t = 0 .. 1, and its fluencies. */
 static int strip_points(struct call *c, const struct latent *ends, const struct options *o, int n, struct latent *z, float *fluencies){
-  struct model *m;
-  if( latent_model(c, &ends[0], &m)!=SQLITE_OK ) return c->err.rc;
+  const struct model *m = latent_model(c, &ends[0]);
+  if( m==NULL ) return c->err.rc;
   for(int i=0; i<n; i++){
     double t = interp_ease((double)i/(n-1));
-    if( point_interp(&z[i], &ends[0], &ends[1], (float)t, m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-    fluencies[i] = o->has_fluency ? o->decode.fluency : interp_fluency(m->config.kind, t);
+    if( point_interp(&z[i], &ends[0], &ends[1], (float)t, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+    fluencies[i] = o->decode.has_fluency ? o->decode.fluency : interp_fluency(m->config.kind, t);
   }
   return SQLITE_OK;
 }
@@ -289,31 +276,23 @@ static int strip_draw(struct call *c, const struct latent *ends, const struct op
   return SQLITE_OK;
 }
 
-/* Argument i, "a" or "b", as a point of kind picture. */
-static int strip_end(struct call *c, sqlite3_value **args, int i, const char *what, struct latent *z){
-  int is_null;
-  char came[DESCRIBED];
-  if( sqlite3_value_type(args[i])!=SQLITE_BLOB ){
-    value_describe(args[i], came);
-    return fail(&c->err, SQLITE_ERROR, "%s is %s, expected " WANTED_PICTURE, what, came);
+/* Argument i as a point of kind picture. */
+static struct latent strip_end(struct call *c, int i, const char *name){
+  struct latent z = { 0 };
+  if( c->err.rc==SQLITE_OK && sqlite3_value_type(c->args[i])!=SQLITE_BLOB ) refuse_argument(c, i, name, WANTED_PICTURE);
+  z = call_point(c, i, name);
+  if( c->err.rc==SQLITE_OK && z.kind!=KIND_PICTURE ){
+    fail(&c->err, SQLITE_ERROR, "argument %d (%s) is a latent of kind %s, expected " WANTED_PICTURE, i + 1, name, kind_name(z.kind));
   }
-  if( call_point(c, args, i, z, &is_null)!=SQLITE_OK || check_point(c, z, what)!=SQLITE_OK ) return c->err.rc;
-  if( z->kind==KIND_PICTURE ) return SQLITE_OK;
-  return fail(&c->err, SQLITE_ERROR, "%s is a latent of kind %s, expected " WANTED_PICTURE, what, kind_name(z->kind));
+  return z;
 }
 
-void scalar_strip(sqlite3_context *context, int n, sqlite3_value **args){
-  struct call c;
+void scalar_strip(struct call *c){
+  int n = (int)call_integer(c, 2, "n", 2, STRIP_MOST);
+  struct options o = call_options(c, 3);
   struct latent ends[2];
-  struct options o;
   struct picture p;
-  sqlite3_int64 count;
-  if( has_null(n, args, 3) ) return;
-  call_begin(&c, context, n, args);
-  if( call_integer(&c, args, 2, "n", 2, STRIP_MOST, &count)==SQLITE_OK && call_options(&c, n, args, 3, &o)==SQLITE_OK
-   && strip_end(&c, args, 0, "argument 1 (a)", &ends[0])==SQLITE_OK && strip_end(&c, args, 1, "argument 2 (b)", &ends[1])==SQLITE_OK
-   && strip_draw(&c, ends, &o, (int)count, &p)==SQLITE_OK ){
-    give_picture(&c, &p);
-  }
-  call_end(&c);
+  ends[0] = strip_end(c, 0, "a");
+  ends[1] = strip_end(c, 1, "b");
+  if( c->err.rc==SQLITE_OK && strip_draw(c, ends, &o, n, &p)==SQLITE_OK ) give_picture(c, &p);
 }

@@ -243,8 +243,8 @@ static int table_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_te
   cursor->n_rows = cursor->at = 0;
   for(i=0; i<n; i++) rows_value(&cursor->rows, args[i]);
   for(; i<f->n_max; i++) rows_null(&cursor->rows);
-  call_begin_table(&c, t->binding, n, args);
-  if( c.err.rc==SQLITE_OK && !has_null(n, args, f->n_min) ) f->fill(&c, n, args, &cursor->rows);
+  call_begin(&c, t->binding, n, args);
+  if( !call_lacks(&c) ) f->fill(&c, &cursor->rows);
   rc = finish(&c, t, &cursor->rows);
   if( rc==SQLITE_OK ){
     cursor->n_rows = ((sqlite3_int64)(cursor->rows.cells.n/sizeof(struct cell)) - f->n_max)/t->n_visible;
@@ -303,11 +303,11 @@ static void rows_string(struct rows *r, const char *text){
 }
 
 /* The manual: one row for each row of FUNCTIONS, in the order of the chapters. */
-void functions_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
+void functions_fill(struct call *c, struct rows *r){
   static const char *const kinds[] = {"scalar", "aggregate", "table", "virtual table"};
   const struct function *f;
 
-  (void)c; (void)n; (void)args;
+  (void)c;
   for(f=FUNCTIONS; f<FUNCTIONS + N_FUNCTIONS; f++){
     rows_string(r, f->name);
     rows_integer(r, f->n_min);

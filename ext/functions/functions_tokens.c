@@ -29,14 +29,13 @@ static void print_token(struct buf *out, int id, const struct buf *bytes){
   }
 }
 
-static void fill_text(struct call *c, sqlite3_value **args, struct rows *r){
+static void fill_text(struct call *c, struct rows *r){
   struct buf bytes = {0}, shown = {0};
-  const char *text;
-  struct model *m;
-  int n, i, k, n_segments, *ids, *start;
+  struct content text = call_text(c, 0, "text");
+  const struct model *m = call_model(c);
+  int i, k, n_segments, *ids, *start;
 
-  if( call_text(c, args, 0, "text", &text, &n)!=SQLITE_OK || call_model(c, &m)!=SQLITE_OK ) return;
-  if( text_segment(m, &c->run, text, (size_t)n, &ids, &start, &n_segments)!=SQLITE_OK ) return;
+  if( m==NULL || text_segment(m, &c->run, text.bytes, text.n, &ids, &start, &n_segments)!=SQLITE_OK ) return;
   for(i=0; i<n_segments && !run_stopped(&c->run); i++){
     for(k=start[i]; k<start[i+1]; k++){
       bytes.n = shown.n = 0;
@@ -140,30 +139,30 @@ static int has_word(const struct words *parent, const struct word *w){
   return parent->n>0 && bsearch(w, parent->words, parent->n, sizeof(*w), compare_words)!=NULL;
 }
 
-/* One parent, args[i]: its point, and its words, sorted. A latent's words are those of what it decodes to. */
-static int get_parent(struct call *c, sqlite3_value **args, int i, struct latent *z, struct words *words){
-  const char *what = i ? "argument 2 (b)" : "argument 1 (a)";
-  struct decode_options o;
-  struct model *m;
-  struct buf text = {0};
-  const void *data;
-  int n, is_null, rc;
+/* Argument i, a parent: its point, and its words, sorted. A latent's words are those of what it decodes to. */
+static struct latent get_parent(struct call *c, int i, const char *name, struct words *words){
+  struct latent z = call_point(c, i, name);
+  const struct model *m = latent_model(c, &z);
+  struct buf text = { 0 };
 
-  if( value_point(c, args[i], what, z, &is_null)!=SQLITE_OK || check_point(c, z, what)!=SQLITE_OK ) return c->err.rc;
-  if( z->kind==KIND_PICTURE ) return fail(&c->err, SQLITE_ERROR, "%s is of kind picture, which has no words: expected text", what);
-  if( latent_model(c, z, &m)!=SQLITE_OK ) return c->err.rc;
-  if( sqlite3_value_type(args[i])==SQLITE_TEXT ){
-    if( value_bytes(c, args[i], &data, &n)!=SQLITE_OK ) return c->err.rc;
-    buf_append(&text, data, (size_t)n);
+  if( m && z.kind==KIND_PICTURE ){
+    fail(&c->err, SQLITE_ERROR, "argument %d (%s) is of kind picture, which has no words: expected text", i + 1, name);
+  }
+  if( c->err.rc!=SQLITE_OK ) return z;
+  if( sqlite3_value_type(c->args[i])==SQLITE_TEXT ){
+    struct content content = value_bytes(c, c->args[i]);
+    buf_append(&text, content.bytes, content.n);
   }else{
+    struct decode_options o;
     decode_options_init(&o);
-    text_decode(m, &c->run, z, &o, &text, NULL);
+    text_decode(m, &c->run, &z, &o, &text, NULL);
   }
   if( text.rc==SQLITE_NOMEM ) fail_nomem(&c->err);
-  rc = c->err.rc ? c->err.rc : split_words(c, buf_text(&text), text.n, words);
-  if( rc==SQLITE_OK && words->n>1 ) qsort(words->words, words->n, sizeof(struct word), compare_words);
+  if( c->err.rc==SQLITE_OK && split_words(c, buf_text(&text), text.n, words)==SQLITE_OK && words->n>1 ){
+    qsort(words->words, words->n, sizeof(struct word), compare_words);
+  }
   buf_release(&text);   /* keys are copies: the words as written are not asked for again */
-  return rc;
+  return z;
 }
 
 static const char *source_of(const struct words *a, const struct words *b, const struct word *w){
@@ -176,7 +175,8 @@ static const char *source_of(const struct words *a, const struct words *b, const
 static int decode_segments(struct call *c, const struct model *m, const struct latent *parents, const struct latent *z, double t, struct buf *texts){
   struct latent *each = arena_get(&c->arena, sizeof(*each)*z->n_segments);
   double *ts = arena_get(&c->arena, sizeof(*ts)*z->n_segments);
-  struct options o;
+  struct between points = { parents, each, ts, z->n_segments, texts, NULL };
+  struct decode_options o;
   int i;
 
   if( c->arena.oom ) return fail_nomem(&c->err);
@@ -186,9 +186,8 @@ static int decode_segments(struct call *c, const struct model *m, const struct l
     each[i].z = z->z + (size_t)i*z->width;
     ts[i] = t;
   }
-  memset(&o, 0, sizeof(o));
-  decode_options_init(&o.decode);
-  return between_decode(c, m, parents, each, ts, z->n_segments, &o, texts, NULL);
+  decode_options_init(&o);
+  return between_decode(m, &c->run, &points, &o, c->rounds);
 }
 
 static int give_words(struct call *c, const struct words *a, const struct words *b, struct buf *texts, int n_texts, struct rows *r){
@@ -213,34 +212,34 @@ static int give_words(struct call *c, const struct words *a, const struct words 
   return SQLITE_OK;
 }
 
-static void fill_words(struct call *c, sqlite3_value **args, struct rows *r){
+static void fill_words(struct call *c, struct rows *r){
+  double t = call_number(c, 2, "t", 0, 1);
   struct latent parents[2], z;
   struct words a, b;
   struct buf *texts;
-  struct model *m;
-  double t;
-  int i;
+  const struct model *m;
 
-  if( call_number(c, args, 2, "t", 0, 1, &t)!=SQLITE_OK ) return;
-  if( get_parent(c, args, 0, &parents[0], &a)!=SQLITE_OK || get_parent(c, args, 1, &parents[1], &b)!=SQLITE_OK ) return;
-  if( check_kinds(c, parents, 2)!=SQLITE_OK || latent_model(c, &parents[0], &m)!=SQLITE_OK ) return;
-  if( point_interp(&z, &parents[0], &parents[1], (float)interp_ease(t), m->config.shape.s, &c->arena, &c->err)!=SQLITE_OK ) return;
-  texts = arena_zeroed(&c->arena, sizeof(*texts)*z.n_segments);
+  parents[0] = get_parent(c, 0, "a", &a);
+  parents[1] = get_parent(c, 1, "b", &b);
+  check_kinds(c, parents, 2);
+  m = latent_model(c, &parents[0]);
+  if( m==NULL ) return;
+  if( point_interp(&z, &parents[0], &parents[1], (float)interp_ease(t), &c->arena, &c->err)!=SQLITE_OK ) return;
+  texts = arena_zeroed(&c->arena, sizeof(*texts)*(size_t)z.n_segments);
   if( texts==NULL ){
     fail_nomem(&c->err);
     return;
   }
   if( decode_segments(c, m, parents, &z, t, texts)==SQLITE_OK ) give_words(c, &a, &b, texts, z.n_segments, r);
-  for(i=0; i<z.n_segments; i++) buf_release(&texts[i]);
+  for(int i=0; i<z.n_segments; i++) buf_release(&texts[i]);
 }
 
-void tokens_fill(struct call *c, int n, sqlite3_value **args, struct rows *r){
-  if( has_null(n, args, n) ) return;
-  if( n==1 ){
-    fill_text(c, args, r);
-  }else if( n==3 ){
-    fill_words(c, args, r);
+void tokens_fill(struct call *c, struct rows *r){
+  if( c->n_args==1 ){
+    fill_text(c, r);
+  }else if( c->n_args==3 ){
+    fill_words(c, r);
   }else{
-    fail(&c->err, SQLITE_ERROR, "got %d arguments, expected 1 (a text) or 3 (a, b and t)", n);
+    fail(&c->err, SQLITE_ERROR, "got %d arguments, expected 1 (a text) or 3 (a, b and t)", c->n_args);
   }
 }

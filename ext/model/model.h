@@ -108,6 +108,7 @@ struct decode_options {
   const struct tokens *avoid;           /* [n_avoid]: texts, as their own ids, that best_of takes only where no candidate is another one; or NULL */
   int n_avoid;
   const float *way;                     /* [2, s], or NULL: rows lie in this order on the way from one point to the other; best_of chooses for all of them together */
+  int has_fluency, has_detail, has_temperature, has_seed, has_best_of;  /* set by the user: a function's own default gives way */
   int one_seed;                         /* true: every row draws what row 0 draws, so that rows that lie near come out alike */
 };
 void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
@@ -169,20 +170,57 @@ int contents_decode(const struct model *m, struct run *run, const struct latent 
                     struct buf *contents, float *fidelities);
 
 /* ---- model_point.c: arithmetic of points ----
-** A point's s is unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length. Results come from the arena. */
-float point_distance(const struct latent *a, const struct latent *b, int s);    /* 1 - cosine of the mean s of all segments; 0..2 */
-float point_cosine(const float *a, const float *b, int width);                  /* of whole z's */
-/* The latent at t: segments aligned in order (monotone, least sum of distances), pairs slerped in s and linear in r, unmatched ones
-** of a leave and those of b enter along t. t = 0 gives a, t = 1 gives b, bit by bit. */
-int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t, int s, struct arena *arena, struct err *e);
-/* out = ka*a + kb*b, segment by segment (equal counts, or one of them 1: repeated; b NULL: ka*a). kind says what out is: a point is normalised
-** (s to 1, r to at most 1), a direction is left as it is. */
-int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b, float kb, int kind, int s,
-                  struct arena *arena, struct err *e);
-void point_normalize(float *z, int s, int width);                               /* one segment: s to length 1, r to at most 1 */
-void point_mean(float *mean, const struct latent *z, int s);                    /* mean of the segments, normalised as a point: mean[width] */
-void point_vary(struct latent *z, float amount, uint64_t seed, int s);          /* every segment turned by amount*90 degrees in a random direction, s and r each */
-int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena, struct err *e);  /* the prior: uniform on both spheres */
+** A point's s has unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length.
+** Results lie in the arena. Latents that meet here are of one width and one s. */
+/* A latent of the model's kind and shape, its z still NULL. */
+struct latent latent_of(const struct model *m, int n_segments);
+float *latent_segment(const struct latent *z, int i);   /* [width] */
+/* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds. */
+float point_distance(const struct latent *a, const struct latent *b);
+float point_cosine(const float *a, const float *b, int width);
+/* The latent at t. Segments are aligned in order so that the sum of their distances is least. Pairs
+** go along an arc in s and straight in r. Segments without a partner leave (a's) or enter (b's) along
+** t. t = 0 gives a and t = 1 gives b, bit by bit. */
+int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
+                 struct arena *arena, struct err *e);
+/* out = ka*a + kb*b, segment by segment (b NULL: ka*a). Both have as many segments, or one has 1, which
+** is repeated; else SQLITE_MISMATCH. kind is what out becomes: a point is normalised, a direction is
+** left as it is. */
+int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
+                  float kb, int kind, struct arena *arena, struct err *e);
+void point_normalize(struct latent *z);         /* every segment: s to length 1, r to at most 1 */
+void point_mean(float *mean, const struct latent *z);   /* of the segments, normalised: mean[width] */
+/* Numbers from outside as a point: segments that are off the sphere by more than rounding are put back
+** on it, so that an exact copy stays exact. An s of length 0 is an error. Directions stay. */
+int point_settle(struct latent *z, struct err *e);
+/* Turns every segment by amount*90 degrees in a random direction, s and r each. */
+void point_vary(struct latent *z, float amount, uint64_t seed);
+/* A point drawn from the prior, which is uniform on the spheres of s and of r. */
+int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena,
+                 struct err *e);
+
+/* ---- model_between.c: content for points between two ends ---- */
+double interp_ease(double t);           /* where on the arc a user's t lies */
+float interp_fluency(int kind, double t);       /* share of the plain language model at t of the arc */
+enum { SAID_MOST = 2 };
+/* What the points z[n_z] decode to, as ids: said[n_said], for decode_options.avoid. Nothing where one
+** of them has several segments or is a picture, which rarely stays what it was. n_z<=SAID_MOST. */
+int said_by(const struct model *m, struct run *run, const struct latent *z, int n_z,
+            struct tokens *said, int *n_said);
+enum { BEST_OF_OTHERS = 8 };    /* candidates where something else is wanted than what was said */
+struct between {
+  const struct latent *ends;    /* [2] */
+  const struct latent *z;       /* [n]: points on the way from ends[0] to ends[1] */
+  const double *t;              /* [n]: where, as the user counts it; ascending from 0 to 1 */
+  int n;
+  struct buf *contents;         /* [n]: what they decode to is appended, as contents_decode() does it */
+  float *fidelities;            /* [n]; may be NULL */
+};
+/* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
+** points strictly between the ends take the best of BEST_OF_OTHERS candidates, and not one that says
+** what an end says if there is another. rounds: of refine_tokens(), with which the ends were encoded. */
+int between_decode(const struct model *m, struct run *run, const struct between *p,
+                   const struct decode_options *o, int rounds);
 
 /* ---- model_map.c: a map of points, on which neighbours lie together ---- */
 /* s[n, width] of unit length, n > 0 -> a place for each, x[n] and y[n] in no particular unit, and one of n_groups groups (0..) that are alike, group[n].

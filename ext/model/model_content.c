@@ -47,7 +47,10 @@ static int read_pictures(const struct model *m, struct run *run, const struct co
   }
   if( encode_pictures(m, run, pictures, n, rounds, rows) ) return run->err->rc;
   arena_rewind(run->arena, mark);
-  for(int i=0; i<n; i++) z[i] = (struct latent){ KIND_PICTURE, 1, width, m->config.fingerprint, rows + (size_t)i*width };
+  for(int i=0; i<n; i++){
+    z[i] = latent_of(m, 1);
+    z[i].z = rows + (size_t)i*width;
+  }
   return SQLITE_OK;
 }
 

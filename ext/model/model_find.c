@@ -1,11 +1,12 @@
 /*
 ** model_find.c -- where the weights of a kind lie on this machine.
 **
-** The weights of a kind are <kind>.safetensors. They are looked for in this order, and the first file that exists is taken:
+** The weights of a kind are <kind>.safetensors. They are looked for in this order, and the first
+** file that exists is taken:
 **
 **   1. the directory that latent_load() was given, if it was given one
-**   2. if LATENT_MODEL is set, there and nowhere else. It names a directory, or the file of text's weights; the other kinds'
-**      files then lie beside that file
+**   2. if LATENT_MODEL is set, there and nowhere else. It names a directory, or the file of text's
+**      weights; the other kinds' files then lie beside that file
 **   3. beside the extension: in its own directory, in ../model, in ./latent
 **
 ** A file that exists but is damaged is an error, not a reason to look further.
@@ -34,7 +35,8 @@ static int exists(const char *path){
   return stat(path, &st)==0;
 }
 
-/* Cuts the file's name off a path, so that its directory remains: "." where the path is a bare name. */
+/* Cuts the file's name off a path, so that its directory remains: "." where the path is a bare
+** name. */
 static void cut_name(char *path){
   char *slash = strrchr(path, '/');
   if( slash==NULL ) strcpy(path, path[0] ? "." : "");
@@ -42,11 +44,13 @@ static void cut_name(char *path){
   else slash[0] = 0;
 }
 
-/* The directory of the library that this code is in, or of the program if it is linked statically: out[PATH_MAX]. */
+/* The directory of the library that this code is in, or of the program if it is linked statically:
+** out[PATH_MAX]. */
 static void own_directory(char *out){
   Dl_info where;
   int found = dladdr((void *)(uintptr_t)own_directory, &where) && where.dli_fname && realpath(where.dli_fname, out);
-  /* Linked statically, dladdr() gives the name that the program was called with, which need not be a path. */
+  /* Linked statically, dladdr() gives the name that the program was called with, which need not be
+  ** a path. */
   if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");
   cut_name(out);
 }

@@ -1,13 +1,29 @@
 /*
 ** model_point.c -- arithmetic of points.
 **
-** A segment's point is z = [s ; r]: s has unit length and moves along arcs; r has at most unit length and moves along straight lines, so it
-** is short between unlike points, which is how the decoder knows that the detail is unsure there. It is never stretched again.
+** A segment is z = [s ; r]. s has unit length and moves along arcs. r has at most unit length and
+** moves along straight lines. Between unlike points r is therefore short, and that is how the
+** decoder knows that the detail is unsure there. r is never stretched again.
 */
 #include "model.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+
+struct latent latent_of(const struct model *m, int n_segments){
+  const struct shape *shape = &m->config.shape;
+  return (struct latent){
+    .kind = m->config.kind,
+    .n_segments = n_segments,
+    .width = shape->s + shape->r,
+    .s = shape->s,
+    .fingerprint = m->config.fingerprint,
+  };
+}
+
+float *latent_segment(const struct latent *z, int i){
+  return z->z + (size_t)i*(size_t)z->width;
+}
 
 static float cosine(float xy, float xx, float yy){
   float c = xx>0 && yy>0 ? xy/sqrtf(xx*yy) : 0;
@@ -20,15 +36,19 @@ float point_cosine(const float *a, const float *b, int width){
 
 /* sum[count] = the sum over segments of their numbers from..from+count-1 */
 static void sum_columns(float *sum, const struct latent *z, int from, int count){
-  memcpy(sum, z->z + from, count*sizeof(float));
-  for(int i=1; i<z->n_segments; i++) add(sum, z->z + (size_t)i*z->width + from, count);
+  memcpy(sum, z->z + from, (size_t)count*sizeof(float));
+  for(int i=1; i<z->n_segments; i++) add(sum, latent_segment(z, i) + from, count);
 }
 
-float point_distance(const struct latent *a, const struct latent *b, int s){
-  float x[64], y[64], xy = 0, xx = 0, yy = 0;                   /* the sums a block of columns at a time: no memory is needed */
-  if( a->n_segments==1 && b->n_segments==1 ) return 1 - point_cosine(a->z, b->z, s);
-  for(int from=0; from<s; from+=64){
-    int count = s-from<64 ? s-from : 64;
+/* Documents are summed a block of columns at a time, so that no memory is needed. */
+float point_distance(const struct latent *a, const struct latent *b){
+  enum { BLOCK = 64 };
+  float x[BLOCK], y[BLOCK];
+  float xy = 0, xx = 0, yy = 0;
+  assert( a->s>0 && a->s==b->s );
+  if( a->n_segments==1 && b->n_segments==1 ) return 1 - point_cosine(a->z, b->z, a->s);
+  for(int from=0; from<a->s; from+=BLOCK){
+    int count = a->s - from<BLOCK ? a->s - from : BLOCK;
     sum_columns(x, a, from, count);
     sum_columns(y, b, from, count);
     xy += dot(x, y, count);
@@ -38,36 +58,71 @@ float point_distance(const struct latent *a, const struct latent *b, int s){
   return 1 - cosine(xy, xx, yy);
 }
 
-void point_normalize(float *z, int s, int width){
-  float length = sqrtf(dot(z+s, z+s, width-s));
+/* One segment of a point: s to length 1, r to at most 1. */
+static void normalize_segment(float *z, int s, int width){
+  float length = sqrtf(dot(z + s, z + s, width - s));
   normalize(z, s);
-  if( length>1 ) normalize(z+s, width-s);
+  if( length>1 ) normalize(z + s, width - s);
 }
 
-void point_mean(float *mean, const struct latent *z, int s){
+void point_normalize(struct latent *z){
+  assert( z->s>0 && z->s<=z->width );
+  for(int i=0; i<z->n_segments; i++) normalize_segment(latent_segment(z, i), z->s, z->width);
+}
+
+void point_mean(float *mean, const struct latent *z){
+  assert( z->s>0 && z->s<=z->width );
   sum_columns(mean, z, 0, z->width);
   for(int i=0; i<z->width; i++) mean[i] /= (float)z->n_segments;
-  point_normalize(mean, s, z->width);
+  normalize_segment(mean, z->s, z->width);
+}
+
+static double length(const float *x, int n){
+  double sum = 0;
+  for(int i=0; i<n; i++) sum += (double)x[i]*(double)x[i];
+  return sqrt(sum);
+}
+
+int point_settle(struct latent *z, struct err *e){
+  const double rounding = 1e-2;
+  const double most = 1e6;
+  if( z->kind==KIND_DIRECTION ) return SQLITE_OK;
+  for(int i=0; i<z->n_segments; i++){
+    float *x = latent_segment(z, i);
+    double length_s = length(x, z->s);
+    double length_r = length(x + z->s, z->width - z->s);
+    if( length_s==0 || length_s>most || length_r>most ){
+      return fail(e, SQLITE_ERROR, "segment %d has an s of length %g and an r of length %g, expected "
+                  "about 1 and at most 1", i, length_s, length_r);
+    }
+    if( fabs(length_s - 1)>rounding || length_r>1 + rounding ) normalize_segment(x, z->s, z->width);
+  }
+  return SQLITE_OK;
 }
 
 /* ---- A line between two documents ----
 **
-** Segments are aligned in order, like letters in an edit distance: pairing costs 1 - cosine of the two s, leaving a segment alone costs
-** ALONE. So a pair is made wherever it costs less than leaving both alone (1.2: all but opposite meanings), and what stays alone is what one
-** document has more than the other, at the place where that is cheapest.
+** Segments are aligned in order, like letters in an edit distance. To pair two costs 1 - cosine of
+** their s; to leave one alone costs ALONE. So two are paired where that costs less than leaving
+** both alone (1.2: all but opposite meanings). What stays alone is what one document has and the
+** other has not, at the place where that is cheapest.
 **
-** The table holds a step for each cell within a band about the diagonal; the band is the whole table up to MAX_CELLS cells. */
-#define ALONE 0.6f
+** The table holds a step for each cell (i, j): i segments of a and j of b are behind us. Only a
+** band about the diagonal is computed; up to MAX_CELLS cells the band is the whole table. */
+static const float ALONE = 0.6f;
 #define MAX_CELLS ((size_t)2<<20)
 
-enum step { STEP_PAIR = 0, STEP_A = 1, STEP_B = 2 };            /* how the best way enters a cell: both, a's segment alone, b's alone */
+enum step {                             /* how the cheapest way enters a cell: */
+  STEP_PAIR = 0,                        /* with a segment of each */
+  STEP_A = 1,                           /* with a's alone */
+  STEP_B = 2                            /* with b's alone */
+};
 
 struct alignment {
   const struct latent *a, *b;
-  int s;
   int half;                             /* columns of the band on each side of the diagonal */
   unsigned char *steps;                 /* [a's segments + 1][2*half + 1] */
-  float *above, *here;                  /* costs of two rows of the band, with one more on each side */
+  float *above, *here;                  /* costs of two rows of the band */
 };
 
 static int band_centre(const struct alignment *g, int i){
@@ -75,57 +130,59 @@ static int band_centre(const struct alignment *g, int i){
 }
 
 static float pair_cost(const struct alignment *g, int i, int j){
-  const float *x = g->a->z + (size_t)i*g->a->width, *y = g->b->z + (size_t)j*g->b->width;
-  return 1 - (g->a->kind==KIND_DIRECTION ? point_cosine(x, y, g->s) : dot(x, y, g->s));       /* a point has unit length */
+  const float *x = latent_segment(g->a, i);
+  const float *y = latent_segment(g->b, j);
+  if( g->a->kind==KIND_DIRECTION ) return 1 - point_cosine(x, y, g->a->s);
+  return 1 - dot(x, y, g->a->s);        /* a point has unit length */
 }
 
-/* Cost of cell (i, j) of the row above or this one; infinite outside the band. */
-static float cell(const struct alignment *g, const float *row, int i, int j){
+/* Cost of cell (i, j) in a row of the band; infinite outside the band. */
+static float cell_cost(const struct alignment *g, const float *row, int i, int j){
   int at = j - band_centre(g, i) + g->half;
   return i<0 || at<0 || at>2*g->half ? INFINITY : row[at];
 }
 
-/* The cheapest way into cell (i, j), and by which step. here: the row's cells so far, from column `first`. */
+/* The cheapest way into cell (i, j), and its step. g->here holds this row's cells so far, from
+** column `first`. */
 static float enter_cell(const struct alignment *g, int i, int j, int first, unsigned char *step){
-  float pair = i>0 && j>0 ? cell(g, g->above, i-1, j-1) : INFINITY;
-  float a = i>0 ? cell(g, g->above, i-1, j) + ALONE : INFINITY;
+  float pair = i>0 && j>0 ? cell_cost(g, g->above, i-1, j-1) : INFINITY;
+  float a = i>0 ? cell_cost(g, g->above, i-1, j) + ALONE : INFINITY;
   float b = j>first ? g->here[j-1-first] + ALONE : INFINITY;
   *step = STEP_PAIR;
   if( i==0 && j==0 ) return 0;
-  if( pair<INFINITY ) pair += pair_cost(g, i-1, j-1);           /* not asked for where there is no way in */
+  if( pair<INFINITY ) pair += pair_cost(g, i-1, j-1);
   if( pair<=a && pair<=b ) return pair;
   *step = a<=b ? STEP_A : STEP_B;
   return a<=b ? a : b;
 }
 
 static void fill_row(struct alignment *g, int i){
-  int first = band_centre(g, i) - g->half, last = first + 2*g->half;
-  unsigned char *steps = g->steps + (size_t)i*(2*g->half + 1);
+  int first = band_centre(g, i) - g->half;
+  int last = first + 2*g->half;
+  unsigned char *steps = g->steps + (size_t)i*(size_t)(2*g->half + 1);
   for(int j=first; j<=last; j++){
-    int inside = j>=0 && j<=g->b->n_segments;
-    g->here[j-first] = inside ? enter_cell(g, i, j, first, &steps[j-first]) : INFINITY;
+    int is_inside = j>=0 && j<=g->b->n_segments;
+    g->here[j-first] = is_inside ? enter_cell(g, i, j, first, &steps[j-first]) : INFINITY;
   }
 }
 
-/* The way through the table: path[0..n), from the start. At most a's and b's segments together. */
-static int align(struct alignment *g, unsigned char *path, struct arena *arena){
-  int n_a = g->a->n_segments, n_b = g->b->n_segments, i = n_a, j = n_b, n = 0;
-  size_t columns;
-  g->half = n_b;
-  if( (size_t)n_a*n_b>MAX_CELLS && (size_t)n_b>MAX_CELLS/(2*(size_t)n_a) ) g->half = (int)(MAX_CELLS/(2*(size_t)n_a));
-  columns = 2*(size_t)g->half + 1;
-  g->steps = arena_get(arena, ((size_t)n_a+1)*columns);
-  g->above = arena_floats(arena, columns);
-  g->here = arena_floats(arena, columns);
-  if( arena->oom ) return 0;
-  for(int row=0; row<=n_a; row++){
+static void fill_table(struct alignment *g){
+  for(int i=0; i<=g->a->n_segments; i++){
     float *swap = g->above;
     g->above = g->here;
     g->here = swap;
-    fill_row(g, row);
+    fill_row(g, i);
   }
+}
+
+/* Follows the steps back from the last cell: path[0..n), in reading order. Returns n. */
+static int trace_path(const struct alignment *g, unsigned char *path){
+  size_t columns = 2*(size_t)g->half + 1;
+  int i = g->a->n_segments;
+  int j = g->b->n_segments;
+  int n = 0;
   while( i>0 || j>0 ){
-    int step = g->steps[(size_t)i*columns + (j - band_centre(g, i) + g->half)];
+    int step = g->steps[(size_t)i*columns + (size_t)(j - band_centre(g, i) + g->half)];
     path[n++] = (unsigned char)step;
     i -= step!=STEP_B;
     j -= step!=STEP_A;
@@ -138,125 +195,157 @@ static int align(struct alignment *g, unsigned char *path, struct arena *arena){
   return n;
 }
 
-static void interp_segment(float *z, const float *a, const float *b, float t, int s, int width, int kind){
-  if( t==0 || t==1 ){                                           /* the ends are the parents, bit by bit */
-    memcpy(z, t==0 ? a : b, width*sizeof(float));
-    return;
-  }
-  for(int i=0; i<width; i++) z[i] = (1-t)*a[i] + t*b[i];
-  if( kind==KIND_DIRECTION ) return;                            /* directions are vectors of a flat space */
-  slerp(z, a, b, t, s);
-  if( t<0 || t>1 ) point_normalize(z, s, width);                /* past an end r could grow longer than 1 */
+/* The steps of the cheapest alignment: path[0..n), at most a's and b's segments together. Returns
+** n; 0: out of memory. */
+static int align(struct alignment *g, unsigned char *path, struct arena *arena){
+  size_t n_a = (size_t)g->a->n_segments;
+  size_t n_b = (size_t)g->b->n_segments;
+  size_t columns;
+  g->half = (int)n_b;
+  if( n_a*n_b>MAX_CELLS && n_b>MAX_CELLS/(2*n_a) ) g->half = (int)(MAX_CELLS/(2*n_a));
+  columns = 2*(size_t)g->half + 1;
+  g->steps = arena_get(arena, (n_a + 1)*columns);
+  g->above = arena_floats(arena, columns);
+  g->here = arena_floats(arena, columns);
+  if( arena->oom ) return 0;
+  fill_table(g);
+  return trace_path(g, path);
 }
 
-/* Walks the path at t: pairs are mixed; of k segments alone, the i-th of a leaves, and that of b enters, at (i+0.5)/k. The
-** larger k has at least as many still to go at any t, so the result never has more segments than the longer parent. */
-static void walk(struct latent *out, const struct latent *a, const struct latent *b, float t, int s, const unsigned char *path, int n){
-  int n_pairs = 0, i = 0, j = 0, alone_a = 0, alone_b = 0, width = a->width;
+/* out (one segment) = what lies at t between a pair. At the ends it is the parent, bit by bit. */
+static void interp_segment(const struct latent *out, float *z, const float *a, const float *b,
+                           float t){
+  if( t==0 || t==1 ){
+    memcpy(z, t==0 ? a : b, (size_t)out->width*sizeof(float));
+    return;
+  }
+  for(int i=0; i<out->width; i++) z[i] = (1-t)*a[i] + t*b[i];
+  if( out->kind==KIND_DIRECTION ) return;       /* directions are vectors of a flat space */
+  slerp(z, a, b, t, out->s);
+  if( t<0 || t>1 ) normalize_segment(z, out->s, out->width);    /* r may have grown longer than 1 */
+}
+
+/* Walks the path at t. Pairs are mixed. Of the k segments that a has alone, number i leaves at
+** (i+0.5)/k; those of b enter likewise. The parent with more of them has at least as many still to
+** go at any t, so the result never has more segments than the longer parent. */
+static void walk_path(struct latent *out, const struct latent *a, const struct latent *b, float t,
+                      const unsigned char *path, int n){
+  int n_pairs = 0, i = 0, j = 0, alone_a = 0, alone_b = 0;
+  size_t bytes = (size_t)a->width*sizeof(float);
   float *z = out->z;
+  float n_alone_a, n_alone_b;
   for(int k=0; k<n; k++) n_pairs += path[k]==STEP_PAIR;
+  n_alone_a = (float)(a->n_segments - n_pairs);
+  n_alone_b = (float)(b->n_segments - n_pairs);
   for(int k=0; k<n; k++){
-    const float *za = a->z + (size_t)i*width, *zb = b->z + (size_t)j*width;
-    int here = 1;
-    if( path[k]==STEP_PAIR ) interp_segment(z, za, zb, t, s, width, out->kind);
-    else if( path[k]==STEP_A ) here = t < ((float)alone_a++ + 0.5f)/(float)(a->n_segments - n_pairs);
-    else here = t >= ((float)alone_b++ + 0.5f)/(float)(b->n_segments - n_pairs);
-    if( here && path[k]!=STEP_PAIR ) memcpy(z, path[k]==STEP_A ? za : zb, width*sizeof(float));
-    if( here ) z += width;
+    const float *za = latent_segment(a, i);
+    const float *zb = latent_segment(b, j);
+    int is_here = 1;
+    if( path[k]==STEP_PAIR ) interp_segment(out, z, za, zb, t);
+    if( path[k]==STEP_A ) is_here = t < ((float)alone_a++ + 0.5f)/n_alone_a;
+    if( path[k]==STEP_B ) is_here = t >= ((float)alone_b++ + 0.5f)/n_alone_b;
+    if( is_here && path[k]!=STEP_PAIR ) memcpy(z, path[k]==STEP_A ? za : zb, bytes);
+    if( is_here ) z += a->width;
     i += path[k]!=STEP_B;
     j += path[k]!=STEP_A;
   }
-  out->n_segments = (int)((z - out->z)/width);
+  out->n_segments = (int)((z - out->z)/a->width);
 }
 
-int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t, int s, struct arena *arena, struct err *e){
+int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
+                 struct arena *arena, struct err *e){
   static const unsigned char one_pair[1] = { STEP_PAIR };
-  struct alignment g = { a, b, s, 0, 0, 0, 0 };
+  struct alignment g = { .a = a, .b = b };
+  int most = a->n_segments>b->n_segments ? a->n_segments : b->n_segments;       /* see walk_path() */
   struct arena_mark mark;
-  size_t most = a->n_segments>b->n_segments ? a->n_segments : b->n_segments;      /* never more at any t: see walk() */
   unsigned char *path;
   int n;
-  assert( a->width==b->width && s<=a->width );
+  assert( a->width==b->width && a->s==b->s );
+  assert( a->s>0 && a->s<=a->width );
   *out = *a;
-  out->z = arena_floats(arena, most*a->width);
+  out->z = arena_floats(arena, (size_t)most*(size_t)a->width);
   if( arena->oom ) return fail_nomem(e);
   if( a->n_segments==1 && b->n_segments==1 ){
-    walk(out, a, b, t, s, one_pair, 1);
+    walk_path(out, a, b, t, one_pair, 1);
     return SQLITE_OK;
   }
   mark = arena_mark(arena);
-  path = arena_get(arena, (size_t)a->n_segments + b->n_segments);
-  if( arena->oom || (n = align(&g, path, arena))==0 ) return fail_nomem(e);
-  walk(out, a, b, t, s, path, n);
+  path = arena_get(arena, (size_t)a->n_segments + (size_t)b->n_segments);
+  n = path ? align(&g, path, arena) : 0;
+  if( n==0 ) return fail_nomem(e);
+  walk_path(out, a, b, t, path, n);
   arena_rewind(arena, mark);
   return SQLITE_OK;
 }
 
 /* ---- Sums, variations, samples ---- */
 
-int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b, float kb, int kind, int s,
-                  struct arena *arena, struct err *e){
-  int n_a = a->n_segments, n_b = b ? b->n_segments : n_a, n = n_a>n_b ? n_a : n_b, width = a->width;
-  const float *za = a->z, *zb = b ? b->z : 0;                   /* noted first: out may be a or b */
-  assert( b==0 || b->width==width );
-  *out = *a;
-  out->z = 0;
-  if( n_a!=n_b && n_a!=1 && n_b!=1 ){
-    return fail(e, SQLITE_MISMATCH, "latents of %d and %d segments, expected the same number, or 1 on one side", n_a, n_b);
+/* x and y are noted before out is written, since out may be a or b. */
+int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
+                  float kb, int kind, struct arena *arena, struct err *e){
+  const struct latent x = *a;
+  const struct latent y = b ? *b : *a;
+  int n = x.n_segments>y.n_segments ? x.n_segments : y.n_segments;
+  assert( x.width==y.width && x.s==y.s );
+  *out = x;
+  out->z = NULL;
+  if( x.n_segments!=y.n_segments && x.n_segments!=1 && y.n_segments!=1 ){
+    return fail(e, SQLITE_MISMATCH, "latents of %d and %d segments, expected the same number, or 1 "
+                "on one side", x.n_segments, y.n_segments);
   }
   out->kind = kind;
   out->n_segments = n;
-  out->z = arena_floats(arena, (size_t)n*width);
+  out->z = arena_floats(arena, (size_t)n*(size_t)x.width);
   if( arena->oom ) return fail_nomem(e);
   for(int i=0; i<n; i++){
-    const float *x = za + (size_t)(n_a==1 ? 0 : i)*width, *y = zb ? zb + (size_t)(n_b==1 ? 0 : i)*width : 0;
-    float *z = out->z + (size_t)i*width;
-    for(int k=0; k<width; k++) z[k] = y ? ka*x[k] + kb*y[k] : ka*x[k];
-    if( kind!=KIND_DIRECTION ) point_normalize(z, s, width);
+    const float *zx = latent_segment(&x, x.n_segments==1 ? 0 : i);
+    const float *zy = latent_segment(&y, y.n_segments==1 ? 0 : i);
+    float *z = latent_segment(out, i);
+    for(int k=0; k<x.width; k++) z[k] = b ? ka*zx[k] + kb*zy[k] : ka*zx[k];
   }
+  if( kind!=KIND_DIRECTION ) point_normalize(out);
   return SQLITE_OK;
 }
 
-/* Turns v[n] by `angle` towards a random direction at right angles to it; its length stays. The random numbers are drawn twice, once to
-** measure the direction and once to use it, so that no memory is needed. */
+/* Turns v[n] by `angle` towards a random direction at right angles to it. Its length stays. The
+** random numbers are drawn twice, once to measure the direction and once to use it, so that no
+** memory is needed. */
 static void turn(float *v, int n, double angle, struct random *random){
   struct random again = *random;
-  double vv = 0, uv = 0, uu = 0, along, across;
+  double vv = 0, uv = 0, uu = 0;
+  double along, across;
   for(int i=0; i<n; i++){
     double u = random_normal(random);
     vv += (double)v[i]*v[i];
     uv += u*v[i];
     uu += u*u;
   }
-  if( vv<=0 || uu*vv-uv*uv<=0 ) return;                         /* no detail to turn, or no room to turn it in */
+  if( vv<=0 || uu*vv - uv*uv<=0 ) return;       /* no detail to turn, or no room to turn it in */
   /* v' = v cos + (u - v uv/vv) |v|/|u - v uv/vv| sin */
   across = sin(angle)*vv/sqrt(uu*vv - uv*uv);
   along = cos(angle) - across*uv/vv;
   for(int i=0; i<n; i++) v[i] = (float)(along*v[i] + across*random_normal(&again));
 }
 
-void point_vary(struct latent *z, float amount, uint64_t seed, int s){
+void point_vary(struct latent *z, float amount, uint64_t seed){
   const double right_angle = 1.5707963267948966;
   struct random random = random_of(seed);
+  assert( z->s>0 && z->s<=z->width );
   for(int i=0; i<z->n_segments; i++){
-    float *segment = z->z + (size_t)i*z->width;
-    turn(segment, s, amount*right_angle, &random);
-    turn(segment+s, z->width-s, amount*right_angle, &random);
+    float *segment = latent_segment(z, i);
+    turn(segment, z->s, amount*right_angle, &random);
+    turn(segment + z->s, z->width - z->s, amount*right_angle, &random);
   }
 }
 
-int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena, struct err *e){
-  const struct shape *c = &m->config.shape;
+int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena,
+                 struct err *e){
   struct random random = random_of(seed);
-  memset(out, 0, sizeof(*out));
-  out->z = arena_floats(arena, c->s + c->r);
+  *out = latent_of(m, 1);
+  out->z = arena_floats(arena, (size_t)out->width);
   if( arena->oom ) return fail_nomem(e);
-  out->kind = m->config.kind;
-  out->n_segments = 1;
-  out->width = c->s + c->r;
-  out->fingerprint = m->config.fingerprint;
   for(int i=0; i<out->width; i++) out->z[i] = random_normal(&random);
-  normalize(out->z, c->s);
-  normalize(out->z + c->s, c->r);
+  normalize(out->z, out->s);
+  normalize(out->z + out->s, out->width - out->s);
   return SQLITE_OK;
 }

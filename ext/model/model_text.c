@@ -152,7 +152,8 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   if( rows==0 ) return fail_nomem(run->err);
   if( encode_tokens(m, run, all_ids, all_start, n_rows, rows) || refine_tokens(m, run, all_ids, all_start, n_rows, rounds, rows) ) return run->err->rc;
   for(int i=0; i<n; i++){
-    z[i] = (struct latent){ m->config.kind, counts[i], width, m->config.fingerprint, rows };
+    z[i] = latent_of(m, counts[i]);
+    z[i].z = rows;
     rows += (size_t)counts[i]*width;
   }
   return SQLITE_OK;

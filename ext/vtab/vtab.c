@@ -24,7 +24,7 @@
 /* ---- One method's call ---- */
 
 void vtab_call(struct call *c, struct vtab *t){
-  call_begin_table(c, &t->binding, 0, NULL);
+  call_begin(c, &t->binding, 0, NULL);
   c->kind = KIND_TEXT;
 }
 

@@ -157,7 +157,9 @@ static int encode_kind(struct call *c, struct vtab *t, struct notes *all, int ki
 
   if( c->arena.oom ) return fail_nomem(&c->err);
   for(int i=0; i<all->n; i++) if( all->list[i].kind==kind ) bodies[n++] = all->list[i].body;
-  if( n==0 || call_model_of(c, kind, 0, &m)!=SQLITE_OK || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
+  if( n==0 ) return SQLITE_OK;
+  m = call_model_of(c, kind, 0);
+  if( m==NULL || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
   if( contents_encode(m, &c->run, bodies, n, "a row", 0, z)!=SQLITE_OK ){
     if( kind==KIND_PICTURE && c->err.rc==SQLITE_ERROR ) name_picture(c, all);
     return c->err.rc;

@@ -93,9 +93,8 @@ static int read_option(struct call *c, const cJSON *item, struct search_options 
 
 static int read_options(struct call *c, sqlite3_value *v, struct search_options *o){
   char came[DESCRIBED];
-  const void *text;
+  struct content text;
   cJSON *tree;
-  int n;
 
   *o = (struct search_options){ .limit = -1 };
   if( !v || sqlite3_value_type(v)==SQLITE_NULL ) return SQLITE_OK;
@@ -103,7 +102,10 @@ static int read_options(struct call *c, sqlite3_value *v, struct search_options 
     value_describe(v, came);
     return fail(&c->err, SQLITE_ERROR, "options is %s, expected a JSON object", came);
   }
-  if( value_bytes(c, v, &text, &n)!=SQLITE_OK || !(tree = json_parse(text, (size_t)n, "options", &c->err)) ) return c->err.rc;
+  text = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  tree = json_parse(text.bytes, text.n, "options", &c->err);
+  if( tree==NULL ) return c->err.rc;
   if( !cJSON_IsObject(tree) ) fail(&c->err, SQLITE_ERROR, "options is no JSON object");
   for(cJSON *item=tree->child; item && c->err.rc==SQLITE_OK; item=item->next) read_option(c, item, o);
   cJSON_Delete(tree);
@@ -115,12 +117,15 @@ static int read_options(struct call *c, sqlite3_value *v, struct search_options 
 /* The present model of the query's kind and no other made what is remembered. */
 static int remembered(struct call *c, struct vtab *t, sqlite3_value *v, struct latent *z){
   const struct asked *a = &t->asked;
-  int kind = value_kind(c, v), n;
-  const void *data;
-  struct model *m;
+  int kind = value_kind(c, v);
+  struct content data;
+  const struct model *m;
 
-  if( !a->z.z || a->z.kind!=kind || value_bytes(c, v, &data, &n)!=SQLITE_OK || call_model_of(c, kind, 0, &m)!=SQLITE_OK ) return 0;
-  if( a->z.fingerprint!=m->config.fingerprint || a->content.n!=(size_t)n || memcmp(a->content.bytes, data, (size_t)n)!=0 ) return 0;
+  if( a->z.z==NULL || a->z.kind!=kind ) return 0;
+  data = value_bytes(c, v);
+  m = call_model_of(c, kind, 0);
+  if( m==NULL || a->z.fingerprint!=m->config.fingerprint ) return 0;
+  if( a->content.n!=data.n || memcmp(a->content.bytes, data.bytes, data.n)!=0 ) return 0;
   *z = a->z;
   return 1;
 }
@@ -129,37 +134,40 @@ static int remembered(struct call *c, struct vtab *t, sqlite3_value *v, struct l
 static void remember(struct call *c, struct vtab *t, sqlite3_value *v, const struct latent *z){
   struct asked *a = &t->asked;
   size_t numbers = sizeof(float)*(size_t)z->n_segments*(size_t)z->width;
-  const void *data;
+  struct content data;
   char *block;
-  int n;
 
   mem_free(a->z.z);
-  memset(a, 0, sizeof(*a));
-  if( !value_kind(c, v) || value_bytes(c, v, &data, &n)!=SQLITE_OK || !(block = mem_alloc(numbers + (size_t)n + 1)) ) return;
+  *a = (struct asked){ 0 };
+  if( !value_kind(c, v) ) return;
+  data = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return;
+  block = mem_alloc(numbers + data.n + 1);
+  if( block==NULL ) return;
   a->z = *z;
   a->z.z = (float*)(void*)block;
   memcpy(a->z.z, z->z, numbers);
-  memcpy(block + numbers, data, (size_t)n);
-  a->content = (struct content){ block + numbers, (size_t)n };
+  memcpy(block + numbers, data.bytes, data.n);
+  a->content = (struct content){ block + numbers, data.n };
 }
 
 /* A point of any kind. */
 static int query_point(struct call *c, struct vtab *t, sqlite3_value *v, float *vector){
   struct latent z;
-  struct model *m;
-  int is_null, is_known = remembered(c, t, v, &z);
+  const struct model *m;
+  int is_known = remembered(c, t, v, &z);
 
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  if( !is_known && (value_point(c, v, "the query", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "the query")!=SQLITE_OK) ) return c->err.rc;
-  if( latent_model(c, &z, &m)!=SQLITE_OK || vtab_kind(c, t, m, 0)!=SQLITE_OK || vtab_point(t, vector, &z, "the query", &c->err)!=SQLITE_OK ) return c->err.rc;
+  if( !is_known ) z = value_point(c, v, "the query");
+  m = latent_model(c, &z);
+  if( m==NULL ) return c->err.rc;
+  if( vtab_kind(c, t, m, 0)!=SQLITE_OK || vtab_point(t, vector, &z, "the query", &c->err)!=SQLITE_OK ) return c->err.rc;
   if( !is_known ) remember(c, t, v, &z);
   return c->err.rc;
 }
 
 static int query_vector(struct call *c, struct vtab *t, sqlite3_value *v, float *vector){
-  const void *blob;
+  struct content blob;
   char came[DESCRIBED];
-  int n;
 
   if( t->definition.body ) return query_point(c, t, v, vector);
   if( sqlite3_value_type(v)!=SQLITE_BLOB ){
@@ -167,8 +175,9 @@ static int query_vector(struct call *c, struct vtab *t, sqlite3_value *v, float 
     return fail(&c->err, SQLITE_ERROR, "the query is %s, expected a latent or a vector of %d numbers (a BLOB of %d bytes): the table knows no model", came,
                 t->width, t->width*4);
   }
-  if( value_bytes(c, v, &blob, &n)!=SQLITE_OK ) return c->err.rc;
-  return vtab_vector(t, vector, blob, (size_t)n, "the query", &c->err);
+  blob = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  return vtab_vector(t, vector, blob.bytes, blob.n, "the query", &c->err);
 }
 
 /* ---- The ways to answer ---- */

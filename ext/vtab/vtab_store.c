@@ -339,9 +339,9 @@ static int find_encoding(struct call *c, struct vtab *t){
 }
 
 static int check_model(struct call *c, struct vtab *t){
-  struct model *m;
+  const struct model *m = call_model(c);
 
-  if( call_model(c, &m)!=SQLITE_OK ) return c->err.rc;
+  if( m==NULL ) return c->err.rc;
   if( m->config.fingerprint==t->fingerprint ) return SQLITE_OK;
   return fail(&c->err, SQLITE_ERROR, "the latents are of model %08x, the present model is %08x (%.120s): INSERT INTO \"%.40s\"(\"%.40s\") VALUES('rebuild') "
               "encodes the content again, latent_load(path) takes the weights that made them", t->fingerprint, m->config.fingerprint, m->path,
@@ -381,7 +381,8 @@ int store_config_put(struct call *c, struct vtab *t){
 
   if( config_set(c, t, "version", VERSION)!=SQLITE_OK || columns_put(c, t)!=SQLITE_OK || !t->definition.body ) return c->err.rc;
   if( store_run(c, t, "DELETE FROM $config WHERE k IN ('picture', 'code')")!=SQLITE_OK ) return c->err.rc;
-  if( call_model(c, &m)!=SQLITE_OK || config_set(c, t, "model", m->config.fingerprint)!=SQLITE_OK ) return c->err.rc;
+  m = call_model(c);
+  if( m==NULL || config_set(c, t, "model", m->config.fingerprint)!=SQLITE_OK ) return c->err.rc;
   return config_set(c, t, "width", m->config.shape.s);
 }
 

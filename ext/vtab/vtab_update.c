@@ -43,17 +43,19 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   struct latent z;
   struct model *m;
   float *vector = arena_floats(&c->arena, (size_t)t->width);
-  const void *blob;
-  int is_null;
+  struct content blob;
 
   if( !vector ) return fail_nomem(&c->err);
   if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse(c, "latent", v, "a BLOB or NULL");
-  if( value_bytes(c, v, &blob, &row->n_latent)!=SQLITE_OK ) return c->err.rc;
-  row->latent = blob;
-  if( !t->definition.body ) return vtab_vector(t, vector, blob, (size_t)row->n_latent, "latent", &c->err);
-  if( !latent_is(blob, (size_t)row->n_latent) ) return refuse(c, "latent", v, "a latent (which begins with 4c 54 4e 54) or NULL");
-  if( value_point(c, v, "latent", &z, &is_null)!=SQLITE_OK || check_point(c, &z, "latent")!=SQLITE_OK ) return c->err.rc;
-  if( latent_model(c, &z, &m)!=SQLITE_OK || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
+  blob = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  row->latent = blob.bytes;
+  row->n_latent = (int)blob.n;
+  if( !t->definition.body ) return vtab_vector(t, vector, blob.bytes, blob.n, "latent", &c->err);
+  if( !latent_is(blob.bytes, blob.n) ) return refuse(c, "latent", v, "a latent (which begins with 4c 54 4e 54) or NULL");
+  z = value_point(c, v, "latent");
+  m = latent_model(c, &z);
+  if( m==NULL || vtab_kind(c, t, m, 1)!=SQLITE_OK ) return c->err.rc;
   return vtab_point(t, vector, &z, "latent", &c->err);
 }
 
@@ -63,13 +65,15 @@ static int check_body(struct call *c, struct vtab *t, sqlite3_value *v){
   const char *name = t->definition.body;
   struct picture p;
   struct model *m;
-  const void *data;
-  int n;
+  struct content data;
 
   if( sqlite3_value_type(v)!=SQLITE_BLOB ) return SQLITE_OK;
   if( value_kind(c, v)!=KIND_PICTURE ) return refuse(c, name, v, "text, a picture (PNG, JPEG) or NULL (a latent goes into the column latent)");
-  if( call_model_of(c, KIND_PICTURE, 0, &m)!=SQLITE_OK || vtab_kind(c, t, m, 0)!=SQLITE_OK || value_bytes(c, v, &data, &n)!=SQLITE_OK ) return c->err.rc;
-  if( picture_read(&p, data, (size_t)n, &c->arena, name, &c->err)==SQLITE_OK ) arena_rewind(&c->arena, mark);
+  m = call_model_of(c, KIND_PICTURE, 0);
+  if( m==NULL || vtab_kind(c, t, m, 0)!=SQLITE_OK ) return c->err.rc;
+  data = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( picture_read(&p, data.bytes, data.n, &c->arena, name, &c->err)==SQLITE_OK ) arena_rewind(&c->arena, mark);
   return c->err.rc;
 }
 

@@ -1,0 +1,96 @@
+/*
+** functions_info.c -- the model itself: latent_info() tells of it, latent_load() takes another.
+*/
+#include "functions.h"
+#include <string.h>
+
+static void put_text(struct buf *out, const char *name, const char *text){
+  buf_printf(out, "\"%s\":", name);
+  buf_json_string(out, text, strlen(text));
+}
+
+/* Scales of 8-bit matrices are not counted. */
+static int64_t n_parameters(const struct model *m){
+  int64_t sum = 0;
+  for(int i=0; i<m->file.n_tensors; i++){
+    const struct tensor *t = &m->file.tensors[i];
+    const char *dot = strrchr(t->name, '.');
+    if( dot==NULL || strcmp(dot, ".scale")!=0 ) sum += t->shape[0]*t->shape[1];
+  }
+  return sum;
+}
+
+static void put_shape(struct buf *out, const struct shape *s){
+  buf_printf(out, "\"shape\":{\"d\":%d,\"encoder_layers\":%d,\"decoder_layers\":%d,", s->d,
+             s->encoder_layers, s->decoder_layers);
+  buf_printf(out, "\"s\":%d,\"r\":%d,\"registers\":%d,\"memory\":%d,", s->s, s->r, s->registers,
+             s->memory);
+  buf_printf(out, "\"pieces\":%d,\"longest\":%d,\"words\":%d}", s->pieces, s->longest, s->words);
+}
+
+static void put_model(struct buf *out, const struct model *m){
+  buf_char(out, '{');
+  put_text(out, "kind", kind_name(m->config.kind));
+  buf_printf(out, ",\"fingerprint\":\"%08x\",", m->config.fingerprint);
+  put_text(out, "path", m->path);
+  buf_printf(out, ",\"parameters\":%lld", (long long)n_parameters(m));
+  buf_printf(out, ",\"bytes\":%lld,", (long long)m->file.map.n);
+  put_shape(out, &m->config.shape);
+  buf_char(out, '}');
+}
+
+/* There are no weights: why, and where they were looked for. Here that is an answer and no error.
+** */
+static void put_missing(struct call *c, struct buf *out){
+  struct places places;
+  int is_nomem = c->err.rc==SQLITE_NOMEM;
+  buf_str(out, "null,");
+  put_text(out, "error", c->err.text);
+  if( is_nomem ) return;
+  c->err = (struct err){ 0 };
+  places_list(&places, KIND_TEXT, &c->arena, &c->err);
+  buf_str(out, ",\"places\":[");
+  for(int i=0; i<places.n; i++){
+    if( i ) buf_char(out, ',');
+    buf_json_string(out, places.path[i], strlen(places.path[i]));
+  }
+  buf_char(out, ']');
+}
+
+/* Pictures and code show once they are in use, so that nobody waits for their loading here. */
+void scalar_info(struct call *c){
+  struct buf out = { 0 };
+  const struct model *m = call_model(c);
+  buf_char(&out, '{');
+  put_text(&out, "version", LATENT_VERSION);
+  buf_char(&out, ',');
+  put_text(&out, "sqlite", sqlite3_libversion());
+  buf_str(&out, ",\"model\":");
+  if( m ) put_model(&out, m);
+  else put_missing(c, &out);
+  for(int kind=KIND_PICTURE; kind<=KIND_CODE; kind++){
+    buf_printf(&out, ",\"%s\":", kind_name(kind));
+    m = c->connection->models[kind];
+    if( m ) put_model(&out, m);
+    else buf_str(&out, "null");
+  }
+  buf_char(&out, ',');
+  put_text(&out, "kernel", linear_kernel());
+  buf_printf(&out, ",\"threads\":%d", c->connection->n_threads);
+  buf_printf(&out, ",\"memory\":%lld}", (long long)sqlite3_memory_used());
+  result_buf(c, &out);
+}
+
+void scalar_load(struct call *c){
+  struct content path = call_text(c, 0, "path");
+  const struct model *m = NULL;
+  char fingerprint[16];
+  if( c->err.rc==SQLITE_OK && (path.n==0 || memchr(path.bytes, 0, path.n)) ){
+    fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its directory",
+         path.n ? "text with a zero byte" : "empty");
+  }
+  m = call_load(c, path.bytes);
+  if( m==NULL ) return;
+  sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x", m->config.fingerprint);
+  sqlite3_result_text(c->context, fingerprint, -1, SQLITE_TRANSIENT);
+}
