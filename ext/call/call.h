@@ -39,7 +39,7 @@ struct function {
                                 ** arguments is encoded but not refined */
   void (*scalar)(struct call *c);
   void (*step)(struct call *c, void *state);    /* aggregate; state: STATE_BYTES, zeroed at first */
-  void (*inverse)(struct call *c, void *state); /* a row leaves the window; NULL: no window function */
+  void (*inverse)(struct call *c, void *state); /* a row leaves the window; NULL: has no windows */
   void (*give)(struct call *c, void *state);    /* the result so far; nothing given: NULL */
   void (*release)(void *state);                 /* what state owns; NULL: nothing */
   const sqlite3_module *module;                 /* table-valued: &TABLE_MODULE */
@@ -72,8 +72,8 @@ struct call {
   sqlite3_context *context;     /* NULL inside a table */
   sqlite3_value **args;         /* [n_args]: borrowed */
   int n_args;
-  int n_points;                 /* arguments that can be points, from the first: they settle the kind.
-                                ** n_args, unless the function says less before it reads one */
+  int n_points;                 /* so many arguments, from the first, can be points and settle the
+                                ** kind: n_args, unless a function says less before it reads one */
   int keeps_points;             /* true: constant arguments are encoded once a statement */
   int kind;                     /* of the call, once call_kind() has settled it; 0: not yet */
   int rounds;                   /* of refine_tokens(), for content among the arguments */
@@ -104,7 +104,7 @@ int call_kind(struct call *c);
 /* The model of a kind, loaded at first use. Kind direction: the model with that fingerprint, else
 ** text's, which will then refuse it. Borrowed: good for this call. NULL on failure. */
 struct model *call_model_of(struct call *c, int kind, uint32_t fingerprint);
-struct model *call_model(struct call *c);       /* of the kind of the call, where there is no point */
+struct model *call_model(struct call *c);       /* of the call's kind, where there is no point */
 /* Weights at path take the place of the connection's model of their kind. A directory: text's
 ** weights now, the other kinds' at their first use. */
 struct model *call_load(struct call *c, const char *path);
@@ -131,16 +131,19 @@ struct model *latent_model(struct call *c, const struct latent *z);
 double call_number(struct call *c, int i, const char *name, double least, double most);
 sqlite3_int64 call_integer(struct call *c, int i, const char *name, sqlite3_int64 least,
                            sqlite3_int64 most);
-struct content call_text(struct call *c, int i, const char *name);      /* TEXT; may hold zero bytes */
+struct content call_text(struct call *c, int i, const char *name);      /* zero bytes are kept */
 struct content call_blob(struct call *c, int i, const char *name);
 struct content value_bytes(struct call *c, sqlite3_value *v);   /* of TEXT (UTF-8) or a BLOB */
 enum { DESCRIBED = 120 };
 void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42": for messages */
 /* "argument 2 (name) is the INTEGER 42, expected ..." */
 int refuse_argument(struct call *c, int i, const char *name, const char *expected);
-void check_kinds(struct call *c, const struct latent *z, int n);        /* z[n], arguments 1.., are of one kind */
-void check_widths(struct call *c, const struct model *a, const struct model *b);  /* s can be compared */
-void check_point(struct call *c, const struct latent *z, const char *what);     /* no direction */
+/* z[n], the first n arguments, must be of one kind. */
+void check_kinds(struct call *c, const struct latent *z, int n);
+/* The s of the two models' points must have one width, so that they can be compared. */
+void check_widths(struct call *c, const struct model *a, const struct model *b);
+/* z must be no direction. what: "argument 1". */
+void check_point(struct call *c, const struct latent *z, const char *what);
 struct options;
 void result_latent(struct call *c, const struct latent *z);
 /* Decodes: TEXT, or the BLOB of a PNG. A direction is an error unless o->kind is set. */
@@ -159,7 +162,7 @@ struct options {
 };
 /* Argument i where it was given and is not NULL, defaults otherwise. */
 struct options call_options(struct call *c, int i);
-/* For others who read JSON of users. key: one of `object`'s, each seen once. */
+/* For others who read JSON that users write. The object is for cJSON_Delete(); NULL on failure. */
 struct cJSON;
 struct cJSON *json_object(struct call *c, const char *text, size_t n, const char *what);
 const char *json_show(struct cJSON *item, char out[64]);        /* as it stood, for messages */

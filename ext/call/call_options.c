@@ -56,8 +56,8 @@ int json_check_keys(struct call *c, const cJSON *object, const char *what, const
 /* ---- Options ---- */
 
 enum key {
-  KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY, KEY_DETAIL,
-  KEY_REFINE, KEY_STEPS, KEY_DISTINCT, N_KEYS
+  KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
+  KEY_DETAIL, KEY_REFINE, KEY_STEPS, KEY_DISTINCT, N_KEYS
 };
 #define EXACT_MOST 9007199254740992.0   /* 2^53: what a JSON number holds exactly */
 static const struct {

@@ -141,8 +141,8 @@ static void round_as_stored(struct latent *z){
 struct model *latent_model(struct call *c, const struct latent *z){
   struct model *m = call_model_of(c, z->kind, z->fingerprint);
   if( m==NULL || m->config.fingerprint==z->fingerprint ) return m;
-  fail(&c->err, SQLITE_ERROR, "a latent of model %08x, the present model is %08x: latent_load() came "
-       "in between", z->fingerprint, m->config.fingerprint);
+  fail(&c->err, SQLITE_ERROR, "a latent of model %08x, the present model is %08x: latent_load() "
+       "came in between", z->fingerprint, m->config.fingerprint);
   return NULL;
 }
 
@@ -164,8 +164,8 @@ static void check_model(struct call *c, const struct latent *z, const struct mod
   int width = config->shape.s + config->shape.r;
   if( z->fingerprint!=config->fingerprint ){
     fail(&c->err, SQLITE_ERROR, "%s is a latent of model %08x, the present model is %08x (%.150s): "
-         "encode the content again, or latent_load() the weights that made it", what, z->fingerprint,
-         config->fingerprint, m->path);
+         "encode the content again, or latent_load() the weights that made it", what,
+         z->fingerprint, config->fingerprint, m->path);
   }else if( z->width!=width ){
     fail(&c->err, SQLITE_ERROR, "%s is a latent of width %d, model %08x makes %d", what, z->width,
          config->fingerprint, width);
@@ -225,6 +225,11 @@ static void encode_content(struct call *c, sqlite3_value *v, int kind, const cha
   if( c->err.rc==SQLITE_OK ) round_as_stored(z);
 }
 
+static void refuse_blob(struct call *c, const char *what, const char *came){
+  fail(&c->err, SQLITE_ERROR, "%s is %s and no latent (those begin with 4c 54 4e 54), expected "
+       WANTED_POINT, what, came);
+}
+
 struct latent value_latent(struct call *c, sqlite3_value *v, const char *what){
   struct latent z = { 0 };
   char came[DESCRIBED];
@@ -242,8 +247,7 @@ struct latent value_latent(struct call *c, sqlite3_value *v, const char *what){
   }else{
     struct content blob = value_bytes(c, v);
     if( latent_is(blob.bytes, blob.n) ) read_latent(c, blob, what, &z);
-    else fail(&c->err, SQLITE_ERROR, "%s is %s and no latent (those begin with 4c 54 4e 54), expected "
-              WANTED_POINT, what, came);
+    else refuse_blob(c, what, came);
   }
   return z;
 }
@@ -342,8 +346,8 @@ void check_kinds(struct call *c, const struct latent *z, int n){
 
 void check_widths(struct call *c, const struct model *a, const struct model *b){
   if( c->err.rc!=SQLITE_OK || a->config.shape.s==b->config.shape.s ) return;
-  fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, that of kind %s one "
-       "of width %d: expected models that were made for each other", kind_name(a->config.kind),
+  fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, that of kind %s "
+       "one of width %d: expected models that were made for each other", kind_name(a->config.kind),
        a->config.shape.s, kind_name(b->config.kind), b->config.shape.s);
 }
 
@@ -429,8 +433,8 @@ void result_content(struct call *c, const struct latent *z, const struct options
   if( m==NULL ) return;
   if( o->kind && z->kind==KIND_DIRECTION ) direction_to_point(c, &point, m);
   if( point.kind==KIND_DIRECTION ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 is a direction, which is no content: add it to a point with "
-         "latent_add(point, direction) or latent_move(point, direction, amount), or give "
+    fail(&c->err, SQLITE_ERROR, "argument 1 is a direction, which is no content: add it to a point "
+         "with latent_add(point, direction) or latent_move(point, direction, amount), or give "
          "{\"kind\":\"%s\"} to read it as a point", kind_name(m->config.kind));
   }
   check_finite(c, &point);

@@ -42,8 +42,8 @@ static void check_like(struct call *c, const struct latent *like, const struct l
   int is_direction = z->kind==KIND_DIRECTION;
   int was_direction = like->kind==KIND_DIRECTION;
   if( !is_direction && !was_direction && z->kind!=like->kind ){
-    fail(&c->err, SQLITE_ERROR, "the rows before this one are of kind %s and this one is of kind %s: "
-         "they have no common r, expected rows of one kind", kind_name(like->kind),
+    fail(&c->err, SQLITE_ERROR, "the rows before this one are of kind %s and this one is of kind "
+         "%s: they have no common r, expected rows of one kind", kind_name(like->kind),
          kind_name(z->kind));
   }else if( z->fingerprint!=like->fingerprint || z->width!=like->width ){
     fail(&c->err, SQLITE_ERROR, "latents of two models: %08x (width %d) and %08x (width %d)",
@@ -89,8 +89,8 @@ static void row_mean(float *mean, const struct latent *z){
 
 /* Puts a row on pile i, or takes it off again (sign -1). An empty pile is exactly 0: the rows that
 ** have left leave no residue. */
-static void gather_add(struct call *c, struct gather *g, int i, const struct latent *z, double weight,
-                       int sign){
+static void gather_add(struct call *c, struct gather *g, int i, const struct latent *z,
+                       double weight, int sign){
   struct pile *p = &g->pile[i];
   float *mean;
   double *sum;

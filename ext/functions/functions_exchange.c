@@ -1,8 +1,8 @@
 /*
 ** functions_exchange.c -- latents for other programs: as JSON, and as bare vectors.
 **
-** JSON:    {"kind":"text","model":"1a2b3c4d","segments":[{"s":[...],"r":[...]}, ...]}. A number has as
-**          few digits as give the same float back.
+** JSON:    {"kind":"text","model":"1a2b3c4d","segments":[{"s":[...],"r":[...]}, ...]}. A number has
+**          as few digits as give the same float back.
 ** Vector:  the numbers as little-endian f32, one segment after another, as other vector extensions
 **          store them.
 */
@@ -68,7 +68,8 @@ static void read_part(struct call *c, cJSON *segment, int at, const char *name, 
   for(item=part->child; item && i<n && c->err.rc==SQLITE_OK; item=item->next, i++){
     x[i] = cJSON_IsNumber(item) ? (float)item->valuedouble : NAN;
     if( !isfinite(x[i]) ){
-      fail(&c->err, SQLITE_ERROR, "segment %d: %s[%d] is no number that a float holds", at, name, i);
+      fail(&c->err, SQLITE_ERROR, "segment %d: %s[%d] is no number that a float holds", at, name,
+           i);
     }
   }
   if( item || i<n ){
@@ -117,8 +118,8 @@ static void read_head(struct call *c, const char *kind, const char *model, struc
          kind ? kind : "missing", kind_name(z->kind));
   }
   if( model==NULL || strcmp(model, present)!=0 ){
-    fail(&c->err, SQLITE_ERROR, "\"model\" is %.40s, the present model is %s: encode the content again, "
-         "or latent_load() the weights that made it", model ? model : "missing", present);
+    fail(&c->err, SQLITE_ERROR, "\"model\" is %.40s, the present model is %s: encode the content "
+         "again, or latent_load() the weights that made it", model ? model : "missing", present);
   }
 }
 
@@ -208,8 +209,8 @@ static struct latent latent_from_vector(struct call *c, struct content vector){
   z = latent_of(m, 0);
   bytes_each = 4*(size_t)z.width;
   if( vector.n==0 || vector.n%bytes_each!=0 || vector.n/bytes_each>65535 ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (vector) has %zu bytes, expected %zu for each of 1 to 65535 "
-         "segments", vector.n, bytes_each);
+    fail(&c->err, SQLITE_ERROR, "argument 1 (vector) has %zu bytes, expected %zu for each of 1 to "
+         "65535 segments", vector.n, bytes_each);
     return z;
   }
   z.n_segments = (int)(vector.n/bytes_each);

@@ -86,8 +86,8 @@ void scalar_load(struct call *c){
   const struct model *m = NULL;
   char fingerprint[16];
   if( c->err.rc==SQLITE_OK && (path.n==0 || memchr(path.bytes, 0, path.n)) ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its directory",
-         path.n ? "text with a zero byte" : "empty");
+    fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its "
+         "directory", path.n ? "text with a zero byte" : "empty");
   }
   m = call_load(c, path.bytes);
   if( m==NULL ) return;

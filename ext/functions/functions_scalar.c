@@ -108,8 +108,8 @@ void scalar_score(struct call *c){
   struct latent z = call_point(c, 1, NULL);
   const struct model *m = latent_model(c, &z);
   if( m && kind!=z.kind ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (content) is of kind %s, argument 2 of kind %s: content is "
-         "scored at points of its own kind", kind_name(kind), kind_name(z.kind));
+    fail(&c->err, SQLITE_ERROR, "argument 1 (content) is of kind %s, argument 2 of kind %s: "
+         "content is scored at points of its own kind", kind_name(kind), kind_name(z.kind));
   }
   result_number(c, content_score(c, m, &content, "argument 1 (content)", &z));
 }
@@ -120,7 +120,9 @@ void scalar_score(struct call *c){
 static struct latent get_between(struct call *c, double t, struct latent ends[2]){
   struct latent z = { 0 };
   get_points(c, 2, ends);
-  if( latent_model(c, &ends[0]) ) point_interp(&z, &ends[0], &ends[1], (float)t, &c->arena, &c->err);
+  if( latent_model(c, &ends[0]) ){
+    point_interp(&z, &ends[0], &ends[1], (float)t, &c->arena, &c->err);
+  }
   return z;
 }
 

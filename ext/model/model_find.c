@@ -21,7 +21,8 @@
 #include <sys/stat.h>
 
 #define ENDING ".safetensors"
-static const char *const BESIDE[] = { "/", "/../model/", "/latent/" };  /* relative to the extension's directory */
+/* Relative to the extension's directory. */
+static const char *const BESIDE[] = { "/", "/../model/", "/latent/" };
 enum { N_BESIDE = sizeof(BESIDE)/sizeof(BESIDE[0]) };
 _Static_assert((int)N_BESIDE<=(int)PLACES_MOST, "struct places has room for all places");
 
@@ -48,15 +49,17 @@ static void cut_name(char *path){
 ** out[PATH_MAX]. */
 static void own_directory(char *out){
   Dl_info where;
-  int found = dladdr((void *)(uintptr_t)own_directory, &where) && where.dli_fname && realpath(where.dli_fname, out);
+  int found = dladdr((void *)(uintptr_t)own_directory, &where) && where.dli_fname;
+  if( found ) found = realpath(where.dli_fname, out)!=NULL;
   /* Linked statically, dladdr() gives the name that the program was called with, which need not be
   ** a path. */
-  if( !found && !realpath("/proc/self/exe", out) ) strcpy(out, "./");
+  if( !found && realpath("/proc/self/exe", out)==NULL ) strcpy(out, "./");
   cut_name(out);
 }
 
 /* directory + between + <kind>.safetensors */
-static const char *join(const char *directory, const char *between, int kind, struct arena *a, struct err *e){
+static const char *path_of(const char *directory, const char *between, int kind, struct arena *a,
+                           struct err *e){
   const char *name = kind_name(kind);
   size_t size = strlen(directory) + strlen(between) + strlen(name) + sizeof(ENDING);
   char *path = arena_get(a, size);
@@ -69,7 +72,7 @@ static const char *join(const char *directory, const char *between, int kind, st
 }
 
 const char *weights_in(const char *directory, int kind, struct arena *a, struct err *e){
-  return join(directory, "/", kind, a, e);
+  return path_of(directory, "/", kind, a, e);
 }
 
 /* The weights of a kind that LATENT_MODEL means: see 2 above. */
@@ -96,7 +99,7 @@ int places_list(struct places *p, int kind, struct arena *a, struct err *e){
   }else{
     own_directory(directory);
     while( p->n<N_BESIDE && e->rc==SQLITE_OK ){
-      p->path[p->n] = join(directory, BESIDE[p->n], kind, a, e);
+      p->path[p->n] = path_of(directory, BESIDE[p->n], kind, a, e);
       p->n++;
     }
   }
@@ -111,7 +114,8 @@ static int not_found(int kind, const struct places *p, struct err *e){
     size_t at = strlen(list);
     snprintf(list + at, sizeof(list) - at, "%s%s", i ? ", " : "", p->path[i]);
   }
-  return fail(e, SQLITE_CANTOPEN, "no weights %sfound (looked for %s): set LATENT_MODEL or call latent_load(path)", whose, list);
+  return fail(e, SQLITE_CANTOPEN, "no weights %sfound (looked for %s): set LATENT_MODEL or call "
+              "latent_load(path)", whose, list);
 }
 
 int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e){

@@ -92,8 +92,8 @@ int point_settle(struct latent *z, struct err *e){
     double length_s = length(x, z->s);
     double length_r = length(x + z->s, z->width - z->s);
     if( length_s==0 || length_s>most || length_r>most ){
-      return fail(e, SQLITE_ERROR, "segment %d has an s of length %g and an r of length %g, expected "
-                  "about 1 and at most 1", i, length_s, length_r);
+      return fail(e, SQLITE_ERROR, "segment %d has an s of length %g and an r of length %g, "
+                  "expected about 1 and at most 1", i, length_s, length_r);
     }
     if( fabs(length_s - 1)>rounding || length_r>1 + rounding ) normalize_segment(x, z->s, z->width);
   }
@@ -256,7 +256,7 @@ int point_interp(struct latent *out, const struct latent *a, const struct latent
                  struct arena *arena, struct err *e){
   static const unsigned char one_pair[1] = { STEP_PAIR };
   struct alignment g = { .a = a, .b = b };
-  int most = a->n_segments>b->n_segments ? a->n_segments : b->n_segments;       /* see walk_path() */
+  int most = a->n_segments>b->n_segments ? a->n_segments : b->n_segments;     /* see walk_path() */
   struct arena_mark mark;
   unsigned char *path;
   int n;
