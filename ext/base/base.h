@@ -25,8 +25,8 @@
 # define SQLITE_MISMATCH   20
 #endif
 
-/* The compiler checks calls as it does printf()'s: the format is argument `nth`, and its values begin
-** with argument `first`. */
+/* The compiler checks calls as it does those of printf(): argument `nth` is the format, and its
+** values begin with argument `first`. */
 #if defined(__GNUC__)
 # define PRINTF_LIKE(nth, first) __attribute__((format(printf, nth, first)))
 #else
