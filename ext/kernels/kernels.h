@@ -70,8 +70,8 @@ void slerp(float *y, const float *a, const float *b, float t, int n);
 
 /* ---- kernels_bits.c: whole numbers ---- */
 
-/* y[n] = the sum of the planes' numbers where a row of codes[n, words] has a 1. planes[4, words] hold
-** the numbers in two's complement, lowest bits first. */
+/* y[n] = the sum of the planes' numbers where a row of codes[n, words] has a 1. planes[4, words]
+** hold the numbers in two's complement, lowest bits first. */
 void bit_products(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words);
 /* As linear_choose(), for bit_products() alone: "avx512", "popcnt", "plain". */
 int bits_choose(const char *name);
