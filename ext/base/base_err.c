@@ -1,16 +1,18 @@
 /*
 ** base_err.c -- what went wrong first, in a fixed buffer.
 **
-** A failure is reported where it is found and travels up as a result code;
-** callers that add their own "could not ..." afterwards change nothing, because
-** the first text is the one that knows. The buffer is part of struct err, so
-** that reporting "out of memory" needs no memory.
+** A failure is reported where it is found, and travels up as a result code. A caller that adds its
+** own "could not ..." afterwards changes nothing, because the first text knows most. The buffer is
+** part of struct err, so that reporting "out of memory" needs no memory.
 */
 #include "base.h"
+#include <assert.h>
 #include <stdio.h>
 
 int fail(struct err *e, int rc, const char *format, ...){
   va_list args;
+  assert( rc!=SQLITE_OK );
+  assert( format!=NULL );
   if( e->rc!=SQLITE_OK ) return e->rc;
   e->rc = rc;
   va_start(args, format);

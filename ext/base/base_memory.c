@@ -1,18 +1,17 @@
 /*
 ** base_memory.c -- memory from SQLite's allocator, and the arena over it.
 **
-** Everything the extension holds is counted by sqlite3_memory_used(), obeys the
-** application's heap limit, and can be made to fail by a test. The one lock of
-** the process is here too, because it is SQLite's.
+** So everything that the extension holds is counted by sqlite3_memory_used(), obeys the
+** application's heap limit, and can be made to fail by a test. The one lock of the process is here
+** too, because it is SQLite's.
 **
 ** The arena is a list of blocks, newest first:
 **
 **     a->block -> [ head | pad to 64 | used ......... | free .... ] -> older -> NULL
 **
-** A get takes from the newest block, or puts a new one in front (twice the size
-** of the last, so that a call makes few of them). Nothing is returned one by
-** one: arena_release() frees the list, arena_rewind() what is newer than a mark.
-** An arena belongs to one thread.
+** A get takes from the newest block. Where that is too full, a new one is put in front, twice the
+** size of the last, so that a call makes few of them. Nothing is given back one by one:
+** arena_release() frees the list, arena_rewind() what is newer than a mark.
 */
 #ifdef SQLITE_CORE
 # include <sqlite3.h>
@@ -21,12 +20,15 @@
 SQLITE_EXTENSION_INIT3
 #endif
 #include "base.h"
+#include <assert.h>
 #include <string.h>
 
-#define ALIGNMENT       ((size_t)64)            /* a cache line, and the widest vector register */
-#define BLOCK_SMALLEST  ((size_t)64 << 10)
-#define BLOCK_LARGEST   ((size_t)16 << 20)      /* blocks stop doubling here; a larger get has a block of its own */
-#define BLOCK_ROOM      ((size_t)1 << 62)       /* above this, adding a block's overhead could wrap */
+enum {
+  ALIGNMENT = 64,               /* a cache line, and the widest vector register */
+  BLOCK_SMALLEST = 64 << 10,
+  BLOCK_LARGEST = 16 << 20      /* blocks stop doubling here; a larger get has a block of its own */
+};
+#define BYTES_MOST  (SIZE_MAX/4)        /* of a get: above this, adding the overhead could wrap */
 
 void *mem_alloc(size_t bytes){
   return sqlite3_malloc64(bytes);
@@ -43,9 +45,14 @@ void mem_free(void *p){
 
 struct arena_block {
   struct arena_block *older;
-  unsigned char *data;          /* first aligned byte behind this head */
-  size_t used, size;            /* bytes of data; used is a multiple of ALIGNMENT or equals size */
+  unsigned char *data;          /* the first aligned byte behind this head */
+  size_t used;                  /* bytes of data that are given out: a multiple of ALIGNMENT */
+  size_t size;                  /* bytes of data */
 };
+
+static uintptr_t aligned(uintptr_t x){
+  return (x + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1);
+}
 
 /* Puts a block with room for at least `bytes` in front. Returns 0 when out of memory. */
 static int add_block(struct arena *a, size_t bytes){
@@ -56,7 +63,7 @@ static int add_block(struct arena *a, size_t bytes){
   if( size<bytes ) size = bytes;
   b = mem_alloc(sizeof(*b) + ALIGNMENT - 1 + size);
   if( b==NULL ) return 0;
-  b->data = (unsigned char *)(((uintptr_t)(b + 1) + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
+  b->data = (unsigned char *)aligned((uintptr_t)(b + 1));
   b->used = 0;
   b->size = size;
   b->older = a->block;
@@ -66,15 +73,14 @@ static int add_block(struct arena *a, size_t bytes){
 
 /* A get of 0 bytes is a valid address, so that NULL always means failure. */
 void *arena_get(struct arena *a, size_t bytes){
-  struct arena_block *b;
+  struct arena_block *b = a->block;
   void *p;
   if( a->oom ) return NULL;
-  if( bytes>=BLOCK_ROOM ){
+  if( bytes>=BYTES_MOST ){
     a->oom = 1;
     return NULL;
   }
-  bytes = bytes ? (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1) : ALIGNMENT;
-  b = a->block;
+  bytes = bytes ? aligned(bytes) : ALIGNMENT;
   if( b==NULL || b->size - b->used<bytes ){
     if( !add_block(a, bytes) ){
       a->oom = 1;
@@ -84,6 +90,7 @@ void *arena_get(struct arena *a, size_t bytes){
   }
   p = b->data + b->used;
   b->used += bytes;
+  assert( b->used<=b->size && (uintptr_t)p%ALIGNMENT==0 );
   return p;
 }
 
@@ -94,7 +101,7 @@ void *arena_zeroed(struct arena *a, size_t bytes){
 }
 
 float *arena_floats(struct arena *a, size_t count){
-  return arena_get(a, count<BLOCK_ROOM/sizeof(float) ? count*sizeof(float) : SIZE_MAX);
+  return arena_get(a, count<BYTES_MOST/sizeof(float) ? count*sizeof(float) : SIZE_MAX);
 }
 
 static void free_blocks_above(struct arena *a, struct arena_block *keep){
@@ -117,13 +124,17 @@ struct arena_mark arena_mark(const struct arena *a){
   return m;
 }
 
-/* A failure stays noted: what was asked for after the mark was not got, and its user has yet to see that. */
+/* A failure stays noted: something that was asked for after the mark was not got, and its user has
+** not seen that yet. */
 void arena_rewind(struct arena *a, struct arena_mark m){
   free_blocks_above(a, m.block);
-  if( m.block ) m.block->used = m.used;
+  if( m.block==NULL ) return;
+  assert( m.used<=m.block->used );
+  m.block->used = m.used;
 }
 
-/* NULL when SQLite was built without threads; entering that is a no-op, as it should be. */
+/* The mutex is NULL when SQLite was built without threads. Entering that does nothing, as it
+** should. */
 void global_lock(void){
   sqlite3_mutex_enter(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1));
 }

@@ -1,20 +1,20 @@
 /*
 ** base_reader.c -- numbers out of bytes: little-endian, never past the end.
 **
-** A format is read field by field without a check between; a read that would
-** pass the end sets `bad` and gives 0, and so do all after it. The conversions
-** to and from 16-bit floats are here as well, plain and exact: they are the
-** definition that the kernels' fast ones must agree with.
+** A format is read field by field, without a check between. A read that would pass the end sets
+** `bad` and gives 0, and so do all after it. The conversions to and from 16-bit floats are here as
+** well, plain and exact: they are the definition, and the fast ones of the kernels must agree with
+** them.
 */
 #include "base.h"
+#include <assert.h>
 #include <string.h>
 
 struct reader reader_of(const void *data, size_t n){
-  struct reader r;
-  r.at = data;
-  r.end = n ? r.at + n : r.at;          /* data may be NULL when n is 0 */
-  r.bad = 0;
-  return r;
+  const unsigned char *at = data;
+  const unsigned char *end = n ? at + n : at;   /* NULL + 0 is not defined in C */
+  assert( data!=NULL || n==0 );
+  return (struct reader){ at, end, 0 };
 }
 
 const void *reader_bytes(struct reader *r, size_t n){
@@ -30,16 +30,26 @@ const void *reader_bytes(struct reader *r, size_t n){
 static uint64_t read_number(struct reader *r, size_t n){
   const unsigned char *p = reader_bytes(r, n);
   uint64_t x = 0;
-  size_t i;
   if( p==NULL ) return 0;
-  for(i=0; i<n; i++) x |= (uint64_t)p[i] << 8*i;
+  for(size_t i=0; i<n; i++) x |= (uint64_t)p[i] << 8*i;
   return x;
 }
 
-uint8_t reader_u8(struct reader *r){ return (uint8_t)read_number(r, 1); }
-uint16_t reader_u16(struct reader *r){ return (uint16_t)read_number(r, 2); }
-uint32_t reader_u32(struct reader *r){ return (uint32_t)read_number(r, 4); }
-uint64_t reader_u64(struct reader *r){ return read_number(r, 8); }
+uint8_t reader_u8(struct reader *r){
+  return (uint8_t)read_number(r, 1);
+}
+
+uint16_t reader_u16(struct reader *r){
+  return (uint16_t)read_number(r, 2);
+}
+
+uint32_t reader_u32(struct reader *r){
+  return (uint32_t)read_number(r, 4);
+}
+
+uint64_t reader_u64(struct reader *r){
+  return read_number(r, 8);
+}
 
 /*
 ** binary16: sign 1 bit, exponent 5 (bias 15), fraction 10; binary32: 1, 8 (bias 127), 23.
@@ -52,7 +62,7 @@ float half_to_float(uint16_t half){
   uint32_t bits;
   float x;
   if( exponent==0 ){
-    x = (float)fraction * (1.0f/16777216.0f);
+    x = (float)fraction*(1.0f/16777216.0f);
     return sign ? -x : x;
   }
   if( exponent==31 ) bits = sign | 0x7F800000 | fraction << 13;
@@ -61,7 +71,8 @@ float half_to_float(uint16_t half){
   return x;
 }
 
-/* x without its lowest `shift` bits, rounded to nearest, a tie to the even neighbour. shift is 1..31. */
+/* x without its lowest `shift` bits (1..31), rounded to nearest; a tie goes to the even neighbour.
+** */
 static uint32_t shift_rounded(uint32_t x, int shift){
   uint32_t kept = x >> shift;
   uint32_t rest = x & (((uint32_t)1 << shift) - 1);
@@ -70,20 +81,23 @@ static uint32_t shift_rounded(uint32_t x, int shift){
 }
 
 /*
-** A carry out of the rounded fraction runs into the exponent, which is what rounding up to the next power of two means;
-** from the largest finite half it gives exactly the bits of infinity. The same holds from subnormal to normal.
+** When the rounded fraction overflows, the carry runs into the exponent. That is right: it rounds
+** up to the next power of two, from subnormal to normal as well. From the largest finite half it
+** gives exactly the bits of infinity.
 */
+static uint32_t size_to_half(uint32_t size){
+  uint32_t fraction = (size & 0x7FFFFF) | 0x800000;                     /* with its leading 1 */
+  if( size>0x7F800000 ) return 0x7E00 | (size >> 13 & 0x1FF);           /* NaN, made quiet */
+  if( size>=0x47800000 ) return 0x7C00;                                 /* 65536 and above */
+  if( size>=0x38800000 ) return shift_rounded(size - ((uint32_t)112 << 23), 13);
+  if( size<0x33000000 ) return 0;                                       /* below 2^-25 */
+  return shift_rounded(fraction, 126 - (int)(size >> 23));              /* in units of 2^-24 */
+}
+
 uint16_t float_to_half(float x){
-  uint32_t bits, sign, size;
+  uint32_t bits;
   memcpy(&bits, &x, 4);
-  sign = bits >> 16 & 0x8000;
-  size = bits & 0x7FFFFFFF;
-  if( size>0x7F800000 ) return (uint16_t)(sign | 0x7E00 | (size >> 13 & 0x1FF));        /* NaN, made quiet */
-  if( size>=0x47800000 ) return (uint16_t)(sign | 0x7C00);                              /* 65536 and above */
-  if( size>=0x38800000 ) return (uint16_t)(sign | shift_rounded(size - ((uint32_t)112 << 23), 13));
-  if( size<0x33000000 ) return (uint16_t)sign;                                          /* below 2^-25 */
-  /* Subnormal: the fraction with its leading 1, in units of 2^-24. */
-  return (uint16_t)(sign | shift_rounded((size & 0x7FFFFF) | 0x800000, 126 - (int)(size >> 23)));
+  return (uint16_t)((bits >> 16 & 0x8000) | size_to_half(bits & 0x7FFFFFFF));
 }
 
 void round_to_halves(float *x, size_t n){

@@ -1,26 +1,29 @@
 /*
 ** base_thread.c -- parts of one job on several threads.
 **
-** Threads live for one call. A pool would save some 20 microseconds, but would
-** have to survive fork(), dlclose() and the application's own signal handling;
-** a library in somebody else's process should leave nothing running.
-** Parts are handed out by an atomic counter: whoever is free takes the next.
+** Threads live for one call. A pool would save some 20 microseconds, but it would have to survive
+** fork(), dlclose() and the application's own signal handling. A library in somebody else's process
+** should leave nothing running. An atomic counter hands out the parts: a thread that is free takes
+** the next one.
 */
 #include "base.h"
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define THREADS_MOST     64     /* of LATENT_THREADS */
-#define THREADS_DEFAULT  8      /* most that are used unasked */
+enum {
+  THREADS_MOST = 64,            /* LATENT_THREADS may be so large */
+  THREADS_DEFAULT = 8           /* the most without LATENT_THREADS */
+};
 
 struct job {
   void (*work)(void *arg, int part);
   void *arg;
   int n_parts;
-  atomic_int next;              /* the part that nobody has taken */
+  atomic_int next;              /* the first part that nobody has taken */
 };
 
 static void *take_parts(void *p){
@@ -30,41 +33,39 @@ static void *take_parts(void *p){
   return NULL;
 }
 
-/* Starts up to n threads and returns how many there are. They take no signals: those are for the application's own. */
+/* Starts up to n threads and returns how many there are. They take no signals: those are for the
+** application's own threads. */
 static int start_threads(pthread_t *threads, int n, struct job *job){
   sigset_t all, before;
-  int i;
+  int n_started = 0;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  for(i=0; i<n; i++){
-    if( pthread_create(&threads[i], NULL, take_parts, job)!=0 ) break;
-  }
+  while( n_started<n && pthread_create(&threads[n_started], NULL, take_parts, job)==0 ) n_started++;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return i;
+  return n_started;
 }
 
 void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part), void *arg){
   pthread_t threads[THREADS_MOST];
-  struct job job;
-  int n, i;
-  job.work = work;
-  job.arg = arg;
-  job.n_parts = n_parts;
+  struct job job = { .work = work, .arg = arg, .n_parts = n_parts };
+  int n;
+  assert( work!=NULL );
+  assert( n_parts>=0 );
   atomic_init(&job.next, 0);
   if( n_threads>n_parts ) n_threads = n_parts;
   if( n_threads>THREADS_MOST ) n_threads = THREADS_MOST;
   n = n_threads>1 ? start_threads(threads, n_threads - 1, &job) : 0;
   take_parts(&job);
-  for(i=0; i<n; i++) pthread_join(threads[i], NULL);
+  for(int i=0; i<n; i++) pthread_join(threads[i], NULL);
 }
 
-/* LATENT_THREADS as 1..64, or 0 when it is not set or not exactly such a number. */
+/* LATENT_THREADS, or 0 when it is not set or is anything but a number from 1 to 64. */
 static int threads_asked_for(void){
   const char *text = getenv("LATENT_THREADS");
-  int n = 0, i;
-  if( text==NULL || text[0]<'1' || text[0]>'9' ) return 0;
-  for(i=0; text[i]; i++){
-    if( text[i]<'0' || text[i]>'9' || i==2 ) return 0;
+  int n = 0;
+  if( text==NULL || text[0]=='0' ) return 0;
+  for(int i=0; text[i]; i++){
+    if( !is_ascii_digit(text[i]) || i==2 ) return 0;
     n = 10*n + text[i] - '0';
   }
   return n<=THREADS_MOST ? n : 0;

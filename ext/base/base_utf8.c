@@ -1,7 +1,7 @@
 /*
-** base_utf8.c -- where a character ends, and what to do about bytes that are none.
+** base_utf8.c -- where a character ends.
 **
-** Valid is what the Unicode standard's table 3-7 allows:
+** The valid ones are those of table 3-7 in the Unicode standard:
 **
 **     00..7F
 **     C2..DF  80..BF
@@ -12,11 +12,14 @@
 **     F4      80..8F  80..BF  80..BF     (above 8F: beyond U+10FFFF)
 */
 #include "base.h"
+#include <assert.h>
 
 int utf8_length(const char *text, size_t n){
   const unsigned char *s = (const unsigned char *)text;
-  unsigned char low = 0x80, high = 0xBF;        /* what the second byte may be */
-  int length, i;
+  unsigned char low = 0x80;     /* the second byte is low..high */
+  unsigned char high = 0xBF;
+  int length;
+  assert( text!=NULL || n==0 );
   if( n==0 ) return 0;
   if( s[0]<0x80 ) return 1;
   if( s[0]<0xC2 || s[0]>0xF4 ) return 0;
@@ -27,23 +30,8 @@ int utf8_length(const char *text, size_t n){
   if( s[0]==0xF0 ) low = 0x90;
   if( s[0]==0xF4 ) high = 0x8F;
   if( s[1]<low || s[1]>high ) return 0;
-  for(i=2; i<length; i++){
+  for(int i=2; i<length; i++){
     if( (s[i] & 0xC0)!=0x80 ) return 0;
   }
   return length;
-}
-
-void utf8_clean(struct buf *out, const char *text, size_t n){
-  size_t done = 0, i = 0;       /* text[0..done) is written; text[done..i) is valid and waits for one append */
-  while( i<n ){
-    int length = utf8_length(text + i, n - i);
-    if( length ){
-      i += (size_t)length;
-      continue;
-    }
-    buf_append(out, text + done, i - done);
-    buf_str(out, UTF8_REPLACEMENT);
-    done = ++i;
-  }
-  buf_append(out, text + done, n - done);
 }

@@ -1,10 +1,12 @@
 /*
-** kernels.h -- pure numeric loops. Output first, inputs const, sizes last; memory from the caller; no failure.
+** kernels.h -- pure numeric loops. Output first, inputs const, sizes last; memory from the caller;
+** no failure.
 **
-** The same bits on every CPU that has fused multiply-add (all arm64, x86-64 since 2013), for every batch size and number of
-** threads: each output of a product is one chain of fmaf() over k = 0, 1, 2, ..., and sums of long vectors go into 16 lanes,
-** lane i taking elements i, i+16, ..., which are added as ((0+8)+(4+12)) ... by lanes_sum(). exp() is our own polynomial.
-** So a row encoded alone, in a batch, or on another node of a replicated database gives the same blob.
+** They give the same bits on every CPU that has fused multiply-add (all arm64, x86-64 since 2013),
+** for every batch size and number of threads. Each output of a product is one chain of fmaf() over
+** k = 0, 1, 2, ... Sums of long vectors go into 16 lanes: lane i takes elements i, i+16, ..., and
+** lanes_sum() adds the lanes as ((0+8)+(4+12)) ... exp() is our own polynomial. So a row gives the
+** same blob when it is encoded alone, in a batch, or on another node of a replicated database.
 */
 #ifndef LATENT_KERNELS_H
 #define LATENT_KERNELS_H
@@ -12,76 +14,113 @@
 #include <stdint.h>
 
 /* ---- kernels_linear.c: matrix products ---- */
-struct matrix {         /* [in, out], row-major, as in the file */
+struct matrix {                 /* row-major, as in the file */
   int in, out;
-  const uint16_t *half; /* binary16, or NULL */
-  const float *full;    /* used when half is NULL */
+  const uint16_t *half;         /* [in, out], binary16; or NULL */
+  const float *full;            /* [in, out]; used when half is NULL */
 };
-/* y[rows, out] = x[rows, in] . w[in, out]. scratch: LINEAR_SCRATCH(in) floats, 64-byte aligned, used by this call alone. */
-#define LINEAR_PANEL 64
+enum { LINEAR_PANEL = 64 };     /* columns that are converted at a time */
 #define LINEAR_SCRATCH(in) ((size_t)(in)*LINEAR_PANEL)
+
+/* y[rows, out] = x[rows, in] . w[in, out]. scratch: LINEAR_SCRATCH(in) floats, 64-byte aligned,
+** which nobody else uses during the call. */
 void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_plain(float *y, const float *x, const struct matrix *w, int rows);    /* the definition: fmaf() chains, slow */
+/* The definition: chains of fmaf(). Slow. */
+void linear_plain(float *y, const float *x, const struct matrix *w, int rows);
 
-/* Which code linear() and everything below use: "avx512", "avx2", "neon", or "openblas" (other CPUs; last bits may differ there), "plain". */
-const char *linear_kernel(void);
-int linear_choose(const char *name);    /* for tests and benchmarks: 0 when this CPU cannot; NULL picks the best again */
+/* ---- kernels_vectors.c: sums, norms, softmax, attention, arcs ---- */
 
-/* ---- kernels.c: everything else ---- */
-float dot(const float *x, const float *y, int n);                       /* 16 lanes */
-void dots(float *y, const float *x, const float *rows, int n, int d);   /* y[n] = rows[n,d] . x[d], each as dot() gives it */
-float dot_bytes(const float *x, const int8_t *y, int n);                /* dot() with the bytes as numbers */
-void rms_norm(float *y, const float *x, const float *weight, int rows, int d);      /* y = x / sqrt(mean x^2 + 1e-6) * weight */
-void rotary_table(float *cos_sin, int positions);                       /* [positions, 64]: 32 cosines, then 32 sines */
-void rotary(float *x, const float *cos_sin, int heads, int stride);     /* one token's heads of 64, `stride` floats apart; in place */
-void silu_gate(float *y, const float *value_gate, int rows, int h);     /* y[rows,h] = v * g / (1 + exp(-g)), value_gate[rows, 2h] = [v | g] */
-void silu_bias(float *y, const float *bias, int rows, int n);            /* y[rows,n] = silu(y + bias[n]) in place, silu(x) = x / (1 + exp(-x)) */
-void softmax(float *x, int n);                                          /* in place */
+/* x[n] . y[n], in 16 lanes. dot_bytes() takes the bytes as numbers. */
+float dot(const float *x, const float *y, int n);
+float dot_bytes(const float *x, const int8_t *y, int n);
+/* y[n] = rows[n, d] . x[d], each as dot() gives it. */
+void dots(float *y, const float *x, const float *rows, int n, int d);
+
+void add(float *y, const float *x, int n);                      /* y[n] += x[n] */
+void add_bias(float *y, const float *bias, int rows, int n);    /* y[rows, n] += bias[n] */
+/* Where the largest of x[n] stands: the first of equals, 0 when none of them is a number. */
+int largest(const float *x, int n);
+/* x[n] to unit length, in place. A zero vector stays. Returns the old length. */
+float normalize(float *x, int n);
+/* y[rows, d] = x / sqrt(mean of x^2 in the row + 1e-6) * weight[d], for x[rows, d]. */
+void rms_norm(float *y, const float *x, const float *weight, int rows, int d);
+
+/* y[rows, h] = v * silu(g) of value_gate[rows, 2h] = [v | g], where silu(x) = x / (1 + exp(-x)). */
+void silu_gate(float *y, const float *value_gate, int rows, int h);
+void silu_bias(float *y, const float *bias, int rows, int n);   /* y[rows, n] = silu(y + bias[n]) */
+void softmax(float *x, int n);                                  /* x[n], in place */
 void log_softmax(float *x, int n);
-void add(float *y, const float *x, int n);                              /* y += x */
-void add_bias(float *y, const float *bias, int rows, int n);            /* y[rows,n] += bias[n] */
-int largest(const float *x, int n);                                     /* where the largest number stands, the first of equals; 0 when none is a number */
-float normalize(float *x, int n);                                       /* to unit length in place; a zero vector stays; returns the old length */
-/* One query head over n keys: out[64] = softmax(q . k_j / 8) . v; k and v are n rows of 64, `stride` floats apart. scores: scratch of ATTEND_SCORES(n)
-** floats; afterwards its first n are the softmax. */
+
+/* cos_sin[positions, 64]: for each position 32 cosines, then 32 sines. */
+void rotary_table(float *cos_sin, int positions);
+/* Turns one token's x[heads, 64] in place. Its heads are `stride` floats apart. cos_sin: one row of
+** the table. */
+void rotary(float *x, const float *cos_sin, int heads, int stride);
+
+/* One query head over n > 0 keys: out[64] = softmax(q[64] . k_j / 8) . v. k and v are n rows of 64,
+** `stride` floats apart. scores: scratch of ATTEND_SCORES(n) floats; afterwards its first n are the
+** softmax. */
 #define ATTEND_SCORES(n) (((size_t)(n)+15)/16*16)
-void attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
-void slerp(float *y, const float *a, const float *b, float t, int n);   /* unit vectors; opposite or equal ones are handled */
+void attend(float *out, const float *q, const float *k, const float *v, int n, int stride,
+            float *scores);
+
+/* y[n]: the point at t (0..1) on the arc from a[n] to b[n], of unit length both. They may be equal
+** or opposite. y may be a or b. */
+void slerp(float *y, const float *a, const float *b, float t, int n);
 
 /* ---- kernels_bits.c: whole numbers ---- */
-/* y[n] = the sum of planes' numbers where a row of codes[n, words] has a 1; planes[4, words] hold them in two's complement, lowest bits first. */
-void bit_products(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words);
-int bits_choose(const char *name);      /* "avx512", "popcnt", "plain", as linear_choose() */
 
-/* ---- What the calls above choose from; for kernels* only ---- */
-struct lanes_table {                    /* made from kernels_lanes.h, once for each width of vectors; the functions above, in their order */
+/* y[n] = the sum of the planes' numbers where a row of codes[n, words] has a 1. planes[4, words]
+** hold the numbers in two's complement, lowest bits first. */
+void bit_products(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words);
+/* As linear_choose(), for bit_products() alone: "avx512", "popcnt", "plain". */
+int bits_choose(const char *name);
+
+/* ---- kernels_choose.c: which code computes all this ---- */
+
+/* What this CPU uses for linear() and the vectors: "avx512", "avx2", "neon"; on other CPUs
+** "openblas" (last bits of products may differ there), else "plain". */
+const char *linear_kernel(void);
+/* For tests and benchmarks: takes the code of that name. Returns 0, and changes nothing, when
+** there is none or this CPU cannot run it. NULL picks the best one again. */
+int linear_choose(const char *name);
+
+/* ==== For kernels_*.c only ==== */
+
+typedef void linear_code(float *y, const float *x, const struct matrix *w, int rows,
+                         float *scratch);
+
+/* The vector functions above that kernels_lanes.h makes, once for each width of vectors. */
+struct lanes_table {
   float (*dot)(const float *x, const float *y, int n);
-  void (*dots)(float *y, const float *x, const float *rows, int n, int d);
   float (*dot_bytes)(const float *x, const int8_t *y, int n);
-  void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
-  void (*rotary)(float *x, const float *cos_sin, int heads, int stride);
-  void (*silu_gate)(float *y, const float *value_gate, int rows, int h);
-  void (*silu_bias)(float *y, const float *bias, int rows, int n);
-  void (*softmax)(float *x, int n);
-  void (*log_softmax)(float *x, int n);
+  void (*dots)(float *y, const float *x, const float *rows, int n, int d);
   void (*add)(float *y, const float *x, int n);
   void (*add_bias)(float *y, const float *bias, int rows, int n);
   int (*largest)(const float *x, int n);
   float (*normalize)(float *x, int n);
-  void (*attend)(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores);
+  void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
+  void (*silu_gate)(float *y, const float *value_gate, int rows, int h);
+  void (*silu_bias)(float *y, const float *bias, int rows, int n);
+  void (*softmax)(float *x, int n);
+  void (*log_softmax)(float *x, int n);
+  void (*rotary)(float *x, const float *cos_sin, int heads, int stride);
+  void (*attend)(float *out, const float *q, const float *k, const float *v, int n, int stride,
+                 float *scores);
 };
-extern const struct lanes_table lanes_avx512, lanes_avx2, lanes_plain;  /* kernels_avx512.c, kernels_avx2.c, kernels.c */
-const struct lanes_table *lanes_chosen(void);                           /* kernels_linear.c, which chooses for all */
 
-/* kernels_avx512.c, kernels_avx2.c, kernels_neon.c: made from kernels_tile.h; kernels_blas.c. Each may be called, as may the table of its
-** name, only where its _usable() says so. */
-void linear_avx512(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_avx2(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_neon(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-void linear_openblas(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-int linear_avx512_usable(void);
-int linear_avx2_usable(void);
-int linear_neon_usable(void);
+/* kernels_choose.c: the choice, made at the first call */
+linear_code *linear_chosen(void);
+const struct lanes_table *lanes_chosen(void);
+
+/* kernels_tile.h and kernels_lanes.h, compiled for each vector unit. Only kernels_choose.c may take
+** them, after it has asked the CPU. lanes_plain runs everywhere. */
+extern const struct lanes_table lanes_plain;                    /* kernels_vectors.c */
+extern const struct lanes_table lanes_avx2, lanes_avx512;       /* kernels_avx2.c, _avx512.c */
+linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and kernels_neon.c */
+
+/* kernels_blas.c */
+linear_code linear_openblas;            /* only where it is usable */
 int linear_openblas_usable(void);       /* opens the library at the first call */
 
 #endif

@@ -1,34 +1,48 @@
 /*
-** kernels_bits.c -- products of sign codes with a number in bit planes: whole numbers, the same on every machine by their nature.
+** kernels_bits.c -- products of sign codes with a number in bit planes. They are whole numbers,
+** and so the same on every machine.
 **
-** A code is `words` words of 64 signs, 1 for plus. A query is four such rows of bits: number i of it is the four bits i of its planes, read as
-** a number in two's complement, -8..7. The product of the two is the sum of the query's numbers where the code has a 1, and that is
-** popcount(code & plane0) + 2 popcount(code & plane1) + 4 popcount(code & plane2) - 8 popcount(code & plane3): 64 numbers for each instruction
-** that counts bits (Gao and Long, RaBitQ, SIGMOD 2024, section 3.3.2; the sign of the last plane saves counting the ones of the code).
+** A code is `words` words of 64 signs, 1 for plus. A query is four rows of as many bits, its
+** planes. Number i of the query is bit i of the four planes, read in two's complement: -8..7. The
+** product of the two is the sum of the query's numbers where the code has a 1, and that is
 **
-** Measured (AMD EPYC Zen 5, one core, gcc 12 -O2), plain -> popcnt -> avx512, ns a row: 11.4 -> 4.0 -> 0.4 of 128 signs, 21 -> 7.3 -> 2.7 of 256, 32 -> 7.6 -> 2.7 of 384.
+**     popcount(code & plane0) + 2 popcount(code & plane1)
+**                             + 4 popcount(code & plane2) - 8 popcount(code & plane3)
+**
+** So each instruction that counts bits does 64 numbers (Gao and Long, RaBitQ, SIGMOD 2024, section
+** 3.3.2; the sign of the last plane saves counting the ones of the code).
+**
+** Measured (AMD EPYC Zen 5, one core, gcc 12 -O2), ns a row:
+**                  plain  popcnt  avx512
+**     128 signs     11.4     4.0     0.4
+**     256           21       7.3     2.7
+**     384           32       7.6     2.7
 */
 #include "kernels.h"
+#include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
 #if defined(__x86_64__) && defined(__GNUC__)
 # include <immintrin.h>
 #endif
 
-/* The definition; every machine has it. Compiled once more where the CPU counts the bits of a word in one instruction. */
-static inline __attribute__((always_inline)) int32_t row_product(const uint64_t *code, const uint64_t *planes, int words){
-  int32_t sums[4] = {0};
-  int w, p;
-  for(w=0; w<words; w++){
-    for(p=0; p<4; p++) sums[p] += __builtin_popcountll(code[w] & planes[p*words+w]);
+typedef void bits_code(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words);
+
+/* The definition. It runs on every machine, and is compiled once more for CPUs that count the bits
+** of a word in one instruction. */
+static inline __attribute__((always_inline))
+int32_t row_product(const uint64_t *code, const uint64_t *planes, int words){
+  int32_t sums[4] = { 0 };
+  for(int w=0; w<words; w++){
+    for(int p=0; p<4; p++) sums[p] += __builtin_popcountll(code[w] & planes[p*words+w]);
   }
   return sums[0] + 2*sums[1] + 4*sums[2] - 8*sums[3];
 }
 
 static void bits_plain(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
-  int i;
-  for(i=0; i<n; i++, codes+=words) y[i] = row_product(codes, planes, words);
+  for(int i=0; i<n; i++, codes+=words) y[i] = row_product(codes, planes, words);
 }
+
 static int always(void){
   return 1;
 }
@@ -36,10 +50,11 @@ static int always(void){
 #if defined(__x86_64__) && defined(__GNUC__)
 /* ---- x86-64 since 2008 ---- */
 
-static __attribute__((target("popcnt"))) void bits_popcnt(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
-  int i;
-  for(i=0; i<n; i++, codes+=words) y[i] = row_product(codes, planes, words);
+static __attribute__((target("popcnt")))
+void bits_popcnt(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
+  for(int i=0; i<n; i++, codes+=words) y[i] = row_product(codes, planes, words);
 }
+
 static int popcnt_usable(void){
   __builtin_cpu_init();
   return __builtin_cpu_supports("popcnt");
@@ -52,10 +67,12 @@ static int popcnt_usable(void){
 
 /* Eight words of codes against the same eight words of each plane. */
 INLINE __m512i words_product(__m512i code, const __m512i plane[4]){
-  __m512i low = _mm512_add_epi64(_mm512_popcnt_epi64(_mm512_and_si512(code, plane[0])),
-                                 _mm512_slli_epi64(_mm512_popcnt_epi64(_mm512_and_si512(code, plane[1])), 1));
-  __m512i high = _mm512_sub_epi64(_mm512_popcnt_epi64(_mm512_and_si512(code, plane[2])),
-                                  _mm512_slli_epi64(_mm512_popcnt_epi64(_mm512_and_si512(code, plane[3])), 1));
+  __m512i ones = _mm512_popcnt_epi64(_mm512_and_si512(code, plane[0]));
+  __m512i twos = _mm512_popcnt_epi64(_mm512_and_si512(code, plane[1]));
+  __m512i fours = _mm512_popcnt_epi64(_mm512_and_si512(code, plane[2]));
+  __m512i eights = _mm512_popcnt_epi64(_mm512_and_si512(code, plane[3]));
+  __m512i low = _mm512_add_epi64(ones, _mm512_slli_epi64(twos, 1));
+  __m512i high = _mm512_sub_epi64(fours, _mm512_slli_epi64(eights, 1));
   return _mm512_add_epi64(low, _mm512_slli_epi64(high, 2));
 }
 
@@ -64,7 +81,8 @@ INLINE __m512i pair_sums(__m512i a, __m512i b){
   return _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
-/* Up to 128 signs: as many rows as fit lie side by side in a vector. Eight rows; the caller has that many. */
+/* The products of eight rows of up to 128 signs. As many rows as fit lie side by side in a vector.
+** */
 INLINE void eight_short(int32_t *y, const uint64_t *codes, const __m512i plane[4], int words){
   const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
   __m512i sums = words_product(_mm512_loadu_si512(codes), plane);
@@ -72,17 +90,18 @@ INLINE void eight_short(int32_t *y, const uint64_t *codes, const __m512i plane[4
     __m512i more = words_product(_mm512_loadu_si512(codes + 8), plane);
     sums = _mm512_permutexvar_epi64(order, pair_sums(sums, more));
   }
-  _mm256_storeu_si256((__m256i*)y, _mm512_cvtepi64_epi32(sums));
+  _mm256_storeu_si256((__m256i *)y, _mm512_cvtepi64_epi32(sums));
 }
 
-static TARGET void bits_short(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
+static TARGET
+void bits_short(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
   __m512i plane[4];
-  uint64_t last[16] = {0};
+  uint64_t last[16] = { 0 };
   int32_t rest[8];
-  int i, p;
-  for(p=0; p<4; p++){
+  int i;
+  for(int p=0; p<4; p++){
     plane[p] = words==1 ? _mm512_set1_epi64((long long)planes[p])
-                        : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i*)(planes + 2*p)));
+                        : _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(planes + 2*p)));
   }
   for(i=0; i+8<=n; i+=8) eight_short(y+i, codes + (size_t)i*words, plane, words);
   if( i==n ) return;
@@ -91,54 +110,63 @@ static TARGET void bits_short(int32_t *y, const uint64_t *codes, const uint64_t 
   memcpy(y+i, rest, sizeof(int32_t)*(size_t)(n-i));
 }
 
-/* The sums of eight vectors, in order: pairs, then quarters, then halves of vectors are added. */
-INLINE __m256i eight_sums(const __m512i v[8]){
-  __m512i a = pair_sums(v[0], v[1]), b = pair_sums(v[2], v[3]), c = pair_sums(v[4], v[5]), d = pair_sums(v[6], v[7]);
-  __m512i ab = _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
-  __m512i cd = _mm512_add_epi64(_mm512_shuffle_i64x2(c, d, 0x88), _mm512_shuffle_i64x2(c, d, 0xdd));
-  __m512i all = _mm512_add_epi64(_mm512_shuffle_i64x2(ab, cd, 0x88), _mm512_shuffle_i64x2(ab, cd, 0xdd));
-  return _mm512_cvtepi64_epi32(all);
+/* The halves of a vector, added: the pairs of a, then those of b. */
+INLINE __m512i half_sums(__m512i a, __m512i b){
+  return _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xdd));
 }
 
-static TARGET void bits_avx512(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
-  int i, j, p, w;
+/* The sums of eight vectors, in order: pairs, then quarters, then halves of vectors are added. */
+INLINE __m256i eight_sums(const __m512i v[8]){
+  __m512i a = pair_sums(v[0], v[1]);
+  __m512i b = pair_sums(v[2], v[3]);
+  __m512i c = pair_sums(v[4], v[5]);
+  __m512i d = pair_sums(v[6], v[7]);
+  return _mm512_cvtepi64_epi32(half_sums(half_sums(a, b), half_sums(c, d)));
+}
+
+static TARGET
+void bits_avx512(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
   if( words<=2 ){
     bits_short(y, codes, planes, n, words);
     return;
   }
-  for(i=0; i<n; i+=8){
+  for(int i=0; i<n; i+=8){
     __m512i sums[8], plane[4];
     int rows = n-i<8 ? n-i : 8;
-    for(j=0; j<8; j++) sums[j] = _mm512_setzero_si512();
-    for(w=0; w<words; w+=8){
+    for(int j=0; j<8; j++) sums[j] = _mm512_setzero_si512();
+    for(int w=0; w<words; w+=8){
       __mmask8 there = (__mmask8)(words-w>=8 ? 0xff : (1<<(words-w)) - 1);
-      for(p=0; p<4; p++) plane[p] = _mm512_maskz_loadu_epi64(there, planes + p*words + w);
-      for(j=0; j<rows; j++){
+      for(int p=0; p<4; p++) plane[p] = _mm512_maskz_loadu_epi64(there, planes + p*words + w);
+      for(int j=0; j<rows; j++){
         __m512i code = _mm512_maskz_loadu_epi64(there, codes + (size_t)(i+j)*words + w);
         sums[j] = _mm512_add_epi64(sums[j], words_product(code, plane));
       }
     }
     if( rows==8 ){
-      _mm256_storeu_si256((__m256i*)(y+i), eight_sums(sums));
+      _mm256_storeu_si256((__m256i *)(y+i), eight_sums(sums));
     }else{
       int32_t rest[8];
-      _mm256_storeu_si256((__m256i*)rest, eight_sums(sums));
+      _mm256_storeu_si256((__m256i *)rest, eight_sums(sums));
       memcpy(y+i, rest, sizeof(int32_t)*(size_t)rows);
     }
   }
 }
+
 static int avx512_usable(void){
   __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vpopcntdq");
+  return __builtin_cpu_supports("avx512f")
+      && __builtin_cpu_supports("avx512bw")
+      && __builtin_cpu_supports("avx512vpopcntdq");
 }
 #endif
 
-/* ---- The choice, made at the first product, as in kernels_linear.c. arm64 compilers make vector code of the plain one ---- */
+/* ---- The choice, made at the first product, as in kernels_choose.c ----
+** arm64 has no code of its own: compilers make vector code of the plain one. */
 
 struct code {
   const char *name;
-  int (*usable)(void);
-  void (*products)(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words);
+  int (*usable)(void);                          /* on this CPU */
+  bits_code *products;
 };
 static const struct code codes_known[] = {      /* best first */
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -147,21 +175,21 @@ static const struct code codes_known[] = {      /* best first */
 #endif
   { "plain", always, bits_plain },
 };
-static _Atomic(const struct code *) chosen;
+static _Atomic(const struct code *) chosen;     /* NULL until the first product */
 
 int bits_choose(const char *name){
-  size_t i;
-  for(i=0; i<sizeof(codes_known)/sizeof(codes_known[0]); i++){
-    if( (name==NULL || strcmp(name, codes_known[i].name)==0) && codes_known[i].usable() ){
-      atomic_store(&chosen, &codes_known[i]);
-      return 1;
-    }
+  for(size_t i=0; i<sizeof(codes_known)/sizeof(codes_known[0]); i++){
+    if( name && strcmp(name, codes_known[i].name)!=0 ) continue;
+    if( !codes_known[i].usable() ) continue;
+    atomic_store(&chosen, &codes_known[i]);
+    return 1;
   }
   return 0;
 }
 
 void bit_products(int32_t *y, const uint64_t *codes, const uint64_t *planes, int n, int words){
   const struct code *c = atomic_load_explicit(&chosen, memory_order_acquire);
+  assert( n>=0 && words>0 );
   if( c==NULL ){
     bits_choose(NULL);
     c = atomic_load(&chosen);

@@ -1,9 +1,12 @@
 /*
-** kernels_blas.c -- matrix products through OpenBLAS, for CPUs without fused multiply-add (x86-64 before 2013, and small ones since).
+** kernels_blas.c -- matrix products through OpenBLAS, for CPUs without fused multiply-add: x86-64
+** before 2013, and small ones since.
 **
-** The only file that knows <cblas.h>. Nothing links against the library: it is opened at the first product that needs it, so that
-** nobody else pays for its start-up, threads and buffers. Built without the header, or run without the library, this code is
-** simply not usable, and linear() takes the plain one. Sums come in OpenBLAS's own order: the last bits differ from linear_plain().
+** The only file that knows <cblas.h>. Nothing links against the library. It is opened at the first
+** product that needs it, so that nobody else pays for its start-up, threads and buffers. Built
+** without the header, or run without the library, this code is simply not usable, and linear()
+** takes the plain one. OpenBLAS adds in its own order: the last bits differ from those of
+** linear_plain().
 */
 #include "kernels.h"
 #if defined(__has_include)
@@ -17,18 +20,19 @@
 #include <string.h>
 
 #ifdef HAVE_CBLAS
-static __typeof__(cblas_sgemm) *sgemm;  /* NULL when the library is not there; never changes after `opened` */
+static __typeof__(cblas_sgemm) *sgemm;  /* NULL without the library; fixed once it is `opened` */
 static pthread_once_t opened = PTHREAD_ONCE_INIT;
 
-/* One thread: callers bring their own. The library's setting belongs to the whole process, so it is only touched when nobody
-** else in the process had the library open. It stays open: its threads' code must not be unmapped under them. */
+/* Sets the library to one thread: callers bring their own. The setting belongs to the whole
+** process, so it is only touched when nobody else in the process had the library open. The library
+** stays open: the code of its threads must not be unmapped under them. */
 static void open_library(void){
   void *found = dlopen("libopenblas.so.0", RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
   void *library = found ? found : dlopen("libopenblas.so.0", RTLD_LAZY | RTLD_LOCAL);
   void (*set_threads)(int);
   if( library==NULL ) return;
-  *(void**)&sgemm = dlsym(library, "cblas_sgemm");
-  *(void**)&set_threads = dlsym(library, "openblas_set_num_threads");
+  *(void **)&sgemm = dlsym(library, "cblas_sgemm");
+  *(void **)&set_threads = dlsym(library, "openblas_set_num_threads");
   if( found==NULL && set_threads ) set_threads(1);
 }
 
@@ -37,13 +41,13 @@ int linear_openblas_usable(void){
   return sgemm!=NULL;
 }
 
-/* Columns [at, at+n) of the binary16 matrix w, as floats: panel[in, LINEAR_PANEL]. A multiplication moves the exponent, which is
-** right for subnormals too and which compilers vectorise; infinities and NaN, which no weights have, become large numbers. */
+/* panel[in, LINEAR_PANEL] = columns [at, at+n) of the binary16 matrix w, as floats. A
+** multiplication moves the exponent: that is right for subnormals too, and compilers vectorise it.
+** Infinities and NaN become large numbers; weights have none. */
 static void panel_fill(float *panel, const struct matrix *w, int at, int n){
-  int k, j;
-  for(k=0; k<w->in; k++, panel+=LINEAR_PANEL){
+  for(int k=0; k<w->in; k++, panel+=LINEAR_PANEL){
     const uint16_t *from = w->half + (size_t)k*w->out + at;
-    for(j=0; j<n; j++){
+    for(int j=0; j<n; j++){
       uint32_t bits = (uint32_t)(from[j] & 0x8000) << 16 | (uint32_t)(from[j] & 0x7fff) << 13;
       float x;
       memcpy(&x, &bits, 4);
@@ -52,16 +56,22 @@ static void panel_fill(float *panel, const struct matrix *w, int at, int n){
   }
 }
 
+/* y[rows, n] = x[rows, in] . w[in, n]; rows of y are `out` floats apart, those of w `stride`. */
+static void multiply(float *y, int out, const float *x, int in, const float *w, int stride, int n,
+                     int rows){
+  sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, n, in,
+        1.0f, x, in, w, stride, 0.0f, y, out);
+}
+
 void linear_openblas(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
-  int at;
   if( w->half==NULL ){
-    sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, w->out, w->in, 1.0f, x, w->in, w->full, w->out, 0.0f, y, w->out);
+    multiply(y, w->out, x, w->in, w->full, w->out, w->out, rows);
     return;
   }
-  for(at=0; at<w->out; at+=LINEAR_PANEL){
+  for(int at=0; at<w->out; at+=LINEAR_PANEL){
     int n = w->out-at<LINEAR_PANEL ? w->out-at : LINEAR_PANEL;
     panel_fill(scratch, w, at, n);
-    sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, n, w->in, 1.0f, x, w->in, scratch, LINEAR_PANEL, 0.0f, y+at, w->out);
+    multiply(y+at, w->out, x, w->in, scratch, LINEAR_PANEL, n, rows);
   }
 }
 
@@ -69,6 +79,7 @@ void linear_openblas(float *y, const float *x, const struct matrix *w, int rows,
 int linear_openblas_usable(void){
   return 0;
 }
+
 void linear_openblas(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
   (void)scratch;
   linear_plain(y, x, w, rows);

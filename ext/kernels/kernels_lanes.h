@@ -1,20 +1,28 @@
 /*
-** kernels_lanes.h -- norms, rotary positions, gates, softmax and attention, written once for every vector unit: included by kernels.c
-** (four floats: what every x86-64 and arm64 has), kernels_avx2.c (8) and kernels_avx512.c (16), which say
+** kernels_lanes.h -- sums, norms, gates, softmax, rotary positions and attention, written once for
+** every vector unit. Included by kernels_vectors.c (4 floats: what every x86-64 and arm64 has),
+** kernels_avx2.c (8) and kernels_avx512.c (16), which define
 **
-**   TARGET    function attribute that allows the instructions, or nothing
+**   TARGET    the function attribute that allows the instructions, or nothing
 **   WIDTH     floats in a vector: 4, 8 or 16
-**   vec_bytes loads WIDTH int8_t as floats; may be left out
 **   LANES     the name of the table of functions made here
+**   vec_bytes loads WIDTH int8_t as floats; may be left out
 **
-** Sums go into 16 lanes, in 16/WIDTH vectors, so that the order of every addition is the same for all of them. Only + - * / sqrt are
-** used, which IEEE 754 rounds exactly once everywhere, and no fused multiply-add (compile with -ffp-contract=off): the results
-** have the same bits on all machines. The one function of libm, log() in double precision, may differ between C libraries in the last
-** bit of the double; rounded to float that shows once in about 2^29 calls, where their logf() differ far more often.
+** Sums go into 16 lanes, in 16/WIDTH vectors, so that the order of all additions is the same for
+** every WIDTH. Only + - * / sqrt are used, which IEEE 754 rounds exactly once everywhere, and no
+** fused multiply-add (compile with -ffp-contract=off). So the results have the same bits on all
+** machines. One function of libm is used, log() in double precision. C libraries may differ in the
+** last bit of that double. Rounded to float, that shows once in about 2^29 calls; their logf()
+** differ far more often.
 **
-** Measured (AMD EPYC Zen 5, one core, gcc 12 -O2), vectors of 4 -> 8 -> 16 floats, ns a call: silu_gate of 704 numbers 738 -> 328 -> 199,
-** log_softmax of 8,192 9322 -> 4331 -> 3492, attend over 24 keys 276 -> 186 -> 132, rms_norm of 256 49 -> 32 -> 30. One type of 16
-** floats for all, cut up by the compiler (vector_size(64) with target_clones), was 3 times slower than this with AVX2 under gcc.
+** Measured (AMD EPYC Zen 5, one core, gcc 12 -O2), ns a call:
+**                                4 floats     8    16
+**     silu_gate of 704 numbers        738   328   199
+**     log_softmax of 8,192           9322  4331  3492
+**     attend over 24 keys             276   186   132
+**     rms_norm of 256                  49    32    30
+** One type of 16 floats for all, which the compiler cuts up (vector_size(64) with target_clones),
+** was 3 times slower than this with AVX2 under gcc.
 */
 #include <math.h>
 #include <string.h>
@@ -34,22 +42,26 @@ typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 struct lanes { floats part[PARTS]; };   /* lane i is part[i/WIDTH][i%WIDTH] */
 
 LANE floats load(const float *x){
-  return *(const floats*)x;
+  return *(const floats *)x;
 }
+
 LANE void store(float *y, floats v){
-  *(floats*)y = v;
+  *(floats *)y = v;
 }
-/* Each byte as a number: exact. gcc makes of this 60 instructions for 16 bytes where the CPU has two: those come as vec_bytes(). */
+
+/* Each byte as a number: exact. gcc makes 60 instructions of the plain code for 16 bytes. The CPU
+** needs two, and vec_bytes() are those. */
 LANE floats load_bytes(const int8_t *x){
 #ifdef vec_bytes
   return (floats)vec_bytes(x);
 #else
   typedef int8_t bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
-  return __builtin_convertvector(__builtin_convertvector(*(const bytes*)x, ints), floats);
+  return __builtin_convertvector(__builtin_convertvector(*(const bytes *)x, ints), floats);
 #endif
 }
+
 LANE quad load_quad(const float *x){
-  return *(const quad*)x;
+  return *(const quad *)x;
 }
 
 /* yes ? a : b; a comparison of vectors gives -1 for yes and 0 for no. */
@@ -59,14 +71,13 @@ LANE floats choose(ints yes, floats a, floats b){
 
 /* The last n < 16 numbers of a row, with `rest` behind them: to[16]. */
 LANE void copy_rest(float *to, const float *x, int n, float rest){
-  int i;
-  for(i=0; i<16; i++) to[i] = rest;
-  for(i=0; i<n; i++) to[i] = x[i];
+  for(int i=0; i<16; i++) to[i] = rest;
+  for(int i=0; i<n; i++) to[i] = x[i];
 }
+
 LANE void copy_rest_bytes(int8_t *to, const int8_t *x, int n){
-  int i;
-  for(i=0; i<16; i++) to[i] = 0;
-  for(i=0; i<n; i++) to[i] = x[i];
+  for(int i=0; i<16; i++) to[i] = 0;
+  for(int i=0; i<n; i++) to[i] = x[i];
 }
 
 /* ---- One number from 16 lanes ---- */
@@ -75,32 +86,37 @@ LANE void copy_rest_bytes(int8_t *to, const int8_t *x, int n){
 LANE quad quarter_sums(const float *lane){
   return (load_quad(lane) + load_quad(lane+8)) + (load_quad(lane+4) + load_quad(lane+12));
 }
+
 LANE float lanes_sum(const struct lanes *v){
-  quad sums = quarter_sums((const float*)v);
+  quad sums = quarter_sums((const float *)v);
   return (sums[0] + sums[2]) + (sums[1] + sums[3]);
 }
 
 LANE float larger(float a, float b){
   return a>b ? a : b;
 }
+
 LANE float lanes_max(const struct lanes *v){
-  const float *p = (const float*)v;
+  const float *p = (const float *)v;
   float m[4];
-  int i;
-  for(i=0; i<4; i++) m[i] = larger(larger(p[i], p[i+4]), larger(p[i+8], p[i+12]));
+  for(int i=0; i<4; i++) m[i] = larger(larger(p[i], p[i+4]), larger(p[i+8], p[i+12]));
   return larger(larger(m[0], m[1]), larger(m[2], m[3]));
 }
 
+/* Four of eight numbers: 0..3 are those of a, 4..7 those of b. */
 #if defined(__clang__)
-# define pick(a, b, i, j, k, l)  __builtin_shufflevector(a, b, i, j, k, l)     /* a has lanes 0..3, b has 4..7 */
+# define pick(a, b, i, j, k, l)  __builtin_shufflevector(a, b, i, j, k, l)
 #else
-# define pick(a, b, i, j, k, l)  __builtin_shuffle(a, b, (__attribute__((vector_size(16))) int){ i, j, k, l })
+# define pick(a, b, i, j, k, l) \
+    __builtin_shuffle(a, b, (__attribute__((vector_size(16))) int){ i, j, k, l })
 #endif
 
 /* lanes_sum() of each, four at a time, in the same order. */
 LANE quad four_sums(const struct lanes products[4]){
-  quad a = quarter_sums((const float*)&products[0]), b = quarter_sums((const float*)&products[1]);
-  quad c = quarter_sums((const float*)&products[2]), d = quarter_sums((const float*)&products[3]);
+  quad a = quarter_sums((const float *)&products[0]);
+  quad b = quarter_sums((const float *)&products[1]);
+  quad c = quarter_sums((const float *)&products[2]);
+  quad d = quarter_sums((const float *)&products[3]);
   quad left = pick(a, b, 0, 1, 4, 5) + pick(a, b, 2, 3, 6, 7);
   quad right = pick(c, d, 0, 1, 4, 5) + pick(c, d, 2, 3, 6, 7);
   return pick(left, right, 0, 2, 4, 6) + pick(left, right, 1, 3, 5, 7);
@@ -113,7 +129,7 @@ LANE void add_products(struct lanes *sum, const float *x, const float *y){
 }
 
 LANE float dot_inline(const float *x, const float *y, int n){
-  struct lanes sum = {0};
+  struct lanes sum = { 0 };
   float a[16], b[16];
   int i;
   for(i=0; i+16<=n; i+=16) add_products(&sum, x+i, y+i);
@@ -129,11 +145,12 @@ static TARGET float lanes_dot(const float *x, const float *y, int n){
   return dot_inline(x, y, n);
 }
 
-/* One row's products of 16 numbers at a time, four rows side by side: x is loaded once for them, and so are their sums made. */
+/* Four rows side by side: 16 numbers of x are loaded once for the four, and their sums are made in
+** one. */
 static TARGET void lanes_dots(float *y, const float *x, const float *rows, int n, int d){
-  int i, j, k;
+  int i, k;
   for(i=0; i+4<=n; i+=4, rows+=4*(size_t)d){
-    struct lanes sums[4] = {{{{0}}}};
+    struct lanes sums[4] = { 0 };
     for(k=0; k+16<=d; k+=16){
       add_products(&sums[0], rows + k, x+k);
       add_products(&sums[1], rows + d + k, x+k);
@@ -143,12 +160,12 @@ static TARGET void lanes_dots(float *y, const float *x, const float *rows, int n
     if( k<d ){
       float a[16], b[16];
       copy_rest(b, x+k, d-k, 0.0f);
-      for(j=0; j<4; j++){
+      for(int j=0; j<4; j++){
         copy_rest(a, rows + (size_t)j*d + k, d-k, 0.0f);
         add_products(&sums[j], a, b);
       }
     }
-    *(quad*)(y+i) = four_sums(sums);
+    *(quad *)(y+i) = four_sums(sums);
   }
   for(; i<n; i++, rows+=d) y[i] = dot_inline(rows, x, d);
 }
@@ -158,7 +175,7 @@ LANE void add_byte_products(struct lanes *sum, const float *x, const int8_t *y){
 }
 
 static TARGET float lanes_dot_bytes(const float *x, const int8_t *y, int n){
-  struct lanes sum = {0};
+  struct lanes sum = { 0 };
   int i;
   for(i=0; i+16<=n; i+=16) add_byte_products(&sum, x+i, y+i);
   if( i<n ){
@@ -178,8 +195,8 @@ static TARGET void lanes_add(float *y, const float *x, int n){
 }
 
 static TARGET void lanes_add_bias(float *y, const float *bias, int rows, int n){
-  int row, i;
-  for(row=0; row<rows; row++, y+=n){
+  for(int row=0; row<rows; row++, y+=n){
+    int i;
     for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, load(y+i) + load(bias+i));
     for(; i<n; i++) y[i] += bias[i];
   }
@@ -196,9 +213,9 @@ static TARGET float lanes_normalize(float *x, int n){
 
 /* Zhang and Sennrich, Root Mean Square Layer Normalization, 2019. */
 static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight, int rows, int d){
-  int row, i;
-  for(row=0; row<rows; row++, x+=d, y+=d){
+  for(int row=0; row<rows; row++, x+=d, y+=d){
     float scale = 1.0f/sqrtf(dot_inline(x, x, d)/(float)d + 1e-6f);
+    int i;
     for(i=0; i+WIDTH<=d; i+=WIDTH) store(y+i, load(x+i)*scale*load(weight+i));
     for(; i<d; i++) y[i] = x[i]*scale*weight[i];
   }
@@ -207,10 +224,12 @@ static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight,
 /* ---- Rotary positions (Su et al., RoFormer, 2021): the pair (i, i+32) of a head is turned ---- */
 
 static TARGET void lanes_rotary(float *x, const float *cos_sin, int heads, int stride){
-  int head, i;
-  for(head=0; head<heads; head++, x+=stride){
-    for(i=0; i<32; i+=WIDTH){
-      floats a = load(x+i), b = load(x+32+i), cosine = load(cos_sin+i), sine = load(cos_sin+32+i);
+  for(int head=0; head<heads; head++, x+=stride){
+    for(int i=0; i<32; i+=WIDTH){
+      floats a = load(x+i);
+      floats b = load(x+32+i);
+      floats cosine = load(cos_sin+i);
+      floats sine = load(cos_sin+32+i);
       store(x+i, a*cosine - b*sine);
       store(x+32+i, a*sine + b*cosine);
     }
@@ -219,13 +238,15 @@ static TARGET void lanes_rotary(float *x, const float *cos_sin, int heads, int s
 
 /* ---- exp and what needs it ---- */
 
-/* exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, then 2^n * p(r), where p is the Taylor polynomial of degree 7 (remainder below 2^-26
-** there). Relative error below 2e-7. Below -87.3, where the result would be subnormal, exactly 0; above 88.3 the value at
-** 88.3 (so that 1 + exp stays finite); NaN stays NaN. n ln 2 is taken off in two parts: 355/512 has so few bits that the first
-** product is exact (Cody and Waite). */
+/* exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, then 2^n * p(r), where p is the Taylor polynomial
+** of degree 7 (remainder below 2^-26 there). The relative error is below 2e-7. Below -87.3, where
+** the result would be subnormal, it is exactly 0. Above 88.3 it is the value at 88.3, so that 1 +
+** exp stays finite. NaN stays NaN. n ln 2 is subtracted in two parts: 355/512 has so few bits that
+** the first product is exact (Cody and Waite). */
 LANE floats exp_floats(floats x){
-  const float round = 12582912.0f;                      /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
-  const floats zero = {0}, most = zero + 88.3f;
+  const float round = 12582912.0f;      /* 1.5 * 2^23: a sum's low bits are the nearest integer */
+  const floats zero = { 0 };
+  const floats most = zero + 88.3f;
   ints tiny = x < zero - 87.3f;
   floats t, n, r, p, scale;
   x = choose(x > most, most, x);
@@ -240,7 +261,7 @@ LANE floats exp_floats(floats x){
   p = p*r + 0.5f;
   p = p*(r*r) + r;
   p = p + 1.0f;
-  scale = (floats)(((bits)t + 127u) << 23);             /* 2^n, built as exponent bits; the bits of `round` are shifted out */
+  scale = (floats)(((bits)t + 127u) << 23);     /* 2^n: exponent bits; those of `round` drop out */
   return choose(tiny, zero, p*scale);
 }
 
@@ -251,9 +272,11 @@ LANE floats gated(floats value, floats gate){
 
 static TARGET void lanes_silu_gate(float *y, const float *value_gate, int rows, int h){
   float value[16], gate[16];
-  int row, i;
-  for(row=0; row<rows; row++, y+=h, value_gate+=2*(size_t)h){
-    for(i=0; i+WIDTH<=h; i+=WIDTH) store(y+i, gated(load(value_gate+i), load(value_gate+h+i)));
+  for(int row=0; row<rows; row++, y+=h, value_gate+=2*(size_t)h){
+    int i;
+    for(i=0; i+WIDTH<=h; i+=WIDTH){
+      store(y+i, gated(load(value_gate+i), load(value_gate+h+i)));
+    }
     if( i<h ){
       copy_rest(value, value_gate+i, h-i, 0.0f);
       copy_rest(gate, value_gate+h+i, h-i, 0.0f);
@@ -269,8 +292,8 @@ LANE floats silu(floats x){
 
 static TARGET void lanes_silu_bias(float *y, const float *bias, int rows, int n){
   float some[16], theirs[16];
-  int row, i;
-  for(row=0; row<rows; row++, y+=n){
+  for(int row=0; row<rows; row++, y+=n){
+    int i;
     for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, silu(load(y+i) + load(bias+i)));
     if( i<n ){
       copy_rest(some, y+i, n-i, 0.0f);
@@ -293,7 +316,7 @@ LANE float max_of(const float *x, int n){
   struct lanes most;
   float rest[16];
   int i;
-  EACH_PART most.part[part] = (floats){0} - INFINITY;
+  EACH_PART most.part[part] = (floats){ 0 } - INFINITY;
   for(i=0; i+16<=n; i+=16) max_with(&most, x+i);
   if( i<n ){
     copy_rest(rest, x+i, n-i, -INFINITY);
@@ -302,21 +325,24 @@ LANE float max_of(const float *x, int n){
   return lanes_max(&most);
 }
 
-/* Finds the largest first, then where it stands: the second pass ends early, and neither needs places kept beside numbers. */
+/* Finds the largest number first, then where it stands. The second pass ends early, and neither
+** has to keep places beside numbers. */
 static TARGET int lanes_largest(const float *x, int n){
   float most = n>0 ? max_of(x, n) : 0.0f;
-  int i, j;
+  int i;
   for(i=0; i+WIDTH<=n; i+=WIDTH){
     ints same = load(x+i) == most;
     int any = 0;
-    for(j=0; j<WIDTH; j++) any |= same[j];
+    for(int j=0; j<WIDTH; j++) any |= same[j];
     if( any ) break;
   }
-  for(; i<n; i++) if( x[i]==most ) return i;
+  for(; i<n; i++){
+    if( x[i]==most ) return i;
+  }
   return 0;
 }
 
-/* y[16] = exp(x[16] - shift), unless y is NULL, and added to sum. */
+/* y[16] = exp(x[16] - shift), also added to sum. y may be NULL. */
 LANE void add_exp(struct lanes *sum, float *y, const float *x, float shift){
   EACH_PART{
     floats e = exp_floats(load(x + part*WIDTH) - shift);
@@ -325,9 +351,9 @@ LANE void add_exp(struct lanes *sum, float *y, const float *x, float shift){
   }
 }
 
-/* y = exp(x - shift), which may be in place, unless y is NULL; returns their sum. */
+/* y[n] = exp(x[n] - shift); returns their sum. y may be x, or NULL. */
 LANE float exp_sum(float *y, const float *x, int n, float shift){
-  struct lanes sum = {0};
+  struct lanes sum = { 0 };
   float rest[16];
   int i;
   for(i=0; i+16<=n; i+=16) add_exp(&sum, y ? y+i : NULL, x+i, shift);
@@ -364,7 +390,7 @@ static TARGET void lanes_log_softmax(float *x, int n){
 
 /* scores[j] = q . k_j / 8 for n keys; -infinity behind them, up to a multiple of 16. */
 LANE void attend_scores(float *scores, const float *q, const float *k, int n, int stride){
-  struct lanes products[4] = {{{{0}}}};
+  struct lanes products[4] = { 0 };
   int j;
   for(j=0; j<n; j++, k+=stride){
     struct lanes *sum = &products[j%4];
@@ -372,18 +398,18 @@ LANE void attend_scores(float *scores, const float *q, const float *k, int n, in
     add_products(sum, q+16, k+16);
     add_products(sum, q+32, k+32);
     add_products(sum, q+48, k+48);
-    if( j%4==3 || j==n-1 ) *(quad*)(scores + j/4*4) = four_sums(products)*0.125f;
+    if( j%4==3 || j==n-1 ) *(quad *)(scores + j/4*4) = four_sums(products)*0.125f;
   }
   for(; j%16; j++) scores[j] = -INFINITY;
 }
 
 /* Sums run over the keys in order, number by number. */
-static TARGET void lanes_attend(float *out, const float *q, const float *k, const float *v, int n, int stride, float *scores){
-  struct lanes sums[4] = {{{{0}}}};
-  int j;
+static TARGET void lanes_attend(float *out, const float *q, const float *k, const float *v, int n,
+                                int stride, float *scores){
+  struct lanes sums[4] = { 0 };
   attend_scores(scores, q, k, n, stride);
   softmax_inline(scores, (n+15)/16*16);
-  for(j=0; j<n; j++, v+=stride){
+  for(int j=0; j<n; j++, v+=stride){
     float p = scores[j];
     EACH_PART{
       sums[0].part[part] += p*load(v + part*WIDTH);
@@ -396,6 +422,18 @@ static TARGET void lanes_attend(float *out, const float *q, const float *k, cons
 }
 
 const struct lanes_table LANES = {
-  lanes_dot, lanes_dots, lanes_dot_bytes, lanes_rms_norm, lanes_rotary, lanes_silu_gate, lanes_silu_bias, lanes_softmax, lanes_log_softmax,
-  lanes_add, lanes_add_bias, lanes_largest, lanes_normalize, lanes_attend,
+  .dot = lanes_dot,
+  .dot_bytes = lanes_dot_bytes,
+  .dots = lanes_dots,
+  .add = lanes_add,
+  .add_bias = lanes_add_bias,
+  .largest = lanes_largest,
+  .normalize = lanes_normalize,
+  .rms_norm = lanes_rms_norm,
+  .silu_gate = lanes_silu_gate,
+  .silu_bias = lanes_silu_bias,
+  .softmax = lanes_softmax,
+  .log_softmax = lanes_log_softmax,
+  .rotary = lanes_rotary,
+  .attend = lanes_attend,
 };

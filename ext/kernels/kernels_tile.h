@@ -1,43 +1,50 @@
 /*
-** kernels_tile.h -- the fast matrix product, written once for every vector unit: included by kernels_avx512.c, kernels_avx2.c and
-** kernels_neon.c after kernels.h, which say what a vector is:
+** kernels_tile.h -- the fast matrix product, written once for every vector unit. Included by
+** kernels_avx512.c, kernels_avx2.c and kernels_neon.c, which define
 **
-**   TARGET              function attribute that allows the instructions, or nothing
+**   TARGET              the function attribute that allows the instructions, or nothing
 **   LINEAR              the name of the function made here
 **   vec, WIDTH          the vector type and its number of floats
-**   vec_zero() vec_all(float) vec_load(const float *) vec_half(const uint16_t *) vec_fma(a, b, c) vec_store(float *, vec)
-**                       vec_half converts WIDTH binary16 numbers; vec_fma is a*b + c, rounded once
-**   VECS_1, VECS_2, VECS_4      vectors side by side in a tile of 1, of 2 or 3, and of 4 to 6 rows: as many sums as registers can
-**                       hold; VECS_4*WIDTH divides LINEAR_PANEL
-**   DIRECT_ROWS_WIDE    DIRECT_ROWS of matrices of WIDE columns and more
+**   vec_zero(), vec_all(float), vec_load(const float *), vec_store(float *, vec)
+**   vec_half(const uint16_t *)  converts WIDTH binary16 numbers
+**   vec_fma(a, b, c)    a*b + c, rounded once
+**   VECS_1, VECS_2, VECS_4      vectors side by side in a tile of 1, of 2 or 3, and of 4 to 6 rows:
+**                       as many sums as registers can hold. VECS_4*WIDTH divides LINEAR_PANEL
+**   DIRECT_ROWS_WIDE    what DIRECT_ROWS is for matrices of WIDE columns and more
 **
-** A tile is R rows by V vectors of the result, held in registers while k runs over the inner dimension, once, upwards:
+** A tile is R rows by V vectors of the result. It is held in registers while k runs over the inner
+** dimension, once, upwards:
 **
 **                   w[k]   [ w0 | w1 | ... ]        V vectors
 **     x[i][k]       [ ]    [  sums of row i   ]     sums[i][v] = fma(x[i][k], w[v], sums[i][v])
 **
-** so that every number of the result is the one chain of fmaf() that linear_plain() defines, whatever R, V and WIDTH are: how
-** rows and columns are grouped cannot change a bit. Two ways lead to the tiles:
+** So every number of the result is the one chain of fmaf() that linear_plain() defines, whatever
+** R, V and WIDTH are: how rows and columns are grouped cannot change a bit. There are two ways to
+** the tiles:
 **
-**   Up to DIRECT_ROWS rows: tiles read the weights where they lie and convert them on the way. One row is bound by the bandwidth of
-**   the cache or memory the weights come from: wide tiles (512 bytes of a row of w with AVX-512) and a prefetch AHEAD rows
-**   down, since the hardware does not follow such strides. (More than 4 rows down cost a fifth at a stride of 16 KB, where all
-**   lines fall into the same few sets of the cache. Walking whole rows of w with the sums in memory was a quarter slower.)
-**   More rows: a panel of LINEAR_PANEL columns is converted once into scratch, where it is contiguous and stays in the second-level
-**   cache, and all rows pass over it. It pays late: conversion and multiplication use different ports of the CPU. Sooner for the
-**   output layer, whose tiles do not stay in the cache from one group of rows to the next, because of those strides: 64 rows by
-**   [256, 8192] went from 83 to 120 GFLOP/s with AVX2; AVX-512 alone gained nothing, but decoding in batches 4%.
+** 1. Up to DIRECT_ROWS rows: tiles read the weights where they lie, and convert them on the way.
+**    The speed of one row is limited by the bandwidth of the cache or memory that the weights come
+**    from. Hence wide tiles (512 bytes of a row of w with AVX-512), and a prefetch AHEAD rows down,
+**    since the hardware does not follow such long strides. (More than 4 rows down cost a fifth at a
+**    stride of 16 KB, where all lines fall into the same few sets of the cache. Walking whole rows
+**    of w with the sums in memory was a quarter slower.)
+** 2. More rows: a panel of LINEAR_PANEL columns is converted once into scratch, where it is
+**    contiguous and stays in the second-level cache. All rows pass over it. This pays only for many
+**    rows, because conversion and multiplication use different ports of the CPU. It pays sooner for
+**    the output layer: its strides keep the tiles from staying in the cache from one group of rows
+**    to the next. There, 64 rows by [256, 8192] went from 83 to 120 GFLOP/s with AVX2. With AVX-512
+**    the product alone gained nothing, but decoding in batches gained 4%.
 **
-** Measured (AMD EPYC Zen 5, one core, peak 272 GFLOP/s with AVX-512, 135 with AVX2; tests/bench_kernels.c, [256, 1408], weights from the
-** last-level cache), GFLOP/s:
+** Measured in GFLOP/s (AMD EPYC Zen 5, one core, peak 272 with AVX-512, 135 with AVX2;
+** tests/bench_kernels.c, [256, 1408], weights from the last-level cache):
 **     rows                             1     4    64   256  1024
 **     OpenBLAS as Haswell, float      26    29   107   124   126
 **     OpenBLAS as SkylakeX, float     25    31   171   226   240
 **     this, AVX2, binary16            76   107   116   130   132
 **     this, AVX-512, binary16        111   247   243   245   262
-** One row of AVX-512 is 111 GB/s of weights: what a loop that only reads them reaches.
+** One row of AVX-512 is 111 GB/s of weights: a loop that only reads them reaches no more.
 **
-** R and V are constants wherever tile() is inlined; UNROLL makes the arrays of sums into registers.
+** R and V are constants wherever tile() is inlined. UNROLL makes the arrays of sums into registers.
 */
 #include <string.h>
 
@@ -47,47 +54,57 @@
 # define UNROLL _Pragma("GCC unroll 16")
 #endif
 #define INLINE static inline __attribute__((always_inline))
-#define TILE_ROWS 6             /* 6 x 4 sums, 4 weights and 1 broadcast fill 29 of 32 registers; 6 x 2 fill 15 of 16 */
-#define DIRECT_ROWS 64
-#define WIDE 4096               /* columns */
-#define AHEAD 4
-#define PANEL_AHEAD 24          /* into the second-level cache, which has room for them */
-#define CACHE_LINE 64
+enum {
+  TILE_ROWS = 6,        /* 6 x 4 sums, 4 weights, 1 broadcast: 29 of 32 registers; 6 x 2: 15 */
+  DIRECT_ROWS = 64,
+  WIDE = 4096,          /* columns */
+  AHEAD = 4,
+  PANEL_AHEAD = 24,     /* into the second-level cache, which has room for them */
+  CACHE_LINE = 64
+};
 
-/* y[R, n] = x[R, in] . w[in, n], n = V*WIDTH or less (then w is padded). Rows of w are `stride` numbers apart: binary16 or float. */
+/* y[R, n] = x[R, in] . w[in, n], with n = V*WIDTH or less (then w is padded). Rows of y are `out`
+** numbers apart, those of w `stride` numbers: binary16 or float. */
 INLINE TARGET void tile(float *y, int out, const float *x, int in, const void *w, int stride, int n,
                         const int half, const int ahead, const int R, const int V){
-  const size_t number = half ? sizeof(uint16_t) : sizeof(float), step = number*(size_t)stride;
+  const size_t number = half ? sizeof(uint16_t) : sizeof(float);
+  const size_t step = number*(size_t)stride;
   const char *row = w;
   vec sums[TILE_ROWS][16], wk[16];
-  int i, v, k;
-  UNROLL for(i=0; i<R; i++) UNROLL for(v=0; v<V; v++) sums[i][v] = vec_zero();
-  for(k=0; k<in; k++, row+=step){
+  UNROLL for(int i=0; i<R; i++){
+    UNROLL for(int v=0; v<V; v++) sums[i][v] = vec_zero();
+  }
+  for(int k=0; k<in; k++, row+=step){
     if( ahead ){
-      UNROLL for(v=0; v<V; v++){
-        if( v*WIDTH*number%CACHE_LINE==0 ) __builtin_prefetch(row + (size_t)ahead*step + v*WIDTH*number);
+      const char *next = row + (size_t)ahead*step;
+      UNROLL for(int v=0; v<V; v++){
+        size_t at = v*WIDTH*number;
+        if( at%CACHE_LINE==0 ) __builtin_prefetch(next + at);
       }
     }
-    UNROLL for(v=0; v<V; v++){
+    UNROLL for(int v=0; v<V; v++){
       const char *at = row + v*WIDTH*number;
-      wk[v] = half ? vec_half((const uint16_t*)at) : vec_load((const float*)at);
+      wk[v] = half ? vec_half((const uint16_t *)at) : vec_load((const float *)at);
     }
-    UNROLL for(i=0; i<R; i++){
+    UNROLL for(int i=0; i<R; i++){
       vec xi = vec_all(x[(size_t)i*in+k]);
-      UNROLL for(v=0; v<V; v++) sums[i][v] = vec_fma(xi, wk[v], sums[i][v]);
+      UNROLL for(int v=0; v<V; v++) sums[i][v] = vec_fma(xi, wk[v], sums[i][v]);
     }
   }
-  UNROLL for(i=0; i<R; i++){
-    float line[16*WIDTH], *to = n==V*WIDTH ? y + (size_t)i*out : line;
-    UNROLL for(v=0; v<V; v++) vec_store(to + v*WIDTH, sums[i][v]);
+  UNROLL for(int i=0; i<R; i++){
+    float line[16*WIDTH];
+    float *to = n==V*WIDTH ? y + (size_t)i*out : line;
+    UNROLL for(int v=0; v<V; v++) vec_store(to + v*WIDTH, sums[i][v]);
     if( n<V*WIDTH ) memcpy(y + (size_t)i*out, line, sizeof(float)*(size_t)n);
   }
 }
 
 /* ---- Few rows: straight from the weights ---- */
 
-/* Columns from `at` on, as far as whole tiles of V vectors fit. Returns the first column that is left. */
-INLINE TARGET int direct_tiles(float *y, const float *x, const struct matrix *w, int at, const int R, const int V){
+/* Columns from `at` on, as far as whole tiles of V vectors fit. Returns the first column that is
+** left. */
+INLINE TARGET int direct_tiles(float *y, const float *x, const struct matrix *w, int at,
+                               const int R, const int V){
   for(; at+V*WIDTH<=w->out; at+=V*WIDTH){
     if( w->half ){
       tile(y+at, w->out, x, w->in, w->half+at, w->out, V*WIDTH, 1, AHEAD, R, V);
@@ -98,15 +115,22 @@ INLINE TARGET int direct_tiles(float *y, const float *x, const struct matrix *w,
   return at;
 }
 
-/* Wide tiles first, narrower ones for what they leave; always ends at the last multiple of VECS_4*WIDTH. */
+/* Wide tiles first, narrower ones for what they leave. Always ends at the last multiple of
+** VECS_4*WIDTH, and returns that. */
 static TARGET int direct(float *y, const float *x, const struct matrix *w, int rows){
+  int at = 0;
   switch( rows ){
-    case 1: return direct_tiles(y, x, w, direct_tiles(y, x, w, direct_tiles(y, x, w, 0, 1, VECS_1), 1, VECS_2), 1, VECS_4);
-    case 2: return direct_tiles(y, x, w, direct_tiles(y, x, w, 0, 2, VECS_2), 2, VECS_4);
-    case 3: return direct_tiles(y, x, w, 0, 3, VECS_4);
-    case 4: return direct_tiles(y, x, w, 0, 4, VECS_4);
-    case 5: return direct_tiles(y, x, w, 0, 5, VECS_4);
-    default: return direct_tiles(y, x, w, 0, TILE_ROWS, VECS_4);
+    case 1:
+      at = direct_tiles(y, x, w, at, 1, VECS_1);
+      at = direct_tiles(y, x, w, at, 1, VECS_2);
+      return direct_tiles(y, x, w, at, 1, VECS_4);
+    case 2:
+      at = direct_tiles(y, x, w, at, 2, VECS_2);
+      return direct_tiles(y, x, w, at, 2, VECS_4);
+    case 3: return direct_tiles(y, x, w, at, 3, VECS_4);
+    case 4: return direct_tiles(y, x, w, at, 4, VECS_4);
+    case 5: return direct_tiles(y, x, w, at, 5, VECS_4);
+    default: return direct_tiles(y, x, w, at, TILE_ROWS, VECS_4);
   }
 }
 
@@ -114,19 +138,19 @@ static TARGET int direct(float *y, const float *x, const struct matrix *w, int r
 
 /* panel[in, LINEAR_PANEL] = n columns of w from `at` on, as floats; zeros behind them. */
 static TARGET void panel_fill(float *panel, const struct matrix *w, int at, int n){
-  int k, j;
-  for(k=0; k<w->in; k++, panel+=LINEAR_PANEL){
+  for(int k=0; k<w->in; k++, panel+=LINEAR_PANEL){
     const size_t start = (size_t)k*w->out + at;
     if( w->half ){
       const uint16_t *from = w->half + start;
+      const uint16_t *ahead = from + (size_t)PANEL_AHEAD*w->out;
       uint16_t line[LINEAR_PANEL];
       if( n<LINEAR_PANEL ){
         memset(line, 0, sizeof(line));
         from = memcpy(line, from, sizeof(uint16_t)*(size_t)n);
       }
-      __builtin_prefetch(w->half + start + (size_t)PANEL_AHEAD*w->out, 0, 2);
-      __builtin_prefetch(w->half + start + (size_t)PANEL_AHEAD*w->out + LINEAR_PANEL/2, 0, 2);
-      UNROLL for(j=0; j<LINEAR_PANEL; j+=WIDTH) vec_store(panel+j, vec_half(from+j));
+      __builtin_prefetch(ahead, 0, 2);
+      __builtin_prefetch(ahead + LINEAR_PANEL/2, 0, 2);
+      UNROLL for(int j=0; j<LINEAR_PANEL; j+=WIDTH) vec_store(panel+j, vec_half(from+j));
     }else{
       memcpy(panel, w->full + start, sizeof(float)*(size_t)n);
       memset(panel+n, 0, sizeof(float)*(size_t)(LINEAR_PANEL-n));
@@ -135,7 +159,8 @@ static TARGET void panel_fill(float *panel, const struct matrix *w, int at, int 
 }
 
 /* Up to TILE_ROWS rows by n columns of a panel, V vectors or less. */
-INLINE TARGET void panel_tile(float *y, int out, const float *x, int in, const float *panel, int n, int rows, const int V){
+INLINE TARGET void panel_tile(float *y, int out, const float *x, int in, const float *panel, int n,
+                              int rows, const int V){
   switch( rows ){
     case 1: tile(y, out, x, in, panel, LINEAR_PANEL, n, 0, 0, 1, V); break;
     case 2: tile(y, out, x, in, panel, LINEAR_PANEL, n, 0, 0, 2, V); break;
@@ -146,30 +171,35 @@ INLINE TARGET void panel_tile(float *y, int out, const float *x, int in, const f
   }
 }
 
-/* Up to TILE_ROWS rows over a panel of which n columns count. What is left of the last tile may be half of it or less (matrices of 32 and 160
-** columns, in pictures): then half a tile does. (AVX-512: 1,000 -> 1,230 pictures encoded a second.) */
-static TARGET void panel_rows(float *y, int out, const float *x, int in, const float *panel, int n, int rows){
-  int j, left;
-  for(j=0; j<n; j+=VECS_4*WIDTH){
-    left = n-j<VECS_4*WIDTH ? n-j : VECS_4*WIDTH;
+/* Up to TILE_ROWS rows over a panel of n columns. Where half a tile or less is left at the end,
+** half a tile does: that is so for matrices of 32 and 160 columns, in pictures. (AVX-512: 1,000 ->
+** 1,230 pictures encoded a second.) */
+static TARGET void panel_rows(float *y, int out, const float *x, int in, const float *panel, int n,
+                              int rows){
+  for(int j=0; j<n; j+=VECS_4*WIDTH){
+    int left = n-j<VECS_4*WIDTH ? n-j : VECS_4*WIDTH;
     if( left>VECS_4*WIDTH/2 ) panel_tile(y+j, out, x, in, panel+j, left, rows, VECS_4);
     else panel_tile(y+j, out, x, in, panel+j, left, rows, VECS_4/2);
   }
 }
 
 TARGET void LINEAR(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
-  const int tiles = (rows + TILE_ROWS - 1)/TILE_ROWS, group = tiles ? (rows + tiles - 1)/tiles : 1;    /* 8 rows are 4 + 4, not 6 + 2 */
-  int at = 0, i;
+  const int tiles = (rows + TILE_ROWS - 1)/TILE_ROWS;
+  const int group = tiles ? (rows + tiles - 1)/tiles : 1;       /* 8 rows are 4 + 4, not 6 + 2 */
+  int at = 0;
   if( rows<=(w->out<WIDE ? DIRECT_ROWS : DIRECT_ROWS_WIDE) ){
-    for(i=0; i<rows; i+=group){
-      at = direct(y + (size_t)i*w->out, x + (size_t)i*w->in, w, rows-i<group ? rows-i : group);
+    for(int i=0; i<rows; i+=group){
+      int n_rows = rows-i<group ? rows-i : group;
+      at = direct(y + (size_t)i*w->out, x + (size_t)i*w->in, w, n_rows);
     }
   }
   for(; at<w->out; at+=LINEAR_PANEL){
     int n = w->out-at<LINEAR_PANEL ? w->out-at : LINEAR_PANEL;
     panel_fill(scratch, w, at, n);
-    for(i=0; i<rows; i+=group){
-      panel_rows(y + (size_t)i*w->out + at, w->out, x + (size_t)i*w->in, w->in, scratch, n, rows-i<group ? rows-i : group);
+    for(int i=0; i<rows; i+=group){
+      int n_rows = rows-i<group ? rows-i : group;
+      float *to = y + (size_t)i*w->out + at;
+      panel_rows(to, w->out, x + (size_t)i*w->in, w->in, scratch, n, n_rows);
     }
   }
 }
