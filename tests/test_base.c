@@ -91,6 +91,20 @@ static void test_buf(void){
   buf_release(&b);
 }
 
+static void test_report_line(void){
+  struct buf b = { 0 };
+  char longer[1000];
+  memset(longer, 'x', sizeof(longer) - 1);
+  longer[sizeof(longer) - 1] = 0;
+  buf_report_line(&b, "row %d", 7);
+  buf_report_line(&b, "%s", longer);
+  ok(b.n==6 + 300 && memcmp(buf_text(&b), "row 7\nxxx", 9)==0 && b.data[b.n-1]=='\n',
+     "base: a line of a report has at most 299 bytes", "%zu bytes", b.n);
+  for(int i=2; i<30; i++) buf_report_line(&b, "%02d", i);
+  ok(strcmp(buf_text(&b) + b.n - 6, "18\n19\n")==0, "base: a report has at most 20 lines", "%s", buf_text(&b));
+  buf_release(&b);
+}
+
 /* What a JSON reader makes of buf_json_string is the text, invalid bytes replaced. */
 static void test_json_string(void){
   struct property same = { 0 };
@@ -115,6 +129,56 @@ static void test_json_string(void){
   ok(strcmp(buf_text(&json), "\"a\\u0000\\\"\\\\\\n\xEF\xBF\xBD\"")==0, "base: a JSON string escapes", "%s", buf_text(&json));
   buf_release(&json);
   buf_release(&clean);
+}
+
+/* ---- The set of keys ---- */
+
+/* Keys that are near each other and far apart, 0 and the largest among them. No two are the same. */
+static uint64_t key_of(int i){
+  return i%3==0 ? (uint64_t)(i/3) : i%3==1 ? UINT64_MAX - (uint64_t)(i/3) : (uint64_t)i << 40;
+}
+
+static void fill_set(struct property *p, struct key_set *s, const char *name){
+  enum { N = 3000 };
+  holds(p, !key_set_has(s, 0) && !key_set_has(s, 5), "%s: a key is in the empty set", name);
+  for(int i=0; i<N; i++){
+    int is_new = s->has_values ? key_set_put(s, key_of(i), i) : key_set_add(s, key_of(i));
+    int again = s->has_values ? key_set_put(s, key_of(i/2), 9) : key_set_add(s, key_of(i/2));
+    holds(p, is_new && !again, "%s: key %d: added %d, once more %d", name, i, is_new, again);
+  }
+  for(int i=0; i<2*N; i++){
+    int value = s->has_values ? key_set_value(s, key_of(i)) : -1;
+    holds(p, key_set_has(s, key_of(i))==(i<N), "%s: key %d", name, i);
+    holds(p, value==(s->has_values && i<N ? i : -1), "%s: key %d has the value %d", name, i, value);
+  }
+  holds(p, s->n==N && !s->oom, "%s: %zu keys, oom %d", name, s->n, s->oom);
+}
+
+static void test_set(void){
+  struct property right = { 0 };
+  struct arena a = { 0 };
+  struct key_set plain = { 0 };
+  struct key_set values = { .has_values = 1 };
+  struct key_set in_arena = { .arena = &a, .has_values = 1 };
+  uint64_t *keys;
+  fill_set(&right, &plain, "keys alone");
+  key_set_release(&plain);
+  fill_set(&right, &plain, "released");
+  fill_set(&right, &values, "values");
+  fill_set(&right, &in_arena, "arena");
+  property_ok(&right, "base: a set has the keys that were added, each once, and their first values");
+  key_set_release(&plain);
+  key_set_release(&values);
+  key_set_release(&in_arena);
+  key_set_release(&plain);
+  ok(key_set_reserve(&in_arena, 1000)==SQLITE_OK, "base: room for keys", "none");
+  keys = in_arena.keys;
+  for(int i=0; i<1000; i++) key_set_put(&in_arena, key_of(i), i);
+  ok(in_arena.keys==keys && in_arena.n==1000, "base: a set with room does not move", "%zu keys", in_arena.n);
+  ok(key_set_reserve(&in_arena, SIZE_MAX)==SQLITE_NOMEM && in_arena.oom && key_set_put(&in_arena, key_of(1000), 1)==0
+     && key_set_value(&in_arena, key_of(999))==999,
+     "base: a set that cannot grow says so and keeps what it has", "oom %d", in_arena.oom);
+  arena_release(&a);
 }
 
 /* ---- UTF-8 ---- */
@@ -340,7 +404,9 @@ int main(void){
   test_err();
   test_arena();
   test_buf();
+  test_report_line();
   test_json_string();
+  test_set();
   test_utf8();
   test_utf8_clean();
   test_reader();

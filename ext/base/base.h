@@ -89,6 +89,35 @@ void *buf_extend(struct buf *b, size_t n);                  /* n more bytes, not
 const char *buf_text(struct buf *b);                        /* 0-terminated (the 0 is not counted in n); "" on failure */
 void buf_release(struct buf *b);
 
+/* Appends a line of at most 299 bytes, and a line break: one finding of an integrity check. Does
+** nothing once the buffer has 20 lines. */
+void buf_report_line(struct buf *report, const char *format, ...)
+#if defined(__GNUC__)
+  __attribute__((format(printf, 2, 3)))
+#endif
+;
+
+/* ---- base_set.c: a set of 64-bit keys (rowids, hashes), each with a number if wanted ----
+** Zeroed is a valid empty set of keys alone, in SQLite's memory. The first two fields are the
+** user's, set before the first key comes. */
+struct key_set {
+  struct arena *arena;  /* where keys and values are taken from; NULL: SQLite's memory */
+  int has_values;       /* each key has a number */
+  int oom;              /* sticky: there was no memory for a key, and nothing is added any more */
+  uint64_t *keys;       /* [size+1] */
+  int *values;          /* [size+1], or NULL */
+  size_t n;             /* keys in the set */
+  size_t size;          /* a power of 2, or 0: nothing is allocated yet */
+};
+/* Makes room for `most` keys in all: adding up to there cannot fail. SQLITE_OK or SQLITE_NOMEM. A
+** set grows without this too; in an arena, what it grew out of stays until that is released. */
+int key_set_reserve(struct key_set *s, size_t most);
+int key_set_add(struct key_set *s, uint64_t key);           /* 1: it is new; 0: it was in, or s->oom */
+int key_set_put(struct key_set *s, uint64_t key, int value);/* the same with a value, 0 or more */
+int key_set_has(const struct key_set *s, uint64_t key);
+int key_set_value(const struct key_set *s, uint64_t key);   /* -1: the key is not in the set */
+void key_set_release(struct key_set *s);    /* empty, and usable again; needless with an arena */
+
 /* ---- base_reader.c: bytes from outside, little-endian, never past the end ---- */
 struct reader {
   const unsigned char *at, *end;

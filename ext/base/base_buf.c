@@ -13,6 +13,7 @@
 #define BUF_MAX       ((size_t)1000000000)      /* SQLite's default limit for a string */
 #define BUF_SMALLEST  ((size_t)128)
 #define PRINTF_MOST   400
+enum { REPORT_LINE_MOST = 299, REPORT_LINES_MOST = 20 };
 
 /* Room for n more bytes and a terminator. Returns 0 after noting why not. */
 static int make_room(struct buf *b, size_t n){
@@ -66,6 +67,19 @@ void buf_printf(struct buf *b, const char *format, ...){
   n = vsnprintf(text, sizeof(text), format, args);
   va_end(args);
   if( n>0 ) buf_append(b, text, n<PRINTF_MOST ? (size_t)n : PRINTF_MOST);
+}
+
+void buf_report_line(struct buf *report, const char *format, ...){
+  char line[REPORT_LINE_MOST + 1];
+  va_list args;
+  int n_lines = 0;
+  for(size_t i=0; i<report->n; i++) n_lines += report->data[i]=='\n';
+  if( n_lines>=REPORT_LINES_MOST ) return;
+  va_start(args, format);
+  vsnprintf(line, sizeof(line), format, args);
+  va_end(args);
+  buf_str(report, line);
+  buf_char(report, '\n');
 }
 
 /* The escape of one character below U+0080, or NULL when it stands for itself. */
