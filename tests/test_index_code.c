@@ -144,7 +144,7 @@ static struct outcome probe_rows(int width, float spread, int n){
   for(j=0; j<n; j++){
     struct arena a = {0};
     struct err e = {0};
-    struct probe p;
+    struct prepared_query p;
     struct factors f;
     float *x = unit_vector(&r, width), *q = unit_vector(&r, width), along, rest;
     double truth, square, at_centroid;
@@ -154,15 +154,15 @@ static struct outcome probe_rows(int width, float spread, int n){
     if( j%3==0 ) for(i=0; i<width; i++) q[i] = x[i]*0.5f + q[i];
     normalize(q, width);
     code_make(&f, signs, bytes, x, centroid, width);
-    probe_init(&p, &turn, q, &a, &e);
+    query_prepare(&p, &turn, q, &a, &e);
     rotate(&turn, t, q);
     square = product(centroid, centroid, width);
     at_centroid = product(t, centroid, width);
     along = (float)(at_centroid/square);
     rest = (float)sqrt(fmax(0, 1 - at_centroid*at_centroid/square));
     truth = product(t, x, width) - at_centroid;
-    probe_signs(&estimate, &error, &p, along, rest, &f, signs, 1);
-    o.broken += fabs(probe_bytes(&p, &f, bytes, &slack) - truth)>slack;
+    query_signs(&estimate, &error, &p, along, rest, &f, signs, 1);
+    o.broken += fabs(query_bytes(&p, &f, bytes, &slack) - truth)>slack;
     o.slack = fmax(o.slack, slack);
     if( error>0 ){
       double off = (estimate - truth)/error;
@@ -196,10 +196,10 @@ static void test_codes(void){
     holds(&calibrated, o.squares/o.n>0.6 && o.squares/o.n<1.15 && o.beyond<o.n/100, "width %d: variance %g, %d of %d beyond 3", w, o.squares/o.n,
           o.beyond, o.n);
   }
-  property_ok(&unbiased, "probe_signs: the estimate is unbiased");
-  property_ok(&calibrated, "probe_signs: the standard error is what it says");
-  property_ok(&bound, "probe_bytes: the bound holds for every row");
-  property_ok(&tight, "probe_bytes: the slack is small");
+  property_ok(&unbiased, "query_signs: the estimate is unbiased");
+  property_ok(&calibrated, "query_signs: the standard error is what it says");
+  property_ok(&bound, "query_bytes: the bound holds for every row");
+  property_ok(&tight, "query_bytes: the slack is small");
 }
 
 /* No residual; a residual so small that binary16 has no number for its step. */
@@ -234,7 +234,7 @@ static void test_oom(void){
   struct rotation turn, whole;
   struct arena a = {0};
   struct err e = {0};
-  struct probe p;
+  struct prepared_query p;
   float q[200] = {1};
   int rc;
   fault_set(1, 0);
@@ -243,9 +243,9 @@ static void test_oom(void){
   ok(rc==SQLITE_NOMEM, "rotation_init: out of memory is said", "%d", rc);
   rotation_init(&whole, 200);
   fault_set(1, 0);
-  rc = probe_init(&p, &whole, q, &a, &e);
+  rc = query_prepare(&p, &whole, q, &a, &e);
   fault_set(0, 0);
-  ok(rc==SQLITE_NOMEM, "probe_init: out of memory is said", "%d", rc);
+  ok(rc==SQLITE_NOMEM, "query_prepare: out of memory is said", "%d", rc);
   arena_release(&a);
   rotation_release(&whole);
 }

@@ -76,6 +76,16 @@ static void rows_release(struct rows *t){
   free(t->is_there);
 }
 
+static int count_cells(struct rows *t){
+  sqlite3_stmt *st = NULL;
+  int n = -1;
+
+  sqlite3_prepare_v2(t->db, "SELECT count(*) FROM t_cells WHERE id>0", -1, &st, NULL);
+  if( sqlite3_step(st)==SQLITE_ROW ) n = sqlite3_column_int(st, 0);
+  sqlite3_finalize(st);
+  return n;
+}
+
 static int drop_row(struct rows *t, int row){
   struct change c = { rowid_of(row), t->vectors + (size_t)row*t->width, NULL };
   t->is_there[row] = 0;
@@ -209,7 +219,7 @@ static void test_recall(void){
     }
     holds(&reached, n_found>=(recalls[c] - 0.04)*400, "%g asked, %d of 400 found, keys up to %d", recalls[c], n_found, (int)shares[f]);
   }
-  index_cells_count(t.ix, &n_cells, &t.err);
+  n_cells = count_cells(&t);
   property_ok(&reached, "recall below 1: the share that was asked for is found, with filters too");
   property_ok(&rising, "recall below 1: rows come nearest first, to the end");
   property_ok(&once, "recall below 1: pulled to the end, no row comes twice");

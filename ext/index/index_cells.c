@@ -1,33 +1,43 @@
 /*
-** index_cells.c -- cells in memory: their arrays, the list of them, which stay cached, and which lies nearest.
+** index_cells.c -- cells in memory: their arrays, the list of them, the cache, and the nearest
+** centroids.
 **
-** The arrays of a cell are one allocation, cut up by its capacity: rowids | keys | signs | factors | bytes. The centroids lie a second time side by side
-** in ix->centroids: a pass over all of them is what every search and every change begins with.
+** The arrays of a cell are one allocation, cut up by its capacity:
+**     rowids | keys | signs | factors | bytes
+** All centroids lie side by side once more in ix->centroids, because every search and every
+** change begins with a pass over all of them.
 */
 #include "index.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 /* ---- One cell ---- */
 
 static size_t row_bytes(const struct index *ix){
-  return sizeof(int64_t) + sizeof(struct factors) + sizeof(uint64_t)*((size_t)ix->shape.n_keys + SIGN_WORDS(ix->shape.width)) + (size_t)ix->shape.width;
+  const size_t words = (size_t)ix->shape.n_keys + SIGN_WORDS(ix->shape.width);
+  const size_t bytes = (size_t)ix->shape.width;
+
+  return sizeof(int64_t) + sizeof(struct factors) + sizeof(uint64_t)*words + bytes;
 }
 
-/* Cuts a block for `capacity` rows up. */
-static void arrays_at(const struct index *ix, struct cell *c, void *block, int capacity){
+/* Cuts up a block for `capacity` rows. */
+static void cut_arrays(const struct index *ix, struct cell *c, void *block, int capacity){
   const size_t n = (size_t)capacity;
 
   c->rowids = block;
-  c->keys = (uint64_t*)(c->rowids + n);
+  c->keys = (uint64_t *)(c->rowids + n);
   c->signs = c->keys + n*ix->shape.n_keys;
-  c->factors = (struct factors*)(c->signs + n*SIGN_WORDS(ix->shape.width));
-  c->bytes = (int8_t*)(c->factors + n);
+  c->factors = (struct factors *)(c->signs + n*SIGN_WORDS(ix->shape.width));
+  c->bytes = (int8_t *)(c->factors + n);
   c->capacity = capacity;
 }
 
-static void copy_rows(const struct index *ix, struct cell *to, int to_at, const struct cell *from, int from_at, int n){
-  const size_t keys = (size_t)ix->shape.n_keys, words = SIGN_WORDS(ix->shape.width), width = (size_t)ix->shape.width;
+static void copy_rows(const struct index *ix, struct cell *to, int to_at,
+                      const struct cell *from, int from_at, int n){
+  const size_t keys = (size_t)ix->shape.n_keys;
+  const size_t words = SIGN_WORDS(ix->shape.width);
+  const size_t width = (size_t)ix->shape.width;
 
   memcpy(to->rowids + to_at, from->rowids + from_at, sizeof(int64_t)*n);
   memcpy(to->keys + to_at*keys, from->keys + from_at*keys, sizeof(uint64_t)*keys*n);
@@ -45,7 +55,7 @@ int cell_reserve(struct index *ix, struct cell *c, int n){
   if( capacity<n ) capacity = n;
   block = mem_alloc(row_bytes(ix)*(size_t)capacity);
   if( block==NULL ) return SQLITE_NOMEM;
-  arrays_at(ix, &more, block, capacity);
+  cut_arrays(ix, &more, block, capacity);
   if( c->capacity>0 ) copy_rows(ix, &more, 0, c, 0, c->n);
   cell_drop_codes(ix, c);
   *c = more;
@@ -57,62 +67,78 @@ void cell_drop_codes(struct index *ix, struct cell *c){
   ix->cached_bytes -= row_bytes(ix)*(size_t)c->capacity;
   mem_free(c->rowids);
   c->rowids = NULL;
-  c->keys = c->signs = NULL;
+  c->keys = NULL;
+  c->signs = NULL;
   c->factors = NULL;
   c->bytes = NULL;
   c->capacity = 0;
 }
 
-void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys, const float *x){
-  const size_t n_keys = (size_t)ix->shape.n_keys, width = (size_t)ix->shape.width, at = (size_t)c->n++;
+void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys,
+                 const float *x){
+  const size_t n_keys = (size_t)ix->shape.n_keys;
+  const size_t width = (size_t)ix->shape.width;
+  const size_t at = (size_t)c->n;
+  uint64_t *signs = c->signs + at*SIGN_WORDS(width);
 
+  assert( c->n<c->capacity );
   c->rowids[at] = rowid;
   if( n_keys>0 ) memcpy(c->keys + at*n_keys, keys, sizeof(uint64_t)*n_keys);
-  code_make(&c->factors[at], c->signs + at*SIGN_WORDS(width), c->bytes + at*width, x, c->centroid, (int)width);
+  code_make(&c->factors[at], signs, c->bytes + at*width, x, c->centroid, (int)width);
+  c->n++;
   c->is_dirty = 1;
 }
 
-/* The last row takes the place of the one that leaves. */
 void cell_take_out(const struct index *ix, struct cell *c, int at){
+  assert( at>=0 && at<c->n && c->capacity>0 );
   c->n--;
   if( at<c->n ) copy_rows(ix, c, at, c, c->n, 1);
   c->is_dirty = 1;
 }
 
 int cell_find(const struct cell *c, int64_t rowid, int n){
-  int i;
-
-  for(i=0; i<n; i++){
+  for(int i=0; i<n; i++){
     if( c->rowids[i]==rowid ) return i;
   }
   return -1;
 }
 
 void cell_swap_codes(struct cell *a, struct cell *b){
-  struct cell old = *a;
+  const struct cell old = *a;
 
-  a->n = b->n;          b->n = old.n;
-  a->capacity = b->capacity;    b->capacity = old.capacity;
-  a->rowids = b->rowids;        b->rowids = old.rowids;
-  a->factors = b->factors;      b->factors = old.factors;
-  a->keys = b->keys;            b->keys = old.keys;
-  a->signs = b->signs;          b->signs = old.signs;
-  a->bytes = b->bytes;          b->bytes = old.bytes;
+  a->n = b->n;
+  a->capacity = b->capacity;
+  a->rowids = b->rowids;
+  a->factors = b->factors;
+  a->keys = b->keys;
+  a->signs = b->signs;
+  a->bytes = b->bytes;
+  b->n = old.n;
+  b->capacity = old.capacity;
+  b->rowids = old.rowids;
+  b->factors = old.factors;
+  b->keys = old.keys;
+  b->signs = old.signs;
+  b->bytes = old.bytes;
 }
 
 /* ---- The list ---- */
 
-/* Room for one more cell in all that goes by its place. */
-static int make_room(struct index *ix){
-  const size_t width = (size_t)ix->shape.width, n = ix->cells_capacity ? (size_t)ix->cells_capacity*2 : 16;
+/* Room for one more cell in all arrays that have a place for each cell. */
+static int reserve_list(struct index *ix){
+  const size_t width = (size_t)ix->shape.width;
+  const size_t n = ix->cells_capacity ? (size_t)ix->cells_capacity*2 : 16;
   struct cell **cells;
   float *centroids, *halves;
 
   if( ix->n_cells<ix->cells_capacity ) return SQLITE_OK;
-  if( (cells = mem_resize(ix->cells, sizeof(*cells)*n))!=NULL ) ix->cells = cells;
-  if( (centroids = mem_resize(ix->centroids, sizeof(float)*width*n))!=NULL ) ix->centroids = centroids;
-  if( (halves = mem_resize(ix->halves, sizeof(float)*n))!=NULL ) ix->halves = halves;
-  if( !cells || !centroids || !halves ) return SQLITE_NOMEM;
+  cells = mem_resize(ix->cells, sizeof(*cells)*n);
+  if( cells ) ix->cells = cells;
+  centroids = mem_resize(ix->centroids, sizeof(float)*width*n);
+  if( centroids ) ix->centroids = centroids;
+  halves = mem_resize(ix->halves, sizeof(float)*n);
+  if( halves ) ix->halves = halves;
+  if( cells==NULL || centroids==NULL || halves==NULL ) return SQLITE_NOMEM;
   ix->cells_capacity = (int)n;
   return SQLITE_OK;
 }
@@ -120,9 +146,11 @@ static int make_room(struct index *ix){
 struct cell *cells_add(struct index *ix, int64_t id){
   struct cell *c;
 
-  if( make_room(ix)!=SQLITE_OK || (c = mem_alloc(sizeof(*c)))==NULL ) return NULL;
-  memset(c, 0, sizeof(*c));
-  c->id = id;
+  assert( ix->n_cells==0 || ix->cells[ix->n_cells-1]->id<id );
+  if( reserve_list(ix)!=SQLITE_OK ) return NULL;
+  c = mem_alloc(sizeof(*c));
+  if( c==NULL ) return NULL;
+  *c = (struct cell){ .id = id };
   c->centroid = mem_alloc(sizeof(float)*(size_t)ix->shape.width);
   if( c->centroid==NULL ){
     mem_free(c);
@@ -132,10 +160,11 @@ struct cell *cells_add(struct index *ix, int64_t id){
   return c;
 }
 
-void cells_place(struct index *ix, int at){
+void cells_set_centroid(struct index *ix, int at){
   const int width = ix->shape.width;
   const float *centroid = ix->cells[at]->centroid;
 
+  assert( at>=0 && at<ix->n_cells );
   memcpy(ix->centroids + (size_t)at*width, centroid, sizeof(float)*(size_t)width);
   ix->halves[at] = 0.5f*dot(centroid, centroid, width);
 }
@@ -147,8 +176,10 @@ static void cell_free(struct index *ix, struct cell *c){
 }
 
 void cells_remove(struct index *ix, int at){
-  const size_t width = (size_t)ix->shape.width, behind = (size_t)(ix->n_cells - at - 1);
+  const size_t width = (size_t)ix->shape.width;
+  const size_t behind = (size_t)(ix->n_cells - at - 1);
 
+  assert( at>=0 && at<ix->n_cells );
   cell_free(ix, ix->cells[at]);
   memmove(ix->cells + at, ix->cells + at + 1, sizeof(ix->cells[0])*behind);
   memmove(ix->centroids + at*width, ix->centroids + (at+1)*width, sizeof(float)*width*behind);
@@ -157,23 +188,26 @@ void cells_remove(struct index *ix, int at){
 }
 
 struct cells_kept cells_set_aside(struct index *ix){
-  struct cells_kept kept = { ix, ix->cells, ix->n_cells };
+  const struct cells_kept kept = { .index = ix, .cells = ix->cells, .n = ix->n_cells };
 
-  ix->cells = NULL;
   mem_free(ix->centroids);
   mem_free(ix->halves);
-  ix->centroids = ix->halves = NULL;
-  ix->n_cells = ix->cells_capacity = 0;
+  ix->cells = NULL;
+  ix->centroids = NULL;
+  ix->halves = NULL;
+  ix->n_cells = 0;
+  ix->cells_capacity = 0;
   ix->is_loaded = 0;
   return kept;
 }
 
 /* Both lists ascend by id. */
 void cells_take_back(struct index *ix, struct cells_kept *kept){
-  int i, k = 0;
+  int k = 0;
 
-  for(i=0; i<ix->n_cells; i++){
-    struct cell *c = ix->cells[i], *old;
+  for(int i=0; i<ix->n_cells; i++){
+    struct cell *c = ix->cells[i];
+    struct cell *old;
     while( k<kept->n && kept->cells[k]->id<c->id ) k++;
     if( k==kept->n ) return;
     old = kept->cells[k];
@@ -184,9 +218,7 @@ void cells_take_back(struct index *ix, struct cells_kept *kept){
 }
 
 void cells_release(struct cells_kept *kept){
-  int i;
-
-  for(i=0; i<kept->n; i++) cell_free(kept->index, kept->cells[i]);
+  for(int i=0; i<kept->n; i++) cell_free(kept->index, kept->cells[i]);
   mem_free(kept->cells);
   kept->cells = NULL;
   kept->n = 0;
@@ -202,45 +234,53 @@ void index_forget(struct index *ix){
 
 /* ---- The cache ---- */
 
+/* A cell whose codes may be dropped: they are the same on the disk. */
 static int is_idle(const struct cell *c){
   return c->capacity>0 && !c->is_dirty;
 }
 
-/* Bytes of the idle cells last used up to `clock`. */
+/* Bytes of the idle cells that were last used up to `clock`. */
 static size_t bytes_until(const struct index *ix, int64_t clock){
   size_t n = 0;
-  int i;
 
-  for(i=0; i<ix->n_cells; i++){
-    if( is_idle(ix->cells[i]) && ix->cells[i]->used<=clock ) n += row_bytes(ix)*(size_t)ix->cells[i]->capacity;
+  for(int i=0; i<ix->n_cells; i++){
+    const struct cell *c = ix->cells[i];
+    if( is_idle(c) && c->used<=clock ) n += row_bytes(ix)*(size_t)c->capacity;
   }
   return n;
 }
 
-/* An eighth goes at once, so that a pass over all cells is rare; the time up to which cells go is found by halving. The one that was just
-** used stays. */
+/* Frees an eighth of the cache more than it must, so that a pass over all cells is rare. Halves
+** the interval of time to find up to when cells go. The cell that was used last stays. */
 void cells_trim(struct index *ix){
-  int64_t low = 0, high = ix->clock - 1;
+  int64_t low = 0;
+  int64_t high = ix->clock - 1;
   size_t want;
-  int i;
 
   if( ix->cached_bytes<=ix->cache_bytes ) return;
   want = ix->cached_bytes - ix->cache_bytes + ix->cache_bytes/8;
   while( low<high ){
-    int64_t middle = low + (high - low)/2;
-    if( bytes_until(ix, middle)>=want ) high = middle; else low = middle + 1;
+    const int64_t middle = low + (high - low)/2;
+    if( bytes_until(ix, middle)>=want ){
+      high = middle;
+    }else{
+      low = middle + 1;
+    }
   }
-  for(i=0; i<ix->n_cells; i++){
-    if( is_idle(ix->cells[i]) && ix->cells[i]->used<=low && ix->cells[i]->used<ix->clock ) cell_drop_codes(ix, ix->cells[i]);
+  for(int i=0; i<ix->n_cells; i++){
+    struct cell *c = ix->cells[i];
+    if( is_idle(c) && c->used<=low && c->used<ix->clock ) cell_drop_codes(ix, c);
   }
 }
 
-/* ---- Nearest ---- */
+/* ---- The nearest of one vector ----
+** The n nearest so far are a heap with the farthest on top. */
 
 /* a is farther than b, or as far and behind it. */
 static int is_farther(const float *distances, const int *cells, int a, int b){
   return distances[a]>distances[b] || (distances[a]==distances[b] && cells[a]>cells[b]);
 }
+
 static void swap(int *cells, float *distances, int a, int b){
   const int cell = cells[a];
   const float distance = distances[a];
@@ -250,7 +290,8 @@ static void swap(int *cells, float *distances, int a, int b){
   cells[b] = cell;
   distances[b] = distance;
 }
-/* Restores a heap of n with the farthest on top, from `at` downwards. */
+
+/* Restores the heap of n from `at` downwards. */
 static void sift(int *cells, float *distances, int n, int at){
   for(;;){
     int child = 2*at + 1;
@@ -262,20 +303,22 @@ static void sift(int *cells, float *distances, int n, int at){
 }
 
 int cells_nearest(const struct index *ix, const float *x, int n, int *cells, float *distances){
-  enum { BLOCK = 256 };
-  float products[BLOCK];
-  int i, k, n_block, n_found = 0;
+  enum { PART = 256 };
+  const int width = ix->shape.width;
+  float products[PART];
+  int n_found = 0;
 
   if( n>ix->n_cells ) n = ix->n_cells;
-  for(i=0; i<ix->n_cells; i+=BLOCK){
-    n_block = ix->n_cells-i<BLOCK ? ix->n_cells-i : BLOCK;
-    dots(products, x, ix->centroids + (size_t)i*ix->shape.width, n_block, ix->shape.width);
-    for(k=0; k<n_block; k++){
+  for(int i=0; i<ix->n_cells; i+=PART){
+    const int n_part = ix->n_cells-i<PART ? ix->n_cells-i : PART;
+    dots(products, x, ix->centroids + (size_t)i*width, n_part, width);
+    for(int k=0; k<n_part; k++){
       const float distance = ix->halves[i+k] - products[k];
       if( n_found<n ){
         cells[n_found] = i + k;
         distances[n_found++] = distance;
-        if( n_found==n ) for(int at=n/2-1; at>=0; at--) sift(cells, distances, n, at);
+        if( n_found<n ) continue;
+        for(int at=n/2-1; at>=0; at--) sift(cells, distances, n, at);
       }else if( distance<distances[0] ){
         cells[0] = i + k;
         distances[0] = distance;
@@ -283,30 +326,36 @@ int cells_nearest(const struct index *ix, const float *x, int n, int *cells, flo
       }
     }
   }
-  for(i=n-1; i>0; i--){
+  for(int i=n-1; i>0; i--){
     swap(cells, distances, 0, i);
     sift(cells, distances, i, 0);
   }
   return n;
 }
 
-/* ---- Nearest, for many vectors at once ----
-** As a product of matrices: TILE vectors are turned on their side, [width, TILE], and the centroids pass over them. 4,096 vectors of 100 floats
-** against 2,000 centroids take 23 ms, one by one 182 ms (EPYC Zen 5, one core, AVX-512). */
+/* ---- The nearest of many vectors at once ----
+** This is a product of matrices: TILE vectors are turned on their side, [width, TILE], and the
+** centroids pass over them. 4,096 vectors of 100 floats against 2,000 centroids take 23 ms; one
+** by one they take 182 ms (EPYC Zen 5, one core, AVX-512). */
 enum { TILE = LINEAR_PANEL, BLOCK = 128, FEW = 8 };
+
+struct centroids cells_centroids(const struct index *ix){
+  return (struct centroids){
+    .centroids = ix->centroids, .halves = ix->halves, .n = ix->n_cells, .width = ix->shape.width
+  };
+}
 
 size_t nearest_scratch(int width){
   return (size_t)width*TILE + LINEAR_SCRATCH(width) + (size_t)BLOCK*TILE;
 }
 
-/* The largest score of each column so far; the first one where several are equal. */
-static void best_of_block(float *restrict best, int32_t *restrict best_at, const float *restrict products, const float *halves, int at, int n){
-  int i, k;
-
-  for(i=0; i<n; i++){
+/* Updates the largest score of each column; the first one where several are equal. */
+static void best_of_block(float *restrict best, int32_t *restrict best_at,
+                          const float *restrict products, const float *halves, int at, int n){
+  for(int i=0; i<n; i++){
     const float half = halves[i];
     const float *line = products + (size_t)i*TILE;
-    for(k=0; k<TILE; k++){
+    for(int k=0; k<TILE; k++){
       const float score = line[k] - half;
       best_at[k] = score>best[k] ? at + i : best_at[k];
       best[k] = score>best[k] ? score : best[k];
@@ -314,39 +363,44 @@ static void best_of_block(float *restrict best, int32_t *restrict best_at, const
   }
 }
 
-static void nearest_tile(const struct centroids *to, const float *x, int n, int *nearest, float *scratch){
+/* nearest[n] of x[n, width], n at most TILE. */
+static void nearest_tile(const struct centroids *to, const float *x, int n, int *nearest,
+                         float *scratch){
   const int width = to->width;
-  float *sideways = scratch, *panel = sideways + (size_t)width*TILE, *products = panel + LINEAR_SCRATCH(width);
+  float *sideways = scratch;                            /* [width, TILE] */
+  float *panel = sideways + (size_t)width*TILE;         /* linear()'s scratch */
+  float *products = panel + LINEAR_SCRATCH(width);      /* [BLOCK, TILE] */
   const struct matrix m = { .in = width, .out = TILE, .full = sideways };
   float best[TILE];
   int32_t best_at[TILE];
-  int i, k;
 
-  for(k=0; k<width; k++){
-    for(i=0; i<TILE; i++) sideways[(size_t)k*TILE+i] = i<n ? x[(size_t)i*width+k] : 0;
+  for(int k=0; k<width; k++){
+    for(int i=0; i<TILE; i++) sideways[(size_t)k*TILE+i] = i<n ? x[(size_t)i*width+k] : 0;
   }
-  for(i=0; i<TILE; i++){
+  for(int i=0; i<TILE; i++){
     best[i] = -INFINITY;
     best_at[i] = 0;
   }
-  for(i=0; i<to->n; i+=BLOCK){
+  for(int i=0; i<to->n; i+=BLOCK){
     const int n_block = to->n-i<BLOCK ? to->n-i : BLOCK;
     linear(products, to->centroids + (size_t)i*width, &m, n_block, panel);
     best_of_block(best, best_at, products, to->halves + i, i, n_block);
   }
-  for(i=0; i<n; i++) nearest[i] = best_at[i];
+  for(int i=0; i<n; i++) nearest[i] = best_at[i];
 }
 
 static int nearest_one(const struct centroids *to, const float *x){
-  float best = -INFINITY, products[BLOCK];
-  int i, k, best_at = 0;
+  float best = -INFINITY;
+  float products[BLOCK];
+  int best_at = 0;
 
-  for(i=0; i<to->n; i+=BLOCK){
+  for(int i=0; i<to->n; i+=BLOCK){
     const int n_block = to->n-i<BLOCK ? to->n-i : BLOCK;
     dots(products, x, to->centroids + (size_t)i*to->width, n_block, to->width);
-    for(k=0; k<n_block; k++){
-      if( products[k] - to->halves[i+k]<=best ) continue;
-      best = products[k] - to->halves[i+k];
+    for(int k=0; k<n_block; k++){
+      const float score = products[k] - to->halves[i+k];
+      if( score<=best ) continue;
+      best = score;
       best_at = i + k;
     }
   }
@@ -354,11 +408,16 @@ static int nearest_one(const struct centroids *to, const float *x){
 }
 
 void nearest_of(const struct centroids *to, const float *x, int n, int *nearest, float *scratch){
-  int i;
+  const size_t width = (size_t)to->width;
 
+  assert( to->width>=1 && n>=0 );
+  assert( n<FEW || (uintptr_t)scratch%64==0 );
   if( n<FEW ){
-    for(i=0; i<n; i++) nearest[i] = nearest_one(to, x + (size_t)i*to->width);
-  }else{
-    for(i=0; i<n; i+=TILE) nearest_tile(to, x + (size_t)i*to->width, n-i<TILE ? n-i : TILE, nearest + i, scratch);
+    for(int i=0; i<n; i++) nearest[i] = nearest_one(to, x + i*width);
+    return;
+  }
+  for(int i=0; i<n; i+=TILE){
+    const int n_tile = n-i<TILE ? n-i : TILE;
+    nearest_tile(to, x + i*width, n_tile, nearest + i, scratch);
   }
 }

@@ -1,8 +1,10 @@
 /*
-** index_store.c -- the index in its two shadow tables: the statements, the bytes of a cell, the state. index.h has the format.
+** index_store.c -- the index in its two shadow tables: opening and closing, the statements, the
+** bytes of a cell, the state. index.h has the format.
 **
-** Nothing read is believed: a cell's stamp covers its centroid and its codes, the state covers the stamps, ids and counts of all cells. So the
-** rest of the layer meets only what was written, or SQLITE_CORRUPT with the table and the cell in its text.
+** It believes nothing that it reads. The stamp of a cell covers its centroid and its codes. The
+** state covers the stamps, ids and counts of all cells. So the rest of the layer meets only what
+** was written, or SQLITE_CORRUPT with the table and the cell in its text.
 */
 #ifdef SQLITE_CORE
 # include <sqlite3.h>
@@ -11,124 +13,159 @@
 SQLITE_EXTENSION_INIT3
 #endif
 #include "index.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #define ID_MOST ((int64_t)1 << 53)      /* a cell's id; the next one never overflows */
 
-/* ---- Statements: prepared at first use, reset whenever a function here returns ---- */
+/* ---- Statements: prepared at first use ---- */
 
-enum { READ_STATE, READ_CELLS, READ_CODES, READ_STRAY, WRITE_CELL, WRITE_CODES, DROP_CELL, DROP_CODES, CLEAR_CELLS, CLEAR_CODES, N_STATEMENTS };
-static const char *const STATEMENTS[] = {       /* two pairs of schema and table each, used or not */
-  "SELECT n, stamp FROM \"%w\".\"%w_cells\" WHERE id=0",
-  "SELECT id, n, stamp, centroid FROM \"%w\".\"%w_cells\" ORDER BY id",
-  "SELECT rows FROM \"%w\".\"%w_codes\" WHERE id=?1",
-  "SELECT id FROM \"%w\".\"%w_codes\" WHERE id NOT IN (SELECT id FROM \"%w\".\"%w_cells\" WHERE id<>0) ORDER BY id",
-  "REPLACE INTO \"%w\".\"%w_cells\"(id, n, stamp, centroid) VALUES(?1, ?2, ?3, ?4)",
-  "REPLACE INTO \"%w\".\"%w_codes\"(id, rows) VALUES(?1, ?2)",
-  "DELETE FROM \"%w\".\"%w_cells\" WHERE id=?1",
-  "DELETE FROM \"%w\".\"%w_codes\" WHERE id=?1",
-  "DELETE FROM \"%w\".\"%w_cells\"",
-  "DELETE FROM \"%w\".\"%w_codes\"",
+enum {
+  READ_STATE, READ_CELLS, READ_CODES, READ_STRAY,
+  WRITE_CELL, WRITE_CODES,
+  DROP_CELL, DROP_CODES,
+  CLEAR_CELLS, CLEAR_CODES,
+  N_STATEMENTS
+};
+
+/* Each is formatted with schema, table, schema, table, used or not. */
+static const char *const STATEMENTS[N_STATEMENTS] = {
+  [READ_STATE] = "SELECT n, stamp FROM \"%w\".\"%w_cells\" WHERE id=0",
+  [READ_CELLS] = "SELECT id, n, stamp, centroid FROM \"%w\".\"%w_cells\" ORDER BY id",
+  [READ_CODES] = "SELECT rows FROM \"%w\".\"%w_codes\" WHERE id=?1",
+  [READ_STRAY] = "SELECT id FROM \"%w\".\"%w_codes\""
+                 " WHERE id NOT IN (SELECT id FROM \"%w\".\"%w_cells\" WHERE id<>0) ORDER BY id",
+  [WRITE_CELL] = "REPLACE INTO \"%w\".\"%w_cells\"(id, n, stamp, centroid) VALUES(?1, ?2, ?3, ?4)",
+  [WRITE_CODES] = "REPLACE INTO \"%w\".\"%w_codes\"(id, rows) VALUES(?1, ?2)",
+  [DROP_CELL] = "DELETE FROM \"%w\".\"%w_cells\" WHERE id=?1",
+  [DROP_CODES] = "DELETE FROM \"%w\".\"%w_codes\" WHERE id=?1",
+  [CLEAR_CELLS] = "DELETE FROM \"%w\".\"%w_cells\"",
+  [CLEAR_CODES] = "DELETE FROM \"%w\".\"%w_codes\"",
 };
 
 struct store {
   sqlite3 *db;
-  char *schema, *table;         /* owned */
-  sqlite3_stmt *statements[N_STATEMENTS];
-  struct buf codes;             /* of the cell being written; kept to save the allocation */
+  char *schema, *table;                         /* owned */
+  sqlite3_stmt *statements[N_STATEMENTS];       /* NULL: not prepared */
+  /* Of the cell being written; kept to save the allocation. */
+  struct buf codes;
 };
 
-/* What SQLite says. A statement that does not fit the shadow tables means that they are not ours any more. */
-static int sql_failed(const struct store *s, int rc, struct err *e){
+/* Reports what SQLite says. */
+static int sql_failed(sqlite3 *db, const char *schema, const char *table, int rc, struct err *e){
   if( (rc & 0xff)==SQLITE_NOMEM || rc==SQLITE_IOERR_NOMEM ) return fail_nomem(e);
-  return fail(e, rc==SQLITE_ERROR ? SQLITE_CORRUPT : rc, "%s.%s: %s", s->schema, s->table, sqlite3_errmsg(s->db));
+  return fail(e, rc, "%s.%s: %s", schema, table, sqlite3_errmsg(db));
 }
 
-/* The statement of that number, ready to be bound; NULL after a failure. */
-static sqlite3_stmt *statement(struct store *s, int which, struct err *e){
+/* A statement that does not fit the shadow tables means that they are not ours any more. */
+static int statement_failed(const struct store *s, int rc, struct err *e){
+  return sql_failed(s->db, s->schema, s->table, rc==SQLITE_ERROR ? SQLITE_CORRUPT : rc, e);
+}
+
+/* A statement, ready to be bound and stepped, then to be ended by statement_end(). NULL after a
+** failure. */
+static sqlite3_stmt *statement_get(struct store *s, int which, struct err *e){
+  const int flags = SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB;
   char *sql;
   int rc;
 
+  if( e->rc!=SQLITE_OK ) return NULL;
   if( s->statements[which] ) return s->statements[which];
   sql = sqlite3_mprintf(STATEMENTS[which], s->schema, s->table, s->schema, s->table);
-  if( sql==NULL ){ fail_nomem(e); return NULL; }
-  rc = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB, &s->statements[which], NULL);
+  if( sql==NULL ){
+    fail_nomem(e);
+    return NULL;
+  }
+  rc = sqlite3_prepare_v3(s->db, sql, -1, flags, &s->statements[which], NULL);
   sqlite3_free(sql);
-  if( rc!=SQLITE_OK ) sql_failed(s, rc, e);
+  if( rc!=SQLITE_OK ) statement_failed(s, rc, e);
   return s->statements[which];
 }
 
-/* Ends a statement that was stepped to whatever end. */
-static int finish(struct store *s, sqlite3_stmt *st, struct err *e){
-  int rc = sqlite3_reset(st);
+/* Reports how the steps of a statement ended, and makes it ready for the next time. */
+static int statement_end(struct store *s, sqlite3_stmt *st, struct err *e){
+  const int rc = sqlite3_reset(st);
 
-  if( rc!=SQLITE_OK ) sql_failed(s, rc, e);
+  if( rc!=SQLITE_OK ) statement_failed(s, rc, e);
   sqlite3_clear_bindings(st);
   return e->rc;
 }
 
 /* Runs a statement that gives no rows; ?1 is id. */
-static int execute(struct store *s, int which, int64_t id, struct err *e){
-  sqlite3_stmt *st = statement(s, which, e);
+static int statement_run(struct store *s, int which, int64_t id, struct err *e){
+  sqlite3_stmt *st = statement_get(s, which, e);
 
   if( st==NULL ) return e->rc;
   if( sqlite3_bind_parameter_count(st)>0 ) sqlite3_bind_int64(st, 1, id);
   sqlite3_step(st);
-  return finish(s, st, e);
+  return statement_end(s, st, e);
 }
 
-/* ---- The tables as a whole ---- */
+/* ---- The index as a whole ---- */
 
-/* Formats (schema and table as often as the text asks) and runs. */
-static int run_sql(sqlite3 *db, const char *schema, const char *table, const char *format, struct err *e){
-  struct store s = { .db = db, .schema = (char*)schema, .table = (char*)table };
+/* Formats SQL with schema and table, as often as it asks for them, and runs it. */
+static int run_sql(sqlite3 *db, const char *schema, const char *table, const char *format,
+                   struct err *e){
   char *sql = sqlite3_mprintf(format, schema, table, schema, table, schema, table);
   int rc;
 
   if( sql==NULL ) return fail_nomem(e);
   rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
   sqlite3_free(sql);
-  return rc==SQLITE_OK ? SQLITE_OK : rc==SQLITE_ERROR ? fail(e, rc, "%s.%s: %s", schema, table, sqlite3_errmsg(db)) : sql_failed(&s, rc, e);
+  return rc==SQLITE_OK ? SQLITE_OK : sql_failed(db, schema, table, rc, e);
 }
 
 int index_create(struct sqlite3 *db, const char *schema, const char *table, struct err *e){
-  return run_sql(db, schema, table,
-    "CREATE TABLE \"%w\".\"%w_cells\"(id INTEGER PRIMARY KEY, n INTEGER, stamp INTEGER, centroid BLOB);"
+  static const char SQL[] =
+    "CREATE TABLE \"%w\".\"%w_cells\""
+    "(id INTEGER PRIMARY KEY, n INTEGER, stamp INTEGER, centroid BLOB);"
     "CREATE TABLE \"%w\".\"%w_codes\"(id INTEGER PRIMARY KEY, rows BLOB);"
-    "INSERT INTO \"%w\".\"%w_cells\" VALUES(0, 0, 0, x'')", e);
+    "INSERT INTO \"%w\".\"%w_cells\" VALUES(0, 0, 0, x'')";
+
+  assert( db && schema && table );
+  return run_sql(db, schema, table, SQL, e);
 }
 
 int index_drop(struct sqlite3 *db, const char *schema, const char *table, struct err *e){
-  return run_sql(db, schema, table, "DROP TABLE IF EXISTS \"%w\".\"%w_cells\"; DROP TABLE IF EXISTS \"%w\".\"%w_codes\"", e);
+  static const char SQL[] =
+    "DROP TABLE IF EXISTS \"%w\".\"%w_cells\"; DROP TABLE IF EXISTS \"%w\".\"%w_codes\"";
+
+  assert( db && schema && table );
+  return run_sql(db, schema, table, SQL, e);
 }
 
 static char *copy_text(const char *text){
-  size_t n = strlen(text) + 1;
+  const size_t n = strlen(text) + 1;
   char *copy = mem_alloc(n);
 
   return copy ? memcpy(copy, text, n) : NULL;
 }
 
-int index_open(struct index **out, struct sqlite3 *db, const char *schema, const char *table, const struct index_shape *shape,
-               const struct source *source, struct err *e){
-  struct index *ix = mem_alloc(sizeof(*ix));
+/* NULL: out of memory. */
+static struct store *store_open(sqlite3 *db, const char *schema, const char *table){
+  struct store *s = mem_alloc(sizeof(*s));
 
+  if( s==NULL ) return NULL;
+  *s = (struct store){ .db = db, .schema = copy_text(schema), .table = copy_text(table) };
+  return s;
+}
+
+int index_open(struct index **out, struct sqlite3 *db, const char *schema, const char *table,
+               const struct index_shape *shape, const struct source *source, struct err *e){
+  struct index *ix = mem_alloc(sizeof(*ix));
+  struct store *s;
+
+  assert( shape->width>=1 && shape->width<=INDEX_WIDTH_MOST );
+  assert( shape->n_keys>=0 && shape->n_keys<=INDEX_KEYS_MOST );
+  assert( shape->cell_rows==0 || shape->cell_rows>=4 );
   *out = NULL;
   if( ix==NULL ) return fail_nomem(e);
-  memset(ix, 0, sizeof(*ix));
-  ix->shape = *shape;
+  *ix = (struct index){ .shape = *shape, .source = *source, .cache_bytes = INDEX_CACHE_BYTES };
   if( ix->shape.cell_rows==0 ) ix->shape.cell_rows = INDEX_CELL_ROWS;
-  ix->source = *source;
-  ix->cache_bytes = INDEX_CACHE_BYTES;
-  ix->store = mem_alloc(sizeof(*ix->store));
-  if( ix->store ){
-    memset(ix->store, 0, sizeof(*ix->store));
-    ix->store->db = db;
-    ix->store->schema = copy_text(schema);
-    ix->store->table = copy_text(table);
-  }
-  if( ix->store==NULL || !ix->store->schema || !ix->store->table || rotation_init(&ix->rotation, shape->width)!=SQLITE_OK ){
+  s = ix->store = store_open(db, schema, table);
+  if( s==NULL || s->schema==NULL || s->table==NULL
+   || rotation_init(&ix->rotation, shape->width)!=SQLITE_OK ){
     index_close(ix);
     return fail_nomem(e);
   }
@@ -151,9 +188,7 @@ void index_close(struct index *ix){
 }
 
 void index_idle(struct index *ix){
-  int i;
-
-  for(i=0; i<N_STATEMENTS; i++){
+  for(int i=0; i<N_STATEMENTS; i++){
     sqlite3_finalize(ix->store->statements[i]);
     ix->store->statements[i] = NULL;
   }
@@ -170,17 +205,22 @@ int index_called(struct index *ix, const char *table){
 }
 
 int index_rename(struct index *ix, const char *table, struct err *e){
+  static const char SQL[] = "ALTER TABLE \"%w\".\"%w_cells\" RENAME TO \"%w_cells\";"
+                            "ALTER TABLE \"%w\".\"%w_codes\" RENAME TO \"%w_codes\"";
   struct store *s = ix->store;
-  char *sql = sqlite3_mprintf("ALTER TABLE \"%w\".\"%w_cells\" RENAME TO \"%w_cells\"; ALTER TABLE \"%w\".\"%w_codes\" RENAME TO \"%w_codes\"",
-                              s->schema, s->table, table, s->schema, s->table, table);
+  char *sql = sqlite3_mprintf(SQL, s->schema, s->table, table, s->schema, s->table, table);
   int rc;
 
   if( sql==NULL ) return fail_nomem(e);
   index_idle(ix);
   rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
   sqlite3_free(sql);
-  if( rc!=SQLITE_OK ) return sql_failed(s, rc, e);
+  if( rc!=SQLITE_OK ) return statement_failed(s, rc, e);
   return index_called(ix, table)==SQLITE_OK ? SQLITE_OK : fail_nomem(e);
+}
+
+const char *index_table(const struct index *ix){
+  return ix->store->table;
 }
 
 /* ---- Bytes: little-endian on disk ---- */
@@ -203,77 +243,94 @@ static void copy_numbers(void *to, const void *from, size_t count, int bytes){
 static uint64_t hash_numbers(const uint64_t *x, int n){
   uint64_t line[8];
 
+  assert( n<=8 );
   copy_numbers(line, x, (size_t)n, 8);
   return hash64(line, (size_t)n*8);
 }
-static uint64_t cell_stamp(const void *codes, size_t codes_bytes, const void *centroid, size_t centroid_bytes){
-  uint64_t parts[2] = { hash64(codes, codes_bytes), hash64(centroid, centroid_bytes) };
+
+static uint64_t cell_stamp(const void *codes, size_t n_codes,
+                           const void *centroid, size_t n_centroid){
+  const uint64_t parts[2] = { hash64(codes, n_codes), hash64(centroid, n_centroid) };
 
   return hash_numbers(parts, 2);
 }
+
 /* What a cell adds to the state. */
 static uint64_t cell_mark(int64_t id, int n, uint64_t stamp){
-  uint64_t parts[3] = { (uint64_t)id, (uint64_t)n, stamp };
+  const uint64_t parts[3] = { (uint64_t)id, (uint64_t)n, stamp };
 
   return hash_numbers(parts, 3);
 }
 
 enum { N_FACTORS = sizeof(struct factors)/sizeof(float) };
 
+/* Bytes of _codes.rows for n rows. */
 static size_t codes_bytes(const struct index *ix, int n){
-  return (size_t)n*(8 + 2*N_FACTORS + 8*(size_t)ix->shape.n_keys + ((size_t)ix->shape.width+7)/8 + (size_t)ix->shape.width);
+  const size_t keys = 8*(size_t)ix->shape.n_keys;
+  const size_t signs = ((size_t)ix->shape.width+7)/8;
+  const size_t bytes = (size_t)ix->shape.width;
+
+  return (size_t)n*(8 + 2*N_FACTORS + keys + signs + bytes);
 }
 
 /* to[codes_bytes]: what _codes.rows holds. */
 static void codes_put(const struct index *ix, const struct cell *c, unsigned char *to){
-  const int width = ix->shape.width, words = SIGN_WORDS(width), signs_bytes = (width+7)/8;
-  const float *factors = (const float*)c->factors;
+  const int width = ix->shape.width;
+  const int words = SIGN_WORDS(width);
+  const int signs_bytes = (width+7)/8;
+  const float *factors = (const float *)c->factors;
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)];
-  int i, k;
 
   copy_numbers(to, c->rowids, (size_t)c->n, 8);
   to += (size_t)c->n*8;
-  for(k=0; k<N_FACTORS; k++){
-    for(i=0; i<c->n; i++, to+=2){
-      uint16_t half = float_to_half(factors[i*N_FACTORS+k]);
+  for(int k=0; k<N_FACTORS; k++){
+    for(int i=0; i<c->n; i++){
+      const uint16_t half = float_to_half(factors[i*N_FACTORS+k]);
       copy_numbers(to, &half, 1, 2);
+      to += 2;
     }
   }
   copy_numbers(to, c->keys, (size_t)c->n*ix->shape.n_keys, 8);
   to += (size_t)c->n*ix->shape.n_keys*8;
-  for(i=0; i<c->n; i++, to+=signs_bytes){
+  for(int i=0; i<c->n; i++){
     copy_numbers(line, c->signs + (size_t)i*words, (size_t)words, 8);
     memcpy(to, line, (size_t)signs_bytes);
+    to += signs_bytes;
   }
   memcpy(to, c->bytes, (size_t)c->n*width);
 }
 
-/* The way back; c has room for c->n rows. Returns 0 where a factor is not a number that code_make() gives. */
+/* The way back; c has room for c->n rows. Returns 0 where a factor is not a number that
+** code_make() gives. */
 static int codes_take(const struct index *ix, struct cell *c, const unsigned char *from){
-  const int width = ix->shape.width, words = SIGN_WORDS(width), signs_bytes = (width+7)/8;
-  float *factors = (float*)c->factors;
-  uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)] = {0};
-  int i, k, good = 1;
+  const int width = ix->shape.width;
+  const int words = SIGN_WORDS(width);
+  const int signs_bytes = (width+7)/8;
+  float *factors = (float *)c->factors;
+  uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)] = { 0 };
+  int good = 1;
 
   copy_numbers(c->rowids, from, (size_t)c->n, 8);
   from += (size_t)c->n*8;
-  for(k=0; k<N_FACTORS; k++){
-    for(i=0; i<c->n; i++, from+=2){
+  for(int k=0; k<N_FACTORS; k++){
+    for(int i=0; i<c->n; i++){
       uint16_t half;
       copy_numbers(&half, from, 1, 2);
+      from += 2;
       factors[i*N_FACTORS+k] = half_to_float(half);
-      good &= (half & 0x7c00)!=0x7c00;
+      good &= (half & 0x7c00)!=0x7c00;          /* neither infinite nor NaN */
     }
   }
-  for(i=0; i<c->n; i++){
+  for(int i=0; i<c->n; i++){
     const struct factors *f = &c->factors[i];
     good &= f->scale>=0 && f->error>=0 && f->step>=0 && f->slack>=0;
   }
   copy_numbers(c->keys, from, (size_t)c->n*ix->shape.n_keys, 8);
   from += (size_t)c->n*ix->shape.n_keys*8;
-  for(i=0; i<c->n; i++, from+=signs_bytes){
+  for(int i=0; i<c->n; i++){
     memcpy(line, from, (size_t)signs_bytes);
     copy_numbers(c->signs + (size_t)i*words, line, (size_t)words, 8);
+    from += signs_bytes;
   }
   memcpy(c->bytes, from, (size_t)c->n*width);
   return good;
@@ -284,52 +341,81 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
 /* n and stamp of the index as this statement sees it. */
 static int read_state(struct index *ix, int64_t *n, uint64_t *state, struct err *e){
   struct store *s = ix->store;
-  sqlite3_stmt *st = statement(s, READ_STATE, e);
+  sqlite3_stmt *st = statement_get(s, READ_STATE, e);
   int found;
 
   *n = 0;
   *state = 0;
   if( st==NULL ) return e->rc;
   found = sqlite3_step(st)==SQLITE_ROW;
-  *n = found ? sqlite3_column_int64(st, 0) : 0;
-  *state = found ? (uint64_t)sqlite3_column_int64(st, 1) : 0;
-  if( finish(s, st, e)!=SQLITE_OK ) return e->rc;
-  return found ? SQLITE_OK : fail(e, SQLITE_CORRUPT, "%s.%s_cells: row 0, the state of the index, is missing", s->schema, s->table);
+  if( found ){
+    *n = sqlite3_column_int64(st, 0);
+    *state = (uint64_t)sqlite3_column_int64(st, 1);
+  }
+  statement_end(s, st, e);
+  if( !found ){
+    fail(e, SQLITE_CORRUPT, "%s.%s_cells: row 0, the state of the index, is missing",
+         s->schema, s->table);
+  }
+  return e->rc;
 }
 
-/* A row of _cells behind the first, as a cell at the end of ix->cells. */
-static int read_cell(struct index *ix, sqlite3_stmt *st, struct err *e){
+/* Row 0 of _cells as read_cells() meets it. */
+static int read_state_row(struct index *ix, sqlite3_stmt *st, struct err *e){
   const struct store *s = ix->store;
-  int64_t id = sqlite3_column_int64(st, 0), n = sqlite3_column_int64(st, 1);
+  const int64_t id = sqlite3_column_int64(st, 0);
+  const int bytes = sqlite3_column_bytes(st, 3);
+
+  ix->n_rows = sqlite3_column_int64(st, 1);
+  ix->state = (uint64_t)sqlite3_column_int64(st, 2);
+  if( id!=0 ){
+    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: the first row has id %lld, expected 0",
+                s->schema, s->table, (long long)id);
+  }
+  if( bytes!=0 ){
+    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: row 0 has a centroid of %d bytes, expected none",
+                s->schema, s->table, bytes);
+  }
+  return SQLITE_OK;
+}
+
+/* Another row of _cells, as a cell at the end of ix->cells. */
+static int read_cell_row(struct index *ix, sqlite3_stmt *st, struct err *e){
+  const struct store *s = ix->store;
+  const int64_t id = sqlite3_column_int64(st, 0);
+  const int64_t n = sqlite3_column_int64(st, 1);
   const int width = ix->shape.width;
   const void *blob = sqlite3_column_blob(st, 3);
+  const int bytes = sqlite3_column_bytes(st, 3);
   struct cell *c;
-  int i;
 
   if( blob==NULL && sqlite3_errcode(s->db)==SQLITE_NOMEM ) return fail_nomem(e);
-  if( id<1 || id>ID_MOST || n<1 || n>INT32_MAX/2 || sqlite3_column_type(st, 3)!=SQLITE_BLOB || sqlite3_column_bytes(st, 3)!=4*width ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: cell %lld has %lld rows and a centroid of %d bytes, expected 1 or more and %d",
-                s->schema, s->table, (long long)id, (long long)n, sqlite3_column_bytes(st, 3), 4*width);
+  if( id<1 || id>ID_MOST || n<1 || n>INT32_MAX/2
+   || sqlite3_column_type(st, 3)!=SQLITE_BLOB || bytes!=4*width ){
+    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: cell %lld has %lld rows"
+                " and a centroid of %d bytes, expected 1 or more and %d",
+                s->schema, s->table, (long long)id, (long long)n, bytes, 4*width);
   }
   c = cells_add(ix, id);
   if( c==NULL ) return fail_nomem(e);
   copy_numbers(c->centroid, blob, (size_t)width, 4);
-  for(i=0; i<width; i++){
-    if( !isfinite(c->centroid[i]) ){
-      return fail(e, SQLITE_CORRUPT, "%s.%s_cells: the centroid of cell %lld holds a number that is not finite", s->schema, s->table, (long long)id);
-    }
+  for(int i=0; i<width; i++){
+    if( isfinite(c->centroid[i]) ) continue;
+    return fail(e, SQLITE_CORRUPT,
+                "%s.%s_cells: the centroid of cell %lld holds a number that is not finite",
+                s->schema, s->table, (long long)id);
   }
-  cells_place(ix, ix->n_cells-1);
+  cells_set_centroid(ix, ix->n_cells-1);
   c->n = (int)n;
   c->stamp = (uint64_t)sqlite3_column_int64(st, 2);
   c->mark = cell_mark(id, c->n, c->stamp);
   return SQLITE_OK;
 }
 
-/* All of _cells into the empty ix->cells, and whether they are what row 0 says. */
+/* All of _cells into the empty ix->cells; and checks that they are what row 0 says. */
 static int read_cells(struct index *ix, struct err *e){
   struct store *s = ix->store;
-  sqlite3_stmt *st = statement(s, READ_CELLS, e);
+  sqlite3_stmt *st = statement_get(s, READ_CELLS, e);
   uint64_t state = 0;
   int64_t n = 0;
   int has_state = 0;
@@ -338,24 +424,20 @@ static int read_cells(struct index *ix, struct err *e){
   while( e->rc==SQLITE_OK && sqlite3_step(st)==SQLITE_ROW ){
     if( !has_state ){
       has_state = 1;
-      if( sqlite3_column_int64(st, 0)!=0 ){
-        fail(e, SQLITE_CORRUPT, "%s.%s_cells: the first row has id %lld, expected 0", s->schema, s->table, (long long)sqlite3_column_int64(st, 0));
-      }else if( sqlite3_column_bytes(st, 3)!=0 ){
-        fail(e, SQLITE_CORRUPT, "%s.%s_cells: row 0 has a centroid of %d bytes, expected none", s->schema, s->table, sqlite3_column_bytes(st, 3));
-      }
-      ix->n_rows = sqlite3_column_int64(st, 1);
-      ix->state = (uint64_t)sqlite3_column_int64(st, 2);
-    }else if( read_cell(ix, st, e)==SQLITE_OK ){
+      read_state_row(ix, st, e);
+    }else if( read_cell_row(ix, st, e)==SQLITE_OK ){
       n += ix->cells[ix->n_cells-1]->n;
       state += ix->cells[ix->n_cells-1]->mark;
     }
   }
-  if( finish(s, st, e)!=SQLITE_OK ) return e->rc;
+  if( statement_end(s, st, e)!=SQLITE_OK ) return e->rc;
   if( !has_state || n!=ix->n_rows || state!=ix->state ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: %d cells of %lld rows are not those of the state in row 0, which counts %lld rows", s->schema, s->table,
-                ix->n_cells, (long long)n, (long long)(has_state ? ix->n_rows : 0));
+    fail(e, SQLITE_CORRUPT,
+         "%s.%s_cells: %d cells of %lld rows are not those of the state in row 0,"
+         " which counts %lld rows",
+         s->schema, s->table, ix->n_cells, (long long)n, (long long)(has_state ? ix->n_rows : 0));
   }
-  return SQLITE_OK;
+  return e->rc;
 }
 
 int index_load(struct index *ix, struct err *e){
@@ -375,23 +457,34 @@ int index_load(struct index *ix, struct err *e){
   return e->rc;
 }
 
+int index_rows(struct index *ix, int64_t *n, struct err *e){
+  *n = 0;
+  if( index_load(ix, e)==SQLITE_OK ) *n = ix->n_rows;
+  return e->rc;
+}
+
 /* The codes that _codes holds for c, into its arrays. */
-static int take_row(struct index *ix, struct cell *c, sqlite3_stmt *st, struct err *e){
+static int read_codes_row(struct index *ix, struct cell *c, sqlite3_stmt *st, struct err *e){
   const struct store *s = ix->store;
   const void *blob = sqlite3_column_blob(st, 0);
-  size_t n = (size_t)sqlite3_column_bytes(st, 0), expected = codes_bytes(ix, c->n);
+  const size_t n = (size_t)sqlite3_column_bytes(st, 0);
+  const size_t expected = codes_bytes(ix, c->n);
 
   if( blob==NULL && sqlite3_errcode(s->db)==SQLITE_NOMEM ) return fail_nomem(e);
   if( n!=expected || sqlite3_column_type(st, 0)!=SQLITE_BLOB ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows", s->schema, s->table, (long long)c->id, n, expected, c->n);
+    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows",
+                s->schema, s->table, (long long)c->id, n, expected, c->n);
   }
   if( cell_stamp(blob, n, c->centroid, 4*(size_t)ix->shape.width)!=c->stamp ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is not what its stamp says", s->schema, s->table, (long long)c->id);
+    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is not what its stamp says",
+                s->schema, s->table, (long long)c->id);
   }
   if( cell_reserve(ix, c, c->n)!=SQLITE_OK ) return fail_nomem(e);
   if( !codes_take(ix, c, blob) ){
     cell_drop_codes(ix, c);
-    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld holds a factor that is negative or not finite", s->schema, s->table, (long long)c->id);
+    return fail(e, SQLITE_CORRUPT,
+                "%s.%s_codes: cell %lld holds a factor that is negative or not finite",
+                s->schema, s->table, (long long)c->id);
   }
   return SQLITE_OK;
 }
@@ -400,26 +493,42 @@ int cell_read(struct index *ix, struct cell *c, struct err *e){
   struct store *s = ix->store;
   sqlite3_stmt *st;
 
+  if( e->rc!=SQLITE_OK ) return e->rc;
   c->used = ++ix->clock;
   if( c->capacity>0 || c->n==0 ) return SQLITE_OK;
-  st = statement(s, READ_CODES, e);
+  st = statement_get(s, READ_CODES, e);
   if( st==NULL ) return e->rc;
   sqlite3_bind_int64(st, 1, c->id);
   if( sqlite3_step(st)==SQLITE_ROW ){
-    take_row(ix, c, st, e);
-    finish(s, st, e);
-  }else if( finish(s, st, e)==SQLITE_OK ){
-    fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is missing", s->schema, s->table, (long long)c->id);
+    read_codes_row(ix, c, st, e);
+    statement_end(s, st, e);
+  }else if( statement_end(s, st, e)==SQLITE_OK ){
+    fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is missing",
+         s->schema, s->table, (long long)c->id);
   }
   cells_trim(ix);
   return e->rc;
 }
 
+int index_strays(struct index *ix, struct buf *report, struct err *e){
+  struct store *s = ix->store;
+  sqlite3_stmt *st = statement_get(s, READ_STRAY, e);
+
+  if( st==NULL ) return e->rc;
+  while( sqlite3_step(st)==SQLITE_ROW ){
+    buf_report_line(report, "%s.%s_codes: row %lld belongs to no cell",
+                    s->schema, s->table, (long long)sqlite3_column_int64(st, 0));
+  }
+  return statement_end(s, st, e);
+}
+
 /* ---- Writing ---- */
 
 /* One row of _cells. */
-static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, const void *centroid, size_t bytes, struct err *e){
-  sqlite3_stmt *st = statement(s, WRITE_CELL, e);
+static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, const void *centroid,
+                     size_t bytes,
+                     struct err *e){
+  sqlite3_stmt *st = statement_get(s, WRITE_CELL, e);
 
   if( st==NULL ) return e->rc;
   sqlite3_bind_int64(st, 1, id);
@@ -427,23 +536,27 @@ static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, con
   sqlite3_bind_int64(st, 3, (int64_t)stamp);
   sqlite3_bind_blob64(st, 4, centroid, bytes, SQLITE_STATIC);
   sqlite3_step(st);
-  return finish(s, st, e);
+  return statement_end(s, st, e);
 }
 
+/* Codes and row of a dirty cell. Its stamp covers both, so the centroid lies behind the codes in
+** s->codes. */
 static int write_cell(struct index *ix, struct cell *c, struct err *e){
   struct store *s = ix->store;
-  sqlite3_stmt *st = statement(s, WRITE_CODES, e);
-  const size_t n = codes_bytes(ix, c->n), centroid_bytes = 4*(size_t)ix->shape.width;
+  sqlite3_stmt *st = statement_get(s, WRITE_CODES, e);
+  const size_t n = codes_bytes(ix, c->n);
+  const size_t n_centroid = 4*(size_t)ix->shape.width;
   unsigned char *codes, *centroid;
   int rc;
 
   if( st==NULL ) return e->rc;
   s->codes.n = 0;
-  codes = buf_extend(&s->codes, n + centroid_bytes);
+  codes = buf_extend(&s->codes, n + n_centroid);
   if( codes==NULL ){
     rc = s->codes.rc;
     buf_release(&s->codes);
-    return rc==SQLITE_NOMEM ? fail_nomem(e) : fail(e, rc, "%s.%s_codes: a cell of %zu bytes is too big", s->schema, s->table, n);
+    if( rc==SQLITE_NOMEM ) return fail_nomem(e);
+    return fail(e, rc, "%s.%s_codes: a cell of %zu bytes is too big", s->schema, s->table, n);
   }
   centroid = codes + n;
   codes_put(ix, c, codes);
@@ -451,30 +564,30 @@ static int write_cell(struct index *ix, struct cell *c, struct err *e){
   sqlite3_bind_int64(st, 1, c->id);
   sqlite3_bind_blob64(st, 2, codes, n, SQLITE_STATIC);
   sqlite3_step(st);
-  if( finish(s, st, e)!=SQLITE_OK ) return e->rc;
-  c->stamp = cell_stamp(codes, n, centroid, centroid_bytes);
+  if( statement_end(s, st, e)!=SQLITE_OK ) return e->rc;
+  c->stamp = cell_stamp(codes, n, centroid, n_centroid);
   ix->state -= c->mark;
   c->mark = cell_mark(c->id, c->n, c->stamp);
   ix->state += c->mark;
   c->is_dirty = 0;
-  return write_row(s, c->id, c->n, c->stamp, centroid, centroid_bytes, e);
+  return write_row(s, c->id, c->n, c->stamp, centroid, n_centroid, e);
 }
 
 int index_write_cells(struct index *ix, struct err *e){
-  sqlite3_int64 last = sqlite3_last_insert_rowid(ix->store->db);
-  int i;
+  const sqlite3_int64 last = sqlite3_last_insert_rowid(ix->store->db);
 
-  for(i=0; i<ix->n_cells && e->rc==SQLITE_OK; i++){
+  for(int i=0; i<ix->n_cells && e->rc==SQLITE_OK; i++){
     if( ix->cells[i]->is_dirty ) write_cell(ix, ix->cells[i], e);
   }
-  sqlite3_set_last_insert_rowid(ix->store->db, last);   /* the user's, who knows of no shadow tables */
+  /* Back to the user's last rowid: shadow tables must not show in it. */
+  sqlite3_set_last_insert_rowid(ix->store->db, last);
   return e->rc;
 }
 
 int index_write(struct index *ix, struct err *e){
-  sqlite3_int64 last = sqlite3_last_insert_rowid(ix->store->db);
+  const sqlite3_int64 last = sqlite3_last_insert_rowid(ix->store->db);
 
-  if( index_write_cells(ix, e)!=SQLITE_OK ) return e->rc;
+  index_write_cells(ix, e);
   write_row(ix->store, 0, ix->n_rows, ix->state, "", 0, e);
   sqlite3_set_last_insert_rowid(ix->store->db, last);
   return e->rc;
@@ -483,7 +596,10 @@ int index_write(struct index *ix, struct err *e){
 int cell_erase(struct index *ix, int at, struct err *e){
   struct cell *c = ix->cells[at];
 
-  if( execute(ix->store, DROP_CELL, c->id, e)!=SQLITE_OK || execute(ix->store, DROP_CODES, c->id, e)!=SQLITE_OK ) return e->rc;
+  assert( at>=0 && at<ix->n_cells );
+  statement_run(ix->store, DROP_CELL, c->id, e);
+  statement_run(ix->store, DROP_CODES, c->id, e);
+  if( e->rc!=SQLITE_OK ) return e->rc;
   ix->state -= c->mark;
   cells_remove(ix, at);
   return SQLITE_OK;
@@ -491,23 +607,8 @@ int cell_erase(struct index *ix, int at, struct err *e){
 
 int index_clear(struct index *ix, struct err *e){
   index_forget(ix);
-  if( execute(ix->store, CLEAR_CELLS, 0, e)==SQLITE_OK && execute(ix->store, CLEAR_CODES, 0, e)==SQLITE_OK && index_write(ix, e)==SQLITE_OK ){
-    ix->is_loaded = 1;
-  }
+  statement_run(ix->store, CLEAR_CELLS, 0, e);
+  statement_run(ix->store, CLEAR_CODES, 0, e);
+  if( index_write(ix, e)==SQLITE_OK ) ix->is_loaded = 1;
   return e->rc;
-}
-
-int index_strays(struct index *ix, struct buf *report, struct err *e){
-  struct store *s = ix->store;
-  sqlite3_stmt *st = statement(s, READ_STRAY, e);
-
-  if( st==NULL ) return e->rc;
-  while( sqlite3_step(st)==SQLITE_ROW ){
-    report_line(report, "%s.%s_codes: row %lld belongs to no cell", s->schema, s->table, (long long)sqlite3_column_int64(st, 0));
-  }
-  return finish(s, st, e);
-}
-
-const char *index_table(const struct index *ix){
-  return ix->store->table;
 }

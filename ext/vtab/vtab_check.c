@@ -18,7 +18,7 @@ static void report_failure(struct err *e, struct buf *report){
 
   if( e->rc!=SQLITE_CORRUPT_VTAB ) return;
   if( end ) *end = 0;
-  report_line(report, "%s", e->text);
+  buf_report_line(report, "%s", e->text);
   memset(e, 0, sizeof(*e));
 }
 
@@ -42,7 +42,7 @@ static void check_stored(struct call *c, struct vtab *t, struct buf *report, int
       ++*n_latents;
       vtab_vector(t, vector, latent, (size_t)n, "its latent", &found);
       if( found.rc==SQLITE_NOMEM ) c->err = found;
-      else if( found.rc!=SQLITE_OK ) report_line(report, "row %lld: %s", (long long)sqlite3_column_int64(s, LOOK_ID), found.text);
+      else if( found.rc!=SQLITE_OK ) buf_report_line(report, "row %lld: %s", (long long)sqlite3_column_int64(s, LOOK_ID), found.text);
     }
     report_failure(&c->err, report);
   }
@@ -59,7 +59,7 @@ static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf
     if( store_step(&c, s) ){
       for(int i=0; i<t->definition.n_filters; i++){
         if( filter_key(t->definition.filters[i].type, sqlite3_column_value(s, LOOK_FILTERS + i))==keys[i] ) continue;
-        report_line(report, "row %lld: the index has another value of %s than %s_rows", (long long)rowid, t->definition.filters[i].name, t->name);
+        buf_report_line(report, "row %lld: the index has another value of %s than %s_rows", (long long)rowid, t->definition.filters[i].name, t->name);
       }
     }
     sqlite3_reset(s);
@@ -71,7 +71,7 @@ static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf
 static void check_none(struct call *c, struct vtab *t, struct buf *report, const char *sql, const char *finding){
   sqlite3_stmt *s = c->err.rc==SQLITE_OK ? store_prepare(c, t, sql) : NULL;
 
-  while( s && store_step(c, s) ) report_line(report, "row %lld %s", (long long)sqlite3_column_int64(s, 0), finding);
+  while( s && store_step(c, s) ) buf_report_line(report, "row %lld %s", (long long)sqlite3_column_int64(s, 0), finding);
   sqlite3_finalize(s);
 }
 
@@ -82,7 +82,7 @@ int vtab_check(struct call *c, struct vtab *t, struct buf *report){
   check_stored(c, t, report, &n_latents);
   check_none(c, t, report, "SELECT id FROM $pending LIMIT 20", "is pending, although nothing is");
   if( c->err.rc==SQLITE_OK && index_check(t->index, report, &n_indexed, check_keys, t, &c->err)==SQLITE_OK && n_indexed!=n_latents ){
-    report_line(report, "%lld rows have a latent, the index has %lld", (long long)n_latents, (long long)n_indexed);
+    buf_report_line(report, "%lld rows have a latent, the index has %lld", (long long)n_latents, (long long)n_indexed);
   }
   if( t->definition.content && c->err.rc==SQLITE_OK && store_statement(c, t, CONTENT_GET) ){
     check_none(c, t, report, "SELECT $their_id FROM $theirs WHERE $their_id NOT IN (SELECT id FROM $rows) LIMIT 20", "of the content table is missing");
