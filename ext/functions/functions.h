@@ -117,11 +117,10 @@ struct draft {
   float flaw;                   /* of all these, in units of distance */
 };
 struct drafts { struct draft *list; int n; };
-struct hash_set { uint64_t *slots; size_t mask; };
 struct reading {                /* what the rows say: drafts are read beside them. All of it from the call's arena */
   struct call *call;
   const struct model *model;
-  struct hash_set texts, words, triples;
+  struct key_set texts, words, triples;
 };
 int reading_init(struct reading *g, struct call *c, const struct model *m, const struct neighbour *rows, int n_rows);
 int reading_hold(struct reading *g, const char *text, size_t bytes);    /* drafts shall not say this; true when it is new. DRAFTS_MOST at most */
@@ -132,7 +131,8 @@ void drafts_release(struct drafts *d);
 int draft_says(const struct draft *d, const struct neighbour *row);     /* the same in all but case, spaces and punctuation; a picture that is the same to the eye */
 int drafts_alike(const struct draft *a, const struct draft *b);         /* nobody needs both */
 /* Cells of a row: content, distance, latent, fidelity, parents, weights. */
-int draft_give(struct call *c, const struct point *p, int is_blob, const char *text, size_t bytes, float distance, float fidelity, struct rows *r);
+int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
+               float distance, float fidelity, struct rows *r);
 
 void imagine_fill(struct call *c, struct rows *r);         /* functions_imagine.c */
 void gaps_fill(struct call *c, struct rows *r);            /* functions_gaps.c */

@@ -1,91 +1,81 @@
 /*
 ** functions_draft.c -- texts for points of which nobody has written any, and how they read.
 **
-** Far from its rows a point decodes to a splice as often as to a sentence. What is cheap is to make many texts and show few:
+** Far from its rows a point decodes to a splice of words as often as to a sentence. Making texts is
+** cheap, so many are made and few are shown:
 **
-**  1. Every point is decoded at several settings of the dials (DIALS): with all of its detail, half of it and none, with and without the plain
-**     language model. All of it is one batch.
-**  2. Texts that the table holds or that repeat are dropped, exact or in all but case, spaces and punctuation.
-**  3. The rest is encoded again, in one batch: how far is it from what was asked (distance), how true to its point (fidelity).
-**  4. It is read (struct reading): words that it says more often than any of its parents does, words that are neither known to the tokenizer nor
-**     to the rows, runs of three words that no row has, and the plain language model's mean log-probability per token. Together they make
-**     the `flaw` of a text, in units of distance, so that distance + flaw ranks what is near and readable first.
+**  1. Every point is decoded at several settings of the dials (DIALS): with all of its detail, half
+**     of it and none, with and without the plain language model. All of it is one batch.
+**  2. Texts that the table holds, and repeated ones, are dropped. Texts that differ only in case,
+**     spaces and punctuation are the same here.
+**  3. The rest is encoded again, in one batch. That gives the distance to what was asked, and the
+**     fidelity to the text's own point.
+**  4. Each is read (struct reading): words that it says more often than any of its parents does,
+**     words that neither the tokenizer nor the rows know, runs of three words that no row has, and the
+**     plain language model's mean log-probability per token. Together they make the text's `flaw`, in
+**     units of distance. Ranked by distance + flaw, what is near and readable comes first.
 **
-** Which terms there are, and how much each weighs beside the others, comes from 307 texts that a person had judged (21% of them readable): a logistic
-** fit of them tells readable ones from others with an area under the curve of 0.77, held out. Twice the fitted weight of all against the
-** distance was better than once: of the texts shown for 15 questions to 100,000 sentences 60% rather than 43% read well.
+** The terms and their weights come from 307 texts that a person had judged (21% of them readable). A
+** logistic fit tells readable ones from others with an area under the curve of 0.77, held out. Twice
+** the fitted weight of all terms against the distance was better than once: of the texts shown for 15
+** questions to 100,000 sentences, 60% rather than 43% read well.
 **
-** Pictures go the same way without the words: settings of the detail alone, and of their flaws the fidelity. Two are the same to the eye where the whole
-** points that they encode to are nearly the same.
+** Pictures go the same way without the words: the dials set the detail alone, and the flaw is what
+** fidelity they lack. Two pictures are the same to the eye where the points that they encode to are
+** nearly the same.
 */
 #include "functions.h"
 #include <math.h>
 #include <string.h>
 
-/* ---- Sets of 64-bit hashes ---- */
-
-static int set_init(struct hash_set *s, size_t most, struct arena *a){
-  size_t capacity = 64;
-  while( capacity<2*most ) capacity *= 2;
-  s->slots = arena_zeroed(a, capacity*sizeof(*s->slots));
-  s->mask = capacity - 1;
-  return s->slots!=NULL;
-}
-
-/* Where x is, or the free slot for it; 0 stands for a free one, so a 0 among the hashes becomes 1. */
-static uint64_t *set_slot(const struct hash_set *s, uint64_t *x){
-  size_t at;
-  if( *x==0 ) *x = 1;
-  at = (size_t)(*x ^ *x>>32) & s->mask;
-  while( s->slots[at] && s->slots[at]!=*x ) at = (at+1) & s->mask;
-  return &s->slots[at];
-}
-static int set_has(const struct hash_set *s, uint64_t x){
-  return *set_slot(s, &x)!=0;
-}
-static int set_add(struct hash_set *s, uint64_t x){             /* 1 when it is new */
-  uint64_t *slot = set_slot(s, &x);
-  int is_new = *slot==0;
-  *slot = x;
-  return is_new;
-}
-
 /* ---- Words ---- */
 
 enum { WORD_START = 1, WORD_END = 2 };  /* stand before and after a text, in the place of hashes */
-struct word { const char *text; int n; uint64_t hash; };
+struct word {
+  const char *text;
+  int n;
+  uint64_t hash;
+};
 
-static int is_letter(char c){
-  return (c>='a' && c<='z') || (c>='A' && c<='Z') || (c>='0' && c<='9') || c=='\'' || (unsigned char)c>=0x80;
-}
-static char lower(char c){
-  return c>='A' && c<='Z' ? (char)(c - 'A' + 'a') : c;
+static int is_word_byte(char c){
+  return is_word_part((unsigned char)c) || c=='\'';
 }
 
-/* FNV-1a of the lower-case bytes, of letters and digits alone. */
+/* FNV-1a of the bytes of letters and digits, as lower case. */
 static uint64_t letters_hash(const char *text, size_t n){
   uint64_t hash = 14695981039346656037u;
   for(size_t i=0; i<n; i++){
-    if( is_letter(text[i]) && text[i]!='\'' ) hash = (hash ^ (unsigned char)lower(text[i]))*1099511628211u;
+    unsigned char c = (unsigned char)text[i];
+    if( is_word_part(c) ) hash = (hash ^ (unsigned char)ascii_lower(c))*1099511628211u;
   }
   return hash;
 }
 
 /* The first words of a text, DRAFT_WORDS at most. */
 static int find_words(struct word *words, const char *text, size_t bytes){
+  size_t at = 0;
   int n = 0;
-  for(size_t at=0; at<bytes && n<DRAFT_WORDS; ){
+  while( at<bytes && n<DRAFT_WORDS ){
     size_t from = at;
-    while( at<bytes && is_letter(text[at]) ) at++;
-    if( at>from ) words[n++] = (struct word){ text + from, (int)(at-from), letters_hash(text + from, at-from) };
-    else at++;
+    while( at<bytes && is_word_byte(text[at]) ) at++;
+    if( at==from ){
+      at++;
+      continue;
+    }
+    words[n++] = (struct word){
+      .text = text + from,
+      .n = (int)(at - from),
+      .hash = letters_hash(text + from, at - from),
+    };
   }
   return n;
 }
 
 /* The run of three words that ends with word i of n; i = n: with the end. */
 static uint64_t triple_hash(const struct word *words, int n, int i){
-  uint64_t a = i>=2 ? words[i-2].hash : WORD_START, b = i>=1 ? words[i-1].hash : WORD_START, c = i<n ? words[i].hash : WORD_END;
+  uint64_t a = i>=2 ? words[i-2].hash : WORD_START;
+  uint64_t b = i>=1 ? words[i-1].hash : WORD_START;
+  uint64_t c = i<n ? words[i].hash : WORD_END;
   uint64_t hash = a*0x9E3779B97F4A7C15u;
   hash = (hash ^ hash>>29 ^ b)*0xBF58476D1CE4E5B9u;
   hash = (hash ^ hash>>32 ^ c)*0x94D049BB133111EBu;
@@ -98,29 +88,37 @@ static int is_picture(const struct reading *g){
   return g->model->config.kind==KIND_PICTURE;
 }
 
-int reading_init(struct reading *g, struct call *c, const struct model *m, const struct neighbour *rows, int n_rows){
-  size_t n_words = 0;
+static void read_row(struct reading *g, const struct neighbour *row){
   struct word words[DRAFT_WORDS];
-  memset(g, 0, sizeof(*g));
-  g->call = c;
-  g->model = m;
-  if( is_picture(g) ) n_rows = 0;       /* no words to be known */
-  for(int i=0; i<n_rows; i++) n_words += (size_t)find_words(words, rows[i].text, rows[i].text_bytes) + 1;
-  set_init(&g->texts, (size_t)n_rows + DRAFTS_MOST + 1, &c->arena);
-  set_init(&g->words, n_words, &c->arena);
-  set_init(&g->triples, n_words, &c->arena);
-  if( c->arena.oom ) return fail_nomem(&c->err);
+  int n = find_words(words, row->text, row->text_bytes);
+  reading_hold(g, row->text, row->text_bytes);
+  for(int i=0; i<n; i++) key_set_add(&g->words, words[i].hash);
+  for(int i=0; i<=n; i++) key_set_add(&g->triples, triple_hash(words, n, i));
+}
+
+/* Pictures have no words to be known. */
+int reading_init(struct reading *g, struct call *c, const struct model *m,
+                 const struct neighbour *rows, int n_rows){
+  struct word words[DRAFT_WORDS];
+  size_t n_words = 0;
+  *g = (struct reading){ .call = c, .model = m };
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  g->texts.arena = g->words.arena = g->triples.arena = &c->arena;
+  if( is_picture(g) ) n_rows = 0;
   for(int i=0; i<n_rows; i++){
-    int n = find_words(words, rows[i].text, rows[i].text_bytes);
-    reading_hold(g, rows[i].text, rows[i].text_bytes);
-    for(int k=0; k<n; k++) set_add(&g->words, words[k].hash);
-    for(int k=0; k<=n; k++) set_add(&g->triples, triple_hash(words, n, k));
+    n_words += (size_t)find_words(words, rows[i].text, rows[i].text_bytes) + 1;
   }
+  key_set_reserve(&g->texts, (size_t)n_rows + DRAFTS_MOST + 1);
+  key_set_reserve(&g->words, n_words);
+  key_set_reserve(&g->triples, n_words);
+  if( c->arena.oom ) return fail_nomem(&c->err);
+  for(int i=0; i<n_rows; i++) read_row(g, &rows[i]);
   return SQLITE_OK;
 }
 
 int reading_hold(struct reading *g, const char *text, size_t bytes){
-  return set_add(&g->texts, is_picture(g) ? hash64(text, bytes) : letters_hash(text, bytes));
+  uint64_t hash = is_picture(g) ? hash64(text, bytes) : letters_hash(text, bytes);
+  return key_set_add(&g->texts, hash);
 }
 
 static int count_word(const struct word *words, int n, uint64_t hash){
@@ -129,10 +127,11 @@ static int count_word(const struct word *words, int n, uint64_t hash){
   return count;
 }
 
-/* How many words too many: those that stand in the text more often than in any of its parents. */
+/* How many words are too many: the text says them more often than any of its parents does. */
 static int count_repeated(const struct draft *d, const struct word *words, int n){
   struct word own[DRAFT_WORDS];
-  int n_too_many = 0, allowed[DRAFT_WORDS];
+  int allowed[DRAFT_WORDS];
+  int n_too_many = 0;
   for(int i=0; i<n; i++) allowed[i] = 1;
   for(int p=0; p<d->point->n_parents; p++){
     const struct neighbour *parent = d->point->parents[p];
@@ -147,192 +146,251 @@ static int count_repeated(const struct draft *d, const struct word *words, int n
 }
 
 /* Does the tokenizer have a piece of its own for the word, as it stands or in lower case? */
-static int is_piece(const struct reading *g, const struct word *w, int *known){
+static int is_piece(const struct reading *g, const struct word *w){
+  const struct tokenizer *t = g->model->config.tokenizer;
   struct arena *a = &g->call->arena;
+  struct err *e = &g->call->err;
   struct arena_mark mark = arena_mark(a);
-  char text[64];
-  int *ids, n_ids;
-  *known = 0;
-  if( w->n>=(int)sizeof(text) ) return SQLITE_OK;
-  for(int turn=0; turn<2 && !*known; turn++){
-    text[0] = ' ';
-    for(int i=0; i<w->n; i++) text[i+1] = turn ? lower(w->text[i]) : w->text[i];
-    if( tokenizer_encode(g->model->config.tokenizer, text, (size_t)w->n+1, a, &ids, NULL, &n_ids, &g->call->err)!=SQLITE_OK ) return g->call->err.rc;
-    *known = n_ids==1;
+  char text[64] = " ";
+  int is_known = 0;
+  size_t n = (size_t)w->n + 1;
+  if( n>sizeof(text) ) return 0;
+  for(int is_lower=0; is_lower<2 && !is_known; is_lower++){
+    int *ids, n_ids;
+    for(int i=0; i<w->n; i++){
+      text[i+1] = is_lower ? (char)ascii_lower((unsigned char)w->text[i]) : w->text[i];
+    }
+    if( tokenizer_encode(t, text, n, a, &ids, NULL, &n_ids, e)!=SQLITE_OK ) return 0;
+    is_known = n_ids==1;
   }
   arena_rewind(a, mark);
-  return SQLITE_OK;
+  return is_known;
 }
 
 /* Fills the draft's counts. */
-static int read_words(const struct reading *g, struct draft *d){
+static void read_words(const struct reading *g, struct draft *d){
   struct word words[DRAFT_WORDS];
-  int n = find_words(words, buf_text(&d->text), d->text.n), n_strange = 0;
+  int n = find_words(words, buf_text(&d->text), d->text.n);
+  int n_strange = 0;
   d->n_words = n;
   d->n_repeated = count_repeated(d, words, n);
   d->n_unknown = 0;
-  for(int i=0; i<n; i++){
-    int known = set_has(&g->words, words[i].hash);
-    if( !known && is_piece(g, &words[i], &known)!=SQLITE_OK ) return g->call->err.rc;
-    d->n_unknown += !known;
+  for(int i=0; i<n && g->call->err.rc==SQLITE_OK; i++){
+    d->n_unknown += !key_set_has(&g->words, words[i].hash) && !is_piece(g, &words[i]);
   }
-  for(int i=0; i<=n; i++) n_strange += !set_has(&g->triples, triple_hash(words, n, i));
-  d->strange = (float)n_strange/(float)(n+1);
-  return SQLITE_OK;
+  for(int i=0; i<=n; i++) n_strange += !key_set_has(&g->triples, triple_hash(words, n, i));
+  d->strange = (float)n_strange/(float)(n + 1);
 }
 
 /* ---- How likely the plain language model finds them ---- */
 
-static int score_drafts(struct reading *g, struct draft *drafts, int n){
+struct segments {               /* of one draft */
+  int *ids, *start;
+  int n;
+};
+
+/* All segments of drafts[n] as rows side by side: rows->ids and rows->start[rows->n + 1]. */
+static void join_segments(struct call *c, const struct segments *drafts, int n,
+                          struct segments *rows){
+  size_t n_ids = 0;
+  size_t n_rows = 0;
+  for(int i=0; i<n; i++){
+    n_rows += (size_t)drafts[i].n;
+    n_ids += (size_t)drafts[i].start[drafts[i].n];
+  }
+  *rows = (struct segments){ 0 };
+  rows->ids = arena_get(&c->arena, (n_ids + 1)*sizeof(int));
+  rows->start = arena_get(&c->arena, (n_rows + 1)*sizeof(int));
+  if( c->arena.oom ){
+    fail_nomem(&c->err);
+    return;
+  }
+  rows->start[0] = 0;
+  for(int i=0; i<n; i++){
+    const struct segments *d = &drafts[i];
+    int at = rows->start[rows->n];
+    memcpy(rows->ids + at, d->ids, (size_t)d->start[d->n]*sizeof(int));
+    for(int k=1; k<=d->n; k++) rows->start[++rows->n] = at + d->start[k];
+  }
+}
+
+/* log_probability of drafts[n], with z = 0: the decoder is then the plain language model. */
+static void score_drafts(struct reading *g, struct draft *drafts, int n){
   struct call *c = g->call;
+  const struct model *m = g->model;
   struct arena_mark mark = arena_mark(&c->arena);
-  int width = g->model->config.shape.s + g->model->config.shape.r, n_rows = 0, n_ids = 0, at = 0;
-  int **ids = arena_get(&c->arena, n*sizeof(*ids)), **starts = arena_get(&c->arena, n*sizeof(*starts)), *counts = arena_get(&c->arena, n*sizeof(*counts));
-  int *all, *start;
-  float *zero, *sums;
-  if( c->arena.oom ) return fail_nomem(&c->err);
-  for(int i=0; i<n; i++){
-    if( text_segment(g->model, &c->run, buf_text(&drafts[i].text), drafts[i].text.n, &ids[i], &starts[i], &counts[i])!=SQLITE_OK ) return c->err.rc;
-    n_rows += counts[i];
-    n_ids += starts[i][counts[i]];
+  struct segments *own = arena_get(&c->arena, (size_t)n*sizeof(*own));
+  size_t width = (size_t)latent_of(m, 1).width;
+  struct segments rows;
+  const float *zero;
+  float *sums;
+  int at = 0;
+  if( own==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
+    const struct buf *text = &drafts[i].text;
+    text_segment(m, &c->run, text->data, text->n, &own[i].ids, &own[i].start, &own[i].n);
   }
-  all = arena_get(&c->arena, ((size_t)n_ids+1)*sizeof(int));
-  start = arena_get(&c->arena, ((size_t)n_rows+1)*sizeof(int));
-  zero = arena_zeroed(&c->arena, (size_t)n_rows*(size_t)width*sizeof(float));
-  sums = arena_floats(&c->arena, (size_t)n_rows);
-  if( c->arena.oom ) return fail_nomem(&c->err);
-  start[0] = n_ids = n_rows = 0;
+  if( c->err.rc!=SQLITE_OK ) return;
+  join_segments(c, own, n, &rows);
+  zero = arena_zeroed(&c->arena, (size_t)rows.n*width*sizeof(float));
+  sums = arena_floats(&c->arena, (size_t)rows.n);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
+  score_tokens(m, &c->run, zero, rows.ids, rows.start, rows.n, sums, NULL, NULL);
+  if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<n; i++){
-    for(int k=0; k<counts[i]; k++){
-      int n_own = starts[i][k+1] - starts[i][k];
-      memcpy(all + n_ids, ids[i] + starts[i][k], (size_t)n_own*sizeof(int));
-      n_ids += n_own;
-      start[++n_rows] = n_ids;
-    }
-  }
-  if( score_tokens(g->model, &c->run, zero, all, start, n_rows, sums, NULL, NULL)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<n; i++){
+    int n_tokens = own[i].start[own[i].n] + own[i].n;
     float sum = 0;
-    for(int k=0; k<counts[i]; k++) sum += sums[at++];
-    drafts[i].log_probability = sum/(float)(starts[i][counts[i]] + counts[i]);
+    for(int k=0; k<own[i].n; k++) sum += sums[at++];
+    drafts[i].log_probability = sum/(float)n_tokens;
   }
   arena_rewind(&c->arena, mark);
-  return SQLITE_OK;
 }
 
 /* ---- Making them ---- */
 
-static const struct { float detail, fluency; } DIALS[DRAFT_DIALS] = { {1, 0}, {1, 0.3f}, {0.5f, 0}, {0.5f, 0.3f}, {0, 0}, {0, 0.3f} };
+struct dials { float detail, fluency; };
+static const struct dials DIALS[DRAFT_DIALS] = {
+  { 1, 0 }, { 1, 0.3f }, { 0.5f, 0 }, { 0.5f, 0.3f }, { 0, 0 }, { 0, 0.3f }
+};
 
-/* Setting k: the user's, where he has set one. The language model says nothing sensible of pictures far from all rows. */
-static void dial(const struct model *m, const struct options *o, int k, float *detail, float *fluency){
-  *detail = o->decode.has_detail ? 1 : DIALS[k].detail;
-  *fluency = o->decode.has_fluency ? o->decode.fluency : m->config.kind==KIND_PICTURE ? 0 : DIALS[k].fluency;
+/* Setting k. What the user has set stays as the user has set it. The language model says nothing
+** sensible of pictures far from all rows. */
+static struct dials dials_at(const struct model *m, const struct options *o, int k){
+  struct dials d = DIALS[k];
+  if( m->config.kind==KIND_PICTURE ) d.fluency = 0;
+  if( o->decode.has_fluency ) d.fluency = o->decode.fluency;
+  if( o->decode.has_detail ) d.detail = 1;      /* decoding scales by the user's */
+  return d;
 }
 
-static int dial_point(struct call *c, struct latent *z, const struct latent *at, float detail){
-  size_t count = (size_t)at->n_segments*(size_t)at->width;
-  *z = *at;
-  z->z = arena_floats(&c->arena, count);
-  if( !z->z ) return fail_nomem(&c->err);
-  memcpy(z->z, at->z, count*sizeof(float));
-  for(int i=0; i<at->n_segments; i++){
-    for(int k=at->s; k<at->width; k++) z->z[(size_t)i*(size_t)at->width + (size_t)k] *= detail;
+/* An earlier setting is the same, because of what is set. */
+static int is_repeated(const struct model *m, const struct options *o, int k){
+  struct dials d = dials_at(m, o, k);
+  for(int i=0; i<k; i++){
+    struct dials other = dials_at(m, o, i);
+    if( other.detail==d.detail && other.fluency==d.fluency ) return 1;
   }
-  return SQLITE_OK;
+  return 0;
 }
 
-/* A draft for each point and setting of the dials: those that the user has set stay where they are. */
-static int place_drafts(struct call *c, const struct model *m, struct drafts *d, const struct point *points, int n_points, const struct options *o, struct latent *z, float *fluencies){
+/* The point with its r scaled by `detail`. */
+static struct latent dial_point(struct call *c, const struct latent *at, float detail){
+  size_t count = (size_t)at->n_segments*(size_t)at->width;
+  struct latent z = *at;
+  z.z = arena_floats(&c->arena, count);
+  if( z.z==NULL ){
+    fail_nomem(&c->err);
+    return z;
+  }
+  memcpy(z.z, at->z, count*sizeof(float));
+  for(int i=0; i<z.n_segments; i++){
+    float *segment = latent_segment(&z, i);
+    for(int k=z.s; k<z.width; k++) segment[k] *= detail;
+  }
+  return z;
+}
+
+/* A draft for each point and each setting of the dials. */
+static void place_drafts(struct call *c, const struct model *m, struct drafts *d,
+                         const struct point *points, int n_points, const struct options *o,
+                         struct latent *z, float *fluencies){
   for(int i=0; i<n_points; i++){
-    for(int k=0; k<DRAFT_DIALS; k++){
-      float detail, fluency, other_detail, other_fluency;
-      int is_same = 0;
-      dial(m, o, k, &detail, &fluency);
-      for(int j=0; j<k; j++){
-        dial(m, o, j, &other_detail, &other_fluency);
-        is_same |= other_detail==detail && other_fluency==fluency;
-      }
-      if( is_same ) continue;
-      if( dial_point(c, &z[d->n], &points[i].z, detail)!=SQLITE_OK ) return c->err.rc;
-      fluencies[d->n] = fluency;
+    for(int k=0; k<DRAFT_DIALS && c->err.rc==SQLITE_OK; k++){
+      struct dials dials = dials_at(m, o, k);
+      if( is_repeated(m, o, k) ) continue;
+      z[d->n] = dial_point(c, &points[i].z, dials.detail);
+      fluencies[d->n] = dials.fluency;
       d->list[d->n++].point = &points[i];
     }
   }
-  return SQLITE_OK;
 }
 
-/* Drops texts that the reading holds; what stays is held from now on. Order stays. */
+/* Drops texts that the reading holds. Those that stay are held from now on, in the same order. */
 static void drop_held(struct drafts *d, struct reading *g){
   int n = 0;
   for(int i=0; i<d->n; i++){
-    struct draft *draft = &d->list[i];
-    if( draft->text.n==0 || !reading_hold(g, buf_text(&draft->text), draft->text.n) ){
-      buf_release(&draft->text);
-      memset(draft, 0, sizeof(*draft));
-      continue;
-    }
-    if( n<i ){
-      d->list[n] = *draft;
-      memset(draft, 0, sizeof(*draft));
-    }
-    n++;
+    struct draft draft = d->list[i];
+    d->list[i] = (struct draft){ 0 };
+    if( draft.text.n>0 && reading_hold(g, draft.text.data, draft.text.n) ) d->list[n++] = draft;
+    else buf_release(&draft.text);
   }
   d->n = n;
 }
 
-static int encode_drafts(struct call *c, const struct model *m, struct drafts *d){
-  struct content *texts = arena_get(&c->arena, (size_t)d->n*sizeof(*texts));
-  struct latent *again = arena_get(&c->arena, (size_t)d->n*sizeof(*again));
-  int width = m->config.shape.s + m->config.shape.r;
-  float *x = arena_floats(&c->arena, (size_t)width), *y = arena_floats(&c->arena, (size_t)width);
-  if( c->arena.oom ) return fail_nomem(&c->err);
-  for(int i=0; i<d->n; i++) texts[i] = (struct content){ buf_text(&d->list[i].text), d->list[i].text.n };
-  if( contents_encode(m, &c->run, texts, d->n, "a draft", 0, again)!=SQLITE_OK ) return c->err.rc;
+static void encode_drafts(struct call *c, const struct model *m, struct drafts *d){
+  size_t n = (size_t)d->n;
+  size_t width = (size_t)latent_of(m, 1).width;
+  struct content *texts = arena_get(&c->arena, n*sizeof(*texts));
+  struct latent *again = arena_get(&c->arena, n*sizeof(*again));
+  float *x = arena_floats(&c->arena, width);
+  float *y = arena_floats(&c->arena, width);
+  if( c->arena.oom ){
+    fail_nomem(&c->err);
+    return;
+  }
+  for(int i=0; i<d->n; i++){
+    texts[i] = (struct content){ d->list[i].text.data, d->list[i].text.n };
+  }
+  if( contents_encode(m, &c->run, texts, d->n, "a draft", 0, again)!=SQLITE_OK ) return;
   for(int i=0; i<d->n; i++){
     d->list[i].again = again[i];
     point_mean(x, &again[i]);
     point_mean(y, &d->list[i].point->z);
-    d->list[i].fidelity = point_cosine(x, y, width);
+    d->list[i].fidelity = point_cosine(x, y, (int)width);
   }
-  return SQLITE_OK;
 }
 
 static const float FIDELITY_WEIGHT = 0.50f;
 
-/* The terms are the fitted ones, but for the first two, which are stronger: what they count is plain to see. */
-static void weigh(struct draft *d){
-  float words = (float)d->n_words;
-  d->flaw = 0.20f*(float)(d->n_repeated<3 ? d->n_repeated : 3) + 0.20f*(float)(d->n_unknown<3 ? d->n_unknown : 3) + 0.30f*d->strange
-          - 0.12f*fminf(d->log_probability, -2.5f) - FIDELITY_WEIGHT*d->fidelity + 0.012f*fminf(words, 20) + (words<3 ? 0.2f : 0);
+static float least(float x, float most){
+  return x<most ? x : most;
 }
 
-int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points, const struct options *o){
+/* The terms are the fitted ones. The first two weigh more than the fit says, since anybody sees what
+** they count. */
+static float weigh(const struct draft *d){
+  float flaw = 0.20f*least((float)d->n_repeated, 3);
+  flaw += 0.20f*least((float)d->n_unknown, 3);
+  flaw += 0.30f*d->strange;
+  flaw -= 0.12f*least(d->log_probability, -2.5f);
+  flaw -= FIDELITY_WEIGHT*d->fidelity;
+  flaw += 0.012f*least((float)d->n_words, 20);
+  return d->n_words<3 ? flaw + 0.2f : flaw;
+}
+
+/* flaw of all drafts. */
+static void judge_drafts(struct drafts *d, struct reading *g){
+  if( is_picture(g) ){
+    for(int i=0; i<d->n; i++) d->list[i].flaw = FIDELITY_WEIGHT*(1 - d->list[i].fidelity);
+    return;
+  }
+  score_drafts(g, d->list, d->n);
+  for(int i=0; i<d->n && g->call->err.rc==SQLITE_OK; i++){
+    read_words(g, &d->list[i]);
+    d->list[i].flaw = weigh(&d->list[i]);
+  }
+}
+
+int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points,
+                const struct options *o){
   struct call *c = g->call;
-  int most = n_points*DRAFT_DIALS;
-  struct latent *z = arena_get(&c->arena, (size_t)most*sizeof(*z));
-  float *fluencies = arena_floats(&c->arena, (size_t)most);
-  struct buf *texts = arena_zeroed(&c->arena, (size_t)most*sizeof(*texts));
-  memset(d, 0, sizeof(*d));
-  d->list = arena_zeroed(&c->arena, (size_t)most*sizeof(*d->list));
+  size_t most = (size_t)n_points*DRAFT_DIALS;
+  struct latent *z = arena_get(&c->arena, most*sizeof(*z));
+  float *fluencies = arena_floats(&c->arena, most);
+  struct buf *texts = arena_zeroed(&c->arena, most*sizeof(*texts));
+  *d = (struct drafts){ .list = arena_zeroed(&c->arena, most*sizeof(*d->list)) };
   if( c->arena.oom ) return fail_nomem(&c->err);
-  if( n_points==0 || place_drafts(c, g->model, d, points, n_points, o, z, fluencies)!=SQLITE_OK ) return c->err.rc;
+  place_drafts(c, g->model, d, points, n_points, o, z, fluencies);
+  if( d->n==0 || c->err.rc!=SQLITE_OK ) return c->err.rc;
   contents_decode(g->model, &c->run, z, d->n, fluencies, &o->decode, texts, NULL);
-  for(int i=0; i<d->n; i++) d->list[i].text = texts[i];         /* owned from here on, whatever came of it */
+  for(int i=0; i<d->n; i++) d->list[i].text = texts[i];         /* owned by d, after a failure too */
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   drop_held(d, g);
   if( d->n==0 ) return SQLITE_OK;
-  if( encode_drafts(c, g->model, d)!=SQLITE_OK ) return c->err.rc;
-  if( is_picture(g) ){
-    for(int i=0; i<d->n; i++) d->list[i].flaw = FIDELITY_WEIGHT*(1 - d->list[i].fidelity);
-    return SQLITE_OK;
-  }
-  if( score_drafts(g, d->list, d->n)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<d->n; i++){
-    if( read_words(g, &d->list[i])!=SQLITE_OK ) return c->err.rc;
-    weigh(&d->list[i]);
-  }
-  return SQLITE_OK;
+  encode_drafts(c, g->model, d);
+  if( c->err.rc==SQLITE_OK ) judge_drafts(d, g);
+  return c->err.rc;
 }
 
 void drafts_release(struct drafts *d){
@@ -342,50 +400,51 @@ void drafts_release(struct drafts *d){
 
 /* ---- Side by side, and out ---- */
 
-#define WORDS_ALIKE 0.75                /* share of words that makes two texts nearly the same */
-#define PICTURES_ALIKE 0.9f             /* cosine of whole points that makes two pictures ... */
-#define PICTURES_SAME 0.98f
+static const double WORDS_ALIKE = 0.75;         /* share of words that makes two texts nearly the same */
+static const float PICTURES_ALIKE = 0.9f;       /* cosine of whole points that makes two pictures ... */
+static const float PICTURES_SAME = 0.98f;       /* ... alike, and the same to the eye */
 
-static int pictures_near(const struct latent *a, const struct latent *b, float cosine){
+static int are_near(const struct latent *a, const struct latent *b, float cosine){
   return point_cosine(a->z, b->z, a->width)>=cosine;
 }
 
 int draft_says(const struct draft *d, const struct neighbour *row){
-  if( d->again.kind==KIND_PICTURE ) return pictures_near(&d->again, &row->z, PICTURES_SAME);
-  return letters_hash(buf_text((struct buf*)&d->text), d->text.n)==letters_hash(row->text, row->text_bytes);
+  if( d->again.kind==KIND_PICTURE ) return are_near(&d->again, &row->z, PICTURES_SAME);
+  return letters_hash(d->text.data, d->text.n)==letters_hash(row->text, row->text_bytes);
 }
 
 int drafts_alike(const struct draft *a, const struct draft *b){
   struct word x[DRAFT_WORDS], y[DRAFT_WORDS];
-  int n_x, n_y, n_both = 0;
-  if( a->again.kind==KIND_PICTURE ) return pictures_near(&a->again, &b->again, PICTURES_ALIKE);
+  int n_both = 0;
+  int n_x, n_y;
+  if( a->again.kind==KIND_PICTURE ) return are_near(&a->again, &b->again, PICTURES_ALIKE);
   n_x = find_words(x, a->text.data, a->text.n);
   n_y = find_words(y, b->text.data, b->text.n);
   for(int i=0; i<n_x; i++){
-    int here = count_word(x, i, x[i].hash);
-    n_both += here<count_word(y, n_y, x[i].hash);
+    int n_before = count_word(x, i, x[i].hash);
+    n_both += n_before<count_word(y, n_y, x[i].hash);
   }
-  return n_x+n_y==0 || 2.0*n_both/(n_x+n_y)>=WORDS_ALIKE;
+  return n_x + n_y==0 || 2.0*n_both/(n_x + n_y)>=WORDS_ALIKE;
 }
 
 /* Two places behind the point, whatever the locale. */
-static void weight_add(struct buf *out, double weight){
+static void put_weight(struct buf *out, double weight){
   int hundredths = (int)(weight*100 + 0.5);
   buf_printf(out, "%d.%02d", hundredths/100, hundredths%100);
 }
 
-int draft_give(struct call *c, const struct point *p, int is_blob, const char *text, size_t bytes, float distance, float fidelity, struct rows *r){
-  struct buf blob = {0}, parents = {0}, weights = {0};
+int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
+               float distance, float fidelity, struct rows *r){
+  struct buf blob = { 0 }, parents = { 0 }, weights = { 0 };
   latent_write(&blob, &p->z);
   for(int i=0; i<p->n_parents; i++){
     buf_printf(&parents, "%s%lld", i ? "," : "[", (long long)p->parents[i]->rowid);
     buf_char(&weights, i ? ',' : '[');
-    weight_add(&weights, p->weights[i]);
+    put_weight(&weights, p->weights[i]);
   }
   buf_char(&parents, ']');
   buf_char(&weights, ']');
-  if( is_blob ) rows_blob(r, text, bytes);
-  else rows_text(r, text, bytes);
+  rows_content(r, kind, content, bytes);
   rows_real(r, distance);
   rows_blob(r, buf_text(&blob), blob.n);
   rows_real(r, fidelity);

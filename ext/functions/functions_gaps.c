@@ -183,7 +183,7 @@ static int give(struct call *c, struct gaps *g, struct rows *r){
   }
   for(int i=0; i<n; i++){
     const struct draft *d = shown[i];
-    if( draft_give(c, d->point, g->near.kind==KIND_PICTURE, d->text.data, d->text.n, -d->point->cost, d->fidelity, r)!=SQLITE_OK ) return c->err.rc;
+    if( draft_give(c, d->point, g->near.kind, d->text.data, d->text.n, -d->point->cost, d->fidelity, r)!=SQLITE_OK ) return c->err.rc;
   }
   return SQLITE_OK;
 }

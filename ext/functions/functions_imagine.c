@@ -217,7 +217,7 @@ static int choose(struct call *c, struct imagine *g, const struct draft **shown,
 /* The nearest row, as a row of the result. */
 static int give_row(struct call *c, const struct neighbour *row, struct rows *r){
   struct point p = { .parents = { row }, .weights = { 1 }, .n_parents = 1, .z = row->z };
-  return draft_give(c, &p, row->is_blob, row->text, row->text_bytes, (float)row->distance, 1, r);
+  return draft_give(c, &p, row->is_blob ? KIND_PICTURE : KIND_TEXT, row->text, row->text_bytes, (float)row->distance, 1, r);
 }
 static int give(struct call *c, struct imagine *g, struct rows *r){
   const struct draft **shown = arena_get(&c->arena, (size_t)g->n*sizeof(*shown));
@@ -230,7 +230,7 @@ static int give(struct call *c, struct imagine *g, struct rows *r){
       is_given = 1;
       continue;
     }
-    if( draft_give(c, shown[i]->point, g->near.kind==KIND_PICTURE, shown[i]->text.data, shown[i]->text.n, shown[i]->distance, shown[i]->fidelity, r)!=SQLITE_OK ) return c->err.rc;
+    if( draft_give(c, shown[i]->point, g->near.kind, shown[i]->text.data, shown[i]->text.n, shown[i]->distance, shown[i]->fidelity, r)!=SQLITE_OK ) return c->err.rc;
     i++;
   }
   return SQLITE_OK;
