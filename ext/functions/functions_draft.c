@@ -11,14 +11,15 @@
 **  3. The rest is encoded again, in one batch. That gives the distance to what was asked, and the
 **     fidelity to the text's own point.
 **  4. Each is read (struct reading): words that it says more often than any of its parents does,
-**     words that neither the tokenizer nor the rows know, runs of three words that no row has, and the
-**     plain language model's mean log-probability per token. Together they make the text's `flaw`, in
-**     units of distance. Ranked by distance + flaw, what is near and readable comes first.
+**     words that neither the tokenizer nor the rows know, runs of three words that no row has, and
+**     the plain language model's mean log-probability per token. Together they make the text's
+**     `flaw`, in units of distance. Ranked by distance + flaw, what is near and readable comes
+**     first.
 **
-** The terms and their weights come from 307 texts that a person had judged (21% of them readable). A
-** logistic fit tells readable ones from others with an area under the curve of 0.77, held out. Twice
-** the fitted weight of all terms against the distance was better than once: of the texts shown for 15
-** questions to 100,000 sentences, 60% rather than 43% read well.
+** The terms and their weights come from 307 texts that a person had judged (21% of them readable).
+** A logistic fit tells readable ones from others with an area under the curve of 0.77, held out.
+** Twice the fitted weight of all terms against the distance was better than once: of the texts
+** shown for 15 questions to 100,000 sentences, 60% rather than 43% read well.
 **
 ** Pictures go the same way without the words: the dials set the detail alone, and the flaw is what
 ** fidelity they lack. Two pictures are the same to the eye where the points that they encode to are
@@ -347,8 +348,8 @@ static float least(float x, float most){
   return x<most ? x : most;
 }
 
-/* The terms are the fitted ones. The first two weigh more than the fit says, since anybody sees what
-** they count. */
+/* The terms are the fitted ones. The first two weigh more than the fit says, since anybody sees
+** what they count. */
 static float weigh(const struct draft *d){
   float flaw = 0.20f*least((float)d->n_repeated, 3);
   flaw += 0.20f*least((float)d->n_unknown, 3);
@@ -384,7 +385,7 @@ int drafts_make(struct drafts *d, struct reading *g, const struct point *points,
   place_drafts(c, g->model, d, points, n_points, o, z, fluencies);
   if( d->n==0 || c->err.rc!=SQLITE_OK ) return c->err.rc;
   contents_decode(g->model, &c->run, z, d->n, fluencies, &o->decode, texts, NULL);
-  for(int i=0; i<d->n; i++) d->list[i].text = texts[i];         /* owned by d, after a failure too */
+  for(int i=0; i<d->n; i++) d->list[i].text = texts[i];   /* owned, after a failure too */
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   drop_held(d, g);
   if( d->n==0 ) return SQLITE_OK;
@@ -400,9 +401,11 @@ void drafts_release(struct drafts *d){
 
 /* ---- Side by side, and out ---- */
 
-static const double WORDS_ALIKE = 0.75;         /* share of words that makes two texts nearly the same */
-static const float PICTURES_ALIKE = 0.9f;       /* cosine of whole points that makes two pictures ... */
-static const float PICTURES_SAME = 0.98f;       /* ... alike, and the same to the eye */
+/* Share of words that makes two texts nearly the same. */
+static const double WORDS_ALIKE = 0.75;
+/* Cosine of whole points that makes two pictures nearly the same, and the same to the eye. */
+static const float PICTURES_ALIKE = 0.9f;
+static const float PICTURES_SAME = 0.98f;
 
 static int are_near(const struct latent *a, const struct latent *b, float cosine){
   return point_cosine(a->z, b->z, a->width)>=cosine;

@@ -1,32 +1,40 @@
 /*
-** functions_imagine.c -- latent_imagine(index, query [, n] [, options]): the texts that should lie nearest to the query, and do not; or the pictures.
+** functions_imagine.c -- latent_imagine(index, query [, n] [, options]): the contents that should
+** lie nearest to the query and do not exist yet.
 **
-** 1. Rows: the ROWS_READ nearest ones of one kind, by a search of the table (functions_near.c): of the kind that options name, else of the nearest row's. The
-**    query may be of any kind.
-** 2. Points: for every pair of the nearest ROWS_PAIRED and every triple of the nearest ROWS_TRIPLED, the weights whose mean lies nearest to
-**    the query. Where those are all positive the point lies between the rows and nearer than any of them: the least squares of the
-**    three (or two) s against the query's. The line from row to row is latent_slerp()'s, so documents are aligned segment by segment.
-** 3. POINTS of them are kept: near to the query, and with long r, which is to say that their parents are built alike; those decode to
-**    sentences more often.
+** "Text" below is a picture where the rows are pictures.
+**
+** 1. Rows: the ROWS_READ nearest rows of one kind, by a search of the table (functions_near.c). The
+**    kind is the one that options name, else that of the nearest row. The query may be of any kind.
+** 2. Points: for every pair of the nearest ROWS_PAIRED rows and every triple of the nearest
+**    ROWS_TRIPLED, the weights whose mean lies nearest to the query: the least squares of their s
+**    against the query's. Where all weights are positive the point lies between the rows, and
+**    nearer than any of them. The line from row to row is latent_slerp()'s, so documents are
+**    aligned segment by segment.
+** 3. POINTS of them are kept: those near to the query whose r is long. A long r means that the
+**    parents are built alike, and then the point decodes to a sentence more often.
 ** 4. Drafts: texts at all of these points, read and judged (functions_draft.c).
-** 5. Shown are n: the nearest row, with itself as its only parent, and the drafts with the least distance + flaw that are not nearly the same
-**    text as one shown already. Ordered by distance. So what stands above the row fits the query better than any row does, and where the table
-**    has an exact answer that comes first.
+** 5. n are shown: the nearest row, with itself as its only parent, and the drafts with the least
+**    distance + flaw that are not nearly the same as one already shown. They are ordered by
+**    distance. So what stands above the row fits the query better than any row does, and where the
+**    table holds an exact answer, that comes first.
 */
 #include "functions.h"
 #include <math.h>
 #include <string.h>
 
-#define N_MOST 100              /* rows shown */
-#define N_DEFAULT 5
-#define ROWS_READ 200           /* neighbours: what the drafts' words are compared with */
-#define ROWS_PAIRED 16
-#define ROWS_TRIPLED 8
-#define POINTS 40
-#define POINTS_PICTURES 16      /* a picture is 64 tokens, a text is 12 */
-#define SEGMENTS_MOST 400       /* decoded at most, where documents lie near */
-#define LEAST_WEIGHT 0.1        /* a parent with less is no parent */
-#define LOOSE 0.3f              /* what a point with r = 0 pays for it, in distance */
+enum {
+  N_MOST = 100,                 /* rows shown */
+  N_DEFAULT = 5,
+  ROWS_READ = 200,              /* neighbours: what the drafts' words are compared with */
+  ROWS_PAIRED = 16,
+  ROWS_TRIPLED = 8,
+  POINTS = 40,
+  POINTS_PICTURES = 16,         /* a picture is 64 tokens, a text is 12 */
+  SEGMENTS_MOST = 400           /* decoded at most, where documents lie near */
+};
+static const double WEIGHT_LEAST = 0.1;         /* a parent with less is no parent */
+static const float LOOSE = 0.3f;        /* what a point with r = 0 pays for it, in distance */
 
 struct imagine {
   struct near near;
@@ -36,84 +44,95 @@ struct imagine {
   struct neighbour *rows;       /* [n_rows], nearest first */
   int n_rows;
   float *rows_s;                /* [ROWS_PAIRED, s]: their mean s */
-  struct point *points;
-  int n_points, most_points;
+  struct point *points;         /* [n_points] of [n_points_most], the cheapest first */
+  int n_points, n_points_most;
   struct drafts drafts;
 };
 
 /* ---- 1. Rows ---- */
 
-static int imagine_begin(struct call *c, struct imagine *g, struct options *o){
-  memset(g, 0, sizeof(*g));
-  g->n = call_has(c, 2) ? (int)call_integer(c, 2, "n", 1, N_MOST) : N_DEFAULT;
+static void imagine_begin(struct call *c, struct imagine *g, struct options *o){
+  *g = (struct imagine){ .n = N_DEFAULT };
+  if( call_has(c, 2) ) g->n = (int)call_integer(c, 2, "n", 1, N_MOST);
   *o = call_options(c, 3);
   near_open(&g->near, c, 0, o->kind);
-  c->named = 0;                 /* it is the kind of the rows */
+  c->named = 0;                 /* it is the kind of the rows, not of the query */
   g->query = call_point(c, 1, "query");
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   g->rows = arena_get(&c->arena, ROWS_READ*sizeof(*g->rows));
-  if( !g->rows ) return fail_nomem(&c->err);
-  return near_rows(&g->near, &g->query, ROWS_READ, g->rows, &g->n_rows);
+  if( g->rows==NULL ) fail_nomem(&c->err);
+  near_rows(&g->near, &g->query, ROWS_READ, g->rows, &g->n_rows);
 }
 
 /* mean[s] of a latent's segments, unit length. */
-static int mean_s(struct call *c, float *mean, const struct latent *z){
+static void mean_s(struct call *c, float *mean, const struct latent *z){
   struct arena_mark mark = arena_mark(&c->arena);
   float *whole = arena_floats(&c->arena, (size_t)z->width);
-  if( !whole ) return fail_nomem(&c->err);
+  if( whole==NULL ){
+    fail_nomem(&c->err);
+    return;
+  }
   point_mean(whole, z);
   memcpy(mean, whole, (size_t)z->s*sizeof(float));
   arena_rewind(&c->arena, mark);
-  return SQLITE_OK;
 }
 
-static int measure_rows(struct call *c, struct imagine *g){
-  int s = g->near.model->config.shape.s;
-  g->query_s = arena_floats(&c->arena, (size_t)s);
-  g->rows_s = arena_floats(&c->arena, (size_t)ROWS_PAIRED*(size_t)s);
-  if( c->arena.oom ) return fail_nomem(&c->err);
+static void measure_rows(struct call *c, struct imagine *g){
+  size_t s = (size_t)g->query.s;
+  g->query_s = arena_floats(&c->arena, s);
+  g->rows_s = arena_floats(&c->arena, ROWS_PAIRED*s);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<g->n_rows && i<ROWS_PAIRED; i++){
-    if( mean_s(c, g->rows_s + (size_t)i*(size_t)s, &g->rows[i].z)!=SQLITE_OK ) return c->err.rc;
+    mean_s(c, g->rows_s + (size_t)i*s, &g->rows[i].z);
   }
-  return mean_s(c, g->query_s, &g->query);
+  mean_s(c, g->query_s, &g->query);
 }
 
 /* ---- 2. Points ---- */
 
-/* Least squares of n = 2 or 3 unit vectors with the products gram[n, n] among them and q[n] with the query: weights[n] of sum 1, by Cramer's
-** rule. False where one would be less than LEAST_WEIGHT: then no point between all n is nearest. */
+/* The least squares of n = 2 or 3 unit vectors, not scaled, by Cramer's rule. gram[n, n]: their
+** products with each other; q[n]: with the query. */
+static void solve_squares(double *weights, const double gram[3][3], const double *q, int n){
+  double a = gram[0][1];
+  double b, d;
+  if( n==2 ){
+    weights[0] = q[0] - a*q[1];
+    weights[1] = q[1] - a*q[0];
+    return;
+  }
+  b = gram[0][2];
+  d = gram[1][2];
+  /* the adjugate of [1 a b; a 1 d; b d 1] */
+  weights[0] = (1 - d*d)*q[0] + (b*d - a)*q[1] + (a*d - b)*q[2];
+  weights[1] = (b*d - a)*q[0] + (1 - b*b)*q[1] + (a*b - d)*q[2];
+  weights[2] = (a*d - b)*q[0] + (a*b - d)*q[1] + (1 - a*a)*q[2];
+}
+
+/* weights[n] of sum 1. False where one would be less than WEIGHT_LEAST: then no point between all n
+** is nearest. */
 static int find_weights(double *weights, const double gram[3][3], const double *q, int n){
   double sum = 0;
-  if( n==2 ){
-    weights[0] = q[0] - gram[0][1]*q[1];
-    weights[1] = q[1] - gram[0][1]*q[0];
-  }else{
-    double a = gram[0][1], b = gram[0][2], d = gram[1][2];      /* the adjugate of [1 a b; a 1 d; b d 1] */
-    weights[0] = (1 - d*d)*q[0] + (b*d - a)*q[1] + (a*d - b)*q[2];
-    weights[1] = (b*d - a)*q[0] + (1 - b*b)*q[1] + (a*b - d)*q[2];
-    weights[2] = (a*d - b)*q[0] + (a*b - d)*q[1] + (1 - a*a)*q[2];
-  }
+  solve_squares(weights, gram, q, n);
   for(int i=0; i<n; i++){
     if( !(weights[i]>0) ) return 0;
     sum += weights[i];
   }
   for(int i=0; i<n; i++){
     weights[i] /= sum;
-    if( !(weights[i]>=LEAST_WEIGHT) ) return 0;
+    if( !(weights[i]>=WEIGHT_LEAST) ) return 0;
   }
   return 1;
 }
 
-static int mix_rows(struct call *c, struct point *p){
-  const struct latent *first = &p->parents[0]->z;
+/* p->z = the weighted mean of the parents, one after another along arcs. */
+static void mix_rows(struct call *c, struct point *p){
   float t = (float)(p->weights[1]/(p->weights[0] + p->weights[1]));
-  int i = 1;
-  if( point_interp(&p->z, first, &p->parents[1]->z, t, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-  for(i=2; i<p->n_parents; i++){
+  p->z = p->parents[0]->z;
+  for(int i=1; i<p->n_parents && c->err.rc==SQLITE_OK; i++){
     struct latent mixed = p->z;
-    if( point_interp(&p->z, &mixed, &p->parents[i]->z, (float)p->weights[i], &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
+    if( i>1 ) t = (float)p->weights[i];
+    point_interp(&p->z, &mixed, &p->parents[i]->z, t, &c->arena, &c->err);
   }
-  return SQLITE_OK;
 }
 
 /* Length of r, mean over the segments: 1 where the parents' details agree. */
@@ -126,47 +145,79 @@ static float detail_length(const struct latent *z){
   return sum/(float)z->n_segments;
 }
 
-/* Enters the point between the rows at[n] where it is one of the POINTS best: sorted by cost, the earlier of two equal ones first. */
-static int try_point(struct call *c, struct imagine *g, const int *at, int n){
+/* Keeps the list sorted by cost, the earlier of two equal ones first. Its last point leaves where
+** it is full. */
+static void enter_point(struct imagine *g, const struct point *p){
+  int i = g->n_points;
+  if( g->n_points<g->n_points_most ) g->n_points++;
+  else i--;
+  for(; i>0 && g->points[i-1].cost>p->cost; i--) g->points[i] = g->points[i-1];
+  g->points[i] = *p;
+}
+
+/* Enters the point between the rows at[n] if it is one of the cheapest. */
+static void try_point(struct call *c, struct imagine *g, const int *at, int n){
   struct arena_mark mark = arena_mark(&c->arena);
-  int s = g->near.model->config.shape.s, i;
   struct point p = { .n_parents = n };
+  int s = g->query.s;
   double gram[3][3], q[3];
-  for(i=0; i<n; i++){
+  for(int i=0; i<n; i++){
     const float *x = g->rows_s + (size_t)at[i]*(size_t)s;
     p.parents[i] = &g->rows[at[i]];
     q[i] = dot(x, g->query_s, s);
     for(int k=0; k<n; k++) gram[i][k] = dot(x, g->rows_s + (size_t)at[k]*(size_t)s, s);
   }
-  if( !find_weights(p.weights, gram, q, n) ) return SQLITE_OK;
-  if( mix_rows(c, &p)!=SQLITE_OK ) return c->err.rc;
+  if( !find_weights(p.weights, gram, q, n) ) return;
+  mix_rows(c, &p);
+  if( c->err.rc!=SQLITE_OK ) return;
   p.cost = point_distance(&p.z, &g->query) + LOOSE*(1 - detail_length(&p.z));
-  if( g->n_points==g->most_points && !(p.cost<g->points[g->n_points-1].cost) ){
-    arena_rewind(&c->arena, mark);
-    return SQLITE_OK;
-  }
-  i = g->n_points<g->most_points ? g->n_points++ : g->most_points-1;
-  for(; i>0 && g->points[i-1].cost>p.cost; i--) g->points[i] = g->points[i-1];
-  g->points[i] = p;
-  return SQLITE_OK;
+  if( g->n_points<g->n_points_most || p.cost<g->points[g->n_points-1].cost ) enter_point(g, &p);
+  else arena_rewind(&c->arena, mark);
 }
 
-static int find_points(struct call *c, struct imagine *g){
-  int n = g->n_rows<ROWS_PAIRED ? g->n_rows : ROWS_PAIRED, at[3], n_segments = 0, k = 0;
-  g->most_points = g->near.kind==KIND_PICTURE ? POINTS_PICTURES : POINTS;
+/* Drops points from the end until what is left has at most SEGMENTS_MOST segments to decode. */
+static void limit_segments(struct imagine *g){
+  int n_segments = 0;
+  for(int i=0; i<g->n_points; i++){
+    n_segments += g->points[i].z.n_segments;
+    if( i>0 && n_segments>SEGMENTS_MOST/DRAFT_DIALS ) g->n_points = i;
+  }
+}
+
+static void find_points(struct call *c, struct imagine *g){
+  int n = g->n_rows<ROWS_PAIRED ? g->n_rows : ROWS_PAIRED;
+  int at[3];
+  g->n_points_most = g->near.kind==KIND_PICTURE ? POINTS_PICTURES : POINTS;
   g->points = arena_get(&c->arena, POINTS*sizeof(*g->points));
-  if( !g->points ) return fail_nomem(&c->err);
+  if( g->points==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
   for(at[0]=0; at[0]<n; at[0]++){
     for(at[1]=at[0]+1; at[1]<n; at[1]++){
-      if( run_stopped(&c->run) || try_point(c, g, at, 2)!=SQLITE_OK ) return c->err.rc;
-      for(at[2]=at[1]+1; at[2]<n && at[2]<ROWS_TRIPLED; at[2]++){
-        if( try_point(c, g, at, 3)!=SQLITE_OK ) return c->err.rc;
-      }
+      if( run_stopped(&c->run) ) return;
+      try_point(c, g, at, 2);
+      for(at[2]=at[1]+1; at[2]<n && at[2]<ROWS_TRIPLED; at[2]++) try_point(c, g, at, 3);
     }
   }
-  for(; k<g->n_points && (k==0 || n_segments + g->points[k].z.n_segments<=SEGMENTS_MOST/DRAFT_DIALS); k++) n_segments += g->points[k].z.n_segments;
-  g->n_points = k;
-  return SQLITE_OK;
+  limit_segments(g);
+}
+
+/* ---- 4. Drafts ---- */
+
+/* Nobody needs to be told what he has just said: the query itself is no answer. */
+static void make_drafts(struct call *c, struct imagine *g, const struct options *o){
+  sqlite3_value *query = c->args[1];
+  struct reading reading;
+  reading_init(&reading, c, g->near.model, g->rows, g->n_rows);
+  if( sqlite3_value_type(query)==SQLITE_TEXT && g->near.kind!=KIND_PICTURE ){
+    struct content text = value_bytes(c, query);
+    if( c->err.rc==SQLITE_OK ) reading_hold(&reading, text.bytes, text.n);
+  }
+  if( c->err.rc!=SQLITE_OK ) return;
+  drafts_make(&g->drafts, &reading, g->points, g->n_points, o);
+  for(int i=0; i<g->drafts.n && c->err.rc==SQLITE_OK; i++){
+    struct draft *d = &g->drafts.list[i];
+    d->distance = point_distance(&d->again, &g->query);
+  }
 }
 
 /* ---- 5. What is shown ---- */
@@ -179,85 +230,83 @@ static int is_alike(const struct draft *d, const struct draft *const *shown, int
   return 0;
 }
 
-/* Does the table hold the text after all, in a row that is not among the neighbours of the query? */
-static int is_held(struct call *c, struct imagine *g, const struct draft *d, int *held){
+/* Does the table hold the text after all, in a row that is not among the neighbours of the query?
+** */
+static int is_held(struct call *c, struct imagine *g, const struct draft *d){
   struct arena_mark mark = arena_mark(&c->arena);
   struct neighbour rows[2];
   int n;
-  *held = 0;
-  if( near_rows(&g->near, &d->again, 2, rows, &n)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<n; i++) *held |= draft_says(d, &rows[i]);
+  int found = 0;
+  near_rows(&g->near, &d->again, 2, rows, &n);
+  if( c->err.rc!=SQLITE_OK ) return 0;
+  for(int i=0; i<n; i++) found |= draft_says(d, &rows[i]);
   arena_rewind(&c->arena, mark);
-  return SQLITE_OK;
+  return found;
+}
+
+/* The best draft that was not seen yet; NULL: none is left. */
+static struct draft *best_draft(struct drafts *all, char *seen){
+  struct draft *best = NULL;
+  for(int i=0; i<all->n; i++){
+    struct draft *d = &all->list[i];
+    if( seen[i] ) continue;
+    if( best==NULL || d->distance + d->flaw<best->distance + best->flaw ) best = d;
+  }
+  if( best ) seen[best - all->list] = 1;
+  return best;
 }
 
 /* The best drafts, at most `most` of them, ascending by distance: shown[*n]. */
-static int choose(struct call *c, struct imagine *g, const struct draft **shown, int most, int *n){
+static void choose_drafts(struct call *c, struct imagine *g, const struct draft **shown, int most,
+                          int *n){
   char *seen = arena_zeroed(&c->arena, (size_t)g->drafts.n + 1);
   *n = 0;
-  if( !seen ) return fail_nomem(&c->err);
-  while( *n<most ){
-    struct draft *best = NULL;
-    int held, at;
-    for(int i=0; i<g->drafts.n; i++){
-      struct draft *d = &g->drafts.list[i];
-      if( !seen[i] && (!best || d->distance + d->flaw<best->distance + best->flaw) ) best = d;
-    }
-    if( !best ) return SQLITE_OK;
-    seen[best - g->drafts.list] = 1;
-    if( is_alike(best, shown, *n) ) continue;
-    if( is_held(c, g, best, &held)!=SQLITE_OK ) return c->err.rc;
-    if( held ) continue;
+  if( seen==NULL ) fail_nomem(&c->err);
+  while( *n<most && c->err.rc==SQLITE_OK ){
+    const struct draft *best = best_draft(&g->drafts, seen);
+    int at;
+    if( best==NULL ) return;
+    if( is_alike(best, shown, *n) || is_held(c, g, best) || c->err.rc!=SQLITE_OK ) continue;
     for(at=(*n)++; at>0 && shown[at-1]->distance>best->distance; at--) shown[at] = shown[at-1];
     shown[at] = best;
   }
-  return SQLITE_OK;
 }
 
 /* The nearest row, as a row of the result. */
-static int give_row(struct call *c, const struct neighbour *row, struct rows *r){
+static void give_row(struct call *c, const struct neighbour *row, struct rows *r){
   struct point p = { .parents = { row }, .weights = { 1 }, .n_parents = 1, .z = row->z };
-  return draft_give(c, &p, row->is_blob ? KIND_PICTURE : KIND_TEXT, row->text, row->text_bytes, (float)row->distance, 1, r);
-}
-static int give(struct call *c, struct imagine *g, struct rows *r){
-  const struct draft **shown = arena_get(&c->arena, (size_t)g->n*sizeof(*shown));
-  int n, i = 0, is_given = 0;
-  if( !shown ) return fail_nomem(&c->err);
-  if( choose(c, g, shown, g->n>1 ? g->n-1 : 1, &n)!=SQLITE_OK ) return c->err.rc;
-  for(int k=0; k<g->n && (i<n || !is_given); k++){
-    if( !is_given && (i==n || shown[i]->distance>=g->rows[0].distance) ){
-      if( give_row(c, &g->rows[0], r)!=SQLITE_OK ) return c->err.rc;
-      is_given = 1;
-      continue;
-    }
-    if( draft_give(c, shown[i]->point, g->near.kind, shown[i]->text.data, shown[i]->text.n, shown[i]->distance, shown[i]->fidelity, r)!=SQLITE_OK ) return c->err.rc;
-    i++;
-  }
-  return SQLITE_OK;
+  int kind = row->is_blob ? KIND_PICTURE : KIND_TEXT;
+  draft_give(c, &p, kind, row->text, row->text_bytes, (float)row->distance, 1, r);
 }
 
-/* Texts at all points, and how far they are from the query. Nobody needs to be told what he has just said: the query itself is no answer. */
-static int make_drafts(struct call *c, struct imagine *g, sqlite3_value *query, const struct options *o){
-  struct reading reading;
-  if( reading_init(&reading, c, g->near.model, g->rows, g->n_rows)!=SQLITE_OK ) return c->err.rc;
-  if( sqlite3_value_type(query)==SQLITE_TEXT && g->near.kind!=KIND_PICTURE ){
-    struct content text = value_bytes(c, query);
-    if( c->err.rc==SQLITE_OK ) reading_hold(&reading, text.bytes, text.n);
+static void give_rows(struct call *c, struct imagine *g, struct rows *r){
+  const struct draft **shown = arena_get(&c->arena, (size_t)g->n*sizeof(*shown));
+  int i = 0;
+  int is_given = 0;             /* the nearest row is */
+  int n;
+  if( shown==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
+  choose_drafts(c, g, shown, g->n>1 ? g->n - 1 : 1, &n);
+  for(int k=0; k<g->n && (i<n || !is_given) && c->err.rc==SQLITE_OK; k++){
+    if( !is_given && (i==n || shown[i]->distance>=g->rows[0].distance) ){
+      give_row(c, &g->rows[0], r);
+      is_given = 1;
+    }else{
+      const struct draft *d = shown[i++];
+      draft_give(c, d->point, g->near.kind, d->text.data, d->text.n, d->distance, d->fidelity, r);
+    }
   }
-  if( drafts_make(&g->drafts, &reading, g->points, g->n_points, o)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<g->drafts.n; i++){
-    struct draft *d = &g->drafts.list[i];
-    d->distance = point_distance(&d->again, &g->query);
-  }
-  return SQLITE_OK;
 }
 
 void imagine_fill(struct call *c, struct rows *r){
   struct options o;
   struct imagine g;
-  if( imagine_begin(c, &g, &o)==SQLITE_OK && g.n_rows>0 && measure_rows(c, &g)==SQLITE_OK && find_points(c, &g)==SQLITE_OK
-   && make_drafts(c, &g, c->args[1], &o)==SQLITE_OK ){
-    give(c, &g, r);
+  imagine_begin(c, &g, &o);
+  if( c->err.rc==SQLITE_OK && g.n_rows>0 ){
+    measure_rows(c, &g);
+    find_points(c, &g);
+    make_drafts(c, &g, &o);
+    give_rows(c, &g, r);
   }
   drafts_release(&g.drafts);
   near_release(&g.near);
