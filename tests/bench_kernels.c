@@ -1,11 +1,13 @@
 /*
-** bench_kernels.c -- how fast the kernels are on one thread of this machine, beside OpenBLAS and the machine's own limits. `make bench`
-** builds and runs it; no test depends on it.
+** bench_kernels.c -- how fast the kernels are on one thread of this machine, beside OpenBLAS and
+** the machine's own limits. `make bench` builds and runs it; no test depends on it.
 **
-** Products run over 12 MB of binary16 matrices in turn, as a decoder's step does: they come from the last-level cache, not from the first.
-** OpenBLAS gets the same matrices as float (it has no binary16) and, for one row, its matrix-vector product. Its choice of
-** CPU is made when it is loaded, from OPENBLAS_CORETYPE: so each is measured in a child process of its own. Time is the
-** thread's own processor time and every figure the best of many short runs: what other load on the machine disturbs least.
+** Products run over 12 MB of binary16 matrices in turn, as a decoder's step does. So the matrices
+** come from the last-level cache, not from the first. OpenBLAS gets them as float (it has no
+** binary16), and its matrix-vector product for one row. It chooses its CPU when it is loaded, from
+** OPENBLAS_CORETYPE, so each choice is measured in a child process of its own. Time is the thread's
+** own processor time, and every figure is the best of many short runs: other load on the machine
+** disturbs that least.
 */
 #include "kernels.h"
 #include <dlfcn.h>
@@ -23,12 +25,18 @@
 # endif
 #endif
 
-#define WEIGHTS ((size_t)6 << 20)       /* numbers, in all matrices of a shape together */
-#define MOST_ROWS 1024
+enum {
+  WEIGHTS = 6 << 20,    /* numbers, in all matrices of a shape together */
+  ROWS_MOST = 1024,
+  IN_MOST = 704,
+  OUT_MOST = 8192
+};
 static const int rows_of[] = { 1, 2, 4, 16, 64, 256, 1024 };
 static const int shapes[][2] = { { 256, 256 }, { 256, 1408 }, { 704, 256 }, { 256, 8192 } };
-#define N_ROWS (int)(sizeof(rows_of)/sizeof(rows_of[0]))
-#define N_SHAPES (int)(sizeof(shapes)/sizeof(shapes[0]))
+enum {
+  N_ROWS = sizeof(rows_of)/sizeof(rows_of[0]),
+  N_SHAPES = sizeof(shapes)/sizeof(shapes[0])
+};
 
 static uint16_t *half;
 static float *full, *x, *y, *scratch;
@@ -40,18 +48,17 @@ static double now(void){
 }
 
 static void fill(void){
-  size_t i;
   half = aligned_alloc(4096, WEIGHTS*sizeof(uint16_t));
   full = aligned_alloc(4096, WEIGHTS*sizeof(float));
-  x = aligned_alloc(64, sizeof(float)*MOST_ROWS*704);
-  y = aligned_alloc(64, sizeof(float)*MOST_ROWS*8192);
-  scratch = aligned_alloc(64, sizeof(float)*LINEAR_SCRATCH(704));
-  for(i=0; i<WEIGHTS; i++){
+  x = aligned_alloc(64, sizeof(float)*ROWS_MOST*IN_MOST);
+  y = aligned_alloc(64, sizeof(float)*ROWS_MOST*OUT_MOST);
+  scratch = aligned_alloc(64, sizeof(float)*LINEAR_SCRATCH(IN_MOST));
+  for(size_t i=0; i<WEIGHTS; i++){
     half[i] = (uint16_t)(0x2000 + i*7919%8192);
     full[i] = (float)(i*7919%8192)*1e-4f;
   }
-  for(i=0; i<(size_t)MOST_ROWS*704; i++) x[i] = (float)(i%7)*0.1f;
-  memset(y, 0, sizeof(float)*MOST_ROWS*8192);
+  for(size_t i=0; i<(size_t)ROWS_MOST*IN_MOST; i++) x[i] = (float)(i%7)*0.1f;
+  memset(y, 0, sizeof(float)*ROWS_MOST*OUT_MOST);
 }
 
 /* ---- The limits ---- */
@@ -61,27 +68,40 @@ static void fill(void){
 #include <immintrin.h>
 #define PEAK(name, isa, vec, set, fma, width) \
   static __attribute__((target(isa))) double name(void){ \
-    vec s[12], a = set(0.99f); \
+    vec s[12]; \
+    vec a = set(0.99f); \
     double best = 0; \
-    int i, k, run; \
-    for(i=0; i<12; i++) s[i] = set((float)i); \
-    for(run=0; run<40; run++){ \
+    for(int i=0; i<12; i++) s[i] = set((float)i); \
+    for(int run=0; run<40; run++){ \
       double start = now(); \
-      for(k=0; k<100000; k++){ \
-        s[0] = fma(a, s[0], a); s[1] = fma(a, s[1], a); s[2] = fma(a, s[2], a); s[3] = fma(a, s[3], a); \
-        s[4] = fma(a, s[4], a); s[5] = fma(a, s[5], a); s[6] = fma(a, s[6], a); s[7] = fma(a, s[7], a); \
-        s[8] = fma(a, s[8], a); s[9] = fma(a, s[9], a); s[10] = fma(a, s[10], a); s[11] = fma(a, s[11], a); \
+      double flops; \
+      for(int k=0; k<100000; k++){ \
+        s[0] = fma(a, s[0], a); \
+        s[1] = fma(a, s[1], a); \
+        s[2] = fma(a, s[2], a); \
+        s[3] = fma(a, s[3], a); \
+        s[4] = fma(a, s[4], a); \
+        s[5] = fma(a, s[5], a); \
+        s[6] = fma(a, s[6], a); \
+        s[7] = fma(a, s[7], a); \
+        s[8] = fma(a, s[8], a); \
+        s[9] = fma(a, s[9], a); \
+        s[10] = fma(a, s[10], a); \
+        s[11] = fma(a, s[11], a); \
       } \
-      start = 12*2*width*1e5/(now() - start)*1e-9; \
-      best = start>best ? start : best; \
+      flops = 12*2*width*1e5/(now() - start)*1e-9; \
+      if( flops>best ) best = flops; \
     } \
-    for(i=0; i<12; i++) memcpy(scratch + 16*i, &s[i], sizeof(vec)); \
+    for(int i=0; i<12; i++) memcpy(scratch + 16*i, &s[i], sizeof(vec)); \
     return best; \
   }
 PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, _mm512_fmadd_ps, 16)
 PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, 8)
+
 static double peak_of(const char *name){
-  return strcmp(name, "avx512")==0 ? peak_avx512() : strcmp(name, "avx2")==0 ? peak_avx2() : 0;
+  if( strcmp(name, "avx512")==0 ) return peak_avx512();
+  if( strcmp(name, "avx2")==0 ) return peak_avx2();
+  return 0;
 }
 #else
 static double peak_of(const char *name){
@@ -90,26 +110,31 @@ static double peak_of(const char *name){
 }
 #endif
 
-/* Reading the weights and nothing else, GB/s. The compiler's widest vectors are needed to see more than half of it. */
+/* Reading the weights and nothing else, GB/s. The compiler's widest vectors are needed to see more
+** than half of it. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
 static double bandwidth(void){
   typedef uint64_t words __attribute__((vector_size(64)));
   double best = 0;
-  int run;
-  for(run=0; run<20; run++){
-    const words *at = (const words*)half, *end = (const words*)(half + WEIGHTS);
-    words a = {0}, b = a, c = a, d = a;
+  for(int run=0; run<20; run++){
+    const words *at = (const words *)half;
+    const words *end = (const words *)(half + WEIGHTS);
+    words a = { 0 };
+    words b = a;
+    words c = a;
+    words d = a;
     double start = now();
+    double speed;
     for(; at<end; at+=4){
       a ^= at[0];
       b ^= at[1];
       c ^= at[2];
       d ^= at[3];
     }
-    start = (double)(WEIGHTS*sizeof(uint16_t))/(now() - start)*1e-9;
-    best = start>best ? start : best;
+    speed = (double)(WEIGHTS*sizeof(uint16_t))/(now() - start)*1e-9;
+    if( speed>best ) best = speed;
     a ^= b ^ c ^ d;
     memcpy(scratch, &a, sizeof(a));
   }
@@ -119,44 +144,60 @@ static double bandwidth(void){
 /* ---- Products ---- */
 
 typedef void product(int in, int out, int rows, size_t at);
+
 static void ours(int in, int out, int rows, size_t at){
-  struct matrix w = { in, out, half + at, NULL };
+  struct matrix w = { .in = in, .out = out, .half = half + at };
   linear(y, x, &w, rows, scratch);
 }
+
 #ifdef HAVE_CBLAS
 static __typeof__(cblas_sgemm) *sgemm;
 static __typeof__(cblas_sgemv) *sgemv;
+
 static void theirs(int in, int out, int rows, size_t at){
+  const float *w = full + at;
   if( rows==1 ){
-    sgemv(CblasRowMajor, CblasTrans, in, out, 1.0f, full + at, out, x, 1, 0.0f, y, 1);
+    sgemv(CblasRowMajor, CblasTrans, in, out, 1.0f, w, out, x, 1, 0.0f, y, 1);
   }else{
-    sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, out, in, 1.0f, x, in, full + at, out, 0.0f, y, out);
+    sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, out, in,
+          1.0f, x, in, w, out, 0.0f, y, out);
   }
 }
 #endif
 
-/* GFLOP/s for every shape and number of rows: [N_ROWS][N_SHAPES]. */
-static void measure(double *flops, product *multiply){
-  int r, s, run;
-  for(r=0; r<N_ROWS; r++) for(s=0; s<N_SHAPES; s++){
-    int in = shapes[s][0], out = shapes[s][1], n_matrices, n, next = 0, i;
-    size_t one = (size_t)in*out;
-    double best = 1e9;
-    n_matrices = (int)(WEIGHTS/one);
-    n = (int)(2e8/((double)one*rows_of[r]));            /* about 2 ms a run */
-    if( n>n_matrices ) n = n_matrices;
-    if( n<1 ) n = 1;
-    for(run=0; run<40; run++){
-      double start = now();
-      for(i=0; i<n; i++) multiply(in, out, rows_of[r], one*(next++%n_matrices));
-      start = now() - start;
-      best = start<best ? start : best;
+/* GFLOP/s of products of `rows` rows by [in, out]. */
+static double measure_one(int in, int out, int rows, product *multiply){
+  size_t one = (size_t)in*out;
+  int n_matrices = (int)(WEIGHTS/one);
+  int n = (int)(2e8/((double)one*rows));                /* about 2 ms a run */
+  int next = 0;
+  double best = 1e9;
+  if( n>n_matrices ) n = n_matrices;
+  if( n<1 ) n = 1;
+  for(int run=0; run<40; run++){
+    double start = now();
+    double time;
+    for(int i=0; i<n; i++){
+      multiply(in, out, rows, one*(next%n_matrices));
+      next++;
     }
-    flops[r*N_SHAPES+s] = 2.0*(double)one*rows_of[r]*n/best*1e-9;
+    time = now() - start;
+    if( time<best ) best = time;
+  }
+  return 2.0*(double)one*rows*n/best*1e-9;
+}
+
+/* flops[N_ROWS, N_SHAPES]: GFLOP/s for every shape and number of rows. */
+static void measure(double *flops, product *multiply){
+  for(int r=0; r<N_ROWS; r++){
+    for(int s=0; s<N_SHAPES; s++){
+      flops[r*N_SHAPES+s] = measure_one(shapes[s][0], shapes[s][1], rows_of[r], multiply);
+    }
   }
 }
 
-/* In a child, with OpenBLAS told which CPU it runs on. The figures stay 0 when it cannot be loaded. */
+/* The same of OpenBLAS, in a child that tells it which CPU it runs on. The figures stay 0 when it
+** cannot be loaded. */
 static double *measure_openblas(const char *cpu){
   size_t bytes = sizeof(double)*N_ROWS*N_SHAPES;
   double *flops = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -168,9 +209,9 @@ static double *measure_openblas(const char *cpu){
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     library = dlopen("libopenblas.so.0", RTLD_NOW);
     if( library ){
-      *(void**)&sgemm = dlsym(library, "cblas_sgemm");
-      *(void**)&sgemv = dlsym(library, "cblas_sgemv");
-      *(void**)&set_threads = dlsym(library, "openblas_set_num_threads");
+      *(void **)&sgemm = dlsym(library, "cblas_sgemm");
+      *(void **)&sgemv = dlsym(library, "cblas_sgemv");
+      *(void **)&set_threads = dlsym(library, "openblas_set_num_threads");
       if( set_threads ) set_threads(1);
       measure(flops, theirs);
     }
@@ -183,15 +224,14 @@ static double *measure_openblas(const char *cpu){
 }
 
 static void print(const char *name, const double *flops, double peak){
-  int r, s;
   printf("\n%s, GFLOP/s", name);
   if( peak>0 ) printf(" (and share of %.0f)", peak);
   printf("\n%6s", "rows");
-  for(s=0; s<N_SHAPES; s++) printf("  %9d->%-4d", shapes[s][0], shapes[s][1]);
+  for(int s=0; s<N_SHAPES; s++) printf("  %9d->%-4d", shapes[s][0], shapes[s][1]);
   printf("\n");
-  for(r=0; r<N_ROWS; r++){
+  for(int r=0; r<N_ROWS; r++){
     printf("%6d", rows_of[r]);
-    for(s=0; s<N_SHAPES; s++){
+    for(int s=0; s<N_SHAPES; s++){
       if( peak>0 ) printf("  %8.1f %3.0f%% ", flops[r*N_SHAPES+s], 100*flops[r*N_SHAPES+s]/peak);
       else printf("  %8.1f      ", flops[r*N_SHAPES+s]);
     }
@@ -203,12 +243,12 @@ static void print(const char *name, const double *flops, double peak){
 
 #define TIME(name, call) do{ \
     double best = 1e9; \
-    int run, i; \
-    for(run=0; run<200; run++){ \
+    for(int run=0; run<200; run++){ \
       double start = now(); \
-      for(i=0; i<100; i++) call; \
-      start = (now() - start)/100; \
-      best = start<best ? start : best; \
+      double time; \
+      for(int i=0; i<100; i++) call; \
+      time = (now() - start)/100; \
+      if( time<best ) best = time; \
     } \
     printf("  %-40s %8.0f ns\n", name, best*1e9); \
   }while( 0 )
@@ -227,10 +267,10 @@ int main(void){
   static const char *const codes[] = { "avx512", "avx2", "neon", "plain" };
   static double flops[N_ROWS*N_SHAPES];
   const char *best = linear_kernel();
-  size_t c;
   fill();
-  printf("one thread; the weights are read at %.0f GB/s by a loop that does nothing else\n", bandwidth());
-  for(c=0; c<sizeof(codes)/sizeof(codes[0]); c++){
+  printf("one thread; the weights are read at %.0f GB/s by a loop that does nothing else\n",
+         bandwidth());
+  for(size_t c=0; c<sizeof(codes)/sizeof(codes[0]); c++){
     char name[60];
     if( !linear_choose(codes[c]) ) continue;
     if( strcmp(codes[c], "plain")!=0 || strcmp(best, "plain")==0 ){
@@ -242,7 +282,8 @@ int main(void){
     measure_rest();
   }
   linear_choose(NULL);
-  print("OpenBLAS as Haswell (what Debian's takes newer CPUs for), float weights", measure_openblas("Haswell"), 0);
+  print("OpenBLAS as Haswell (what Debian's takes newer CPUs for), float weights",
+        measure_openblas("Haswell"), 0);
   print("OpenBLAS as SkylakeX, float weights", measure_openblas("SkylakeX"), 0);
   return 0;
 }

@@ -14,7 +14,7 @@ static struct {
   int failed;           /* how many have failed */
 } fault;
 
-/* From now on: fails the allocation number fail_at; 0: none. */
+/* From now on: the allocation number fail_at fails; 0: none. stays: all after it fail too. */
 static void fault_set(long fail_at, int stays){
   fault.seen = 0;
   fault.fail_at = fail_at;

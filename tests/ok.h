@@ -1,5 +1,6 @@
 /*
-** ok.h -- one line for each property that a test program states: "ok - name" or "not ok - name: detail".
+** ok.h -- one line for each property that a test program states: "ok - name" or "not ok - name:
+** detail".
 */
 #ifndef LATENT_TESTS_OK_H
 #define LATENT_TESTS_OK_H
@@ -25,7 +26,8 @@ static int ok(int good, const char *name, const char *detail, ...){
   return good;
 }
 
-/* A property of many cases: states it once, naming the first case that fails. Zeroed is "none yet". */
+/* A property of many cases: states it once, naming the first case that fails. Zeroed is "none
+** yet". */
 struct property {
   int n_cases, n_bad;
   char first[300];
@@ -42,7 +44,8 @@ static int holds(struct property *p, int good, const char *detail, ...){
 }
 __attribute__((unused))
 static void property_ok(const struct property *p, const char *name){
-  ok(p->n_cases>0 && p->n_bad==0, name, "%d of %d cases, first: %s", p->n_bad, p->n_cases, p->n_cases ? p->first : "none was tried");
+  ok(p->n_cases>0 && p->n_bad==0, name, "%d of %d cases, first: %s", p->n_bad, p->n_cases,
+     p->n_cases ? p->first : "none was tried");
 }
 
 #endif

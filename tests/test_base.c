@@ -4,6 +4,7 @@
 #include "base.h"
 #include "ok.h"
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,36 +14,36 @@
 
 /* ---- Errors ---- */
 static void test_err(void){
-  struct err e = { 0, "" };
+  struct err e = { 0 };
   int first = fail(&e, SQLITE_CORRUPT, "%s: rank %d, expected 2", "q", 3);
   int second = fail_nomem(&e);
   char longer[2000];
-  ok(first==SQLITE_CORRUPT && second==SQLITE_CORRUPT && strcmp(e.text, "q: rank 3, expected 2")==0, "base: the first failure wins",
-     "%d %d %s", first, second, e.text);
+  ok(first==SQLITE_CORRUPT && second==SQLITE_CORRUPT && strcmp(e.text, "q: rank 3, expected 2")==0,
+     "base: the first failure wins", "%d %d %s", first, second, e.text);
   memset(longer, 'x', sizeof(longer) - 1);
   longer[sizeof(longer) - 1] = 0;
   e.rc = 0;
   fail(&e, SQLITE_ERROR, "%s", longer);
-  ok(strlen(e.text)==sizeof(e.text) - 1, "base: a long error text is cut to its buffer", "%zu", strlen(e.text));
+  ok(strlen(e.text)==sizeof(e.text) - 1,
+     "base: a long error text is cut to its buffer", "%zu", strlen(e.text));
 }
 
 /* ---- The arena ---- */
 static void test_arena(void){
   struct property aligned = { 0 }, apart = { 0 };
-  struct arena a = { NULL, 0 };
+  struct arena a = { 0 };
   struct random r = random_of(1);
   struct arena_mark m;
   unsigned char *got[500], *again;
   size_t bytes[500];
-  int i;
-  for(i=0; i<500; i++){
-    size_t j;
+  for(int i=0; i<500; i++){
     bytes[i] = random_u64(&r)%(i%50==0 ? 300000 : 700);
     got[i] = arena_get(&a, bytes[i]);
-    holds(&aligned, got[i] && (uintptr_t)got[i]%64==0, "get %d of %zu bytes at %p", i, bytes[i], (void *)got[i]);
-    for(j=0; j<bytes[i]; j++) got[i][j] = (unsigned char)i;
+    holds(&aligned, got[i] && (uintptr_t)got[i]%64==0,
+          "get %d of %zu bytes at %p", i, bytes[i], (void *)got[i]);
+    for(size_t j=0; j<bytes[i]; j++) got[i][j] = (unsigned char)i;
   }
-  for(i=0; i<500; i++){
+  for(int i=0; i<500; i++){
     size_t j = 0;
     while( j<bytes[i] && got[i][j]==(unsigned char)i ) j++;
     holds(&apart, j==bytes[i], "get %d was written over at byte %zu", i, j);
@@ -51,13 +52,14 @@ static void test_arena(void){
   property_ok(&apart, "base: arena blocks do not overlap");
   m = arena_mark(&a);
   again = arena_get(&a, 100);
-  for(i=0; i<100; i++) arena_get(&a, 100000);
+  for(int i=0; i<100; i++) arena_get(&a, 100000);
   arena_rewind(&a, m);
   ok(arena_get(&a, 100)==again, "base: a rewound arena gives the same place again", "another");
-  ok(arena_floats(&a, SIZE_MAX/4 + 2)==NULL && a.oom && arena_get(&a, 1)==NULL, "base: a get that would overflow fails, and all after it",
-     "oom %d", a.oom);
+  ok(arena_floats(&a, SIZE_MAX/4 + 2)==NULL && a.oom && arena_get(&a, 1)==NULL,
+     "base: a get that would overflow fails, and all after it", "oom %d", a.oom);
   arena_release(&a);
-  ok(!a.oom && a.block==NULL && arena_zeroed(&a, 1000), "base: a released arena is usable again", "oom %d", a.oom);
+  ok(!a.oom && a.block==NULL && arena_zeroed(&a, 1000),
+     "base: a released arena is usable again", "oom %d", a.oom);
   m.block = NULL;
   m.used = 0;
   arena_rewind(&a, m);
@@ -68,11 +70,11 @@ static void test_arena(void){
 static void test_buf(void){
   struct buf b = { 0 };
   char longer[1000];
-  int i;
   ok(strcmp(buf_text(&b), "")==0 && b.n==0, "base: an empty buffer is an empty text", "%zu", b.n);
-  for(i=0; i<10000; i++) buf_printf(&b, "%d,", i);
+  for(int i=0; i<10000; i++) buf_printf(&b, "%d,", i);
   buf_char(&b, '!');
-  ok(b.rc==SQLITE_OK && b.n==48891 && strcmp(buf_text(&b) + b.n - 6, "9999,!")==0, "base: a buffer grows", "%zu bytes", b.n);
+  ok(b.rc==SQLITE_OK && b.n==48891 && strcmp(buf_text(&b) + b.n - 6, "9999,!")==0,
+     "base: a buffer grows", "%zu bytes", b.n);
   buf_release(&b);
   memset(longer, 'x', sizeof(longer) - 1);
   longer[sizeof(longer) - 1] = 0;
@@ -81,13 +83,17 @@ static void test_buf(void){
   buf_release(&b);
   b.max = 10;
   buf_str(&b, "0123456789");
-  ok(b.rc==SQLITE_OK && strcmp(buf_text(&b), "0123456789")==0, "base: a buffer holds its maximum", "rc %d", b.rc);
+  ok(b.rc==SQLITE_OK && strcmp(buf_text(&b), "0123456789")==0,
+     "base: a buffer holds its maximum", "rc %d", b.rc);
   buf_char(&b, 'x');
   buf_str(&b, "");
-  ok(b.rc==SQLITE_TOOBIG && b.n==10 && strcmp(buf_text(&b), "")==0, "base: and no more, for good", "rc %d n %zu", b.rc, b.n);
-  ok(buf_extend(&b, SIZE_MAX)==NULL && b.rc==SQLITE_TOOBIG, "base: the first failure of a buffer stays", "rc %d", b.rc);
+  ok(b.rc==SQLITE_TOOBIG && b.n==10 && strcmp(buf_text(&b), "")==0,
+     "base: and no more, for good", "rc %d n %zu", b.rc, b.n);
+  ok(buf_extend(&b, SIZE_MAX)==NULL && b.rc==SQLITE_TOOBIG,
+     "base: the first failure of a buffer stays", "rc %d", b.rc);
   buf_release(&b);
-  ok(buf_extend(&b, SIZE_MAX)==NULL && b.rc==SQLITE_TOOBIG, "base: a size that would overflow is too big", "rc %d", b.rc);
+  ok(buf_extend(&b, SIZE_MAX)==NULL && b.rc==SQLITE_TOOBIG,
+     "base: a size that would overflow is too big", "rc %d", b.rc);
   buf_release(&b);
 }
 
@@ -101,7 +107,8 @@ static void test_report_line(void){
   ok(b.n==6 + 300 && memcmp(buf_text(&b), "row 7\nxxx", 9)==0 && b.data[b.n-1]=='\n',
      "base: a line of a report has at most 299 bytes", "%zu bytes", b.n);
   for(int i=2; i<30; i++) buf_report_line(&b, "%02d", i);
-  ok(strcmp(buf_text(&b) + b.n - 6, "18\n19\n")==0, "base: a report has at most 20 lines", "%s", buf_text(&b));
+  ok(strcmp(buf_text(&b) + b.n - 6, "18\n19\n")==0,
+     "base: a report has at most 20 lines", "%s", buf_text(&b));
   buf_release(&b);
 }
 
@@ -110,30 +117,33 @@ static void test_json_string(void){
   struct property same = { 0 };
   struct random r = random_of(2);
   struct buf json = { 0 }, clean = { 0 };
-  int i;
-  for(i=0; i<2000; i++){
+  for(int i=0; i<2000; i++){
     char text[40];
-    size_t n = random_u64(&r)%sizeof(text), j;
+    size_t n = random_u64(&r)%sizeof(text);
     cJSON *tree;
-    for(j=0; j<n; j++) text[j] = (char)(1 + random_u64(&r)%(i%2 ? 127 : 255));
-    json.n = clean.n = 0;
+    for(size_t j=0; j<n; j++) text[j] = (char)(1 + random_u64(&r)%(i%2 ? 127 : 255));
+    json.n = 0;
+    clean.n = 0;
     buf_json_string(&json, text, n);
     utf8_clean(&clean, text, n);
     tree = cJSON_Parse(buf_text(&json));
-    holds(&same, cJSON_IsString(tree) && strcmp(tree->valuestring, buf_text(&clean))==0, "%s", buf_text(&json));
+    holds(&same, cJSON_IsString(tree) && strcmp(tree->valuestring, buf_text(&clean))==0,
+          "%s", buf_text(&json));
     cJSON_Delete(tree);
   }
   property_ok(&same, "base: a JSON string reads back as the text");
   json.n = 0;
   buf_json_string(&json, "a\0\"\\\n\xFF", 6);
-  ok(strcmp(buf_text(&json), "\"a\\u0000\\\"\\\\\\n\xEF\xBF\xBD\"")==0, "base: a JSON string escapes", "%s", buf_text(&json));
+  ok(strcmp(buf_text(&json), "\"a\\u0000\\\"\\\\\\n\xEF\xBF\xBD\"")==0,
+     "base: a JSON string escapes", "%s", buf_text(&json));
   buf_release(&json);
   buf_release(&clean);
 }
 
 /* ---- The set of keys ---- */
 
-/* Keys that are near each other and far apart, 0 and the largest among them. No two are the same. */
+/* Keys that are near each other and far apart, 0 and the largest among them. No two are the same.
+** */
 static uint64_t key_of(int i){
   return i%3==0 ? (uint64_t)(i/3) : i%3==1 ? UINT64_MAX - (uint64_t)(i/3) : (uint64_t)i << 40;
 }
@@ -166,7 +176,7 @@ static void test_set(void){
   fill_set(&right, &plain, "released");
   fill_set(&right, &values, "values");
   fill_set(&right, &in_arena, "arena");
-  property_ok(&right, "base: a set has the keys that were added, each once, and their first values");
+  property_ok(&right, "base: a set has the keys that were added, once, and their first values");
   key_set_release(&plain);
   key_set_release(&values);
   key_set_release(&in_arena);
@@ -174,11 +184,31 @@ static void test_set(void){
   ok(key_set_reserve(&in_arena, 1000)==SQLITE_OK, "base: room for keys", "none");
   keys = in_arena.keys;
   for(int i=0; i<1000; i++) key_set_put(&in_arena, key_of(i), i);
-  ok(in_arena.keys==keys && in_arena.n==1000, "base: a set with room does not move", "%zu keys", in_arena.n);
-  ok(key_set_reserve(&in_arena, SIZE_MAX)==SQLITE_NOMEM && in_arena.oom && key_set_put(&in_arena, key_of(1000), 1)==0
-     && key_set_value(&in_arena, key_of(999))==999,
+  ok(in_arena.keys==keys && in_arena.n==1000,
+     "base: a set with room does not move", "%zu keys", in_arena.n);
+  ok(key_set_reserve(&in_arena, SIZE_MAX)==SQLITE_NOMEM && in_arena.oom
+     && key_set_put(&in_arena, key_of(1000), 1)==0 && key_set_value(&in_arena, key_of(999))==999,
      "base: a set that cannot grow says so and keeps what it has", "oom %d", in_arena.oom);
   arena_release(&a);
+}
+
+/* ---- ASCII ---- */
+
+/* Against the C locale's own tests, which know no byte of 0x80 or more. */
+static void test_ascii(void){
+  struct property right = { 0 };
+  for(int c=0; c<256; c++){
+    holds(&right, is_ascii_space(c)==(isspace(c)!=0), "is_ascii_space(%d)", c);
+    holds(&right, is_ascii_digit(c)==(isdigit(c)!=0), "is_ascii_digit(%d)", c);
+    holds(&right, is_ascii_letter(c)==(isalpha(c)!=0), "is_ascii_letter(%d)", c);
+    holds(&right, ascii_lower(c)==tolower(c), "ascii_lower(%d)", c);
+    holds(&right, is_word_part(c)==(isalnum(c)!=0 || c>=0x80), "is_word_part(%d)", c);
+    holds(&right, is_sql_space(c)==(c && strchr(" \t\n\f\r", c)), "is_sql_space(%d)", c);
+    holds(&right, is_xml_space(c)==(c && strchr(" \t\n\r", c)), "is_xml_space(%d)", c);
+    holds(&right, is_word_part((char)c)==is_word_part(c), "is_word_part((char)%d)", c);
+    holds(&right, is_ascii_space((char)c)==is_ascii_space(c), "is_ascii_space((char)%d)", c);
+  }
+  property_ok(&right, "base: ASCII tests are those of the C locale");
 }
 
 /* ---- UTF-8 ---- */
@@ -205,34 +235,37 @@ static int write_utf8(char *out, uint32_t c){
   return 4;
 }
 
-/* Every character has its length; and there are as many valid strings of 1, 2, 3 bytes (and of 4 that end in 80) as there are characters. */
+/* Every character has its length; and there are as many valid strings of 1, 2, 3 bytes (and of 4
+** that end in 80) as there are characters. */
 static void test_utf8(void){
   struct property right = { 0 };
   long found[5] = { 0 };
-  uint32_t c;
   char s[4];
-  for(c=0; c<0x110000; c++){
+  for(uint32_t c=0; c<0x110000; c++){
     int n = write_utf8(s, c);
     int surrogate = c>=0xD800 && c<0xE000;
     holds(&right, utf8_length(s, (size_t)n)==(surrogate ? 0 : n), "U+%04X", (unsigned)c);
     holds(&right, utf8_length(s, (size_t)n - 1)==0, "U+%04X without its last byte", (unsigned)c);
   }
   property_ok(&right, "base: utf8_length of every character, whole and cut");
-  for(c=0; c<0x1000000; c++){
+  for(uint32_t c=0; c<0x1000000; c++){
     s[0] = (char)(c >> 16);
     s[1] = (char)(c >> 8);
     s[2] = (char)c;
     s[3] = (char)0x80;
     found[utf8_length(s, 4)]++;
   }
-  ok(found[1]==128L<<16 && found[2]==1920L<<8 && found[3]==65536 - 2048 - 2048 && found[4]==0x100000/64, "base: nothing else is UTF-8",
-     "%ld %ld %ld %ld", found[1], found[2], found[3], found[4]);
+  ok(found[1]==128L<<16 && found[2]==1920L<<8 && found[3]==65536 - 2048 - 2048
+     && found[4]==0x100000/64,
+     "base: nothing else is UTF-8", "%ld %ld %ld %ld", found[1], found[2], found[3], found[4]);
 }
 
 static void test_utf8_clean(void){
+  static const char want[] =
+    "a" UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT "z\xC3\xA9" UTF8_REPLACEMENT;
   struct buf b = { 0 };
   utf8_clean(&b, "a\xFF\xE2\x96z\xC3\xA9\x80", 8);
-  ok(strcmp(buf_text(&b), "a" UTF8_REPLACEMENT UTF8_REPLACEMENT UTF8_REPLACEMENT "z\xC3\xA9" UTF8_REPLACEMENT)==0,
+  ok(strcmp(buf_text(&b), want)==0,
      "base: utf8_clean replaces each byte that is no character", "%s", buf_text(&b));
   buf_release(&b);
 }
@@ -241,10 +274,13 @@ static void test_utf8_clean(void){
 static void test_reader(void){
   static const unsigned char data[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
   struct reader r = reader_of(data, sizeof(data));
-  int good = reader_u8(&r)==0x01 && reader_u16(&r)==0x0302 && reader_u32(&r)==0x07060504 && reader_u64(&r)==UINT64_C(0x0F0E0D0C0B0A0908);
+  int good = reader_u8(&r)==0x01
+          && reader_u16(&r)==0x0302
+          && reader_u32(&r)==0x07060504
+          && reader_u64(&r)==UINT64_C(0x0F0E0D0C0B0A0908);
   ok(good && !r.bad, "base: the reader reads little-endian", "bad %d", r.bad);
-  ok(reader_u16(&r)==0 && r.bad && reader_u8(&r)==0 && reader_bytes(&r, 0)==NULL, "base: a read past the end gives 0, and so do all after it",
-     "bad %d", r.bad);
+  ok(reader_u16(&r)==0 && r.bad && reader_u8(&r)==0 && reader_bytes(&r, 0)==NULL,
+     "base: a read past the end gives 0, and so do all after it", "bad %d", r.bad);
   r = reader_of(NULL, 0);
   ok(reader_u8(&r)==0 && r.bad, "base: a reader of nothing", "bad %d", r.bad);
 }
@@ -257,32 +293,44 @@ static uint32_t bits_of(float x){
 
 /* IEEE 754's definition of a half, in arithmetic. */
 static double half_value(uint16_t half){
-  int exponent = half >> 10 & 31, fraction = half & 0x3FF;
+  int exponent = half >> 10 & 31;
+  int fraction = half & 0x3FF;
   double x = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
   return half & 0x8000 ? -x : x;
 }
 
 static void test_halves(void){
   struct property value = { 0 }, back = { 0 }, rounded = { 0 };
-  int h;
-  for(h=0; h<0x10000; h++){
+  for(int h=0; h<0x10000; h++){
     float x = half_to_float((uint16_t)h);
-    int special = (h & 0x7C00)==0x7C00, fraction = h & 0x3FF;
-    int good = !special ? x==half_value((uint16_t)h) && !signbit(x)==!(h & 0x8000) : fraction ? isnan(x) : isinf(x) && (x<0)==(h >> 15);
+    int special = (h & 0x7C00)==0x7C00;
+    int fraction = h & 0x3FF;
+    int good = !special ? x==half_value((uint16_t)h) && !signbit(x)==!(h & 0x8000)
+             : fraction ? isnan(x)
+                        : isinf(x) && (x<0)==(h >> 15);
     holds(&value, good, "half %04x is %g", h, x);
-    holds(&back, float_to_half(x)==(special && fraction ? h | 0x200 : h), "half %04x comes back as %04x", h, float_to_half(x));
+    holds(&back, float_to_half(x)==(special && fraction ? h | 0x200 : h),
+          "half %04x comes back as %04x", h, float_to_half(x));
   }
-  /* Between two neighbours, the middle and the floats beside it decide everything. Above the largest lies 65536, which is infinity. */
-  for(h=0; h<0x7C00; h++){
-    double low = half_value((uint16_t)h), high = h==0x7BFF ? 65536 : half_value((uint16_t)(h + 1));
+  /* Between two neighbours, the middle and the floats beside it decide everything. Above the
+  ** largest lies 65536, which is infinity. */
+  for(int h=0; h<0x7C00; h++){
+    double low = half_value((uint16_t)h);
+    double high = h==0x7BFF ? 65536 : half_value((uint16_t)(h + 1));
     float middle = (float)((low + high)/2);
-    float below = nextafterf(middle, 0), above = nextafterf(middle, INFINITY);
+    float below = nextafterf(middle, 0);
+    float above = nextafterf(middle, INFINITY);
     int even = h + (h & 1);
-    holds(&rounded, float_to_half(below)==h && float_to_half(middle)==even && float_to_half(above)==h + 1, "above half %04x", h);
-    holds(&rounded, float_to_half(-below)==(h | 0x8000) && float_to_half(-middle)==(even | 0x8000) && float_to_half(-above)==((h + 1) | 0x8000),
+    holds(&rounded, float_to_half(below)==h && float_to_half(middle)==even
+          && float_to_half(above)==h + 1,
+          "above half %04x", h);
+    holds(&rounded, float_to_half(-below)==(h | 0x8000) && float_to_half(-middle)==(even | 0x8000)
+          && float_to_half(-above)==((h + 1) | 0x8000),
           "below half %04x", h | 0x8000);
   }
-  holds(&rounded, float_to_half(1e-30f)==0 && float_to_half(3e38f)==0x7C00 && bits_of(half_to_float(0x8000))==0x80000000, "extremes");
+  holds(&rounded, float_to_half(1e-30f)==0 && float_to_half(3e38f)==0x7C00
+        && bits_of(half_to_float(0x8000))==0x80000000,
+        "extremes");
   property_ok(&value, "base: every half has its value");
   property_ok(&back, "base: every half comes back, NaN made quiet");
   property_ok(&rounded, "base: floats round to the nearest half, ties to even");
@@ -296,9 +344,10 @@ static void write_file(const char *path, const void *data, size_t n){
 
 static void refuse_map(struct property *p, const char *path, int rc, const char *text){
   struct file_map m;
-  struct err e = { 0, "" };
+  struct err e = { 0 };
   int got = map_open(&m, path, &e);
-  holds(p, got==rc && strstr(e.text, path) && strstr(e.text, text) && m.data==NULL, "%s: rc %d, \"%s\"", path, got, e.text);
+  holds(p, got==rc && strstr(e.text, path) && strstr(e.text, text) && m.data==NULL,
+        "%s: rc %d, \"%s\"", path, got, e.text);
   map_close(&m);
 }
 
@@ -306,11 +355,12 @@ static void test_map(void){
   struct property refused = { 0 };
   char folder[] = "/tmp/latent-test-XXXXXX", path[100];
   struct file_map m;
-  struct err e = { 0, "" };
+  struct err e = { 0 };
   if( mkdtemp(folder)==NULL ) exit(2);
   snprintf(path, sizeof(path), "%s/file", folder);
   write_file(path, "some bytes", 10);
-  ok(map_open(&m, path, &e)==SQLITE_OK && m.n==10 && memcmp(m.data, "some bytes", 10)==0, "base: a file is mapped", "%s", e.text);
+  ok(map_open(&m, path, &e)==SQLITE_OK && m.n==10 && memcmp(m.data, "some bytes", 10)==0,
+     "base: a file is mapped", "%s", e.text);
   map_close(&m);
   map_close(&m);
   refuse_map(&refused, folder, SQLITE_CANTOPEN, "directory");
@@ -329,19 +379,26 @@ static void test_map(void){
 
 /* Computed by model/export.py's hash64() for bytes (131*i + 7) % 256. */
 static void test_hash(void){
-  static const struct { size_t n; uint64_t hash; } known[] = {
-    { 0, UINT64_C(0x16269CF64E859C91) },   { 1, UINT64_C(0x2947B9645EFF22E3) },  { 7, UINT64_C(0x313F377A71B55C40) },
-    { 31, UINT64_C(0x811A791090BB5CB0) },  { 32, UINT64_C(0x886B3006F2AB6926) }, { 33, UINT64_C(0x7E40D9AD9E795272) },
-    { 63, UINT64_C(0x84A4A2CA0E5EFDF9) },  { 64, UINT64_C(0x0183D3DD05358A6F) }, { 65, UINT64_C(0xE924F482430448F9) },
+  static const struct {
+    size_t n;
+    uint64_t hash;
+  } known[] = {
+    { 0, UINT64_C(0x16269CF64E859C91) },
+    { 1, UINT64_C(0x2947B9645EFF22E3) },
+    { 7, UINT64_C(0x313F377A71B55C40) },
+    { 31, UINT64_C(0x811A791090BB5CB0) },
+    { 32, UINT64_C(0x886B3006F2AB6926) },
+    { 33, UINT64_C(0x7E40D9AD9E795272) },
+    { 63, UINT64_C(0x84A4A2CA0E5EFDF9) },
+    { 64, UINT64_C(0x0183D3DD05358A6F) },
+    { 65, UINT64_C(0xE924F482430448F9) },
     { 1000, UINT64_C(0x0316D0A4A0134CE2) },
   };
   struct property same = { 0 };
   unsigned char data[1001];
-  size_t i;
-  for(i=0; i<sizeof(known)/sizeof(known[0]); i++){
-    size_t j, shift;
-    for(shift=0; shift<2; shift++){             /* at an odd address too */
-      for(j=0; j<known[i].n; j++) data[j + shift] = (unsigned char)(131*j + 7);
+  for(size_t i=0; i<sizeof(known)/sizeof(known[0]); i++){
+    for(size_t shift=0; shift<2; shift++){             /* at an odd address too */
+      for(size_t j=0; j<known[i].n; j++) data[j + shift] = (unsigned char)(131*j + 7);
       holds(&same, hash64(data + shift, known[i].n)==known[i].hash, "%zu bytes", known[i].n);
     }
   }
@@ -349,13 +406,16 @@ static void test_hash(void){
 }
 
 static void test_random(void){
+  enum { N = 100000 };
   struct random r = random_of(0);
-  double sum = 0, squares = 0;
-  float low = 1, high = 0;
-  int i;
-  ok(random_u64(&r)==UINT64_C(0xE220A8397B1DCDAF) && random_u64(&r)==UINT64_C(0x6E789E6AA1B965F4) && random_u64(&r)==UINT64_C(0x06C45D188009454F),
+  double sum = 0;
+  double squares = 0;
+  float low = 1;
+  float high = 0;
+  ok(random_u64(&r)==UINT64_C(0xE220A8397B1DCDAF) && random_u64(&r)==UINT64_C(0x6E789E6AA1B965F4)
+     && random_u64(&r)==UINT64_C(0x06C45D188009454F),
      "base: random numbers are splitmix64's", "they differ");
-  for(i=0; i<100000; i++){
+  for(int i=0; i<N; i++){
     float u = random_uniform(&r);
     double x = random_normal(&r);
     low = u<low ? u : low;
@@ -363,38 +423,49 @@ static void test_random(void){
     sum += x;
     squares += x*x;
   }
-  ok(low>=0 && low<1e-3 && high<1 && high>0.999, "base: uniform numbers fill [0, 1)", "%g to %g", low, high);
-  ok(fabs(sum/i)<0.01 && fabs(squares/i - 1)<0.02, "base: normal numbers have mean 0 and variance 1", "%g, %g", sum/i, squares/i);
+  ok(low>=0 && low<1e-3 && high<1 && high>0.999,
+     "base: uniform numbers fill [0, 1)", "%g to %g", low, high);
+  ok(fabs(sum/N)<0.01 && fabs(squares/N - 1)<0.02,
+     "base: normal numbers have mean 0 and variance 1", "%g, %g", sum/N, squares/N);
 }
 
 /* ---- Threads ---- */
 static atomic_int visits[100];
+
 static void visit(void *arg, int part){
   atomic_fetch_add((atomic_int *)arg + part, 1);
 }
 
 static void test_threads(void){
-  static const int threads[] = { -1, 0, 1, 2, 3, 8, 1000 }, parts[] = { 0, 1, 2, 7, 100 };
-  static const struct { const char *text; int count; } counts[] = {
-    { "1", 1 }, { "3", 3 }, { "64", 64 }, { "65", 0 }, { "0", 0 }, { "-1", 0 }, { " 2", 0 }, { "2 ", 0 }, { "2x", 0 }, { "", 0 }, { "002", 0 }, { "999999999999", 0 },
+  static const int threads[] = { -1, 0, 1, 2, 3, 8, 1000 };
+  static const int parts[] = { 0, 1, 2, 7, 100 };
+  static const struct {
+    const char *text;
+    int count;
+  } counts[] = {
+    { "1", 1 }, { "3", 3 }, { "64", 64 }, { "65", 0 }, { "0", 0 }, { "-1", 0 }, { " 2", 0 },
+    { "2 ", 0 }, { "2x", 0 }, { "", 0 }, { "002", 0 }, { "999999999999", 0 },
   };
   struct property once = { 0 }, asked = { 0 };
-  size_t i, j;
-  int k, unasked;
-  for(i=0; i<sizeof(threads)/sizeof(threads[0]); i++){
-    for(j=0; j<sizeof(parts)/sizeof(parts[0]); j++){
-      for(k=0; k<100; k++) atomic_store(&visits[k], 0);
+  int unasked;
+  for(size_t i=0; i<sizeof(threads)/sizeof(threads[0]); i++){
+    for(size_t j=0; j<sizeof(parts)/sizeof(parts[0]); j++){
+      for(int k=0; k<100; k++) atomic_store(&visits[k], 0);
       thread_parts(threads[i], parts[j], visit, visits);
-      for(k=0; k<100; k++) holds(&once, atomic_load(&visits[k])==(k<parts[j]), "%d threads, %d parts: part %d", threads[i], parts[j], k);
+      for(int k=0; k<100; k++){
+        holds(&once, atomic_load(&visits[k])==(k<parts[j]),
+              "%d threads, %d parts: part %d", threads[i], parts[j], k);
+      }
     }
   }
   property_ok(&once, "base: each part is worked on once, for any number of threads");
   unsetenv("LATENT_THREADS");
   unasked = thread_count();
   ok(unasked>=1 && unasked<=8, "base: 1 to 8 threads unasked", "%d", unasked);
-  for(i=0; i<sizeof(counts)/sizeof(counts[0]); i++){
+  for(size_t i=0; i<sizeof(counts)/sizeof(counts[0]); i++){
     setenv("LATENT_THREADS", counts[i].text, 1);
-    holds(&asked, thread_count()==(counts[i].count ? counts[i].count : unasked), "\"%s\" gives %d", counts[i].text, thread_count());
+    holds(&asked, thread_count()==(counts[i].count ? counts[i].count : unasked),
+          "\"%s\" gives %d", counts[i].text, thread_count());
   }
   unsetenv("LATENT_THREADS");
   property_ok(&asked, "base: LATENT_THREADS is 1 to 64 or is ignored");
@@ -407,6 +478,7 @@ int main(void){
   test_report_line();
   test_json_string();
   test_set();
+  test_ascii();
   test_utf8();
   test_utf8_clean();
   test_reader();

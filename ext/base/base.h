@@ -72,8 +72,8 @@ void arena_rewind(struct arena *a, struct arena_mark m);
 void global_lock(void);
 void global_unlock(void);
 
-/* ---- base_buf.c: a growable byte buffer with a maximum ---- Zeroed is a valid empty buffer. A run
-** of appends needs no check between them: ask rc at the end. */
+/* ---- base_buf.c: a growable byte buffer with a maximum ----
+** Zeroed is a valid empty buffer. A run of appends needs no check between them: ask rc after it. */
 struct buf {
   char *data;           /* owned; NULL while empty; buf_text() terminates it */
   size_t n;             /* bytes used */
@@ -98,8 +98,8 @@ void buf_json_string(struct buf *b, const char *text, size_t n);
 void buf_report_line(struct buf *report, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* ---- base_set.c: a set of 64-bit keys (rowids, hashes), each with a number if wanted ----
-** Zeroed is a valid empty set of keys alone, in SQLite's memory. The user sets the first two fields
-** before the first key comes, where they shall be anything else. */
+** Zeroed is a valid empty set of keys alone, in SQLite's memory. For anything else the user sets
+** the first two fields, before the first key comes. */
 struct key_set {
   struct arena *arena;  /* where keys and values are taken from; NULL: SQLite's memory */
   int has_values;       /* each key has a number */
@@ -129,33 +129,41 @@ int utf8_length(const char *text, size_t n);
 /* Tests of one byte that no locale changes. c may come from a signed or an unsigned char: bytes of
 ** 0x80 and more pass none of the ASCII tests. The three kinds of white space are not the same:
 **     ASCII   space \t \n \v \f \r       isspace() in C
-**     SQL     space \t \n \f \r          what separates words for SQLite
-**     XML     space \t \n \r             the control characters that XML allows are among them */
+**     SQL     space \t \n \f \r          what separates words for SQLite's parser
+**     XML     space \t \n \r             XML allows no other control characters */
 static inline int is_ascii_space(int c){
   return c==' ' || (c>='\t' && c<='\r');
 }
+
 static inline int is_sql_space(int c){
   return is_ascii_space(c) && c!='\v';
 }
+
 static inline int is_xml_space(int c){
   return is_sql_space(c) && c!='\f';
 }
+
 static inline int is_ascii_digit(int c){
   return c>='0' && c<='9';
 }
+
 static inline int is_ascii_lower(int c){
   return c>='a' && c<='z';
 }
+
 static inline int is_ascii_upper(int c){
   return c>='A' && c<='Z';
 }
+
 static inline int is_ascii_letter(int c){
   return is_ascii_lower(c) || is_ascii_upper(c);
 }
+
 /* A letter, a digit, or a byte of a character beyond ASCII. */
 static inline int is_word_part(int c){
   return is_ascii_letter(c) || is_ascii_digit(c) || (c & 0x80)!=0;
 }
+
 static inline int ascii_lower(int c){           /* A to Z as a to z; all else as it is */
   return is_ascii_upper(c) ? c + ('a' - 'A') : c;
 }
