@@ -495,8 +495,8 @@ static void test_too_large(void){
 static void test_room(void){
   struct err few = { 0, "" }, many = { 0, "" };
   struct picture p = { 0 };
-  int good = picture_room(&p, 8192, 8192, &arena, WHO, &few)==SQLITE_OK && p.width==8192 && p.height==8192 && p.pixels;
-  ok(good && picture_room(&p, UINT32_MAX, UINT32_MAX, &arena, WHO, &many)==SQLITE_ERROR, "pictures: there is room for the largest, and none for 2^64 pixels",
+  int good = picture_allocate(&p, 8192, 8192, &arena, WHO, &few)==SQLITE_OK && p.width==8192 && p.height==8192 && p.pixels;
+  ok(good && picture_allocate(&p, UINT32_MAX, UINT32_MAX, &arena, WHO, &many)==SQLITE_ERROR, "pictures: there is room for the largest, and none for 2^64 pixels",
      "%s%s", few.text, many.text);
   arena_release(&arena);
 }

@@ -1,7 +1,7 @@
 /*
 ** test_draw.c -- the properties of drawing on a picture, and of a sheet drawn in SQL, pixel by pixel.
 */
-#include "codec.h"
+#include "functions_draw.h"
 #include "ok.h"
 #include <sqlite3.h>
 #include <stdlib.h>
