@@ -26,20 +26,20 @@ enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16, ELEMENT_I8 };
 
 struct tensor {
   const char *name;             /* owned by the safetensors */
-  enum element element;
+  enum element element;         /* type of its numbers */
   int rank;                     /* 0..2 */
   int64_t shape[2];             /* rows, columns; 1 where absent */
   const void *data;             /* in the mapped file, at any alignment */
-  size_t bytes;
+  size_t bytes;                 /* of the data */
   /* I8 only: "<name>.scale", F32 or F16, a scale for each column (the output side of a matrix
   ** [in, out]). */
   const struct tensor *scale;
 };
 
 struct safetensors {
-  struct file_map map;
+  struct file_map map;          /* the whole file; tensors point into it */
   struct tensor *tensors;       /* sorted by name */
-  int n_tensors;
+  int n_tensors;                /* scales are tensors too */
   uint64_t hash;                /* of the whole file */
 };
 
@@ -89,7 +89,7 @@ void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out);
 ** wherever tokens begin and end. */
 struct word_reader {            /* set the first three, the rest to 0 */
   const struct tokenizer *t;
-  const int *ids;
+  const int *ids;               /* [n] */
   int n;
   int at, byte;                 /* the next byte to read: number `byte` of ids[at] */
 };
@@ -162,7 +162,7 @@ void latent_write(struct buf *out, const struct latent *z);
 
 /* ---- codec_picture.c: a picture in memory, from a file of any format ---- */
 struct picture {
-  int width, height;
+  int width, height;            /* in pixels */
   unsigned char *pixels;        /* [height, width, 4]: R G B A, alpha not multiplied in; arena's */
 };
 
