@@ -3,15 +3,17 @@
 **
 **   flips MODEL.safetensors FOLDER [ROUNDS]
 **
-** Made to run under the address sanitizer: what is wanted of every damaged input is a result or an error with a text, and nothing else.
-** Three kinds of damage, all drawn from a fixed seed:
+** Made to run under the address sanitizer. Every damaged input must give a result or an error with
+** a text, and nothing else. There are three kinds of damage, all drawn from a fixed seed:
 **
-**   - the weights or the JSON, one byte changed or the end cut off, loaded with latent_load(); for the weights also with the hash in the
-**     JSON corrected, so that the damage gets past the hash to the checks behind it; MODEL's, and those of picture.safetensors beside it;
-**   - a latent, one byte changed at every place of its header and some of its payload, and cut at every length;
-**   - options and JSON latents with a byte changed.
+**   - the weights or the JSON: one byte changed or the end cut off, then loaded with latent_load().
+**     For the weights also with their hash corrected in the JSON, so that the damage gets past the
+**     hash to the checks behind it. This is done to MODEL, and to picture.safetensors beside it;
+**   - a latent: one bit changed at every place of its header and one byte at some of its payload,
+**     and cut at many lengths;
+**   - options and JSON latents: one byte changed.
 **
-** FOLDER is where the damaged files are written.
+** The damaged files are written to FOLDER.
 */
 #include "base.h"
 #include <sqlite3.h>
@@ -31,10 +33,15 @@ static void report(const char *name, int good, int n, int n_errors){
 }
 
 /* ---- Files ---- */
-struct bytes { char *data; long n; };                   /* data is owned, and 0-terminated */
 
+struct bytes {
+  char *data;                   /* owned, and 0-terminated */
+  long n;
+};
+
+/* Empty when the file cannot be read. */
 static struct bytes bytes_read(const char *path){
-  struct bytes b = {NULL, 0};
+  struct bytes b = { 0 };
   FILE *f = fopen(path, "rb");
   if( f==NULL ) return b;
   fseek(f, 0, SEEK_END);
@@ -46,23 +53,36 @@ static struct bytes bytes_read(const char *path){
   return b;
 }
 
-static int bytes_write(const char *path, const char *data, long n){
-  FILE *f = fopen(path, "wb");
+static struct bytes bytes_copy(const struct bytes *from){
+  struct bytes b = { malloc(from->n), from->n };
+  memcpy(b.data, from->data, from->n);
+  return b;
+}
+
+static int bytes_write(const char *folder, const char *name, const char *data, long n){
+  char path[600];
+  FILE *f;
+  snprintf(path, sizeof(path), "%s/%s", folder, name);
+  f = fopen(path, "wb");
   if( f==NULL ) return 0;
   fwrite(data, 1, n, f);
   return fclose(f)==0;
 }
 
-/* Writes the hash of the weights into the 16 digits that stand in the JSON. */
+/* Writes the hash of the weights over the 16 digits in the JSON. */
 static void json_correct(char *json, const char *weights, long n){
-  char *at = strstr(json, "\"weights_hash\":\"");
+  static const char key[] = "\"weights_hash\":\"";
+  char *at = strstr(json, key);
   char digits[17];
   if( at==NULL ) return;
-  snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash64(weights, n));
-  memcpy(at+16, digits, 16);
+  snprintf(digits, sizeof(digits), "%016llx", (unsigned long long)hash64(weights, n));
+  memcpy(at + strlen(key), digits, 16);
 }
 
 /* ---- Statements that may fail, but must say why ---- */
+
+enum outcome { WRONG = -1, REFUSED = 0, WORKED = 1 };   /* WRONG: an error without a text */
+
 static sqlite3 *connect(void){
   sqlite3 *db = NULL;
   sqlite3_open(":memory:", &db);
@@ -70,85 +90,105 @@ static sqlite3 *connect(void){
   return db;
 }
 
-/* Runs one statement with up to two arguments. Returns 1 when it gave rows, 0 when an error with a text, -1 when neither. */
-static int ask(sqlite3 *db, const char *sql, const void *blob, int n_blob, const char *text, int n_text){
+/* Runs one statement with up to two arguments, ?1 and ?2. */
+static enum outcome ask(sqlite3 *db, const char *sql, const void *blob, int n_blob,
+                        const char *text, int n_text){
   sqlite3_stmt *statement = NULL;
   int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  enum outcome outcome;
   if( rc==SQLITE_OK ){
     if( blob ) sqlite3_bind_blob(statement, 1, blob, n_blob, SQLITE_STATIC);
     if( text ) sqlite3_bind_text(statement, 2, text, n_text, SQLITE_STATIC);
     while( (rc = sqlite3_step(statement))==SQLITE_ROW ){}
   }
-  if( rc!=SQLITE_DONE && strlen(sqlite3_errmsg(db))<10 ){
+  outcome = rc==SQLITE_DONE ? WORKED : REFUSED;
+  if( outcome==REFUSED && strlen(sqlite3_errmsg(db))<10 ){
     printf("# %s: error %d without a text: '%s'\n", sql, rc, sqlite3_errmsg(db));
-    rc = -1;
+    outcome = WRONG;
   }
   sqlite3_finalize(statement);
-  return rc==SQLITE_DONE ? 1 : rc==-1 ? -1 : 0;
+  return outcome;
 }
 
 /* ---- Model files ---- */
+
 /* Both ways through a model of text, and of pictures. */
 #define TEXT_USE "SELECT latent_decode(latent_encode('Hello there.'), '{\"max_tokens\":4}')"
-#define PICTURE_USE "SELECT latent_encode(latent_decode(latent_sample(1, '{\"kind\":\"picture\"}')))"
+#define PICTURE_USE \
+  "SELECT latent_encode(latent_decode(latent_sample(1, '{\"kind\":\"picture\"}')))"
 
-/* Loads FOLDER/flip.safetensors and uses it. Returns as ask() does. */
-static int load_and_use(const char *folder, const char *use){
-  char path[600];
+/* Loads FOLDER/flip.safetensors and uses it. */
+static enum outcome load_and_use(const char *folder, const char *use){
   sqlite3 *db = connect();
-  int outcome;
-  snprintf(path, sizeof path, "%s/flip.safetensors", folder);
+  char path[600];
+  enum outcome outcome;
+  snprintf(path, sizeof(path), "%s/flip.safetensors", folder);
   outcome = ask(db, "SELECT latent_load(?2)", NULL, 0, path, -1);
-  if( outcome==1 ) outcome = ask(db, use, NULL, 0, NULL, 0);
+  if( outcome==WORKED ) outcome = ask(db, use, NULL, 0, NULL, 0);
   sqlite3_close(db);
   return outcome;
 }
 
 enum damage { DAMAGE_WEIGHTS, DAMAGE_WEIGHTS_HASHED, DAMAGE_JSON };
 
-/* The safetensors header is the first part of the file; most damage goes there, since a changed weight is only another number. */
-static long damage_place(struct random *r, long n, long header, enum damage what){
+/* The safetensors header comes first in the file. Most damage goes there, because a changed weight
+** is only another number. */
+static long damage_place(struct random *r, long n, enum damage what){
   unsigned long long x = random_u64(r);
-  if( what==DAMAGE_WEIGHTS_HASHED && random_u64(r)%8!=0 ) return (long)(x % (unsigned long long)header);
+  long header = n<6000 ? n : 6000;
+  if( what==DAMAGE_WEIGHTS_HASHED && random_u64(r)%8!=0 ) n = header;
   return (long)(x % (unsigned long long)n);
 }
 
-static void model_files(const char *name, const char *model, const char *use, const char *folder, enum damage what, int rounds){
-  char json_path[600], to[600];
-  struct bytes weights, json;
-  struct random r = random_of(what+1);
-  int i, good = 1, n_errors = 0;
-  snprintf(json_path, sizeof json_path, "%.*s.json", (int)(strlen(model)-strlen(".safetensors")), model);
-  weights = bytes_read(model);
-  json = bytes_read(json_path);
-  for(i=0; i<rounds && weights.n>0 && json.n>0 && good>0; i++){
-    struct bytes *target = what==DAMAGE_JSON ? &json : &weights;
-    char *before = malloc(target->n), *json_before = malloc(json.n);
-    long n = target->n, at = damage_place(&r, n, n<6000 ? n : 6000, what);
-    int outcome;
-    memcpy(before, target->data, n);
-    memcpy(json_before, json.data, json.n);
-    if( i%5==4 ) n = at;                                /* cut off */
-    else target->data[at] ^= (char)(1 << random_u64(&r)%8);
-    if( what==DAMAGE_WEIGHTS_HASHED ) json_correct(json.data, weights.data, n);
-    snprintf(to, sizeof to, "%s/flip.safetensors", folder);
-    good &= bytes_write(to, weights.data, what==DAMAGE_JSON ? weights.n : n);
-    snprintf(to, sizeof to, "%s/flip.json", folder);
-    good &= bytes_write(to, json.data, what==DAMAGE_JSON ? n : json.n);
-    outcome = good ? load_and_use(folder, use) : -1;
-    if( outcome<0 || (what==DAMAGE_WEIGHTS && outcome!=0) ) good = 0;
-    n_errors += outcome==0;
-    memcpy(json.data, json_before, json.n);
-    memcpy(target->data, before, target->n);
-    free(before);
-    free(json_before);
+/* One round: damages a copy of the pair, writes it to the folder and uses it. cut: the end is cut
+** off, otherwise a bit is changed. */
+static enum outcome damage_and_use(const struct bytes *weights, const struct bytes *json,
+                                   enum damage what, int cut, struct random *r,
+                                   const char *folder, const char *use){
+  struct bytes new_weights = bytes_copy(weights);
+  struct bytes new_json = { calloc(1, json->n+1), json->n };    /* 0-terminated for strstr() */
+  struct bytes *target = what==DAMAGE_JSON ? &new_json : &new_weights;
+  long at = damage_place(r, target->n, what);
+  enum outcome outcome = WRONG;
+  memcpy(new_json.data, json->data, json->n);
+  if( cut ) target->n = at;
+  else target->data[at] ^= (char)(1 << random_u64(r)%8);
+  if( what==DAMAGE_WEIGHTS_HASHED ) json_correct(new_json.data, new_weights.data, new_weights.n);
+  if( bytes_write(folder, "flip.safetensors", new_weights.data, new_weights.n)
+   && bytes_write(folder, "flip.json", new_json.data, new_json.n) ){
+    outcome = load_and_use(folder, use);
   }
-  report(name, good && weights.n>0 && json.n>0, rounds, n_errors);
+  free(new_weights.data);
+  free(new_json.data);
+  return outcome;
+}
+
+static void model_files(const char *name, const char *model, const char *use, const char *folder,
+                        enum damage what, int rounds){
+  int stem = (int)(strlen(model) - strlen(".safetensors"));
+  struct bytes weights = bytes_read(model);
+  struct random r = random_of(what+1);
+  struct bytes json;
+  char json_path[600];
+  int good;
+  int n_errors = 0;
+  snprintf(json_path, sizeof(json_path), "%.*s.json", stem, model);
+  json = bytes_read(json_path);
+  good = weights.n>0 && json.n>0;
+  for(int i=0; i<rounds && good; i++){
+    int cut = i%5==4;
+    enum outcome outcome = damage_and_use(&weights, &json, what, cut, &r, folder, use);
+    if( outcome==WRONG ) good = 0;
+    if( what==DAMAGE_WEIGHTS && outcome!=REFUSED ) good = 0;    /* the hash tells */
+    n_errors += outcome==REFUSED;
+  }
+  report(name, good, rounds, n_errors);
   free(weights.data);
   free(json.data);
 }
 
 /* ---- Latents ---- */
+
 static const char *const USES[] = {
   "SELECT latent_decode(?1, '{\"max_tokens\":2}')",
   "SELECT latent_distance(?1, 'Hello there.')",
@@ -158,83 +198,114 @@ static const char *const USES[] = {
   "SELECT latent_mean(?1)",
   "SELECT latent_slerp(?1, ?1, 0.5)",
 };
-enum { N_USES = sizeof USES/sizeof USES[0] };
+enum { N_USES = sizeof(USES)/sizeof(USES[0]) };
 
-/* Hands the bytes to one use after another; they lie in a block of their own size, so that the sanitizer sees a read past the end. */
-static int use_latent(sqlite3 *db, const char *data, int n, int *n_errors){
+/* What has been tried so far. */
+struct tally {
+  sqlite3 *db;
+  int good;
+  int tried, n_errors;
+};
+
+/* Hands data[n] to one use after another. The copy has exactly this size, so that the sanitizer
+** sees a read past its end. */
+static void use_latent(struct tally *t, const char *data, int n){
   char *copy = malloc(n ? n : 1);
-  int i, good = 1;
   memcpy(copy, data, n);
-  for(i=0; i<N_USES; i++){
-    int outcome = ask(db, USES[i], copy, n, NULL, 0);
-    if( outcome<0 ) good = 0;
-    *n_errors += outcome==0;
+  for(int i=0; i<N_USES; i++){
+    enum outcome outcome = ask(t->db, USES[i], copy, n, NULL, 0);
+    if( outcome==WRONG ) t->good = 0;
+    t->n_errors += outcome==REFUSED;
   }
+  t->tried += N_USES;
   free(copy);
-  return good;
+}
+
+/* The bytes of a latent into data[most]; how many, or 0. */
+static int encode_latent(sqlite3 *db, char *data, int most){
+  static const char sql[] = "SELECT latent_encode('Two dogs run. A cat sleeps.')";
+  sqlite3_stmt *statement = NULL;
+  int n = 0;
+  sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+  if( sqlite3_step(statement)==SQLITE_ROW ) n = sqlite3_column_bytes(statement, 0);
+  if( n>most ) n = 0;
+  if( n>0 ) memcpy(data, sqlite3_column_blob(statement, 0), n);
+  sqlite3_finalize(statement);
+  return n;
 }
 
 static void latents(void){
-  sqlite3 *db = connect();
-  sqlite3_stmt *statement = NULL;
+  struct tally t = { .db = connect() };
   struct random r = random_of(9);
   char data[4096];
-  int n = 0, i, good, tried = 0, n_errors = 0;
-  sqlite3_prepare_v2(db, "SELECT latent_encode('Two dogs run. A cat sleeps.')", -1, &statement, NULL);
-  if( sqlite3_step(statement)==SQLITE_ROW ) n = sqlite3_column_bytes(statement, 0);
-  good = n>16 && n<=(int)sizeof data;
-  if( good ) memcpy(data, sqlite3_column_blob(statement, 0), n);
-  sqlite3_finalize(statement);
-  for(i=0; good && i<16*8; i++, tried+=N_USES){         /* every bit of the header */
-    data[i/8] ^= (char)(1 << i%8);
-    good = use_latent(db, data, n, &n_errors);
-    data[i/8] ^= (char)(1 << i%8);
+  int n = encode_latent(t.db, data, sizeof(data));
+  t.good = n>16;
+  for(int bit=0; t.good && bit<16*8; bit++){            /* every bit of the header */
+    data[bit/8] ^= (char)(1 << bit%8);
+    use_latent(&t, data, n);
+    data[bit/8] ^= (char)(1 << bit%8);
   }
-  for(i=0; good && i<200; i++, tried+=N_USES){          /* some of the payload */
+  for(int i=0; t.good && i<200; i++){                   /* some bytes of the payload */
     int at = 16 + (int)(random_u64(&r) % (unsigned)(n-16));
     char before = data[at];
     data[at] = (char)random_u64(&r);
-    good = use_latent(db, data, n, &n_errors);
+    use_latent(&t, data, n);
     data[at] = before;
   }
-  for(i=0; good && i<n; i+=1+i/32, tried+=N_USES) good = use_latent(db, data, i, &n_errors);
-  sqlite3_close(db);
-  report("latents", good, tried, n_errors);
+  for(int i=0; t.good && i<n; i+=1+i/32) use_latent(&t, data, i);       /* cut off */
+  sqlite3_close(t.db);
+  report("latents", t.good, t.tried, t.n_errors);
 }
 
 /* ---- JSON from the user ---- */
+
+/* The JSON of a latent; for sqlite3_free(). */
+static char *latent_json(sqlite3 *db){
+  sqlite3_stmt *statement = NULL;
+  char *text = NULL;
+  sqlite3_prepare_v2(db, "SELECT latent_json(latent_encode('Hello.'))", -1, &statement, NULL);
+  if( sqlite3_step(statement)==SQLITE_ROW ){
+    text = sqlite3_mprintf("%s", sqlite3_column_text(statement, 0));
+  }
+  sqlite3_finalize(statement);
+  return text;
+}
+
+/* Runs the statement with the text, damaged at one place. The text is as before afterwards. */
+static enum outcome use_damaged(sqlite3 *db, const char *sql, char *text, int cut,
+                                struct random *r){
+  int n = (int)strlen(text);
+  int at = (int)(random_u64(r) % (unsigned)n);
+  char before = text[at];
+  enum outcome outcome;
+  char *copy;
+  if( cut ) n = at;
+  else text[at] = " {}[],:\"-0e9.\\\xff"[random_u64(r)%15];
+  copy = malloc(n ? n : 1);
+  memcpy(copy, text, n);
+  outcome = ask(db, sql, NULL, 0, copy, n);
+  free(copy);
+  text[at] = before;
+  return outcome;
+}
+
 static void json_texts(int rounds){
-  static const char *const TEXTS[][2] = {
-    {"SELECT latent_decode(latent_encode('Hello.'), ?2)",
-     "{\"beams\":2,\"best_of\":2,\"temperature\":0.5,\"seed\":7,\"max_tokens\":3,\"fluency\":0.25,\"detail\":0.5}"},
-    {"SELECT latent_json(latent_from_json(?2))", NULL},
+  static const char *const statements[] = {
+    "SELECT latent_decode(latent_encode('Hello.'), ?2)",
+    "SELECT latent_json(latent_from_json(?2))",
   };
+  static const char options[] = "{\"beams\":2,\"best_of\":2,\"temperature\":0.5,\"seed\":7,"
+                                "\"max_tokens\":3,\"fluency\":0.25,\"detail\":0.5}";
   sqlite3 *db = connect();
   struct random r = random_of(5);
-  int i, j, good = 1, n_errors = 0;
-  for(j=0; j<2; j++){
-    sqlite3_stmt *statement = NULL;
-    char *text = NULL;
-    if( TEXTS[j][1]==NULL ){
-      sqlite3_prepare_v2(db, "SELECT latent_json(latent_encode('Hello.'))", -1, &statement, NULL);
-      if( sqlite3_step(statement)==SQLITE_ROW ) text = sqlite3_mprintf("%s", sqlite3_column_text(statement, 0));
-      sqlite3_finalize(statement);
-    }else{
-      text = sqlite3_mprintf("%s", TEXTS[j][1]);
-    }
+  int good = 1, n_errors = 0;
+  for(int k=0; k<2; k++){
+    char *text = k==0 ? sqlite3_mprintf("%s", options) : latent_json(db);
     good &= text!=NULL;
-    for(i=0; good && i<rounds; i++){
-      int n = (int)strlen(text), at = (int)(random_u64(&r) % (unsigned)n), outcome;
-      char before = text[at], *copy;
-      if( i%4!=3 ) text[at] = " {}[],:\"-0e9.\\\xff"[random_u64(&r)%15];
-      else n = at;
-      copy = malloc(n ? n : 1);
-      memcpy(copy, text, n);
-      outcome = ask(db, TEXTS[j][0], NULL, 0, copy, n);
-      free(copy);
-      text[at] = before;
-      good = outcome>=0;
-      n_errors += outcome==0;
+    for(int i=0; good && i<rounds; i++){
+      enum outcome outcome = use_damaged(db, statements[k], text, i%4==3, &r);
+      good = outcome!=WRONG;
+      n_errors += outcome==REFUSED;
     }
     sqlite3_free(text);
   }
@@ -243,22 +314,33 @@ static void json_texts(int rounds){
 }
 
 int main(int argc, char **argv){
-  int rounds = argc>3 ? atoi(argv[3]) : 100, n_directory;
+  int rounds = argc>3 ? atoi(argv[3]) : 100;
+  const char *model, *folder, *slash;
   char picture[600];
-  if( argc<3 ) return fprintf(stderr, "usage: flips MODEL FOLDER [ROUNDS]\n"), 2;
-  setenv("LATENT_MODEL", argv[1], 1);
+  if( argc<3 ){
+    fprintf(stderr, "usage: flips MODEL FOLDER [ROUNDS]\n");
+    return 2;
+  }
+  model = argv[1];
+  folder = argv[2];
+  setenv("LATENT_MODEL", model, 1);
   setenv("LATENT_THREADS", "1", 1);
-  model_files("weights", argv[1], TEXT_USE, argv[2], DAMAGE_WEIGHTS, rounds/4);
-  model_files("weights, hash corrected", argv[1], TEXT_USE, argv[2], DAMAGE_WEIGHTS_HASHED, rounds);
-  model_files("tokenizer and shape", argv[1], TEXT_USE, argv[2], DAMAGE_JSON, rounds);
-  n_directory = strrchr(argv[1], '/') ? (int)(strrchr(argv[1], '/')-argv[1])+1 : 0;
-  snprintf(picture, sizeof picture, "%.*spicture.safetensors", n_directory, argv[1]);
-  model_files("weights of pictures", picture, PICTURE_USE, argv[2], DAMAGE_WEIGHTS, rounds/4);
-  model_files("weights of pictures, hash corrected", picture, PICTURE_USE, argv[2], DAMAGE_WEIGHTS_HASHED, rounds);
-  model_files("shape of pictures", picture, PICTURE_USE, argv[2], DAMAGE_JSON, rounds);
+  model_files("weights", model, TEXT_USE, folder, DAMAGE_WEIGHTS, rounds/4);
+  model_files("weights, hash corrected", model, TEXT_USE, folder, DAMAGE_WEIGHTS_HASHED, rounds);
+  model_files("tokenizer and shape", model, TEXT_USE, folder, DAMAGE_JSON, rounds);
+  slash = strrchr(model, '/');
+  snprintf(picture, sizeof(picture), "%.*spicture.safetensors",
+           slash ? (int)(slash-model)+1 : 0, model);
+  model_files("weights of pictures", picture, PICTURE_USE, folder, DAMAGE_WEIGHTS, rounds/4);
+  model_files("weights of pictures, hash corrected", picture, PICTURE_USE, folder,
+              DAMAGE_WEIGHTS_HASHED, rounds);
+  model_files("shape of pictures", picture, PICTURE_USE, folder, DAMAGE_JSON, rounds);
   latents();
   json_texts(rounds);
-  if( sqlite3_memory_used()!=0 ) printf("not ok - flips: %lld bytes left\n", (long long)sqlite3_memory_used());
-  else printf("ok - flips: 0 bytes left\n");
+  if( sqlite3_memory_used()!=0 ){
+    printf("not ok - flips: %lld bytes left\n", (long long)sqlite3_memory_used());
+  }else{
+    printf("ok - flips: 0 bytes left\n");
+  }
   return n_failed>0 || sqlite3_memory_used()!=0;
 }

@@ -1,14 +1,18 @@
 /*
-** model_golden.h -- files, and golden values from model/golden.py: what test_model.c and test_model_picture.c share.
+** model_golden.h -- files, and golden values from model/golden.py: what test_model.c and
+** test_model_picture.c share.
 **
-** Float sums of the two sides differ in order, hence a tolerance of 1e-4 of the largest value compared.
+** Golden values and C add floats in different orders. So they may differ by 1e-4 of the largest
+** value compared.
 */
 #ifndef LATENT_TESTS_MODEL_GOLDEN_H
 #define LATENT_TESTS_MODEL_GOLDEN_H
 #include "model_bench.h"
 #include <stdlib.h>
 
-/* A whole file, 0-terminated; the test program ends without it. Owned by the caller. */
+/* ---- Files ---- */
+
+/* A whole file, 0-terminated, owned by the caller. Without it the test program ends. */
 static char *file_read(const char *path, size_t *n){
   FILE *f = fopen(path, "rb");
   char *data;
@@ -25,56 +29,70 @@ static char *file_read(const char *path, size_t *n){
   fclose(f);
   return data;
 }
+
 static void file_write(const char *path, const void *data, size_t n){
   FILE *f = fopen(path, "wb");
   if( f==NULL || fwrite(data, 1, n, f)!=n || fclose(f)!=0 ) exit(1);
 }
 
-/* The model at the path is refused with that text. */
+/* The model at the path must be refused with this code and this text. */
 static void expect_error(struct property *p, const char *path, int rc, const char *text){
-  struct err e = { 0, "" };
+  struct err e = { 0 };
   struct model *m;
   model_open(&m, path, &e);
-  holds(p, m==NULL && e.rc==rc && strstr(e.text, text)!=NULL, "rc %d \"%s\", expected %d \"%s\"", e.rc, e.text, rc, text);
+  holds(p, m==NULL && e.rc==rc && strstr(e.text, text)!=NULL,
+        "rc %d \"%s\", expected %d \"%s\"", e.rc, e.text, rc, text);
   model_close(m);
 }
 
 /* ---- Golden values ---- */
 
-#define TOLERANCE 1e-4f
+static const float TOLERANCE = 1e-4f;
 
-struct golden { struct safetensors file; struct arena *arena; const char *name; };
+struct golden {
+  struct safetensors file;
+  struct arena *arena;          /* for the values that are read */
+  const char *name;             /* the file is golden_<name>.safetensors */
+};
 
 static int golden_open(struct golden *g, const char *name, struct bench *b){
   char path[60];
   snprintf(path, sizeof(path), "tests/data/golden_%s.safetensors", name);
   *g = (struct golden){ .arena = &b->arena, .name = name };
-  return ok(safetensors_open(&g->file, path_of(path), &b->err)==SQLITE_OK, "model: the golden values open", "%s", b->err.text);
+  safetensors_open(&g->file, path_of(path), &b->err);
+  return ok(b->err.rc==SQLITE_OK, "model: the golden values open", "%s", b->err.text);
 }
 
-/* Tensor `name` as floats; *n numbers. Its absence is a failed test and an empty array. */
+/* Tensor `name` as *n floats. When there is none, a test fails and *n is 0. */
 static const float *golden_floats(struct golden *g, const char *name, size_t *n){
   const struct tensor *t = safetensors_find(&g->file, name);
   float *x;
   *n = t ? (size_t)(t->shape[0]*t->shape[1]) : 0;
-  if( t==NULL ) ok(0, "model: the golden values have all tensors", "golden_%s: %s is missing: run python3 model/golden.py", g->name, name);
+  if( t==NULL ){
+    ok(0, "model: the golden values have all tensors",
+       "golden_%s: %s is missing: run python3 model/golden.py", g->name, name);
+  }
   x = arena_floats(g->arena, *n+1);
   if( t ) tensor_to_floats(x, t);
   return x;
 }
+
 static int *golden_ints(struct golden *g, const char *name, size_t *n){
   const float *x = golden_floats(g, name, n);
-  int *i = arena_get(g->arena, (*n+1)*sizeof(int));
-  for(size_t k=0; k<*n; k++) i[k] = (int)x[k];
-  return i;
+  int *ints = arena_get(g->arena, (*n+1)*sizeof(int));
+  for(size_t i=0; i<*n; i++) ints[i] = (int)x[i];
+  return ints;
 }
+
+/* x[n] must be the golden values called `what`. */
 static void golden_compare(struct golden *g, const char *what, const float *x, size_t n){
   size_t n_golden;
   const float *y = golden_floats(g, what, &n_golden);
   float apart = n==n_golden ? difference(x, y, n) : INFINITY;
   char name[100];
   snprintf(name, sizeof(name), "model: %s: %s is the reference's", g->name, what);
-  ok(apart<TOLERANCE, name, "%zu numbers for %zu, apart by %g of the greatest", n, n_golden, (double)apart);
+  ok(apart<TOLERANCE, name, "%zu numbers for %zu, apart by %g of the greatest", n, n_golden,
+     (double)apart);
 }
 
 #endif

@@ -1,227 +1,319 @@
 /*
-** codec_config.c -- <kind>.json: what kind of model, of which shape, with which weights, and what its tokens are.
+** codec_config.c -- reads <kind>.json: the kind of a model, its shape, its weights and its tokens.
 **
 **     {"kind": "text",
-**      "config": {"d": 256, "encoder_layers": 4, "decoder_layers": 4, "s": 128, "r": 256, "registers": 8,
-**                 "memory": 16, "pieces": 8192, "longest": 64, "words": 65536},       words: may be left out, 0
+**      "config": {"d": 256, "encoder_layers": 4, "decoder_layers": 4, "s": 128, "r": 256,
+**                 "registers": 8, "memory": 16, "pieces": 8192, "longest": 64,
+**                 "words": 65536},                    "words" may be left out: 0
 **      "weights_hash": "bc2f0d7c781b4b27",            hash64 of the .safetensors file
 **      "tokenizer": {"pieces": ["<pad>", ...], "scores": [0.0, ...]}}
 **
-** Kind "picture" has codes in place of a tokenizer's pieces:
+** A model of pictures has codes in place of a tokenizer:
 **
-**      "picture": {"size": 64, "grid": 8, "codes": 1024, "code_width": 16, "channels": [32, 64, 128],
-**                  "encoder_blocks": [1, 1, 2], "decoder_blocks": [3, 2, 2]}
+**      "picture": {"size": 64, "grid": 8, "codes": 1024, "code_width": 16,
+**                  "channels": [32, 64, 128], "encoder_blocks": [1, 1, 2],
+**                  "decoder_blocks": [3, 2, 2]}
 **
-** The file's own hash, shortened to 32 bits, is the model's fingerprint: it
-** covers weights, shape and tokenizer at once, and every latent carries it.
-** Every number is checked here, so that the layers above may multiply sizes
-** without fear; keys that are not known are left for later versions.
+** The file's own hash, cut to 32 bits, is the model's fingerprint. It depends on weights, shape and
+** tokenizer at once, and every latent carries it. Every number is checked here, so the layers above
+** can multiply sizes safely. Unknown keys are ignored: later versions may use them.
+**
+** Each read_x() reports into the same struct err, and does nothing after a failure.
 */
 #include "codec.h"
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define JSON_LARGEST  ((size_t)64 << 20)
-#define WIDTH_LARGEST 4096      /* of d and of s + r */
-#define WORDS_MOST    (1<<24)
-
-static const char *const kind_names[] = {
-  [KIND_DIRECTION] = "direction", [KIND_TEXT] = "text", [KIND_PICTURE] = "picture", [KIND_CODE] = "code",
+enum {
+  JSON_BYTES_MOST = 64 << 20,
+  WIDTH_MOST = 4096,            /* of d, and of s + r */
+  WORDS_MOST = 1 << 24,
+  HASH_DIGITS = 16
 };
-#define N_KINDS ((int)(sizeof(kind_names)/sizeof(kind_names[0])))
+
+static const char *const KINDS[] = {
+  [KIND_DIRECTION] = "direction",
+  [KIND_TEXT] = "text",
+  [KIND_PICTURE] = "picture",
+  [KIND_CODE] = "code",
+};
+enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]) };
 
 const char *kind_name(int kind){
-  return kind>=0 && kind<N_KINDS ? kind_names[kind] : "unknown";
+  return kind>=0 && kind<N_KINDS ? KINDS[kind] : "unknown";
 }
 
-static const struct { const char *name; size_t offset; int least, most; } numbers[] = {
-  { "d",              offsetof(struct shape, d),              64,  WIDTH_LARGEST },
-  { "encoder_layers", offsetof(struct shape, encoder_layers), 1,   64 },
-  { "decoder_layers", offsetof(struct shape, decoder_layers), 1,   64 },
-  { "s",              offsetof(struct shape, s),              1,   WIDTH_LARGEST },
-  { "r",              offsetof(struct shape, r),              1,   WIDTH_LARGEST },
-  { "registers",      offsetof(struct shape, registers),      1,   256 },
-  { "memory",         offsetof(struct shape, memory),         1,   256 },
-  { "pieces",         offsetof(struct shape, pieces),         TOKEN_PIECE, 65535 },
-  { "longest",        offsetof(struct shape, longest),        2,   1024 },
+/* The file that is read, and where failures go. */
+struct source {
+  const char *path;
+  struct err *e;
 };
-#define N_NUMBERS (sizeof(numbers)/sizeof(numbers[0]))
 
-/* A whole number in these limits. where, name: "config" "d". */
-static int read_number(int *out, const cJSON *item, const char *where, const char *name, int least, int most, const char *path, struct err *e){
+static const cJSON *item_of(const cJSON *json, const char *name){
+  return cJSON_GetObjectItemCaseSensitive(json, name);
+}
+
+/* ---- Whole numbers ---- */
+
+/* A whole number of the JSON, or a list of them: where it goes in a struct, and its limits. */
+struct field {
+  const char *name;
+  size_t offset;
+  int least, most;
+};
+#define SHAPE(name)   #name, offsetof(struct shape, name)
+#define PICTURE(name) #name, offsetof(struct picture_shape, name)
+
+static const struct field SHAPE_FIELDS[] = {
+  { SHAPE(d),              64, WIDTH_MOST },
+  { SHAPE(encoder_layers), 1, 64 },
+  { SHAPE(decoder_layers), 1, 64 },
+  { SHAPE(s),              1, WIDTH_MOST },
+  { SHAPE(r),              1, WIDTH_MOST },
+  { SHAPE(registers),      1, 256 },
+  { SHAPE(memory),         1, 256 },
+  { SHAPE(pieces),         TOKEN_PIECE, 65535 },
+  { SHAPE(longest),        2, 1024 },
+};
+static const struct field WORDS_FIELD = { SHAPE(words), 0, WORDS_MOST };
+
+static const struct field PICTURE_FIELDS[] = {
+  { PICTURE(size),       8, 128 },
+  { PICTURE(grid),       1, 16 },
+  { PICTURE(codes),      1, 65535-TOKEN_CODE },
+  { PICTURE(code_width), 1, 256 },
+};
+static const struct field LEVEL_FIELDS[] = {    /* lists of PICTURE_LEVELS numbers */
+  { PICTURE(channels),       1, 512 },
+  { PICTURE(encoder_blocks), 0, 16 },
+  { PICTURE(decoder_blocks), 0, 16 },
+};
+#define N_OF(list) (sizeof(list)/sizeof((list)[0]))
+
+static int *field_of(void *owner, const struct field *f){
+  return (int *)((char *)owner + f->offset);
+}
+
+/* where: the JSON object that holds the item, for messages: "config". */
+static void read_number(int *out, const cJSON *item, const char *where, const struct field *f,
+                        const struct source *s){
   char got[32] = "not a number";
   int64_t x;
-  if( item==NULL ) return fail(e, SQLITE_CORRUPT, "%s: %s has no \"%s\"", path, where, name);
-  if( !json_whole(item, least, most, &x) ){
-    if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
-    return fail(e, SQLITE_CORRUPT, "%s: %s \"%s\" is %s, expected a whole number from %d to %d", path, where, name, got, least, most);
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( item==NULL ){
+    fail(s->e, SQLITE_CORRUPT, "%s: %s has no \"%s\"", s->path, where, f->name);
+    return;
   }
-  *out = (int)x;
-  return SQLITE_OK;
+  if( json_whole(item, f->least, f->most, &x) ){
+    *out = (int)x;
+    return;
+  }
+  if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
+  fail(s->e, SQLITE_CORRUPT, "%s: %s \"%s\" is %s, expected a whole number from %d to %d", s->path,
+       where, f->name, got, f->least, f->most);
 }
 
-static int read_shape(struct shape *shape, const cJSON *json, const char *path, struct err *e){
-  const cJSON *words = cJSON_GetObjectItemCaseSensitive(json, "words");
-  size_t i;
-  for(i=0; i<N_NUMBERS; i++){
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, numbers[i].name);
-    int *to = (int *)((char *)shape + numbers[i].offset);
-    if( read_number(to, item, "config", numbers[i].name, numbers[i].least, numbers[i].most, path, e) ) return e->rc;
+/* ---- The shape ---- */
+
+static void read_shape(struct shape *shape, const cJSON *json, const struct source *s){
+  const cJSON *words = item_of(json, "words");
+  for(size_t i=0; i<N_OF(SHAPE_FIELDS); i++){
+    const struct field *f = &SHAPE_FIELDS[i];
+    read_number(field_of(shape, f), item_of(json, f->name), "config", f, s);
   }
-  if( words && read_number(&shape->words, words, "config", "words", 0, WORDS_MOST, path, e) ) return e->rc;
-  if( shape->d%64 ) return fail(e, SQLITE_CORRUPT, "%s: config \"d\" is %d, expected a multiple of 64", path, shape->d);
+  if( words ) read_number(&shape->words, words, "config", &WORDS_FIELD, s);
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( shape->d%64 ){
+    fail(s->e, SQLITE_CORRUPT, "%s: config \"d\" is %d, expected a multiple of 64", s->path,
+         shape->d);
+  }
   if( shape->r%shape->registers ){
-    return fail(e, SQLITE_CORRUPT, "%s: config \"r\" is %d, expected a multiple of %d registers", path, shape->r, shape->registers);
+    fail(s->e, SQLITE_CORRUPT, "%s: config \"r\" is %d, expected a multiple of %d registers",
+         s->path, shape->r, shape->registers);
   }
-  if( shape->s + shape->r>WIDTH_LARGEST ){
-    return fail(e, SQLITE_CORRUPT, "%s: config \"s\" and \"r\" are %d together, expected at most %d", path, shape->s + shape->r,
-                WIDTH_LARGEST);
+  if( shape->s + shape->r>WIDTH_MOST ){
+    fail(s->e, SQLITE_CORRUPT, "%s: config \"s\" and \"r\" are %d together, expected at most %d",
+         s->path, shape->s + shape->r, WIDTH_MOST);
   }
-  return SQLITE_OK;
 }
 
-/* ---- What a picture's codes are ---- */
+/* ---- The codes of pictures ---- */
 
 /* A number for each level. */
-static int read_levels(int *out, const cJSON *json, const char *name, int least, int most, const char *path, struct err *e){
-  const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
-  int i, n = cJSON_GetArraySize(item);
-  if( !cJSON_IsArray(item) || n!=PICTURE_LEVELS ){
-    return fail(e, SQLITE_CORRUPT, "%s: picture \"%s\" is no list of %d numbers", path, name, PICTURE_LEVELS);
+static void read_levels(int *out, const cJSON *json, const struct field *f,
+                        const struct source *s){
+  const cJSON *list = item_of(json, f->name);
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( !cJSON_IsArray(list) || cJSON_GetArraySize(list)!=PICTURE_LEVELS ){
+    fail(s->e, SQLITE_CORRUPT, "%s: picture \"%s\" is no list of %d numbers", s->path, f->name,
+         PICTURE_LEVELS);
+    return;
   }
-  for(i=0; i<PICTURE_LEVELS; i++){
-    if( read_number(&out[i], cJSON_GetArrayItem(item, i), "picture", name, least, most, path, e) ) return e->rc;
+  for(int i=0; i<PICTURE_LEVELS; i++){
+    read_number(&out[i], cJSON_GetArrayItem(list, i), "picture", f, s);
   }
-  return SQLITE_OK;
 }
 
-static int read_picture(struct config *c, const cJSON *json, const char *path, struct err *e){
+/* The numbers of "picture" and those of "config" must fit together. */
+static void check_picture(const struct picture_shape *p, const struct shape *shape,
+                          const struct source *s){
+  int n_codes = p->grid*p->grid;
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( p->size!=8*p->grid ){
+    fail(s->e, SQLITE_CORRUPT, "%s: picture \"size\" is %d, expected 8 times \"grid\", %d",
+         s->path, p->size, 8*p->grid);
+  }
+  if( p->codes!=shape->pieces-TOKEN_CODE ){
+    fail(s->e, SQLITE_CORRUPT, "%s: picture \"codes\" is %d, expected %d fewer than config "
+         "\"pieces\", %d", s->path, p->codes, TOKEN_CODE, shape->pieces);
+  }
+  if( shape->longest!=n_codes+1 ){
+    fail(s->e, SQLITE_CORRUPT, "%s: config \"longest\" is %d, expected %d: a code for each place "
+         "of the grid, and the end", s->path, shape->longest, n_codes+1);
+  }
+  if( shape->words ){
+    fail(s->e, SQLITE_CORRUPT, "%s: config \"words\" is %d, expected 0 for pictures, which have "
+         "no words", s->path, shape->words);
+  }
+}
+
+static void read_picture(struct config *c, const cJSON *json, const struct source *s){
   struct picture_shape *p = &c->picture;
-  static const struct { const char *name; size_t offset; int least, most; } own[] = {
-    { "size",       offsetof(struct picture_shape, size),       8, 128 },
-    { "grid",       offsetof(struct picture_shape, grid),       1, 16 },
-    { "codes",      offsetof(struct picture_shape, codes),      1, 65535-TOKEN_CODE },
-    { "code_width", offsetof(struct picture_shape, code_width), 1, 256 },
-  };
-  size_t i;
-  if( json==NULL ) return fail(e, SQLITE_CORRUPT, "%s: kind picture, but no \"picture\"", path);
-  for(i=0; i<sizeof(own)/sizeof(own[0]); i++){
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, own[i].name);
-    if( read_number((int *)((char *)p + own[i].offset), item, "picture", own[i].name, own[i].least, own[i].most, path, e) ) return e->rc;
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( json==NULL ){
+    fail(s->e, SQLITE_CORRUPT, "%s: kind picture, but no \"picture\"", s->path);
+    return;
   }
-  if( read_levels(p->channels, json, "channels", 1, 512, path, e) || read_levels(p->encoder_blocks, json, "encoder_blocks", 0, 16, path, e)
-   || read_levels(p->decoder_blocks, json, "decoder_blocks", 0, 16, path, e) ) return e->rc;
-  if( p->size!=8*p->grid ) return fail(e, SQLITE_CORRUPT, "%s: picture \"size\" is %d, expected 8 times \"grid\", %d", path, p->size, 8*p->grid);
-  if( p->codes!=c->shape.pieces-TOKEN_CODE ){
-    return fail(e, SQLITE_CORRUPT, "%s: picture \"codes\" is %d, expected %d fewer than config \"pieces\", %d", path, p->codes, TOKEN_CODE, c->shape.pieces);
+  for(size_t i=0; i<N_OF(PICTURE_FIELDS); i++){
+    const struct field *f = &PICTURE_FIELDS[i];
+    read_number(field_of(p, f), item_of(json, f->name), "picture", f, s);
   }
-  if( c->shape.longest!=p->grid*p->grid+1 ){
-    return fail(e, SQLITE_CORRUPT, "%s: config \"longest\" is %d, expected %d: a code for each place of the grid, and the end", path, c->shape.longest,
-                p->grid*p->grid+1);
+  for(size_t i=0; i<N_OF(LEVEL_FIELDS); i++){
+    read_levels(field_of(p, &LEVEL_FIELDS[i]), json, &LEVEL_FIELDS[i], s);
   }
-  if( c->shape.words ) return fail(e, SQLITE_CORRUPT, "%s: config \"words\" is %d, expected 0 for pictures, which have no words", path, c->shape.words);
-  return SQLITE_OK;
+  check_picture(p, &c->shape, s);
+}
+
+/* ---- The tokenizer ---- */
+
+/* texts[n]: they stay in the tree. */
+static void read_pieces(const char **texts, int n, const cJSON *list, const struct source *s){
+  const cJSON *item;
+  int i = 0;
+  if( s->e->rc!=SQLITE_OK ) return;
+  cJSON_ArrayForEach(item, list){
+    if( i<n && !cJSON_IsString(item) ){
+      fail(s->e, SQLITE_CORRUPT, "%s: piece %d is not a string", s->path, i);
+      return;
+    }
+    if( i<n ) texts[i] = item->valuestring;
+    i++;
+  }
+  if( i!=n ) fail(s->e, SQLITE_CORRUPT, "%s: %d pieces, expected %d", s->path, i, n);
+}
+
+static void read_scores(double *scores, int n, const cJSON *list, const struct source *s){
+  const cJSON *item;
+  int i = 0;
+  if( s->e->rc!=SQLITE_OK ) return;
+  cJSON_ArrayForEach(item, list){
+    if( i<n && !cJSON_IsNumber(item) ){
+      fail(s->e, SQLITE_CORRUPT, "%s: score %d is not a number", s->path, i);
+      return;
+    }
+    if( i<n ) scores[i] = item->valuedouble;
+    i++;
+  }
+  if( i!=n ) fail(s->e, SQLITE_CORRUPT, "%s: %d scores, expected %d", s->path, i, n);
+}
+
+static void read_tokenizer(struct config *c, const cJSON *json, struct arena *scratch,
+                           const struct source *s){
+  int n = c->shape.pieces;
+  struct err why = { 0 };               /* the tokenizer does not know the path */
+  const char **texts;
+  double *scores;
+  if( s->e->rc!=SQLITE_OK ) return;
+  texts = arena_get(scratch, (size_t)n*sizeof(*texts));
+  scores = arena_get(scratch, (size_t)n*sizeof(*scores));
+  if( scratch->oom ){
+    fail_nomem(s->e);
+    return;
+  }
+  read_pieces(texts, n, item_of(json, "pieces"), s);
+  read_scores(scores, n, item_of(json, "scores"), s);
+  if( s->e->rc!=SQLITE_OK ) return;
+  tokenizer_open(&c->tokenizer, texts, scores, n, &why);
+  if( why.rc==SQLITE_NOMEM ) fail_nomem(s->e);
+  else if( why.rc!=SQLITE_OK ) fail(s->e, why.rc, "%s: %s", s->path, why.text);
 }
 
 /* ---- The file ---- */
 
-static int read_kind(int *kind, const cJSON *json, const char *path, struct err *e){
-  int i;
-  if( !cJSON_IsString(json) ) return fail(e, SQLITE_CORRUPT, "%s: no \"kind\"", path);
-  for(i=KIND_TEXT; i<N_KINDS; i++){
-    if( strcmp(json->valuestring, kind_names[i])==0 ){
+static void read_kind(int *kind, const cJSON *json, const struct source *s){
+  if( !cJSON_IsString(json) ){
+    fail(s->e, SQLITE_CORRUPT, "%s: no \"kind\"", s->path);
+    return;
+  }
+  for(int i=KIND_TEXT; i<N_KINDS; i++){
+    if( strcmp(json->valuestring, KINDS[i])==0 ){
       *kind = i;
-      return SQLITE_OK;
+      return;
     }
   }
-  return fail(e, SQLITE_CORRUPT, "%s: kind \"%.40s\", expected text, picture or code", path, json->valuestring);
+  fail(s->e, SQLITE_CORRUPT, "%s: kind \"%.40s\", expected text, picture or code", s->path,
+       json->valuestring);
 }
 
-static int read_hash(uint64_t *hash, const cJSON *json, const char *path, struct err *e){
+static void read_hash(uint64_t *hash, const cJSON *json, const struct source *s){
   static const char digits[] = "0123456789abcdef";
   const char *text = cJSON_IsString(json) ? json->valuestring : "";
-  size_t i;
-  if( strlen(text)!=16 || strspn(text, digits)!=16 ){
-    return fail(e, SQLITE_CORRUPT, "%s: weights_hash \"%.40s\", expected 16 hexadecimal digits", path, text);
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( strlen(text)!=HASH_DIGITS || strspn(text, digits)!=HASH_DIGITS ){
+    fail(s->e, SQLITE_CORRUPT, "%s: weights_hash \"%.40s\", expected 16 hexadecimal digits",
+         s->path, text);
+    return;
   }
-  for(i=0; i<16; i++) *hash = *hash << 4 | (uint64_t)(strchr(digits, text[i]) - digits);
-  return SQLITE_OK;
-}
-
-/* Lists of the tokenizer, checked to be n long; into the tree and the arena. */
-static int read_pieces(const char **texts, int n, const cJSON *json, const char *path, struct err *e){
-  const cJSON *item;
-  int i = 0;
-  cJSON_ArrayForEach(item, json){
-    if( i<n && !cJSON_IsString(item) ) return fail(e, SQLITE_CORRUPT, "%s: piece %d is not a string", path, i);
-    if( i<n ) texts[i] = item->valuestring;
-    i++;
+  for(int i=0; i<HASH_DIGITS; i++){
+    *hash = *hash << 4 | (uint64_t)(strchr(digits, text[i]) - digits);
   }
-  return i==n ? SQLITE_OK : fail(e, SQLITE_CORRUPT, "%s: %d pieces, expected %d", path, i, n);
 }
 
-static int read_scores(double *scores, int n, const cJSON *json, const char *path, struct err *e){
-  const cJSON *item;
-  int i = 0;
-  cJSON_ArrayForEach(item, json){
-    if( i<n && !cJSON_IsNumber(item) ) return fail(e, SQLITE_CORRUPT, "%s: score %d is not a number", path, i);
-    if( i<n ) scores[i] = item->valuedouble;
-    i++;
-  }
-  return i==n ? SQLITE_OK : fail(e, SQLITE_CORRUPT, "%s: %d scores, expected %d", path, i, n);
-}
-
-static int read_tokenizer(struct config *c, const cJSON *json, const char *path, struct arena *scratch, struct err *e){
-  int n = c->shape.pieces, rc;
-  const char **texts = arena_get(scratch, (size_t)n*sizeof(*texts));
-  double *scores = arena_get(scratch, (size_t)n*sizeof(*scores));
-  struct err why = { 0, "" };
-  if( scratch->oom ) return fail_nomem(e);
-  rc = read_pieces(texts, n, cJSON_GetObjectItemCaseSensitive(json, "pieces"), path, e);
-  if( rc==SQLITE_OK ) rc = read_scores(scores, n, cJSON_GetObjectItemCaseSensitive(json, "scores"), path, e);
-  if( rc!=SQLITE_OK ) return rc;
-  rc = tokenizer_open(&c->tokenizer, texts, scores, n, &why);
-  if( rc==SQLITE_NOMEM ) return fail_nomem(e);
-  return rc==SQLITE_OK ? rc : fail(e, rc, "%s: %s", path, why.text);
-}
-
-static int read_tree(struct config *c, const cJSON *tree, const char *path, struct err *e){
-  struct arena scratch = { NULL, 0 };
-  const cJSON *config = cJSON_GetObjectItemCaseSensitive(tree, "config");
-  const cJSON *tokenizer = cJSON_GetObjectItemCaseSensitive(tree, "tokenizer");
-  int rc = read_kind(&c->kind, cJSON_GetObjectItemCaseSensitive(tree, "kind"), path, e);
-  if( rc==SQLITE_OK ) rc = read_shape(&c->shape, config, path, e);
-  if( rc==SQLITE_OK ) rc = read_hash(&c->weights_hash, cJSON_GetObjectItemCaseSensitive(tree, "weights_hash"), path, e);
-  if( rc==SQLITE_OK && c->kind==KIND_PICTURE ) rc = read_picture(c, cJSON_GetObjectItemCaseSensitive(tree, "picture"), path, e);
-  else if( rc==SQLITE_OK ) rc = read_tokenizer(c, tokenizer, path, &scratch, e);
+static void read_tree(struct config *c, const cJSON *tree, const struct source *s){
+  struct arena scratch = { 0 };
+  read_kind(&c->kind, item_of(tree, "kind"), s);
+  read_shape(&c->shape, item_of(tree, "config"), s);
+  read_hash(&c->weights_hash, item_of(tree, "weights_hash"), s);
+  if( c->kind==KIND_PICTURE ) read_picture(c, item_of(tree, "picture"), s);
+  else read_tokenizer(c, item_of(tree, "tokenizer"), &scratch, s);
   arena_release(&scratch);
-  return rc;
 }
 
 int config_open(struct config *c, const char *path, struct err *e){
-  struct file_map map = { NULL, 0 };
+  struct source s = { path, e };
+  struct file_map map = { 0 };
   cJSON *tree = NULL;
-  int rc;
-  memset(c, 0, sizeof(*c));
-  rc = map_open(&map, path, e);
-  if( rc!=SQLITE_OK ) goto done;
-  if( map.n>JSON_LARGEST ){
-    rc = fail(e, SQLITE_TOOBIG, "%s: %zu bytes, expected at most %zu", path, map.n, JSON_LARGEST);
-    goto done;
+  assert( path!=NULL );
+  assert( e->rc==SQLITE_OK );
+  *c = (struct config){ 0 };
+  if( map_open(&map, path, e)!=SQLITE_OK ) return e->rc;
+  if( map.n>JSON_BYTES_MOST ){
+    fail(e, SQLITE_TOOBIG, "%s: %zu bytes, expected at most %d", path, map.n, JSON_BYTES_MOST);
+  }else{
+    c->fingerprint = (uint32_t)hash64(map.data, map.n);
+    tree = json_parse((const char *)map.data, map.n, path, e);
   }
-  c->fingerprint = (uint32_t)hash64(map.data, map.n);
-  tree = json_parse((const char *)map.data, map.n, path, e);
-  rc = tree ? read_tree(c, tree, path, e) : e->rc;
-done:
+  if( tree ) read_tree(c, tree, &s);
   cJSON_Delete(tree);
   map_close(&map);
-  if( rc!=SQLITE_OK ) config_close(c);
-  return rc;
+  if( e->rc!=SQLITE_OK ) config_close(c);
+  return e->rc;
 }
 
 void config_close(struct config *c){
   tokenizer_close(c->tokenizer);
-  memset(c, 0, sizeof(*c));
+  *c = (struct config){ 0 };
 }

@@ -1,36 +1,36 @@
 /*
-** codec_tokenizer.c -- text to token ids and back: unigram pieces, Viterbi over a trie, bytes where no piece fits.
+** codec_tokenizer.c -- text to token ids and back: unigram pieces, Viterbi over a trie, bytes where
+** no piece fits.
 **
-** model/tokenizer.py is the plain definition, this is the fast one; they agree
-** id for id, ties included, because both add the same doubles in the same order.
+** model/tokenizer.py is the plain definition, this is the fast one. Both give the same ids, in ties
+** too, because both add the same doubles in the same order.
 **
-** A piece's U+2581 stands for a space. It is turned into one when the trie is
-** built, so that texts are never rewritten: offsets are offsets in the text, and
-** a literal U+2581 in a text matches no piece and is spelled in bytes.
+** A piece's U+2581 stands for a space. It is turned into a space when the trie is built, so texts
+** are never rewritten and offsets are offsets in the text. A U+2581 in a text matches no piece and
+** is spelled in bytes.
 **
-** tokenizer_encode(), over the boundaries of characters (a byte that is not
-** UTF-8 is a character of its own):
+** tokenizer_encode() works over the boundaries of characters. A byte that is not UTF-8 is a
+** character of its own.
 **   1. best[0] = 0
-**   2. from each boundary reached, in order, two kinds of edges lead on:
-**      a. one character, spelled in bytes: costs the lowest score of all pieces, minus 10
-**      b. each piece that the text continues with: its score
-**      an end keeps the edge with the highest sum
+**   2. from each boundary, in order, two kinds of edges lead to later boundaries:
+**      a. one character, spelled in bytes: the lowest score of all pieces, minus 10
+**      b. each piece with which the text continues: its score
+**      a boundary keeps the edge into it with the highest sum
 **   3. back from the end of the text along the edges kept
-** Every boundary is reached, by (a) at least. A piece ends on a boundary since
-** it is valid UTF-8 itself. (Kudo: "Subword regularization", ACL 2018, for the model.)
+** Every boundary is reached, at least by (a). A piece ends on a boundary because it is valid UTF-8
+** itself. The model is from Kudo: "Subword regularization", ACL 2018.
 **
-** Ties: the definition looks at each end from its candidates, bytes first and
-** then the earliest start, and replaces only by the strictly better. Here the
-** bytes' edge of an end comes from its last start, so it wins a tie against
-** what is there; a piece does not.
+** Ties: for each boundary the definition looks at the edges into it, first the bytes, then the
+** pieces from the earliest start, and takes a later one only when it is strictly better. Here the
+** edge of bytes is tried last, because no edge starts later. So it wins a tie; a piece does not.
 **
-** The trie: nodes in breadth-first order, so that a node's children are
-** neighbours and need no pointers of their own.
+** The trie: nodes in breadth-first order. A node's children are neighbours, so the index of the
+** first one is all that a node needs.
 **
 **     node      0 (root)   1 'a'   2 't'   3 'n'   4 'h' ...
 **     children  1..2       3..3    4..4    ...             node i: first[i] .. first[i+1] - 1
 **
-** A child is found by memchr() over its siblings' labels; from the root by a table.
+** memchr() over the labels of its siblings finds a child; a table finds the children of the root.
 */
 #include "codec.h"
 #include <assert.h>
@@ -38,46 +38,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES_MOST      65535
-#define PIECE_LONGEST    256            /* bytes of one piece: bounds the work at each position of a text */
-#define TEXT_LARGEST     ((size_t)1000000000)
-#define UNKNOWN_PENALTY  10.0
-#define IN_BYTES         (-1)           /* in place of a piece's id: one character, spelled in bytes */
-#define SPACE            "\xE2\x96\x81" /* U+2581 */
-#define SPACE_BYTES      3
+enum {
+  PIECES_MOST = 65535,
+  PIECE_BYTES_MOST = 256,       /* bounds the work at each position of a text */
+  TEXT_BYTES_MOST = 1000000000,
+  IN_BYTES = -1,                /* in place of a piece's id: one character, spelled in bytes */
+  SPACE_BYTES = 3
+};
+static const double UNKNOWN_PENALTY = 10.0;
+#define SPACE "\xE2\x96\x81"    /* U+2581 */
 
 struct piece {
   const char *text;             /* U+2581 already turned into spaces; not terminated */
   int n;                        /* bytes */
   int id;
 };
+
 struct tokenizer {
-  struct arena arena;           /* owns everything below; never touched after tokenizer_open() */
+  struct arena arena;           /* owns everything below; never changes after tokenizer_open() */
   struct piece *pieces;         /* [n_pieces], by id; those below TOKEN_PIECE are empty */
   double *scores;               /* [n_pieces] */
   int n_pieces;
-  double fallback;              /* score of one character spelled in bytes */
-  uint32_t root[256];           /* child of the root for each first byte; 0 where there is none */
+  double fallback;              /* the score of one character spelled in bytes */
+  uint32_t root[256];           /* the root's child for each first byte; 0: none */
   unsigned char *label;         /* [n_nodes] the byte that leads to a node */
   uint32_t *first;              /* [n_nodes+1] its first child */
-  int *id;                      /* [n_nodes] the piece that ends at it, or 0 */
+  int *id;                      /* [n_nodes] the piece that ends at it; 0: none */
 };
 
+/* ---- Pieces ---- */
+
+static int is_space(const char *text, int length){
+  return length==SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES)==0;
+}
+
 static int copy_piece(struct tokenizer *t, int i, const char *text, struct err *e){
-  size_t n = strlen(text), at = 0;
   struct piece *p = &t->pieces[i];
+  size_t n = strlen(text);
   char *copy;
-  if( n==0 || n>PIECE_LONGEST ) return fail(e, SQLITE_CORRUPT, "piece %d has %zu bytes, expected 1 to %d", i, n, PIECE_LONGEST);
-  if( strchr(text, ' ') ) return fail(e, SQLITE_CORRUPT, "piece %d contains a space, expected U+2581 for it", i);
+  if( n==0 || n>PIECE_BYTES_MOST ){
+    return fail(e, SQLITE_CORRUPT, "piece %d has %zu bytes, expected 1 to %d", i, n,
+                PIECE_BYTES_MOST);
+  }
+  if( strchr(text, ' ') ){
+    return fail(e, SQLITE_CORRUPT, "piece %d contains a space, expected U+2581 for it", i);
+  }
   copy = arena_get(&t->arena, n);
   if( copy==NULL ) return fail_nomem(e);
   p->text = copy;
   p->id = i;
-  while( at<n ){
+  for(size_t at=0; at<n; ){
     int length = utf8_length(text + at, n - at);
     if( length==0 ) return fail(e, SQLITE_CORRUPT, "piece %d is not UTF-8", i);
-    if( length==SPACE_BYTES && memcmp(text + at, SPACE, SPACE_BYTES)==0 ) copy[p->n++] = ' ';
-    else{
+    if( is_space(text + at, length) ){
+      copy[p->n++] = ' ';
+    }else{
       memcpy(copy + p->n, text + at, (size_t)length);
       p->n += length;
     }
@@ -86,24 +101,29 @@ static int copy_piece(struct tokenizer *t, int i, const char *text, struct err *
   return SQLITE_OK;
 }
 
-static int copy_pieces(struct tokenizer *t, const char *const *pieces, const double *scores, struct err *e){
+static int copy_pieces(struct tokenizer *t, const char *const *pieces, const double *scores,
+                       struct err *e){
   double lowest = 0;
-  int i, rc;
-  for(i=0; i<t->n_pieces; i++){
-    if( !isfinite(scores[i]) ) return fail(e, SQLITE_CORRUPT, "score %d is not a finite number", i);
+  for(int i=0; i<t->n_pieces; i++){
+    if( !isfinite(scores[i]) ){
+      return fail(e, SQLITE_CORRUPT, "score %d is not a finite number", i);
+    }
     t->scores[i] = scores[i];
     if( i<TOKEN_PIECE ) continue;
     if( i==TOKEN_PIECE || scores[i]<lowest ) lowest = scores[i];
-    rc = copy_piece(t, i, pieces[i], e);
-    if( rc!=SQLITE_OK ) return rc;
+    if( copy_piece(t, i, pieces[i], e)!=SQLITE_OK ) return e->rc;
   }
   t->fallback = lowest - UNKNOWN_PENALTY;
   return SQLITE_OK;
 }
 
+/* ---- The trie ---- */
+
 static int compare_pieces(const void *a, const void *b){
-  const struct piece *x = a, *y = b;
-  int order = memcmp(x->text, y->text, (size_t)(x->n<y->n ? x->n : y->n));
+  const struct piece *x = a;
+  const struct piece *y = b;
+  int shorter = x->n<y->n ? x->n : y->n;
+  int order = memcmp(x->text, y->text, (size_t)shorter);
   return order ? order : x->n - y->n;
 }
 
@@ -113,12 +133,11 @@ static int common_bytes(const struct piece *x, const struct piece *y){
   return n;
 }
 
-/* Nodes of the trie over the sorted pieces, root included: each piece adds what it does not share with the one before.
-** Returns 0 after noting that two are equal. */
+/* Nodes of the trie over the sorted pieces, with the root: each piece adds the bytes that it does
+** not share with the one before. 0 after noting that two pieces are equal. */
 static size_t count_nodes(const struct piece *sorted, int n, struct err *e){
   size_t n_nodes = 1;
-  int i;
-  for(i=0; i<n; i++){
+  for(int i=0; i<n; i++){
     int shared = i ? common_bytes(&sorted[i-1], &sorted[i]) : 0;
     if( shared==sorted[i].n ){
       fail(e, SQLITE_CORRUPT, "pieces %d and %d are equal", sorted[i-1].id, sorted[i].id);
@@ -129,14 +148,17 @@ static size_t count_nodes(const struct piece *sorted, int n, struct err *e){
   return n_nodes;
 }
 
-/* The pieces below a node while the trie is built: sorted[low..high), which share their first `depth` bytes. */
+/* The pieces below a node while the trie is built: sorted[low..high), whose first `depth` bytes are
+** the same. */
 struct range { int low, high, depth; };
 
-/* Appends the children of one node to the nodes; returns how many nodes there are now. */
-static uint32_t add_children(struct tokenizer *t, struct range *ranges, uint32_t node, uint32_t n_nodes, const struct piece *sorted){
+/* Appends the children of one node to the nodes. Returns how many nodes there are now. */
+static uint32_t add_children(struct tokenizer *t, struct range *ranges, uint32_t node,
+                             uint32_t n_nodes, const struct piece *sorted){
   struct range r = ranges[node];
   int i = r.low;
-  if( i<r.high && sorted[i].n==r.depth ) t->id[node] = sorted[i++].id;  /* the shortest is sorted first */
+  /* A piece that ends at this node is the shortest of the range, and sorted first. */
+  if( i<r.high && sorted[i].n==r.depth ) t->id[node] = sorted[i++].id;
   while( i<r.high ){
     unsigned char c = (unsigned char)sorted[i].text[r.depth];
     struct range *child = &ranges[n_nodes];
@@ -152,13 +174,25 @@ static uint32_t add_children(struct tokenizer *t, struct range *ranges, uint32_t
   return n_nodes;
 }
 
-/* The list of nodes is its own queue: a node's children are added when the node's turn comes. */
+/* The list of nodes is also the queue: the children of a node are appended when its turn comes. */
+static void link_nodes(struct tokenizer *t, struct range *ranges, size_t total,
+                       const struct piece *sorted, int n){
+  uint32_t n_nodes = 1;
+  ranges[0] = (struct range){ .low = 0, .high = n, .depth = 0 };
+  t->id[0] = 0;
+  for(uint32_t node=0; node<n_nodes; node++){
+    t->first[node] = n_nodes;
+    n_nodes = add_children(t, ranges, node, n_nodes, sorted);
+  }
+  assert( n_nodes==total );
+  t->first[total] = n_nodes;
+}
+
 static int build_trie(struct tokenizer *t, struct arena *scratch, struct err *e){
   int n = t->n_pieces - TOKEN_PIECE;
   struct piece *sorted = arena_get(scratch, (size_t)n*sizeof(*sorted));
   struct range *ranges;
   size_t total;
-  uint32_t node, n_nodes = 1;
   if( sorted==NULL ) return fail_nomem(e);
   memcpy(sorted, t->pieces + TOKEN_PIECE, (size_t)n*sizeof(*sorted));
   qsort(sorted, (size_t)n, sizeof(*sorted), compare_pieces);
@@ -169,28 +203,23 @@ static int build_trie(struct tokenizer *t, struct arena *scratch, struct err *e)
   t->first = arena_get(&t->arena, (total + 1)*sizeof(*t->first));
   t->id = arena_get(&t->arena, total*sizeof(*t->id));
   if( scratch->oom || t->arena.oom ) return fail_nomem(e);
-  ranges[0].low = ranges[0].depth = 0;
-  ranges[0].high = n;
-  t->id[0] = 0;
-  for(node=0; node<n_nodes; node++){
-    t->first[node] = n_nodes;
-    n_nodes = add_children(t, ranges, node, n_nodes, sorted);
-  }
-  assert( n_nodes==total );
-  t->first[n_nodes] = n_nodes;
+  link_nodes(t, ranges, total, sorted, n);
   return SQLITE_OK;
 }
 
-int tokenizer_open(struct tokenizer **out, const char *const *pieces, const double *scores, int n, struct err *e){
-  struct arena scratch = { NULL, 0 };
+int tokenizer_open(struct tokenizer **out, const char *const *pieces, const double *scores, int n,
+                   struct err *e){
+  struct arena scratch = { 0 };
   struct tokenizer *t;
   int rc;
+  assert( pieces!=NULL && scores!=NULL );
   *out = NULL;
-  if( n<TOKEN_PIECE || n>PIECES_MOST ) return fail(e, SQLITE_CORRUPT, "%d pieces, expected %d to %d", n, TOKEN_PIECE, PIECES_MOST);
+  if( n<TOKEN_PIECE || n>PIECES_MOST ){
+    return fail(e, SQLITE_CORRUPT, "%d pieces, expected %d to %d", n, TOKEN_PIECE, PIECES_MOST);
+  }
   t = mem_alloc(sizeof(*t));
   if( t==NULL ) return fail_nomem(e);
-  memset(t, 0, sizeof(*t));
-  t->n_pieces = n;
+  *t = (struct tokenizer){ .n_pieces = n };
   t->pieces = arena_zeroed(&t->arena, (size_t)n*sizeof(*t->pieces));
   t->scores = arena_get(&t->arena, (size_t)n*sizeof(*t->scores));
   rc = t->arena.oom ? fail_nomem(e) : copy_pieces(t, pieces, scores, e);
@@ -207,23 +236,27 @@ void tokenizer_close(struct tokenizer *t){
   mem_free(t);
 }
 
+/* ---- Text to ids ---- */
+
 /* The best way to one boundary of the text. */
 struct edge {
-  double sum;                   /* of the scores from the start of the text; -INFINITY while there is no way */
+  double sum;                   /* of the scores from the text's start; -INFINITY: no way yet */
   int id;                       /* the last piece of that way, or IN_BYTES */
-  uint32_t length;              /* its bytes */
+  uint32_t length;              /* bytes of that piece */
 };
 
+/* 0 when the node has no child of this label. */
 static uint32_t child_of(const struct tokenizer *t, uint32_t node, unsigned char c){
-  const unsigned char *labels = t->label + t->first[node];
-  const unsigned char *found = memchr(labels, c, t->first[node + 1] - t->first[node]);
+  uint32_t first = t->first[node];
+  const unsigned char *found = memchr(t->label + first, c, t->first[node + 1] - first);
   return found ? (uint32_t)(found - t->label) : 0;
 }
 
-/* Step 2b: every piece that the text continues with at `at`. */
-static void follow_pieces(const struct tokenizer *t, struct edge *best, const unsigned char *text, size_t at, size_t n){
-  uint32_t node = t->root[text[at]];
+/* Step 2b: every piece with which the text continues at `at`. */
+static void follow_pieces(const struct tokenizer *t, struct edge *best, const unsigned char *text,
+                          size_t at, size_t n){
   double sum = best[at].sum;
+  uint32_t node = t->root[text[at]];
   size_t end = at + 1;
   while( node ){
     int id = t->id[node];
@@ -233,64 +266,76 @@ static void follow_pieces(const struct tokenizer *t, struct edge *best, const un
       best[end].length = (uint32_t)(end - at);
     }
     if( end==n ) return;
-    node = child_of(t, node, text[end++]);
+    node = child_of(t, node, text[end]);
+    end++;
   }
 }
 
+/* Steps 1 and 2. */
 static void find_ways(const struct tokenizer *t, struct edge *best, const char *text, size_t n){
-  size_t at, next;
-  for(at=0; at<=n; at++) best[at].sum = -INFINITY;
+  size_t at = 0;
+  for(size_t i=0; i<=n; i++) best[i].sum = -INFINITY;
   best[0].sum = 0;
-  for(at=0; at<n; at=next){
+  while( at<n ){
     int length = utf8_length(text + at, n - at);
+    size_t next = at + (length ? (size_t)length : 1);
     double sum = best[at].sum + t->fallback;
-    next = at + (length ? (size_t)length : 1);
     if( sum>=best[next].sum ){
       best[next].sum = sum;
       best[next].id = IN_BYTES;
       best[next].length = (uint32_t)(next - at);
     }
     follow_pieces(t, best, (const unsigned char *)text, at, n);
+    at = next;
   }
 }
 
 static int count_ids(const struct edge *best, size_t n){
   int n_ids = 0;
-  size_t at;
-  for(at=n; at>0; at-=best[at].length) n_ids += best[at].id==IN_BYTES ? (int)best[at].length : 1;
+  for(size_t at=n; at>0; at-=best[at].length){
+    n_ids += best[at].id==IN_BYTES ? (int)best[at].length : 1;
+  }
   return n_ids;
 }
 
-/* Step 3, filled from the end; starts may be NULL. */
-static void write_ids(const struct edge *best, const char *text, size_t n, int *ids, size_t *starts, int n_ids){
-  size_t at, begin;
+/* Step 3: fills ids[n_ids] from the end. starts may be NULL. */
+static void write_ids(const struct edge *best, const char *text, size_t n, int *ids,
+                      size_t *starts, int n_ids){
+  size_t at = n;
   int i = n_ids;
-  for(at=n; at>0; at=begin){
-    begin = at - best[at].length;
-    if( best[at].id==IN_BYTES ){
-      size_t byte;
-      for(byte=at; byte-->begin; ){
-        ids[--i] = TOKEN_BYTE + (unsigned char)text[byte];
-        if( starts ) starts[i] = byte;
-      }
-    }else{
-      ids[--i] = best[at].id;
+  while( at>0 ){
+    size_t begin = at - best[at].length;
+    int id = best[at].id;
+    while( id==IN_BYTES && at>begin ){
+      at--;
+      i--;
+      ids[i] = TOKEN_BYTE + (unsigned char)text[at];
+      if( starts ) starts[i] = at;
+    }
+    if( id!=IN_BYTES ){
+      i--;
+      ids[i] = id;
       if( starts ) starts[i] = begin;
     }
+    at = begin;
   }
   assert( i==0 );
 }
 
-/* The edges take 16 bytes a byte of text, in an arena of their own that is gone when this returns. */
+/* The edges take 16 bytes for each byte of text, in an arena of their own that is released here. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, struct arena *a,
                      int **ids, size_t **starts, int *n_ids, struct err *e){
-  struct arena scratch = { NULL, 0 };
+  struct arena scratch = { 0 };
   struct edge *best;
   int rc = SQLITE_OK;
+  assert( t!=NULL );
+  assert( text!=NULL || n==0 );
   *ids = NULL;
   *n_ids = 0;
   if( starts ) *starts = NULL;
-  if( n>TEXT_LARGEST ) return fail(e, SQLITE_TOOBIG, "a text of %zu bytes, expected at most %zu", n, TEXT_LARGEST);
+  if( n>TEXT_BYTES_MOST ){
+    return fail(e, SQLITE_TOOBIG, "a text of %zu bytes, expected at most %d", n, TEXT_BYTES_MOST);
+  }
   best = arena_get(&scratch, (n + 1)*sizeof(*best));
   if( best==NULL ) return fail_nomem(e);
   find_ways(t, best, text, n);
@@ -303,7 +348,10 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
   return rc;
 }
 
-/* The bytes that a token spells, and their number; none for control tokens and ids that do not exist. byte: room for the token of one. */
+/* ---- Ids to text ---- */
+
+/* The bytes that a token spells, *n of them: none for control tokens and unknown ids. byte: room
+** for a token that is one byte. */
 static const char *spelling(const struct tokenizer *t, int id, char *byte, int *n){
   *n = 0;
   if( id<TOKEN_BYTE || id>=t->n_pieces ) return byte;
@@ -323,26 +371,47 @@ void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out){
   buf_append(out, text, (size_t)n);
 }
 
+/* ---- Words ---- */
+
 static int is_word_byte(unsigned char c){
-  return c>=0x80 || (c>='0' && c<='9') || ((c|0x20)>='a' && (c|0x20)<='z');
+  unsigned char lower = c | 0x20;
+  return c>=0x80
+      || (c>='0' && c<='9')
+      || (lower>='a' && lower<='z');
+}
+
+static uint32_t lower_case(unsigned char c){
+  return c>='A' && c<='Z' ? c|0x20u : c;
+}
+
+/* The next byte of the tokens; 0 when there is none. */
+static int next_byte(struct word_reader *w, unsigned char *c){
+  for(; w->at<w->n; w->at++){
+    char byte;
+    int n;
+    const char *text = spelling(w->t, w->ids[w->at], &byte, &n);
+    if( w->byte<n ){
+      *c = (unsigned char)text[w->byte++];
+      return 1;
+    }
+    w->byte = 0;
+  }
+  return 0;
 }
 
 int tokenizer_next_word(struct word_reader *w, uint32_t *hash){
   uint32_t h = 0x811C9DC5u;
   int in_word = 0;
-  for(; w->at<w->n; w->at++, w->byte = 0){
-    char byte;
-    int n;
-    const char *text = spelling(w->t, w->ids[w->at], &byte, &n);
-    for(; w->byte<n; w->byte++){
-      unsigned char c = (unsigned char)text[w->byte];
-      if( is_word_byte(c) ){
-        h = (h ^ (c>='A' && c<='Z' ? c|0x20u : c)) * 0x01000193u;
-        in_word = 1;
-      }else if( in_word ) goto done;
+  unsigned char c;
+  assert( w->t!=NULL );
+  while( next_byte(w, &c) ){
+    if( is_word_byte(c) ){
+      h = (h ^ lower_case(c))*0x01000193u;
+      in_word = 1;
+    }else if( in_word ){
+      break;
     }
   }
-done:
   *hash = h ^ h>>16;
   return in_word;
 }

@@ -11,6 +11,7 @@
 ** statement that was reset in the middle too. A sheet of the most pictures takes 190 MB while it is made.
 */
 #include "functions.h"
+#include "functions_draw.h"
 #include <string.h>
 
 enum { PICTURE = 64, PICTURE_BYTES = PICTURE*PICTURE*4, PICTURES_MOST = 4096, STRIP_MOST = 64 };
