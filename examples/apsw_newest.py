@@ -12,11 +12,14 @@ db.load_extension('build/latent')
 
 db.execute("""
     CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, z BLOB AS (latent_encode(body)) STORED);
-    INSERT INTO notes(body) VALUES('The beach is empty in the early morning.'), ('It is raining in the mountains.'),
-                                  ('Two children build a castle in the sand.'), ('I got the job that I wanted.');
+    INSERT INTO notes(body) VALUES
+      ('The beach is empty in the early morning.'), ('It is raining in the mountains.'),
+      ('Two children build a castle in the sand.'), ('I got the job that I wanted.');
 """)
-for body, distance in db.execute('SELECT body, latent_distance(z, ?1) AS d FROM notes ORDER BY d LIMIT 2', ('a quiet place by the sea',)):
+nearest = 'SELECT body, latent_distance(z, ?1) AS d FROM notes ORDER BY d LIMIT 2'
+for body, distance in db.execute(nearest, ('a quiet place by the sea',)):
     print(f'{distance:.2f}  {body}')
-print(db.execute('SELECT latent_interp(a.z, b.z, 0.5) FROM notes a, notes b WHERE a.id = 1 AND b.id = 3').get)
+between = 'SELECT latent_interp(a.z, b.z, 0.5) FROM notes a, notes b WHERE a.id = 1 AND b.id = 3'
+print(db.execute(between).get)
 print(db.execute('SELECT count(*) FROM latent_functions').get, 'functions')
 db.close()

@@ -1,12 +1,16 @@
 /*
-** embed.c -- latent inside a C program: no file to load, the functions are there in every connection.
+** embed.c -- latent inside a C program: there is no file to load, and every connection has the
+** functions.
 **
-**   make static                        (one object, build/latent.o, whose only global name is sqlite3_latent_init)
-**   gcc -O2 -o embed examples/embed.c build/latent.o -lsqlite3 -lcjson -lpng -ljpeg -lm -lpthread -ldl
-**   ./embed                            (make check builds it as build/embed)
+**   make static            makes one object, build/latent.o, whose only global name is
+**                          sqlite3_latent_init
+**   gcc -O2 -o embed examples/embed.c build/latent.o \
+**       -lsqlite3 -lcjson -lpng -ljpeg -lm -lpthread -ldl
+**   ./embed                (make check builds it as build/embed)
 **
-** -DSQLITE_CORE says that the sources are linked with SQLite instead of being loaded by it. The weights are looked for in LATENT_MODEL,
-** then beside the program and in ../model and latent/ from there.
+** make static compiles the sources with -DSQLITE_CORE: they are linked with SQLite instead of being
+** loaded by it. The weights are looked for in LATENT_MODEL, or else beside the program, in ../model
+** and latent/ from there.
 */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -23,9 +27,12 @@ static int print_row(void *unused, int n, char **values, char **names){
 
 static const char SQL[] =
   "CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, z BLOB AS (latent_encode(body)) STORED);"
-  "INSERT INTO notes(body) VALUES('The beach is empty in the early morning.'), ('It is raining in the mountains.'), ('I got the job that I wanted.');"
-  "SELECT 'nearest: ' || body FROM notes ORDER BY latent_distance(z, 'a quiet place by the sea') LIMIT 1;"
-  "SELECT 'between: ' || latent_interp(a.z, b.z, 0.5) FROM notes a, notes b WHERE a.id=1 AND b.id=2;"
+  "INSERT INTO notes(body) VALUES('The beach is empty in the early morning.'),"
+  " ('It is raining in the mountains.'), ('I got the job that I wanted.');"
+  "SELECT 'nearest: ' || body FROM notes"
+  " ORDER BY latent_distance(z, 'a quiet place by the sea') LIMIT 1;"
+  "SELECT 'between: ' || latent_interp(a.z, b.z, 0.5) FROM notes a, notes b"
+  " WHERE a.id=1 AND b.id=2;"
   "SELECT 'decoded: ' || latent_decode(z) FROM notes WHERE id=3;";
 
 int main(void){

@@ -1,9 +1,10 @@
--- notes.sql -- a small table to play with: short notes of an ordinary life, written for this project.
+-- notes.sql -- a small table to play with: 182 short notes of an ordinary life, written for this
+-- project.
 --
 --   sqlite3 notes.db < sql/notes.sql
 --
 -- topic says what a note is about; mood is 'glad', 'low' or 'calm'.
--- There is one sentence in each note: a model of sentences reads them best.
+-- Each note is one sentence, because that is what the model reads best.
 DROP TABLE IF EXISTS notes;
 CREATE TABLE notes(
   id    INTEGER PRIMARY KEY,
