@@ -1,16 +1,22 @@
 /*
-** beside.c -- threads with a connection each on one database file: writers and readers side by side.
+** beside.c -- threads with a connection each on one database file: writers and readers side by
+** side.
 **
 **   beside MODEL FOLDER [TRANSACTIONS]
 **
-** Two writers commit changes to t and p (twin.h), taking turns as SQLite's locks say, and roll some back; two readers take one snapshot after another, in each
-** of which t and p must agree in every row, and queries with brute force. Made to run under the thread sanitizer: what connections
-** share (the model, nothing else) must be safe. In WAL, and in a rollback journal, where readers and writers wait for each other.
+** Two writers take turns, as SQLite's locks say. They commit changes to t and p (twin.h), and roll
+** some back. Two readers take one snapshot after another. In each, t and p must agree in every row,
+** and queries must agree with brute force. It is made to run under the thread sanitizer: what
+** connections share (only the model) must be safe. It runs in WAL, and in a rollback journal, where
+** readers and writers wait for each other.
 */
 #include "twin.h"
 #include <pthread.h>
 
-static const struct kind KINDS[] = {{"vectors", VECTORS, 16, 1, 8, 0}, {"texts", TEXTS, 0, 1, 8, 0}};
+static const struct kind KINDS[] = {
+  { .name = "vectors", .content = VECTORS, .width = 16, .n_filters = 1, .cell_rows = 8 },
+  { .name = "texts", .content = TEXTS, .n_filters = 1, .cell_rows = 8 },
+};
 enum { N_WRITERS = 2, N_READERS = 2, N_ROWIDS = 120, BUSY_MS = 60000 };
 
 struct thread {
@@ -34,11 +40,12 @@ static void *writer(void *arg){
   struct thread *w = arg;
   struct random r = random_of(w->seed);
   sqlite3 *db = connect_patiently(w->path);
-  int i, j, rc = SQLITE_OK;
-  for(i=0; i<w->n && rc==SQLITE_OK; i++){
-    int changes = 1 + below(&r, 6), is_kept = below(&r, 4)!=0;
+  int rc = SQLITE_OK;
+  for(int i=0; i<w->n && rc==SQLITE_OK; i++){
+    int changes = 1 + below(&r, 6);
+    int is_kept = below(&r, 4)!=0;
     rc = sqlite3_exec(db, "BEGIN IMMEDIATE; UPDATE mark SET n=n+1", NULL, NULL, NULL);
-    for(j=0; j<changes && rc==SQLITE_OK; j++) rc = twins_change_any(db, w->kind, &r, N_ROWIDS);
+    for(int j=0; j<changes && rc==SQLITE_OK; j++) rc = twins_change_any(db, w->kind, &r, N_ROWIDS);
     if( rc==SQLITE_OK ) rc = sqlite3_exec(db, is_kept ? "COMMIT" : "ROLLBACK", NULL, NULL, NULL);
   }
   if( rc!=SQLITE_OK ) why_not(w->why, "a writer: error %d, %s", rc, sqlite3_errmsg(db));
@@ -52,8 +59,8 @@ static void *reader(void *arg){
   sqlite3 *db = connect_patiently(w->path);
   sqlite3_int64 last = -1;
   char query[LITERAL];
-  int i, rc;
-  for(i=0; i<w->n && !w->why[0]; i++){
+  int rc;
+  for(int i=0; i<w->n && !w->why[0]; i++){
     sqlite3_int64 mark;
     sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
     mark = integer_of(db, "SELECT n FROM mark", -1);
@@ -70,22 +77,29 @@ static void *reader(void *arg){
 static int campaign(const struct kind *k, int is_wal, const char *folder, int n){
   struct thread threads[N_WRITERS+N_READERS];
   struct random r = random_of(2);
-  char path[600], why[WHY] = "", *create = twins_create(k, "main");
+  char path[600];
+  char why[WHY] = "";
+  char *create = twins_create(k, "main");
   sqlite3 *db;
-  int i, n_snapshots = 0;
-  snprintf(path, sizeof path, "%s/beside.db", folder);
+  int rc;
+  int n_snapshots = 0;
+  snprintf(path, sizeof(path), "%s/beside.db", folder);
   files_remove(path);
   db = connect_patiently(path);
-  if( sqlite3_exec(db, is_wal ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", NULL, NULL, NULL)!=SQLITE_OK
-   || sqlite3_exec(db, create, NULL, NULL, NULL)!=SQLITE_OK
-   || sqlite3_exec(db, "CREATE TABLE mark(n); INSERT INTO mark VALUES(0)", NULL, NULL, NULL)!=SQLITE_OK ) why_not(why, "making it: %s", sqlite3_errmsg(db));
+  rc = sqlite3_exec(db, is_wal ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE",
+                    NULL, NULL, NULL);
+  if( rc==SQLITE_OK ) rc = sqlite3_exec(db, create, NULL, NULL, NULL);
+  if( rc==SQLITE_OK ){
+    rc = sqlite3_exec(db, "CREATE TABLE mark(n); INSERT INTO mark VALUES(0)", NULL, NULL, NULL);
+  }
+  if( rc!=SQLITE_OK ) why_not(why, "making it: %s", sqlite3_errmsg(db));
   sqlite3_close(db);
   sqlite3_free(create);
-  for(i=0; i<N_WRITERS+N_READERS; i++){
-    threads[i] = (struct thread){.kind = k, .path = path, .seed = 1+i, .n = n};
+  for(int i=0; i<N_WRITERS+N_READERS; i++){
+    threads[i] = (struct thread){ .kind = k, .path = path, .seed = 1+i, .n = n };
     pthread_create(&threads[i].thread, NULL, i<N_WRITERS ? writer : reader, &threads[i]);
   }
-  for(i=0; i<N_WRITERS+N_READERS; i++){
+  for(int i=0; i<N_WRITERS+N_READERS; i++){
     pthread_join(threads[i].thread, NULL);
     n_snapshots += threads[i].n_snapshots;
     if( threads[i].why[0] && !why[0] ) memcpy(why, threads[i].why, WHY);
@@ -94,22 +108,24 @@ static int campaign(const struct kind *k, int is_wal, const char *folder, int n)
   if( !why[0] ) twins_agree(db, k, &r, why);
   sqlite3_close(db);
   printf("%s - beside: %s, %s: ", why[0] ? "not ok" : "ok", k->name, is_wal ? "WAL" : "journal");
-  if( why[0] ) printf("%s\n", why);
-  else printf("%d transactions, %d snapshots\n", N_WRITERS*n, n_snapshots);
+  if( why[0] ){
+    printf("%s\n", why);
+  }else{
+    printf("%d transactions, %d snapshots\n", N_WRITERS*n, n_snapshots);
+  }
   fflush(stdout);
   files_remove(path);
   return !why[0];
 }
 
 int main(int argc, char **argv){
-  int n = argc>3 ? atoi(argv[3]) : 60, good = 1, i;
-  sqlite3 *db;
-  if( argc<3 ) return fprintf(stderr, "usage: beside MODEL FOLDER [TRANSACTIONS]\n"), 2;
-  setenv("LATENT_MODEL", argv[1], 1);
-  setenv("LATENT_THREADS", "1", 1);
-  db = connect_to(":memory:", NULL);
-  if( db==NULL || !texts_make(db) ) return printf("not ok - beside: %s cannot be used\n", argv[1]), 1;
-  sqlite3_close(db);
-  for(i=0; i<4; i++) good &= campaign(&KINDS[i/2], i%2, argv[2], n);
+  int n = argc>3 ? atoi(argv[3]) : 60;
+  int good = 1;
+  if( argc<3 ){
+    fprintf(stderr, "usage: beside MODEL FOLDER [TRANSACTIONS]\n");
+    return 2;
+  }
+  if( !twins_begin("beside", argv[1]) ) return 1;
+  for(int i=0; i<4; i++) good &= campaign(&KINDS[i/2], i%2, argv[2], n);
   return !good;
 }

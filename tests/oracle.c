@@ -1,16 +1,22 @@
 /*
-** oracle.c -- long random sequences of everything that can be done to a virtual table, beside a plain table (twin.h).
+** oracle.c -- long random sequences of everything that can be done to a virtual table, beside a
+** plain table (twin.h).
 **
-**   oracle [--verbose] MODEL FOLDER                       the campaigns of `make check`: fixed seeds
-**   oracle [--verbose] MODEL FOLDER KIND SEED STEPS       one campaign; its name says which, when it has failed
-**   oracle MODEL FOLDER --soak SECONDS [SEED]             campaigns with ever new seeds, printed, until the time has passed
+**   oracle [--verbose] MODEL FOLDER
+**       the campaigns of `make check`, with fixed seeds
+**   oracle [--verbose] MODEL FOLDER KIND SEED STEPS
+**       one campaign; the line of a campaign that failed says which
+**   oracle MODEL FOLDER --soak SECONDS [SEED]
+**       campaigns with new seeds, which are printed, until the time has passed
 **
-** Each step draws one act from ACTS: a change, a piece of a transaction, a reopening, a command, another connection's writing, or a
-** query with a random filter, limit, offset, order and bound. What t gives is held against p at once. What must hold:
+** Each step draws one act from ACTS: a change, a piece of a transaction, a reopening, a command,
+** another connection's writing, or a query with a random filter, limit, offset, order and bound.
+** What t gives is compared with p at once. What must hold:
 **
-**   - a statement succeeds for t exactly when it does for p, and the rows are the same after it;
-**   - a query's rows come in ascending distance, each once, each with its true distance, and are exactly those that brute force gives,
-**     unless the table is large and a LIMIT is known: then the mean share of the true ones over the campaign is at least 0.95;
+**   - A statement succeeds for t exactly when it does for p, and the rows are the same after it.
+**   - A query's rows come in ascending distance, each once, each with its true distance. They are
+**     exactly those that brute force gives, unless the table is large and a LIMIT is known. Then
+**     the mean share of the true ones over the campaign is at least 0.95.
 **   - 'integrity-check' finds nothing, whenever it is asked.
 **
 ** With --verbose every statement is printed as it is run. FOLDER is where the databases are.
@@ -18,19 +24,23 @@
 #include "twin.h"
 #include <time.h>
 
-enum { STATEMENT = 200000, MOST_SAVEPOINTS = 5, LARGE = 4096 };
+enum { MOST_SAVEPOINTS = 5, LARGE = 4096 };
 
 static const struct kind KINDS[] = {
-  {"tiny cells", VECTORS, 16, 1, 8, 150},
-  {"tiniest cells, three filters", VECTORS, 7, 3, 4, 120},
-  {"no filters", VECTORS, 65, 0, 8, 100},
-  {"cells of 256", VECTORS, 24, 3, 0, 900},
-  {"large", VECTORS, 24, 1, 32, 6000},
-  {"texts", TEXTS, 0, 3, 8, 90},
-  {"notes", NOTES, 0, 3, 8, 90},
-  {"one number", VECTORS, 1, 1, 4, 60},
+  { .name = "tiny cells", .content = VECTORS, .width = 16,
+    .n_filters = 1, .cell_rows = 8, .n_rows = 150 },
+  { .name = "tiniest cells, three filters", .content = VECTORS, .width = 7,
+    .n_filters = 3, .cell_rows = 4, .n_rows = 120 },
+  { .name = "no filters", .content = VECTORS, .width = 65, .cell_rows = 8, .n_rows = 100 },
+  { .name = "cells of 256", .content = VECTORS, .width = 24, .n_filters = 3, .n_rows = 900 },
+  { .name = "large", .content = VECTORS, .width = 24,
+    .n_filters = 1, .cell_rows = 32, .n_rows = 6000 },
+  { .name = "texts", .content = TEXTS, .n_filters = 3, .cell_rows = 8, .n_rows = 90 },
+  { .name = "notes", .content = NOTES, .n_filters = 3, .cell_rows = 8, .n_rows = 90 },
+  { .name = "one number", .content = VECTORS, .width = 1,
+    .n_filters = 1, .cell_rows = 4, .n_rows = 60 },
 };
-enum { N_KINDS = sizeof KINDS/sizeof KINDS[0], KIND_LARGE = 4 };
+enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), KIND_LARGE = 4 };
 
 struct world {
   const struct kind *kind;
@@ -44,8 +54,9 @@ struct world {
   struct list held_rows;        /* what it has given */
   int in_transaction, n_savepoints;
   sqlite3_int64 n_rows;         /* of p, about */
-  long n_writes, n_queries, n_refused, n_ranked;        /* n_ranked: queries that need not be exact */
-  double shares;                /* of the ranked ones, summed */
+  long n_writes, n_queries, n_refused;
+  long n_ranked;                /* queries that need not be exact */
+  double shares;                /* of these, summed */
   char why[WHY];                /* the first thing that must not be; empty: none */
   char last[4][400];            /* the last statements, the newest last */
 };
@@ -60,8 +71,8 @@ static int draw(struct world *w, int n){
 }
 
 static void say(struct world *w, const char *sql){
-  memmove(w->last[0], w->last[1], sizeof w->last - sizeof w->last[0]);
-  snprintf(w->last[3], sizeof w->last[3], "%s", sql);
+  memmove(w->last[0], w->last[1], sizeof(w->last) - sizeof(w->last[0]));
+  snprintf(w->last[3], sizeof(w->last[3]), "%s", sql);
   if( verbose ) printf("%s;\n", sql);
 }
 
@@ -70,9 +81,10 @@ static void say(struct world *w, const char *sql){
 static char *named(const char *template, const char *table){
   sqlite3_str *s = sqlite3_str_new(NULL);
   const char *at;
-  for(; (at = strstr(template, "%T"))!=NULL; template = at+2){
+  while( (at = strstr(template, "%T"))!=NULL ){
     sqlite3_str_append(s, template, (int)(at-template));
     sqlite3_str_appendall(s, table);
+    template = at+2;
   }
   sqlite3_str_appendall(s, template);
   return sqlite3_str_finish(s);
@@ -84,23 +96,27 @@ static int run(struct world *w, sqlite3 *db, const char *sql){
   return sqlite3_exec(db, sql, NULL, NULL, NULL);
 }
 
-/* One that must succeed. */
+/* Runs a statement that must succeed. */
 static void must(struct world *w, sqlite3 *db, const char *sql){
   int rc = run(w, db, sql);
   if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "error %d, %s", rc, sqlite3_errmsg(db));
 }
 
-/* Runs a change on t and p (on p alone where t follows it); they must agree about whether it may be. */
+/* Runs a change on t and p (on p alone where t follows it). Both must accept it, or both refuse it
+** for a constraint. Returns whether they accepted it. */
 static int change(struct world *w, sqlite3 *db, const char *template){
-  char *sql_t = named(template, "t"), *sql_p = named(template, "p"), told[200] = "";
+  char *sql_t = named(template, "t");
+  char *sql_p = named(template, "p");
+  char told[200] = "";
   int rc_t = SQLITE_OK, rc_p;
   if( w->kind->content!=NOTES ){
     rc_t = run(w, db, sql_t);
-    snprintf(told, sizeof told, "%s", sqlite3_errmsg(db));
+    snprintf(told, sizeof(told), "%s", sqlite3_errmsg(db));
   }
   rc_p = run(w, db, sql_p);
   if( w->kind->content==NOTES ) rc_t = rc_p;
-  if( (rc_t!=SQLITE_OK || rc_p!=SQLITE_OK) && !bad(w) && ((rc_t&0xff)!=(rc_p&0xff) || (rc_p&0xff)!=SQLITE_CONSTRAINT) ){
+  if( (rc_t!=SQLITE_OK || rc_p!=SQLITE_OK) && !bad(w)
+      && ((rc_t&0xff)!=(rc_p&0xff) || (rc_p&0xff)!=SQLITE_CONSTRAINT) ){
     why_not(w->why, "t gives %d (%s), p %d (%s)", rc_t, told, rc_p, sqlite3_errmsg(db));
   }
   w->n_writes++;
@@ -111,57 +127,113 @@ static int change(struct world *w, sqlite3 *db, const char *template){
 }
 
 /* ---- Values and conditions ---- */
-static const char *const X_VALUES[] = {"NULL", "0", "1", "2", "3", "4", "5", "6", "7", "-3", "9007199254740993", "-9223372036854775808", "9223372036854775807"};
-static const char *const Y_VALUES[] = {"NULL", "0.0", "0.25", "0.5", "-1.5", "3.0", "1e300", "-9e999", "9e999", "1e-300", "7.0"};
-static const char *const Z_VALUES[] = {"NULL", "''", "'de'", "'en'", "'EN'", "'fr'", "'a long prefix, then one'", "'a long prefix, then two'", "'\xc3\xa9t\xc3\xa9'", "'7'"};
-#define ONE_OF(w, values) ((values)[draw((w), sizeof (values)/sizeof (values)[0])])
+static const char *const X_VALUES[] = {
+  "NULL", "0", "1", "2", "3", "4", "5", "6", "7", "-3",
+  "9007199254740993", "-9223372036854775808", "9223372036854775807",
+};
+static const char *const Y_VALUES[] = {
+  "NULL", "0.0", "0.25", "0.5", "-1.5", "3.0", "1e300", "-9e999", "9e999", "1e-300", "7.0",
+};
+static const char *const Z_VALUES[] = {
+  "NULL", "''", "'de'", "'en'", "'EN'", "'fr'",
+  "'a long prefix, then one'", "'a long prefix, then two'", "'\xc3\xa9t\xc3\xa9'", "'7'",
+};
+#define ONE_OF(w, values) ((values)[draw((w), sizeof(values)/sizeof((values)[0]))])
+
+static const char *const COMPARE[] = {
+  "=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT", "==",
+};
 
 static const char *value_of_filter(struct world *w, int column){
   return column==0 ? ONE_OF(w, X_VALUES) : column==1 ? ONE_OF(w, Y_VALUES) : ONE_OF(w, Z_VALUES);
 }
 
 static sqlite3_int64 rowid_draw(struct world *w){
-  return draw(w, 60)==0 ? (draw(w, 2) ? INT64_MIN + draw(w, 3) : 4000000000LL + draw(w, 3)) : draw(w, 2*w->kind->n_rows) - 4;
+  if( draw(w, 60)!=0 ) return draw(w, 2*w->kind->n_rows) - 4;
+  return draw(w, 2) ? INT64_MIN + draw(w, 3) : 4000000000LL + draw(w, 3);
 }
 
-/* Appends one condition on filter columns or the rowid. reads_p: it may ask p; not where p is being changed, as SQLite may ask in the midst of it.
-** alone: not a side of an OR, of which SQLite before 3.50 or so makes an IN, forgetting COLLATE: it then loses rows, of a plain table with an index too. */
+/* A condition on the rowid. */
+static void condition_rowid(struct world *w, sqlite3_str *s, int reads_p){
+  long long a = rowid_draw(w);
+  long long b = rowid_draw(w);
+  switch( reads_p ? draw(w, 7) : draw(w, 3) ){
+    case 0:
+      sqlite3_str_appendf(s, "rowid %s %lld", ONE_OF(w, COMPARE), a);
+      break;
+    case 1:
+      sqlite3_str_appendf(s, "rowid BETWEEN %lld AND %lld", a<b ? a : b, a<b ? b : a);
+      break;
+    case 2:
+      sqlite3_str_appendf(s, "rowid IN (%lld, %lld, 7, 7, NULL, 'x', 8.0)", a, b);
+      break;
+    case 3:
+      sqlite3_str_appendf(s, "rowid IN (SELECT id FROM p WHERE id%%%d=0)", 2+draw(w, 5));
+      break;
+    case 4:
+      sqlite3_str_appendf(s, "rowid %s %d.5", ONE_OF(w, COMPARE), draw(w, w->kind->n_rows));
+      break;
+    case 5:
+      sqlite3_str_appendf(s, "rowid %s '%lld'", ONE_OF(w, COMPARE), a);
+      break;
+    default:
+      sqlite3_str_appendf(s, "rowid %% %d = 1", 2+draw(w, 3));
+      break;
+  }
+}
+
+/* Appends one condition on filter columns or the rowid. reads_p: it may ask p. It may not while p
+** is being changed, because SQLite may ask in the midst of the change. alone: it is not a side of
+** an OR. SQLite before 3.50 or so makes an IN of an OR and forgets COLLATE; it then loses rows,
+** of a plain table with an index too. */
 static void condition_one(struct world *w, sqlite3_str *s, int reads_p, int alone){
-  static const char *const COMPARE[] = {"=", "<", "<=", ">", ">=", "<>", "IS", "IS NOT", "=="};
   int column = draw(w, w->kind->n_filters+2) - 1;
   char name = "xyz"[column<0 ? 0 : column];
   if( column<0 || column>=w->kind->n_filters ){
-    long long a = rowid_draw(w), b = rowid_draw(w);
-    switch( reads_p ? draw(w, 7) : draw(w, 3) ){
-      case 0: sqlite3_str_appendf(s, "rowid %s %lld", ONE_OF(w, COMPARE), a); break;
-      case 1: sqlite3_str_appendf(s, "rowid BETWEEN %lld AND %lld", a<b ? a : b, a<b ? b : a); break;
-      case 2: sqlite3_str_appendf(s, "rowid IN (%lld, %lld, 7, 7, NULL, 'x', 8.0)", a, b); break;
-      case 3: sqlite3_str_appendf(s, "rowid IN (SELECT id FROM p WHERE id%%%d=0)", 2+draw(w, 5)); break;
-      case 4: sqlite3_str_appendf(s, "rowid %s %d.5", ONE_OF(w, COMPARE), draw(w, w->kind->n_rows)); break;
-      case 5: sqlite3_str_appendf(s, "rowid %s '%lld'", ONE_OF(w, COMPARE), a); break;
-      default: sqlite3_str_appendf(s, "rowid %% %d = 1", 2+draw(w, 3)); break;
-    }
+    condition_rowid(w, s, reads_p);
     return;
   }
   switch( reads_p ? draw(w, 12) : draw(w, 6) ){
     case 0: case 1: case 2: case 3:
-      sqlite3_str_appendf(s, "%c %s %s", name, ONE_OF(w, COMPARE), value_of_filter(w, column)); break;
-    case 4: sqlite3_str_appendf(s, "%c BETWEEN %s AND %s", name, value_of_filter(w, column), value_of_filter(w, column)); break;
-    case 5: sqlite3_str_appendf(s, "%c IN (%s, %s, %s)", name, value_of_filter(w, column), value_of_filter(w, column), value_of_filter(w, column)); break;
-    case 6: sqlite3_str_appendf(s, "%c IN (SELECT %c FROM p WHERE id < %d)", name, name, draw(w, w->kind->n_rows)); break;
-    case 7: sqlite3_str_appendf(s, "%c %s", name, draw(w, 2) ? "IS NULL" : "IS NOT NULL"); break;
-    case 8: sqlite3_str_appendf(s, "%c %s %s", name, ONE_OF(w, COMPARE), value_of_filter(w, draw(w, 3))); break;     /* another type's value */
-    case 9: sqlite3_str_appendf(s, alone ? "%c = 'EN' COLLATE NOCASE" : "%c > 'EN' COLLATE NOCASE", name); break;
-    case 10: sqlite3_str_appendf(s, "%c %s", name, draw(w, 2) ? "LIKE 'e%'" : "GLOB 'a long*'"); break;
-    default: sqlite3_str_appendf(s, "%c || '' %s %s", name, ONE_OF(w, COMPARE), value_of_filter(w, column)); break;
+      sqlite3_str_appendf(s, "%c %s %s", name, ONE_OF(w, COMPARE), value_of_filter(w, column));
+      break;
+    case 4:
+      sqlite3_str_appendf(s, "%c BETWEEN %s AND %s", name, value_of_filter(w, column),
+                          value_of_filter(w, column));
+      break;
+    case 5:
+      sqlite3_str_appendf(s, "%c IN (%s, %s, %s)", name, value_of_filter(w, column),
+                          value_of_filter(w, column), value_of_filter(w, column));
+      break;
+    case 6:
+      sqlite3_str_appendf(s, "%c IN (SELECT %c FROM p WHERE id < %d)", name, name,
+                          draw(w, w->kind->n_rows));
+      break;
+    case 7:
+      sqlite3_str_appendf(s, "%c %s", name, draw(w, 2) ? "IS NULL" : "IS NOT NULL");
+      break;
+    case 8:                     /* another type's value */
+      sqlite3_str_appendf(s, "%c %s %s", name, ONE_OF(w, COMPARE), value_of_filter(w, draw(w, 3)));
+      break;
+    case 9:
+      sqlite3_str_appendf(s, "%c %s 'EN' COLLATE NOCASE", name, alone ? "=" : ">");
+      break;
+    case 10:
+      sqlite3_str_appendf(s, "%c %s", name, draw(w, 2) ? "LIKE 'e%'" : "GLOB 'a long*'");
+      break;
+    default:
+      sqlite3_str_appendf(s, "%c || '' %s %s", name, ONE_OF(w, COMPARE),
+                          value_of_filter(w, column));
+      break;
   }
 }
 
 /* Up to three of them, or NULL (sqlite3_free). */
 static char *condition(struct world *w, int reads_p){
   sqlite3_str *s = sqlite3_str_new(NULL);
-  int i, n = draw(w, 4), either = draw(w, 6)==0;
-  for(i=0; i<n; i++){
+  int n = draw(w, 4);
+  int either = draw(w, 6)==0;
+  for(int i=0; i<n; i++){
     if( i>0 ) sqlite3_str_appendall(s, either ? " OR " : " AND ");
     condition_one(w, s, reads_p, !either || n==1);
   }
@@ -169,23 +241,26 @@ static char *condition(struct world *w, int reads_p){
 }
 
 /* ---- Changes ---- */
-/* "(rowid, content, x, y, z)"; own: with a rowid. */
+/* "(rowid, content, x, y, z)" */
 static void columns_append(struct world *w, sqlite3_str *s){
-  sqlite3_str_appendf(s, "(rowid, %s%s)", content_column(w->kind), FILTER_NAMES[w->kind->n_filters]);
+  sqlite3_str_appendf(s, "(rowid, %s%s)", content_column(w->kind),
+                      FILTER_NAMES[w->kind->n_filters]);
 }
 
 static void row_append(struct world *w, sqlite3_str *s, sqlite3_int64 rowid){
   char content[LITERAL] = "NULL";
-  int i;
   if( draw(w, 10) ) content_literal(content, &w->random, w->kind);
   sqlite3_str_appendf(s, "(%lld, %s", rowid, content);
-  for(i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
+  for(int i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
   sqlite3_str_appendall(s, ")");
 }
 
-static const char *const ON_CONFLICT[] = {"", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR ABORT", " OR FAIL"};
+static const char *const ON_CONFLICT[] = {
+  "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR ABORT", " OR FAIL",
+};
 
-/* An external content table's triggers do not fire for rows that REPLACE takes away, as SQLite documents it: so never there. */
+/* Never REPLACE where the content is another table's: its triggers do not fire for rows that
+** REPLACE takes away. SQLite documents that. */
 static const char *on_conflict(struct world *w){
   const char *s = ONE_OF(w, ON_CONFLICT);
   return w->kind->content==NOTES && strcmp(s, " OR REPLACE")==0 ? "" : s;
@@ -194,11 +269,10 @@ static const char *on_conflict(struct world *w){
 static void insert_rows(struct world *w, sqlite3 *db, int n){
   sqlite3_str *s = sqlite3_str_new(NULL);
   char *sql;
-  int i;
   sqlite3_str_appendf(s, "INSERT%s INTO %%T", on_conflict(w));
   columns_append(w, s);
   sqlite3_str_appendall(s, " VALUES ");
-  for(i=0; i<n; i++){
+  for(int i=0; i<n; i++){
     if( i>0 ) sqlite3_str_appendall(s, ", ");
     row_append(w, s, rowid_draw(w));
   }
@@ -207,33 +281,47 @@ static void insert_rows(struct world *w, sqlite3 *db, int n){
   sqlite3_free(sql);
 }
 
-static void act_insert(struct world *w){ insert_rows(w, w->db, 1); }
-static void act_insert_many(struct world *w){ insert_rows(w, w->db, 2 + draw(w, w->kind->n_rows/6 + 6)); }
+static void act_insert(struct world *w){
+  insert_rows(w, w->db, 1);
+}
+
+static void act_insert_many(struct world *w){
+  insert_rows(w, w->db, 2 + draw(w, w->kind->n_rows/6 + 6));
+}
 
 /* t chooses the rowid; p takes the same. */
 static void act_insert_auto(struct world *w){
   sqlite3_str *s = sqlite3_str_new(NULL);
-  char content[LITERAL] = "NULL", *sql;
-  int i, follows = w->kind->content==NOTES;
+  const char *filters = FILTER_NAMES[w->kind->n_filters];
+  const char *column = content_column(w->kind);
+  char content[LITERAL] = "NULL";
+  char *sql;
+  int follows = w->kind->content==NOTES;
   if( draw(w, 10) ) content_literal(content, &w->random, w->kind);
-  sqlite3_str_appendf(s, "INSERT INTO %s(%s%s) VALUES (%s", follows ? "p" : "t", content_column(w->kind), FILTER_NAMES[w->kind->n_filters], content);
-  for(i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
+  sqlite3_str_appendf(s, "INSERT INTO %s(%s%s) VALUES (%s", follows ? "p" : "t", column, filters,
+                      content);
+  for(int i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
   sqlite3_str_appendall(s, ")");
   sql = sqlite3_str_finish(s);
   must(w, w->db, sql);
   sqlite3_free(sql);
   if( follows || bad(w) ) return;
-  sql = sqlite3_mprintf("INSERT INTO p(id, %s%s) SELECT rowid, %s%s FROM t WHERE rowid=%lld", content_column(w->kind), FILTER_NAMES[w->kind->n_filters],
-                        content_column(w->kind), FILTER_NAMES[w->kind->n_filters], sqlite3_last_insert_rowid(w->db));
+  sql = sqlite3_mprintf("INSERT INTO p(id, %s%s) SELECT rowid, %s%s FROM t WHERE rowid=%lld",
+                        column, filters, column, filters, sqlite3_last_insert_rowid(w->db));
   must(w, w->db, sql);
-  if( sqlite3_changes(w->db)!=1 && !bad(w) ) why_not(w->why, "last_insert_rowid() is not the rowid");
+  if( sqlite3_changes(w->db)!=1 && !bad(w) ){
+    why_not(w->why, "last_insert_rowid() is not the rowid");
+  }
   sqlite3_free(sql);
   w->n_writes++;
 }
 
 static void act_insert_select(struct world *w){
-  char *where = condition(w, 0), *columns = sqlite3_mprintf("%s%s", content_column(w->kind), FILTER_NAMES[w->kind->n_filters]);
-  char *sql = sqlite3_mprintf("INSERT INTO %%T(rowid, %s) SELECT rowid+%d, %s FROM %%T WHERE (%s) AND rowid BETWEEN 0 AND %d", columns, w->kind->n_rows+draw(w, 900),
+  char *where = condition(w, 0);
+  char *columns = sqlite3_mprintf("%s%s", content_column(w->kind),
+                                  FILTER_NAMES[w->kind->n_filters]);
+  char *sql = sqlite3_mprintf("INSERT INTO %%T(rowid, %s) SELECT rowid+%d, %s FROM %%T WHERE (%s)"
+                              " AND rowid BETWEEN 0 AND %d", columns, w->kind->n_rows+draw(w, 900),
                               columns, where ? where : "1", w->kind->n_rows/4);
   if( w->n_rows<w->kind->n_rows ) change(w, w->db, sql);
   sqlite3_free(sql);
@@ -248,13 +336,17 @@ static char *rows_named(struct world *w){
 }
 
 static void act_update_content(struct world *w){
-  char content[LITERAL] = "NULL", *where = rows_named(w), *sql;
+  char *sql;
+  char content[LITERAL] = "NULL";
+  char *where = rows_named(w);
   int column = draw(w, 3);
   if( draw(w, 8) ) content_literal(content, &w->random, w->kind);
   if( column<w->kind->n_filters && draw(w, 2) ){
-    sql = sqlite3_mprintf("UPDATE %%T SET %s = %s, %c = %s WHERE %s", content_column(w->kind), content, "xyz"[column], value_of_filter(w, column), where);
+    sql = sqlite3_mprintf("UPDATE %%T SET %s = %s, %c = %s WHERE %s", content_column(w->kind),
+                          content, "xyz"[column], value_of_filter(w, column), where);
   }else{
-    sql = sqlite3_mprintf("UPDATE %%T SET %s = %s WHERE %s", content_column(w->kind), content, where);
+    sql = sqlite3_mprintf("UPDATE %%T SET %s = %s WHERE %s", content_column(w->kind), content,
+                          where);
   }
   change(w, w->db, sql);
   sqlite3_free(sql);
@@ -262,9 +354,13 @@ static void act_update_content(struct world *w){
 }
 
 static void act_update_filter(struct world *w){
-  char *where = rows_named(w), *sql = NULL;
+  char *where = rows_named(w);
+  char *sql = NULL;
   int column = draw(w, 3);
-  if( column<w->kind->n_filters ) sql = sqlite3_mprintf("UPDATE %%T SET %c = %s WHERE %s", "xyz"[column], value_of_filter(w, column), where);
+  if( column<w->kind->n_filters ){
+    sql = sqlite3_mprintf("UPDATE %%T SET %c = %s WHERE %s", "xyz"[column],
+                          value_of_filter(w, column), where);
+  }
   if( sql ) change(w, w->db, sql);
   sqlite3_free(sql);
   sqlite3_free(where);
@@ -272,13 +368,15 @@ static void act_update_filter(struct world *w){
 
 static void act_update_rowid(struct world *w){
   const char *how = on_conflict(w);
-  char *sql = sqlite3_mprintf("UPDATE%s %%T SET rowid = %lld WHERE rowid = %lld", how, rowid_draw(w), rowid_draw(w));
+  char *sql = sqlite3_mprintf("UPDATE%s %%T SET rowid = %lld WHERE rowid = %lld", how,
+                              rowid_draw(w), rowid_draw(w));
   change(w, w->db, sql);
   sqlite3_free(sql);
 }
 
 static void act_delete(struct world *w){
-  char *where = rows_named(w), *sql = sqlite3_mprintf("DELETE FROM %%T WHERE %s", where);
+  char *where = rows_named(w);
+  char *sql = sqlite3_mprintf("DELETE FROM %%T WHERE %s", where);
   if( draw(w, 3)==0 || strncmp(where, "rowid = ", 8)==0 ) change(w, w->db, sql);
   sqlite3_free(sql);
   sqlite3_free(where);
@@ -286,24 +384,33 @@ static void act_delete(struct world *w){
 
 /* Half of the rows, so that cells empty and merge; seldom all. */
 static void act_delete_many(struct world *w){
-  change(w, w->db, draw(w, 6)==0 ? "DELETE FROM %T" : draw(w, 2) ? "DELETE FROM %T WHERE rowid%2=0" : "DELETE FROM %T WHERE rowid%3");
+  if( draw(w, 6)==0 ){
+    change(w, w->db, "DELETE FROM %T");
+  }else if( draw(w, 2) ){
+    change(w, w->db, "DELETE FROM %T WHERE rowid%2=0");
+  }else{
+    change(w, w->db, "DELETE FROM %T WHERE rowid%3");
+  }
 }
 
 /* The rows nearest to something, deleted while the query that names them is open. */
 static void act_delete_nearest(struct world *w){
-  char query[LITERAL], *sql;
-  struct list l = {0};
+  char query[LITERAL];
+  char *sql;
+  struct list l = { 0 };
   sqlite3_str *s = sqlite3_str_new(NULL);
-  int i;
   content_literal(query, &w->random, w->kind);
   sql = sqlite3_mprintf("SELECT rowid FROM t(%s) LIMIT %d", query, 1+draw(w, 12));
-  if( list_fill(&l, w->db, sql)!=SQLITE_OK && !bad(w) ) why_not(w->why, "%s", sqlite3_errmsg(w->db));
+  if( list_fill(&l, w->db, sql)!=SQLITE_OK && !bad(w) ){
+    why_not(w->why, "%s", sqlite3_errmsg(w->db));
+  }
   sqlite3_free(sql);
   sqlite3_str_appendall(s, "DELETE FROM p WHERE id IN (-100");
-  for(i=0; i<l.n; i++) sqlite3_str_appendf(s, ", %lld", l.rows[i].rowid);
+  for(int i=0; i<l.n; i++) sqlite3_str_appendf(s, ", %lld", l.rows[i].rowid);
   sqlite3_str_appendall(s, ")");
   if( w->kind->content!=NOTES ){
-    sql = sqlite3_mprintf("DELETE FROM t WHERE rowid IN (SELECT rowid FROM t(%s) LIMIT %d)", query, l.n);
+    sql = sqlite3_mprintf("DELETE FROM t WHERE rowid IN (SELECT rowid FROM t(%s) LIMIT %d)", query,
+                          l.n);
     must(w, w->db, sql);
     sqlite3_free(sql);
   }
@@ -330,13 +437,14 @@ static void act_begin(struct world *w){
 static void act_end(struct world *w){
   if( !w->in_transaction ) return;
   must(w, w->db, draw(w, 2) ? "ROLLBACK" : "COMMIT");
-  w->in_transaction = w->n_savepoints = 0;
+  w->in_transaction = 0;
+  w->n_savepoints = 0;
 }
 
 static void act_savepoint(struct world *w){
   char sql[60];
   if( w->n_savepoints==MOST_SAVEPOINTS || !w->in_transaction ) return;
-  snprintf(sql, sizeof sql, "SAVEPOINT s%d", w->n_savepoints++);
+  snprintf(sql, sizeof(sql), "SAVEPOINT s%d", w->n_savepoints++);
   must(w, w->db, sql);
 }
 
@@ -346,10 +454,10 @@ static void act_savepoint_end(struct world *w){
   if( w->n_savepoints==0 ) return;
   i = draw(w, w->n_savepoints);
   if( draw(w, 3) ){
-    snprintf(sql, sizeof sql, "ROLLBACK TO s%d", i);
+    snprintf(sql, sizeof(sql), "ROLLBACK TO s%d", i);
     w->n_savepoints = i+1;
   }else{
-    snprintf(sql, sizeof sql, "RELEASE s%d", i);
+    snprintf(sql, sizeof(sql), "RELEASE s%d", i);
     w->n_savepoints = i;
   }
   must(w, w->db, sql);
@@ -360,22 +468,29 @@ static void act_reopen(struct world *w){
   held_close(w);
   say(w, "-- closed and opened again");
   if( sqlite3_close(w->db)!=SQLITE_OK ) why_not(w->why, "closing: %s", sqlite3_errmsg(w->db));
-  w->in_transaction = w->n_savepoints = 0;
+  w->in_transaction = 0;
+  w->n_savepoints = 0;
   w->db = connect_to(w->path, NULL);
-  if( w->db==NULL ) why_not(w->why, "cannot be opened again");
-  else must(w, w->db, "PRAGMA synchronous=OFF");
+  if( w->db==NULL ){
+    why_not(w->why, "cannot be opened again");
+  }else{
+    must(w, w->db, "PRAGMA synchronous=OFF");
+  }
 }
 
-/* A snapshot: what it shows must stay as it is while db writes. Only where readers and a writer may be side by side. */
+/* A snapshot: what it shows must stay as it is while db writes. Only where readers and a writer
+** may be side by side. */
 static void act_reader(struct world *w){
   if( w->reader ){
     must(w, w->reader, "COMMIT");
     sqlite3_close(w->reader);
     w->reader = NULL;
-  }else if( w->is_wal && (w->reader = connect_to(w->path, NULL))!=NULL ){
-    must(w, w->reader, "BEGIN");
-    must(w, w->reader, draw(w, 2) ? "SELECT count(*) FROM p" : "SELECT count(*) FROM t");
+    return;
   }
+  if( w->is_wal ) w->reader = connect_to(w->path, NULL);
+  if( w->reader==NULL ) return;
+  must(w, w->reader, "BEGIN");
+  must(w, w->reader, draw(w, 2) ? "SELECT count(*) FROM p" : "SELECT count(*) FROM t");
 }
 
 /* db's memory of the table is stale after this. */
@@ -398,8 +513,13 @@ static void act_vacuum(struct world *w){
   must(w, w->db, "VACUUM");
 }
 
-static void act_optimize(struct world *w){ must(w, w->db, "INSERT INTO t(t) VALUES('optimize')"); }
-static void act_rebuild(struct world *w){ must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')"); }
+static void act_optimize(struct world *w){
+  must(w, w->db, "INSERT INTO t(t) VALUES('optimize')");
+}
+
+static void act_rebuild(struct world *w){
+  must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')");
+}
 
 static void act_rename(struct world *w){
   if( w->kind->content==NOTES ) return;                 /* its triggers name t */
@@ -411,6 +531,7 @@ static void act_rename(struct world *w){
 /* Dropped and made again from p, or dropped and brought back by a rollback. */
 static void act_drop(struct world *w){
   char *create, *columns;
+  int is_there;
   if( w->in_transaction ) return;
   held_close(w);
   must(w, w->db, "BEGIN");
@@ -422,31 +543,41 @@ static void act_drop(struct world *w){
     if( w->kind->content==NOTES ){
       must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')");
     }else{
-      char *sql = sqlite3_mprintf("INSERT INTO t(rowid, %s) SELECT id, %s FROM p", columns, columns);
+      char *sql = sqlite3_mprintf("INSERT INTO t(rowid, %s) SELECT id, %s FROM p", columns,
+                                  columns);
       must(w, w->db, sql);
       sqlite3_free(sql);
     }
     sqlite3_free(columns);
     sqlite3_free(create);
   }
-  must(w, w->db, draw(w, 2) ? "ROLLBACK" : integer_of(w->db, "SELECT count(*) FROM sqlite_schema WHERE name='t'", 0) ? "COMMIT" : "ROLLBACK");
+  is_there = integer_of(w->db, "SELECT count(*) FROM sqlite_schema WHERE name='t'", 0)>0;
+  must(w, w->db, draw(w, 2) || !is_there ? "ROLLBACK" : "COMMIT");
 }
 
 /* ---- Questions ---- */
-/* What is asked for: text for t(...), and what brute() is to be given for it. */
+/* What is asked for: the text for t(...), and what brute() gets for it. */
 static void query_draw(struct world *w, char query[LITERAL], char plain[LITERAL]){
   content_literal(plain, &w->random, w->kind);
-  if( w->kind->content!=VECTORS && draw(w, 3)==0 ) sqlite3_snprintf(LITERAL, query, "latent_encode(%s)", plain);
-  else memcpy(query, plain, LITERAL);
+  if( w->kind->content!=VECTORS && draw(w, 3)==0 ){
+    sqlite3_snprintf(LITERAL, query, "latent_encode(%s)", plain);
+  }else{
+    memcpy(query, plain, LITERAL);
+  }
 }
 
-/* Fills all with the rows of p that the condition lets through, nearest first. `farthest`: a bound on the distance; INFINITY. */
-static void truth(struct world *w, sqlite3 *db, struct list *all, const char *plain, const char *where, double farthest){
-  char *sql = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL AND (%s)", content_column(w->kind), plain, content_column(w->kind),
+/* Fills all with the rows of p that the condition lets through, nearest first. `farthest`: a
+** bound on the distance; INFINITY. */
+static void truth(struct world *w, sqlite3 *db, struct list *all, const char *plain,
+                  const char *where, double farthest){
+  char *sql = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL AND (%s)",
+                              content_column(w->kind), plain, content_column(w->kind),
                               where ? where : "1");
   int rc = list_fill(all, db, sql);
-  if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "brute force: error %d, %s", rc, sqlite3_errmsg(db));
-  qsort(all->rows, all->n, sizeof *all->rows, found_by_distance);
+  if( rc!=SQLITE_OK && !bad(w) ){
+    why_not(w->why, "brute force: error %d, %s", rc, sqlite3_errmsg(db));
+  }
+  qsort(all->rows, all->n, sizeof(*all->rows), found_by_distance);
   while( all->n>0 && all->rows[all->n-1].distance>=farthest ) all->n--;
   sqlite3_free(sql);
 }
@@ -458,25 +589,40 @@ static double bound_draw(struct world *w, const struct list *all){
   return (all->rows[at].distance + all->rows[at+1].distance)/2;
 }
 
-static const char *const OPTIONS[] = {"{\"exact\":true}", "{\"recall\":1}", "{\"recall\":0.97}", "{}"};
+static const char *const OPTIONS[] = {
+  "{\"exact\":true}", "{\"recall\":1}", "{\"recall\":0.97}", "{}",
+};
 
 static void act_nearest(struct world *w){
   sqlite3 *db = w->reader && draw(w, 2) ? w->reader : w->db;
-  char query[LITERAL], plain[LITERAL], *where = condition(w, 1), *sql, bound_text[80] = "";
-  int limit = draw(w, 3) ? draw(w, 30) : -1, offset = limit>=0 && draw(w, 3)==0 ? draw(w, 20) : 0, form = draw(w, 4), n, rc, exact, may_lack;
+  char query[LITERAL];
+  char plain[LITERAL];
+  char *sql;
+  char *where = condition(w, 1);
+  char bound_text[80] = "";
+  int n, rc, exact, may_lack;
+  int limit = draw(w, 3) ? draw(w, 30) : -1;
+  int offset = limit>=0 && draw(w, 3)==0 ? draw(w, 20) : 0;
+  int form = draw(w, 4);
   const char *options = draw(w, 4)==0 ? ONE_OF(w, OPTIONS) : NULL;
-  struct list all = {0}, got = {0};
+  struct list all = { 0 };
+  struct list got = { 0 };
   sqlite3_str *s = sqlite3_str_new(NULL);
   double share = 1, bound = INFINITY;
   query_draw(w, query, plain);
   truth(w, db, &all, plain, where, INFINITY);
-  if( draw(w, 3)==0 && (bound = bound_draw(w, &all))<INFINITY ){
-    snprintf(bound_text, sizeof bound_text, " AND distance %s %.17g", draw(w, 2) ? "<" : "<=", bound);
+  if( draw(w, 3)==0 ) bound = bound_draw(w, &all);
+  if( bound<INFINITY ){
+    snprintf(bound_text, sizeof(bound_text), " AND distance %s %.17g", draw(w, 2) ? "<" : "<=",
+             bound);
     while( all.n>0 && all.rows[all.n-1].distance>bound ) all.n--;
   }
   sqlite3_str_appendall(s, "SELECT rowid, distance FROM t");
-  if( form==0 || options ) sqlite3_str_appendf(s, options ? "(%s, '%s') WHERE 1" : "(%s) WHERE 1", query, options);
-  else sqlite3_str_appendf(s, form==1 ? " WHERE t MATCH %s" : " WHERE t = %s", query);
+  if( form==0 || options ){
+    sqlite3_str_appendf(s, options ? "(%s, '%s') WHERE 1" : "(%s) WHERE 1", query, options);
+  }else{
+    sqlite3_str_appendf(s, form==1 ? " WHERE t MATCH %s" : " WHERE t = %s", query);
+  }
   if( where ) sqlite3_str_appendf(s, " AND (%s)", where);
   sqlite3_str_appendall(s, bound_text);
   if( draw(w, 2) ) sqlite3_str_appendall(s, " ORDER BY distance");
@@ -485,10 +631,11 @@ static void act_nearest(struct world *w){
   sql = sqlite3_str_finish(s);
   say(w, sql);
   rc = list_fill(&got, db, sql);
-  exact = w->n_rows<=LARGE*3/4 || limit<0 || (options && (options==OPTIONS[0] || options==OPTIONS[1]));
+  exact = w->n_rows<=LARGE*3/4 || limit<0 || options==OPTIONS[0] || options==OPTIONS[1];
   if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "error %d, %s", rc, sqlite3_errmsg(db));
   n = all.n-offset<limit ? all.n-offset : limit;
-  may_lack = !exact && bound<INFINITY && got.n<n;       /* what was missed is not made up for by rows beyond the bound */
+  /* No rows beyond the bound come in place of those that were missed. */
+  may_lack = !exact && bound<INFINITY && got.n<n;
   if( !bad(w) ) nearest_agree(&got, &all, may_lack ? got.n : limit, offset, &share, w->why);
   if( may_lack ) share *= (double)got.n/n;
   if( !bad(w) && exact && share<1 ) why_not(w->why, "only %.3f of the rows are the nearest", share);
@@ -503,31 +650,46 @@ static void act_nearest(struct world *w){
   free(got.rows);
 }
 
-/* Sums over a query's rows, and orders that are not the index's own: there a LIMIT says nothing about how many rows are pulled. */
+/* Sums over a query's rows, and orders that are not the index's own: there a LIMIT says nothing
+** about how many rows are pulled. */
 static void act_summary(struct world *w){
-  char query[LITERAL], plain[LITERAL], *where = condition(w, 1), *sql;
-  struct list all = {0}, got = {0};
-  int i, limit = 1 + draw(w, 9), way = draw(w, 3);
+  char query[LITERAL];
+  char plain[LITERAL];
+  char *sql;
+  char *where = condition(w, 1);
+  struct list all = { 0 };
+  struct list got = { 0 };
+  int limit = 1 + draw(w, 9);
+  int way = draw(w, 3);
   query_draw(w, query, plain);
   truth(w, w->db, &all, plain, where, INFINITY);
   if( way==0 ){
-    sql = sqlite3_mprintf("SELECT count(*), sum(distance) FROM t(%s) WHERE %s", query, where ? where : "1");
+    sql = sqlite3_mprintf("SELECT count(*), sum(distance) FROM t(%s) WHERE %s", query,
+                          where ? where : "1");
   }else{
-    sql = sqlite3_mprintf("SELECT rowid, distance FROM t(%s) WHERE %s ORDER BY %s LIMIT %d", query, where ? where : "1",
-                          way==1 ? "rowid" : "distance DESC", limit);
+    sql = sqlite3_mprintf("SELECT rowid, distance FROM t(%s) WHERE %s ORDER BY %s LIMIT %d", query,
+                          where ? where : "1", way==1 ? "rowid" : "distance DESC", limit);
   }
   say(w, sql);
-  if( list_fill(&got, w->db, sql)!=SQLITE_OK && !bad(w) ) why_not(w->why, "error %s", sqlite3_errmsg(w->db));
+  if( list_fill(&got, w->db, sql)!=SQLITE_OK && !bad(w) ){
+    why_not(w->why, "error %s", sqlite3_errmsg(w->db));
+  }
   if( !bad(w) && way==0 ){
     double sum = 0;
-    for(i=0; i<all.n; i++) sum += all.rows[i].distance;
-    if( got.n!=1 || got.rows[0].rowid!=all.n || fabs(sum - got.rows[0].distance)>NEAR*(all.n+1) ) why_not(w->why, "count or sum of distances is wrong");
+    for(int i=0; i<all.n; i++) sum += all.rows[i].distance;
+    if( got.n!=1 || got.rows[0].rowid!=all.n
+     || fabs(sum - got.rows[0].distance)>NEAR*(all.n+1) ){
+      why_not(w->why, "count or sum of distances is wrong");
+    }
   }else if( !bad(w) ){
     int n = all.n<limit ? all.n : limit;
-    if( way==1 ) qsort(all.rows, all.n, sizeof *all.rows, found_by_rowid);
-    for(i=0; i<n && !bad(w); i++){
+    if( way==1 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_rowid);
+    for(int i=0; i<n && !bad(w); i++){
       const struct found *is = &all.rows[way==1 ? i : all.n-1-i];
-      if( got.n!=n || fabs(is->distance - got.rows[i].distance)>NEAR || (way==1 && is->rowid!=got.rows[i].rowid) ) why_not(w->why, "row %d of a LIMIT in another order is wrong", i+1);
+      if( got.n!=n || fabs(is->distance - got.rows[i].distance)>NEAR
+       || (way==1 && is->rowid!=got.rows[i].rowid) ){
+        why_not(w->why, "row %d of a LIMIT in another order is wrong", i+1);
+      }
     }
   }
   w->n_queries++;
@@ -541,16 +703,24 @@ static void act_summary(struct world *w){
 static void act_scan(struct world *w){
   sqlite3 *db = w->reader && draw(w, 2) ? w->reader : w->db;
   char *where = condition(w, 1);
-  char *template = sqlite3_mprintf(draw(w, 2) ? "SELECT rowid FROM %%T WHERE %s ORDER BY rowid" : "SELECT count(*) FROM %%T WHERE %s", where ? where : "1");
-  char *sql_t = named(template, "t"), *sql_p = named(template, "p");
-  struct list t = {0}, p = {0};
-  int rc, i;
+  const char *form = draw(w, 2) ? "SELECT rowid FROM %%T WHERE %s ORDER BY rowid"
+                                : "SELECT count(*) FROM %%T WHERE %s";
+  char *template = sqlite3_mprintf(form, where ? where : "1");
+  char *sql_t = named(template, "t");
+  char *sql_p = named(template, "p");
+  struct list t = { 0 };
+  struct list p = { 0 };
+  int rc;
   say(w, sql_t);
   rc = list_fill(&t, db, sql_t);
   if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "error %d, %s", rc, sqlite3_errmsg(db));
   list_fill(&p, db, sql_p);
   if( t.n!=p.n && !bad(w) ) why_not(w->why, "%d rows, not %d", t.n, p.n);
-  for(i=0; !bad(w) && i<t.n; i++) if( t.rows[i].rowid!=p.rows[i].rowid ) why_not(w->why, "row %d: %lld, not %lld", i+1, t.rows[i].rowid, p.rows[i].rowid);
+  for(int i=0; !bad(w) && i<t.n; i++){
+    if( t.rows[i].rowid!=p.rows[i].rowid ){
+      why_not(w->why, "row %d: %lld, not %lld", i+1, t.rows[i].rowid, p.rows[i].rowid);
+    }
+  }
   w->n_queries++;
   free(t.rows);
   free(p.rows);
@@ -560,34 +730,64 @@ static void act_scan(struct world *w){
   sqlite3_free(where);
 }
 
+/* One of four ways to ask for the neighbours of row `id` of p (sqlite3_free). The first has no
+** LIMIT. */
+static char *correlated(const char *content, int way, sqlite3_int64 id, int limit){
+  switch( way ){
+    case 0:
+      return sqlite3_mprintf("SELECT n.rowid, n.distance FROM p CROSS JOIN t n"
+                             " WHERE n.t = p.%s AND p.id=%lld", content, id);
+    case 1:
+      return sqlite3_mprintf("SELECT n.rowid, n.distance FROM p JOIN t(p.%s) n"
+                             " WHERE p.id=%lld LIMIT %d", content, id, limit);
+    case 2:
+      return sqlite3_mprintf("SELECT rowid, distance FROM t((SELECT %s FROM p WHERE id=%lld))"
+                             " LIMIT %d", content, id, limit);
+    default:
+      return sqlite3_mprintf("WITH q(v) AS (SELECT %s FROM p WHERE id=%lld)"
+                             " SELECT p.id, n.distance FROM q JOIN t(q.v) n JOIN p ON p.id=n.rowid"
+                             " ORDER BY n.distance LIMIT %d", content, id, limit);
+  }
+}
+
 /* Each row of a join asks for its own neighbours. */
 static void act_correlated(struct world *w){
   const char *content = content_column(w->kind);
-  char *sql = sqlite3_mprintf("SELECT p.id, p.%s FROM p WHERE p.%s IS NOT NULL ORDER BY p.id%%%d, p.id LIMIT %d", content, content, 2+draw(w, 9), 1+draw(w, 4));
-  struct list outer = {0}, all = {0}, got = {0};
-  int i, rc = list_fill(&outer, w->db, sql);
-  char *join = sqlite3_mprintf("SELECT o.id*1000000 + row_number() OVER (), n.rowid FROM (SELECT id, %s FROM (%s)) o JOIN t(o.%s) n", content, sql, content);
+  char *sql = sqlite3_mprintf("SELECT p.id, p.%s FROM p WHERE p.%s IS NOT NULL ORDER BY p.id%%%d,"
+                              " p.id LIMIT %d", content, content, 2+draw(w, 9), 1+draw(w, 4));
+  struct list outer = { 0 };
+  struct list all = { 0 };
+  struct list got = { 0 };
+  int rc = list_fill(&outer, w->db, sql);
+  char *join = sqlite3_mprintf("SELECT o.id*1000000 + row_number() OVER (), n.rowid FROM (SELECT"
+                               " id, %s FROM (%s)) o JOIN t(o.%s) n", content, sql, content);
   if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "%s", sqlite3_errmsg(w->db));
-  for(i=0; i<outer.n && !bad(w); i++){
+  for(int i=0; i<outer.n && !bad(w); i++){
     char plain[200];
     double share = 1;
-    int at = draw(w, 4), limit = at ? draw(w, 8) : -1;
-    char *inner = at==1 ? sqlite3_mprintf("SELECT n.rowid, n.distance FROM p JOIN t(p.%s) n WHERE p.id=%lld LIMIT %d", content, outer.rows[i].rowid, limit)
-                : at==2 ? sqlite3_mprintf("SELECT rowid, distance FROM t((SELECT %s FROM p WHERE id=%lld)) LIMIT %d", content, outer.rows[i].rowid, limit)
-                : at==3 ? sqlite3_mprintf("WITH q(v) AS (SELECT %s FROM p WHERE id=%lld) SELECT p.id, n.distance FROM q JOIN t(q.v) n JOIN p ON p.id=n.rowid ORDER BY n.distance LIMIT %d",
-                                          content, outer.rows[i].rowid, limit)
-                : sqlite3_mprintf("SELECT n.rowid, n.distance FROM p CROSS JOIN t n WHERE n.t = p.%s AND p.id=%lld", content, outer.rows[i].rowid);
-    snprintf(plain, sizeof plain, "(SELECT %s FROM p WHERE id=%lld)", content, outer.rows[i].rowid);
+    int way = draw(w, 4);
+    int limit = way ? draw(w, 8) : -1;
+    char *inner = correlated(content, way, outer.rows[i].rowid, limit);
+    snprintf(plain, sizeof(plain), "(SELECT %s FROM p WHERE id=%lld)", content,
+             outer.rows[i].rowid);
     truth(w, w->db, &all, plain, NULL, INFINITY);
     say(w, inner);
-    if( list_fill(&got, w->db, inner)!=SQLITE_OK && !bad(w) ) why_not(w->why, "%s", sqlite3_errmsg(w->db));
+    if( list_fill(&got, w->db, inner)!=SQLITE_OK && !bad(w) ){
+      why_not(w->why, "%s", sqlite3_errmsg(w->db));
+    }
     if( !bad(w) ) nearest_agree(&got, &all, limit, 0, &share, w->why);
-    if( !bad(w) && share<1 && (w->n_rows<=LARGE*3/4 || limit<0) ) why_not(w->why, "only %.3f of the rows are the nearest", share);
+    if( !bad(w) && share<1 && (w->n_rows<=LARGE*3/4 || limit<0) ){
+      why_not(w->why, "only %.3f of the rows are the nearest", share);
+    }
     sqlite3_free(inner);
   }
   say(w, join);
-  if( !bad(w) && list_fill(&got, w->db, join)!=SQLITE_OK ) why_not(w->why, "%s", sqlite3_errmsg(w->db));
-  if( !bad(w) && got.n!=outer.n*all.n ) why_not(w->why, "a join of %d rows with all %d gives %d", outer.n, all.n, got.n);
+  if( !bad(w) && list_fill(&got, w->db, join)!=SQLITE_OK ){
+    why_not(w->why, "%s", sqlite3_errmsg(w->db));
+  }
+  if( !bad(w) && got.n!=outer.n*all.n ){
+    why_not(w->why, "a join of %d rows with all %d gives %d", outer.n, all.n, got.n);
+  }
   w->n_queries += outer.n+1;
   sqlite3_free(join);
   sqlite3_free(sql);
@@ -596,30 +796,46 @@ static void act_correlated(struct world *w){
   free(got.rows);
 }
 
-/* A query that stays open while everything else goes on. It must never show a row twice, nor go back in distance. */
+/* A query that stays open while everything else goes on. It must never show a row twice, nor go
+** back in distance. */
 static void act_held(struct world *w){
-  char query[LITERAL], *sql;
-  int i, rc = SQLITE_ROW;
+  char query[LITERAL];
+  const char *form;
+  char *sql;
+  int n_pulls;
+  int rc = SQLITE_ROW;
   if( w->held==NULL ){
     content_literal(query, &w->random, w->kind);
-    sql = sqlite3_mprintf(draw(w, 2) ? "SELECT rowid, distance FROM t(%s)" : "SELECT rowid, distance FROM t(%s) LIMIT 1000", query);
+    form = draw(w, 2) ? "SELECT rowid, distance FROM t(%s)"
+                      : "SELECT rowid, distance FROM t(%s) LIMIT 1000";
+    sql = sqlite3_mprintf(form, query);
     say(w, sql);
-    if( sqlite3_prepare_v2(w->db, sql, -1, &w->held, NULL)!=SQLITE_OK && !bad(w) ) why_not(w->why, "%s", sqlite3_errmsg(w->db));
+    if( sqlite3_prepare_v2(w->db, sql, -1, &w->held, NULL)!=SQLITE_OK && !bad(w) ){
+      why_not(w->why, "%s", sqlite3_errmsg(w->db));
+    }
     sqlite3_free(sql);
     w->n_queries++;
   }
-  for(i = 1+draw(w, 6); i>0 && w->held && (rc = sqlite3_step(w->held))==SQLITE_ROW; i--){
+  n_pulls = 1 + draw(w, 6);
+  for(int i=0; i<n_pulls && w->held; i++){
     struct list *l = &w->held_rows;
-    struct found f = {sqlite3_column_int64(w->held, 0), sqlite3_column_double(w->held, 1)};
-    int j;
-    for(j=0; j<l->n && l->rows[j].rowid!=f.rowid; j++){}
-    if( j<l->n && !bad(w) ) why_not(w->why, "the held query shows rowid %lld twice", f.rowid);
-    if( l->n && f.distance<l->rows[l->n-1].distance && !bad(w) ) why_not(w->why, "the held query goes back in distance");
-    if( l->n==l->capacity ) l->rows = realloc(l->rows, (l->capacity = 2*l->capacity + 64)*sizeof *l->rows);
-    l->rows[l->n++] = f;
+    struct found f;
+    rc = sqlite3_step(w->held);
+    if( rc!=SQLITE_ROW ) break;
+    f = (struct found){ sqlite3_column_int64(w->held, 0), sqlite3_column_double(w->held, 1) };
+    for(int j=0; j<l->n; j++){
+      if( l->rows[j].rowid!=f.rowid || bad(w) ) continue;
+      why_not(w->why, "the held query shows rowid %lld twice", f.rowid);
+    }
+    if( l->n>0 && f.distance<l->rows[l->n-1].distance && !bad(w) ){
+      why_not(w->why, "the held query goes back in distance");
+    }
+    list_add(l, f);
   }
   if( rc==SQLITE_ROW ) return;
-  if( rc!=SQLITE_DONE && (rc&0xff)!=SQLITE_ABORT && !bad(w) ) why_not(w->why, "the held query: error %d, %s", rc, sqlite3_errmsg(w->db));
+  if( rc!=SQLITE_DONE && (rc&0xff)!=SQLITE_ABORT && !bad(w) ){
+    why_not(w->why, "the held query: error %d, %s", rc, sqlite3_errmsg(w->db));
+  }
   held_close(w);
 }
 
@@ -636,31 +852,53 @@ static const struct act {
   void (*run)(struct world *);
   int weight;
 } ACTS[] = {
-  {"insert", act_insert, 14},           {"insert many", act_insert_many, 8},    {"insert auto", act_insert_auto, 10},
-  {"insert select", act_insert_select, 2}, {"update content", act_update_content, 8}, {"update filter", act_update_filter, 6},
-  {"update rowid", act_update_rowid, 4}, {"delete", act_delete, 12},            {"delete many", act_delete_many, 1},
-  {"delete nearest", act_delete_nearest, 3},
-  {"begin", act_begin, 8},              {"end", act_end, 5},                    {"savepoint", act_savepoint, 8},
-  {"end of savepoint", act_savepoint_end, 6}, {"reopen", act_reopen, 1},        {"reader", act_reader, 2},
-  {"other writes", act_other_writes, 3}, {"vacuum", act_vacuum, 1},             {"optimize", act_optimize, 1},
-  {"rebuild", act_rebuild, 1},          {"rename", act_rename, 1},              {"drop", act_drop, 1},
-  {"nearest", act_nearest, 40},         {"summary", act_summary, 5},            {"scan", act_scan, 8},
-  {"correlated", act_correlated, 3},    {"held", act_held, 8},                  {"agree", act_agree, 4},
+  { "insert", act_insert, 14 },
+  { "insert many", act_insert_many, 8 },
+  { "insert auto", act_insert_auto, 10 },
+  { "insert select", act_insert_select, 2 },
+  { "update content", act_update_content, 8 },
+  { "update filter", act_update_filter, 6 },
+  { "update rowid", act_update_rowid, 4 },
+  { "delete", act_delete, 12 },
+  { "delete many", act_delete_many, 1 },
+  { "delete nearest", act_delete_nearest, 3 },
+  { "begin", act_begin, 8 },
+  { "end", act_end, 5 },
+  { "savepoint", act_savepoint, 8 },
+  { "end of savepoint", act_savepoint_end, 6 },
+  { "reopen", act_reopen, 1 },
+  { "reader", act_reader, 2 },
+  { "other writes", act_other_writes, 3 },
+  { "vacuum", act_vacuum, 1 },
+  { "optimize", act_optimize, 1 },
+  { "rebuild", act_rebuild, 1 },
+  { "rename", act_rename, 1 },
+  { "drop", act_drop, 1 },
+  { "nearest", act_nearest, 40 },
+  { "summary", act_summary, 5 },
+  { "scan", act_scan, 8 },
+  { "correlated", act_correlated, 3 },
+  { "held", act_held, 8 },
+  { "agree", act_agree, 4 },
 };
-enum { N_ACTS = sizeof ACTS/sizeof ACTS[0] };
+enum { N_ACTS = sizeof(ACTS)/sizeof(ACTS[0]), ACT_DELETE_MANY = 8, ACT_AGREE = N_ACTS-1 };
 
 static const struct act *act_draw(struct world *w){
-  int i, sum = 0, at;
-  for(i=0; i<N_ACTS; i++) sum += ACTS[i].weight;
+  const struct act *act = ACTS;
+  int sum = 0, at;
+  for(int i=0; i<N_ACTS; i++) sum += ACTS[i].weight;
   at = draw(w, sum);
-  for(i=0; at>=ACTS[i].weight; i++) at -= ACTS[i].weight;
-  return &ACTS[i];
+  while( at>=act->weight ){
+    at -= act->weight;
+    act++;
+  }
+  return act;
 }
 
 static void world_open(struct world *w, const char *folder){
   char *create = twins_create(w->kind, "main");
   w->random = random_of(w->seed);
-  snprintf(w->path, sizeof w->path, "%s/oracle-%d.db", folder, (int)(w->kind-KINDS));
+  snprintf(w->path, sizeof(w->path), "%s/oracle-%d.db", folder, (int)(w->kind-KINDS));
   files_remove(w->path);
   w->db = connect_to(w->path, NULL);
   if( w->db==NULL ){
@@ -674,37 +912,43 @@ static void world_open(struct world *w, const char *folder){
   must(w, w->db, create);
   sqlite3_free(create);
   if( w->kind-KINDS==KIND_LARGE ){
-    int i;
-    for(i=0; i<w->kind->n_rows && !bad(w); i+=500) insert_rows(w, w->db, 500);
+    for(int i=0; i<w->kind->n_rows && !bad(w); i+=500) insert_rows(w, w->db, 500);
   }
 }
 
 static void world_close(struct world *w){
   held_close(w);
   sqlite3_close(w->reader);
-  if( w->db && sqlite3_close(w->db)!=SQLITE_OK && !bad(w) ) why_not(w->why, "closing: %s", sqlite3_errmsg(w->db));
+  if( w->db && sqlite3_close(w->db)!=SQLITE_OK && !bad(w) ){
+    why_not(w->why, "closing: %s", sqlite3_errmsg(w->db));
+  }
   free(w->held_rows.rows);
-  if( sqlite3_memory_used()!=0 && !bad(w) ) why_not(w->why, "%lld bytes left", (long long)sqlite3_memory_used());
+  if( sqlite3_memory_used()!=0 && !bad(w) ){
+    why_not(w->why, "%lld bytes left", (long long)sqlite3_memory_used());
+  }
   if( !bad(w) ) files_remove(w->path);
 }
 
 /* Returns 1 when all that must hold did. */
-static int campaign(const struct kind *kind, unsigned long long seed, int steps, const char *folder){
-  struct world *w = calloc(1, sizeof *w);
+static int campaign(const struct kind *kind, unsigned long long seed, int steps,
+                    const char *folder){
+  struct world *w = calloc(1, sizeof(*w));
   const struct act *act = NULL;
   int step, good;
   w->kind = kind;
   w->seed = seed;
   world_open(w, folder);
   for(step=0; step<steps && !bad(w); step++){
-    act = step==steps-1 ? &ACTS[N_ACTS-1] : act_draw(w);
+    act = step==steps-1 ? &ACTS[ACT_AGREE] : act_draw(w);
     if( verbose ) printf("-- %d: %s\n", step, act->name);
-    if( w->n_rows>2*kind->n_rows && act->run==act_insert_many ) act = &ACTS[8];
+    if( w->n_rows>2*kind->n_rows && act->run==act_insert_many ) act = &ACTS[ACT_DELETE_MANY];
     act->run(w);
     if( step%16==0 && w->db ) w->n_rows = integer_of(w->db, "SELECT count(*) FROM p", 0);
   }
   world_close(w);
-  if( !bad(w) && w->n_ranked>0 && w->shares/w->n_ranked<0.95 ) why_not(w->why, "recall %.4f over %ld queries", w->shares/w->n_ranked, w->n_ranked);
+  if( !bad(w) && w->n_ranked>0 && w->shares/w->n_ranked<0.95 ){
+    why_not(w->why, "recall %.4f over %ld queries", w->shares/w->n_ranked, w->n_ranked);
+  }
   good = !bad(w);
   printf("%s - oracle: %s, seed %llu, %d steps: ", good ? "ok" : "not ok", kind->name, seed, steps);
   if( good ){
@@ -712,8 +956,10 @@ static int campaign(const struct kind *kind, unsigned long long seed, int steps,
     if( w->n_ranked ) printf(", recall %.4f over %ld", w->shares/w->n_ranked, w->n_ranked);
     printf("\n");
   }else{
-    printf("step %d, %s: %s | %s | %s (again: oracle --verbose MODEL FOLDER %d %llu %d)\n", step-1, act ? act->name : "opening", w->why, w->last[2], w->last[3],
-           (int)(kind-KINDS), seed, step+1);     /* the last step of a campaign is always "agree" */
+    /* The last step of a campaign is always "agree". */
+    printf("step %d, %s: %s | %s | %s (again: oracle --verbose MODEL FOLDER %d %llu %d)\n",
+           step-1, act ? act->name : "opening", w->why, w->last[2], w->last[3],
+           (int)(kind-KINDS), seed, step+1);
   }
   fflush(stdout);
   free(w);
@@ -722,8 +968,8 @@ static int campaign(const struct kind *kind, unsigned long long seed, int steps,
 
 static int soak(const char *folder, int seconds, unsigned long long seed){
   time_t end = time(NULL) + seconds;
-  int good = 1, i;
-  for(i=0; time(NULL)<end; i++){
+  int good = 1;
+  for(int i=0; time(NULL)<end; i++){
     const struct kind *kind = &KINDS[i%N_KINDS];
     good &= campaign(kind, seed+i, kind-KINDS==KIND_LARGE ? 300 : 3000, folder);
   }
@@ -731,20 +977,30 @@ static int soak(const char *folder, int seconds, unsigned long long seed){
 }
 
 int main(int argc, char **argv){
-  int i = 1, good = 1, kind;
-  sqlite3 *db;
+  const char *folder;
+  unsigned long long seed;
+  int i = 1, good = 1;
+  int kind, n_args;
   if( argc>1 && strcmp(argv[1], "--verbose")==0 ) verbose = i++;
-  if( argc-i<2 ) return fprintf(stderr, "usage: oracle [--verbose] MODEL FOLDER [KIND SEED STEPS | --soak SECONDS [SEED]]\n"), 2;
-  setenv("LATENT_MODEL", argv[i], 1);
-  setenv("LATENT_THREADS", "1", 1);
-  db = connect_to(":memory:", NULL);
-  if( db==NULL || !texts_make(db) ) return printf("not ok - oracle: %s cannot be used\n", argv[i]), 1;
-  sqlite3_close(db);
-  if( argc-i>=4 && strcmp(argv[i+2], "--soak")==0 ) return !soak(argv[i+1], atoi(argv[i+3]), argc-i>4 ? strtoull(argv[i+4], NULL, 10) : (unsigned long long)time(NULL));
-  if( argc-i>=5 ){
-    kind = atoi(argv[i+2]);
-    return kind<0 || kind>=N_KINDS || !campaign(&KINDS[kind], strtoull(argv[i+3], NULL, 10), atoi(argv[i+4]), argv[i+1]);
+  n_args = argc-i;
+  if( n_args<2 ){
+    fprintf(stderr, "usage: oracle [--verbose] MODEL FOLDER"
+                    " [KIND SEED STEPS | --soak SECONDS [SEED]]\n");
+    return 2;
   }
-  for(kind=0; kind<N_KINDS; kind++) good &= campaign(&KINDS[kind], 1+kind, kind==KIND_LARGE ? 60 : 500, argv[i+1]);
+  if( !twins_begin("oracle", argv[i]) ) return 1;
+  folder = argv[i+1];
+  if( n_args>=4 && strcmp(argv[i+2], "--soak")==0 ){
+    seed = n_args>4 ? strtoull(argv[i+4], NULL, 10) : (unsigned long long)time(NULL);
+    return !soak(folder, atoi(argv[i+3]), seed);
+  }
+  if( n_args>=5 ){
+    kind = atoi(argv[i+2]);
+    seed = strtoull(argv[i+3], NULL, 10);
+    return kind<0 || kind>=N_KINDS || !campaign(&KINDS[kind], seed, atoi(argv[i+4]), folder);
+  }
+  for(kind=0; kind<N_KINDS; kind++){
+    good &= campaign(&KINDS[kind], 1+kind, kind==KIND_LARGE ? 60 : 500, folder);
+  }
   return !good;
 }

@@ -1,6 +1,7 @@
 /*
-** test_index_code.c -- the codes of rows against what they stand for: the rotation keeps products, the estimate from signs is unbiased and as wrong
-** as it says, the bound from bytes is never broken. And the kernels below them against their definitions, in every code that this CPU has.
+** test_index_code.c -- the codes of rows compared with the rows. The rotation keeps products, the
+** estimate from signs is unbiased and as far off as it says, the bound from bytes always holds.
+** And the kernels below them compared with their definitions, in every code that this CPU has.
 */
 #include "index.h"
 #include "fault.h"
@@ -14,15 +15,14 @@ static const int widths[] = { 1, 2, 3, 7, 63, 64, 65, 100, 128, 384, 1536 };
 
 static float *unit_vector(struct random *r, int width){
   float *x = malloc(sizeof(float)*(size_t)width);
-  int i;
-  for(i=0; i<width; i++) x[i] = random_normal(r)*(i%5==0 ? 3 : 1);      /* uneven axes */
+  for(int i=0; i<width; i++) x[i] = random_normal(r)*(i%5==0 ? 3 : 1);      /* uneven axes */
   normalize(x, width);
   return x;
 }
+
 static double product(const float *x, const float *y, int n){
   double sum = 0;
-  int i;
-  for(i=0; i<n; i++) sum += (double)x[i]*y[i];
+  for(int i=0; i<n; i++) sum += (double)x[i]*y[i];
   return sum;
 }
 
@@ -30,31 +30,35 @@ static double product(const float *x, const float *y, int n){
 
 static void test_bits(void){
   static const char *const codes[] = { "avx512", "popcnt", "plain" };
-  size_t c;
-  for(c=0; c<COUNT(codes); c++){
-    struct property equal = {0};
+  for(size_t c=0; c<COUNT(codes); c++){
+    struct property equal = { 0 };
     struct random r = random_of(3);
     char name[80];
-    int words, n, i, w, p, b;
     if( !bits_choose(codes[c]) ) continue;
-    for(words=1; words<=17; words++) for(n=1; n<=18; n++){
-      uint64_t *rows = malloc(8*(size_t)(n*words)), *planes = malloc(8*4*(size_t)words);
-      int32_t *y = malloc(4*(size_t)n);
-      for(i=0; i<n*words; i++) rows[i] = random_u64(&r);
-      for(i=0; i<4*words; i++) planes[i] = random_u64(&r);
-      bit_products(y, rows, planes, n, words);
-      for(i=0; i<n; i++){
-        int want = 0;
-        for(w=0; w<words; w++) for(b=0; b<64; b++){
-          int number = 0;
-          for(p=0; p<4; p++) number |= (int)(planes[p*words+w]>>b & 1) << p;
-          if( rows[i*words+w]>>b & 1 ) want += number>7 ? number-16 : number;
+    for(int words=1; words<=17; words++){
+      for(int n=1; n<=18; n++){
+        uint64_t *rows = malloc(8*(size_t)(n*words));
+        uint64_t *planes = malloc(8*4*(size_t)words);
+        int32_t *y = malloc(4*(size_t)n);
+        for(int i=0; i<n*words; i++) rows[i] = random_u64(&r);
+        for(int i=0; i<4*words; i++) planes[i] = random_u64(&r);
+        bit_products(y, rows, planes, n, words);
+        for(int i=0; i<n; i++){
+          int want = 0;
+          for(int w=0; w<words; w++){
+            for(int b=0; b<64; b++){
+              int number = 0;
+              for(int p=0; p<4; p++) number |= (int)(planes[p*words+w]>>b & 1) << p;
+              if( rows[i*words+w]>>b & 1 ) want += number>7 ? number-16 : number;
+            }
+          }
+          holds(&equal, y[i]==want, "%d words, row %d of %d: %d, expected %d", words, i, n, y[i],
+                want);
         }
-        holds(&equal, y[i]==want, "%d words, row %d of %d: %d, expected %d", words, i, n, y[i], want);
+        free(rows);
+        free(planes);
+        free(y);
       }
-      free(rows);
-      free(planes);
-      free(y);
     }
     snprintf(name, sizeof(name), "bit_products: %s adds up what the planes hold", codes[c]);
     property_ok(&equal, name);
@@ -65,26 +69,37 @@ static void test_bits(void){
 static void test_dots(void){
   static const char *const codes[] = { "avx512", "avx2", "neon", "openblas", "plain" };
   static const int sizes[] = { 1, 7, 8, 9, 15, 16, 17, 63, 64, 65, 100 };
-  struct property dots_equal = {0}, bytes_equal = {0};
-  size_t c, s;
-  for(c=0; c<COUNT(codes); c++) for(s=0; s<COUNT(sizes); s++){
-    int d = sizes[s], n, i, k;
-    struct random r = random_of(9);
-    if( !linear_choose(codes[c]) ) continue;
-    for(n=1; n<=9; n++){
-      float *x = malloc(4*(size_t)d), *rows = malloc(4*(size_t)(n*d)), *y = malloc(4*(size_t)n), *same = malloc(4*(size_t)d);
-      int8_t *bytes = malloc((size_t)d);
-      for(i=0; i<d; i++) x[i] = random_normal(&r);
-      for(i=0; i<n*d; i++) rows[i] = random_normal(&r);
-      for(k=0; k<d; k++) same[k] = bytes[k] = (int8_t)random_u64(&r);
-      dots(y, x, rows, n, d);
-      for(i=0; i<n; i++) holds(&dots_equal, y[i]==dot(rows + (size_t)i*d, x, d), "%s, row %d of %d, %d numbers", codes[c], i, n, d);
-      holds(&bytes_equal, dot_bytes(x, bytes, d)==dot(x, same, d), "%s, %d numbers", codes[c], d);
-      free(x);
-      free(rows);
-      free(y);
-      free(same);
-      free(bytes);
+  struct property dots_equal = { 0 };
+  struct property bytes_equal = { 0 };
+  for(size_t c=0; c<COUNT(codes); c++){
+    for(size_t s=0; s<COUNT(sizes); s++){
+      int d = sizes[s];
+      struct random r = random_of(9);
+      if( !linear_choose(codes[c]) ) continue;
+      for(int n=1; n<=9; n++){
+        float *x = malloc(4*(size_t)d);
+        float *rows = malloc(4*(size_t)(n*d));
+        float *y = malloc(4*(size_t)n);
+        float *same = malloc(4*(size_t)d);
+        int8_t *bytes = malloc((size_t)d);
+        for(int i=0; i<d; i++) x[i] = random_normal(&r);
+        for(int i=0; i<n*d; i++) rows[i] = random_normal(&r);
+        for(int k=0; k<d; k++){
+          bytes[k] = (int8_t)random_u64(&r);
+          same[k] = bytes[k];
+        }
+        dots(y, x, rows, n, d);
+        for(int i=0; i<n; i++){
+          holds(&dots_equal, y[i]==dot(rows + (size_t)i*d, x, d), "%s, row %d of %d, %d numbers",
+                codes[c], i, n, d);
+        }
+        holds(&bytes_equal, dot_bytes(x, bytes, d)==dot(x, same, d), "%s, %d numbers", codes[c], d);
+        free(x);
+        free(rows);
+        free(y);
+        free(same);
+        free(bytes);
+      }
     }
   }
   linear_choose(NULL);
@@ -95,19 +110,22 @@ static void test_dots(void){
 /* ---- Rotation ---- */
 
 static void test_rotation(void){
-  struct property kept = {0}, same = {0};
-  size_t s;
-  int i;
-  for(s=0; s<COUNT(widths); s++){
+  struct property kept = { 0 };
+  struct property same = { 0 };
+  for(size_t s=0; s<COUNT(widths); s++){
     int w = widths[s];
     struct random r = random_of(w);
     struct rotation turn;
-    float *x = unit_vector(&r, w), *y = unit_vector(&r, w), *tx = malloc(4*(size_t)w), *ty = malloc(4*(size_t)w);
+    float *x = unit_vector(&r, w);
+    float *y = unit_vector(&r, w);
+    float *tx = malloc(4*(size_t)w);
+    float *ty = malloc(4*(size_t)w);
     rotation_init(&turn, w);
     rotate(&turn, tx, x);
     rotate(&turn, ty, y);
-    holds(&kept, fabs(product(x, y, w) - product(tx, ty, w))<1e-6 && fabs(product(tx, tx, w) - 1)<1e-6, "width %d", w);
-    for(i=0; i<w; i++) ty[i] = x[i];
+    holds(&kept, fabs(product(x, y, w) - product(tx, ty, w))<1e-6
+          && fabs(product(tx, tx, w) - 1)<1e-6, "width %d", w);
+    for(int i=0; i<w; i++) ty[i] = x[i];
     rotate(&turn, ty, ty);
     holds(&same, memcmp(tx, ty, 4*(size_t)w)==0, "width %d", w);
     rotation_release(&turn);
@@ -123,35 +141,40 @@ static void test_rotation(void){
 
 /* ---- Codes ---- */
 
-/* Rows about a centroid, coded, and probed with queries that lean towards it. Sums of what came out. */
+/* What came out of estimating products of queries with coded rows around a centroid. */
 struct outcome {
   double error, squares;        /* (estimate - truth)/error: its sum, the sum of its squares */
   int n, beyond;                /* estimates; those more than three errors off */
   int broken;                   /* byte bounds */
   double slack;                 /* the largest */
 };
-static struct outcome probe_rows(int width, float spread, int n){
-  struct outcome o = {0};
+
+/* Every third query leans towards its row. spread: the length of the residuals, about. */
+static struct outcome measure_codes(int width, float spread, int n){
+  struct outcome o = { 0 };
   struct random r = random_of((uint64_t)width*1000 + 7);
   struct rotation turn;
-  float *centroid = unit_vector(&r, width), *t = malloc(4*(size_t)width), estimate, error, slack;
+  float estimate, error, slack;
+  float *centroid = unit_vector(&r, width);
+  float *t = malloc(4*(size_t)width);
   uint64_t *signs = malloc(8*SIGN_WORDS((size_t)width));
   int8_t *bytes = malloc((size_t)width);
-  int i, j;
   rotation_init(&turn, width);
-  for(i=0; i<width; i++) centroid[i] *= 0.7f;
+  for(int i=0; i<width; i++) centroid[i] *= 0.7f;
   rotate(&turn, centroid, centroid);
-  for(j=0; j<n; j++){
-    struct arena a = {0};
-    struct err e = {0};
+  for(int j=0; j<n; j++){
+    struct arena a = { 0 };
+    struct err e = { 0 };
     struct prepared_query p;
     struct factors f;
-    float *x = unit_vector(&r, width), *q = unit_vector(&r, width), along, rest;
+    float along, rest;
+    float *x = unit_vector(&r, width);
+    float *q = unit_vector(&r, width);
     double truth, square, at_centroid;
     rotate(&turn, x, x);
-    for(i=0; i<width; i++) x[i] = centroid[i] + spread*x[i];
+    for(int i=0; i<width; i++) x[i] = centroid[i] + spread*x[i];
     normalize(x, width);
-    if( j%3==0 ) for(i=0; i<width; i++) q[i] = x[i]*0.5f + q[i];
+    for(int i=0; i<width && j%3==0; i++) q[i] = x[i]*0.5f + q[i];
     normalize(q, width);
     code_make(&f, signs, bytes, x, centroid, width);
     query_prepare(&p, &turn, q, &a, &e);
@@ -184,17 +207,21 @@ static struct outcome probe_rows(int width, float spread, int n){
 }
 
 static void test_codes(void){
-  struct property unbiased = {0}, calibrated = {0}, bound = {0}, tight = {0};
-  size_t s;
-  for(s=0; s<COUNT(widths); s++){
-    int w = widths[s], n = 3000;
-    struct outcome o = probe_rows(w, 0.8f, n);
+  struct property unbiased = { 0 };
+  struct property calibrated = { 0 };
+  struct property bound = { 0 };
+  struct property tight = { 0 };
+  for(size_t s=0; s<COUNT(widths); s++){
+    int w = widths[s];
+    int n = 3000;
+    struct outcome o = measure_codes(w, 0.8f, n);
     holds(&bound, o.broken==0, "width %d: %d of %d", w, o.broken, n);
     holds(&tight, w<8 || o.slack<0.02, "width %d: slack %g", w, o.slack);
     if( w<63 ) continue;                /* a mean over rotations says nothing where there are few */
-    holds(&unbiased, fabs(o.error/o.n)<0.1, "width %d: mean error %g of the standard error", w, o.error/o.n);
-    holds(&calibrated, o.squares/o.n>0.6 && o.squares/o.n<1.15 && o.beyond<o.n/100, "width %d: variance %g, %d of %d beyond 3", w, o.squares/o.n,
-          o.beyond, o.n);
+    holds(&unbiased, fabs(o.error/o.n)<0.1, "width %d: mean error %g of the standard error", w,
+          o.error/o.n);
+    holds(&calibrated, o.squares/o.n>0.6 && o.squares/o.n<1.15 && o.beyond<o.n/100,
+          "width %d: variance %g, %d of %d beyond 3", w, o.squares/o.n, o.beyond, o.n);
   }
   property_ok(&unbiased, "query_signs: the estimate is unbiased");
   property_ok(&calibrated, "query_signs: the standard error is what it says");
@@ -204,23 +231,24 @@ static void test_codes(void){
 
 /* No residual; a residual so small that binary16 has no number for its step. */
 static void test_code_ends(void){
-  struct property zero = {0}, small = {0};
-  size_t s;
-  int i;
-  for(s=0; s<COUNT(widths); s++){
+  struct property zero = { 0 };
+  struct property small = { 0 };
+  for(size_t s=0; s<COUNT(widths); s++){
     int w = widths[s];
     struct random r = random_of(5);
     struct factors f;
-    float *x = unit_vector(&r, w), *c = malloc(4*(size_t)w);
+    float *x = unit_vector(&r, w);
+    float *c = malloc(4*(size_t)w);
     uint64_t *signs = malloc(8*SIGN_WORDS((size_t)w));
     int8_t *bytes = malloc((size_t)w);
     double lost = 0;
     code_make(&f, signs, bytes, x, x, w);
     holds(&zero, f.scale==0 && f.error==0 && f.lean==0 && f.step==0 && f.slack==0, "width %d", w);
-    for(i=0; i<w; i++) c[i] = x[i] + (i%2 ? 1e-7f : -2e-7f);
+    for(int i=0; i<w; i++) c[i] = x[i] + (i%2 ? 1e-7f : -2e-7f);
     code_make(&f, signs, bytes, x, c, w);
-    for(i=0; i<w; i++) lost += pow((double)(x[i] - c[i]) - (double)f.step*bytes[i], 2);
-    holds(&small, sqrt(lost)<=f.slack && f.error>=0 && f.scale==f.scale, "width %d: lost %g, slack %g", w, sqrt(lost), f.slack);
+    for(int i=0; i<w; i++) lost += pow((double)(x[i] - c[i]) - (double)f.step*bytes[i], 2);
+    holds(&small, sqrt(lost)<=f.slack && f.error>=0 && f.scale==f.scale,
+          "width %d: lost %g, slack %g", w, sqrt(lost), f.slack);
     free(x);
     free(c);
     free(signs);
@@ -232,10 +260,10 @@ static void test_code_ends(void){
 
 static void test_oom(void){
   struct rotation turn, whole;
-  struct arena a = {0};
-  struct err e = {0};
+  struct arena a = { 0 };
+  struct err e = { 0 };
   struct prepared_query p;
-  float q[200] = {1};
+  float q[200] = { 1 };
   int rc;
   fault_set(1, 0);
   rc = rotation_init(&turn, 200);

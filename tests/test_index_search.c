@@ -1,6 +1,7 @@
 /*
-** test_index_search.c -- what a search gives, against brute force over an array: the same rows in the same order where all are asked for, the share
-** that was asked for where not; each row once, whatever is changed between two of them; and clean ends when memory fails.
+** test_index_search.c -- what a search gives, compared with brute force over an array. Where all
+** rows are asked for: the same rows in the same order. Else: the share that was asked for. Each
+** row comes once, whatever changes between two pulls. A search ends cleanly when memory fails.
 */
 #include <sqlite3.h>
 #include "index.h"
@@ -21,9 +22,11 @@ struct rows {
   struct index *ix;
   struct err err;
 };
+
 static int64_t rowid_of(int row){
   return (int64_t)(row - 3)*7;
 }
+
 static int row_of(int64_t rowid){
   return (int)(rowid/7) + 3;
 }
@@ -37,37 +40,38 @@ static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err
   return SQLITE_OK;
 }
 
-/* Vectors about a few dozen directions, some of them equal; keys 0..99. */
+/* Vectors around 40 directions, some of them equal; keys 0..99. */
 static void rows_init(struct rows *t, int n, int width, int cell_rows){
   struct random r = random_of((uint64_t)n + 17);
-  struct index_shape shape = { width, 1, cell_rows };
-  struct source source = { t, fetch };
+  struct index_shape shape = { .width = width, .n_keys = 1, .cell_rows = cell_rows };
+  struct source source = { .arg = t, .fetch = fetch };
   struct change *added = malloc(sizeof(*added)*(size_t)n);
   float *middles = malloc(sizeof(float)*40*(size_t)width);
-  int i, j;
-  memset(t, 0, sizeof(*t));
-  t->n = n;
-  t->width = width;
+  *t = (struct rows){ .n = n, .width = width };
   t->vectors = malloc(sizeof(float)*(size_t)n*width);
   t->keys = malloc(sizeof(uint64_t)*(size_t)n);
   t->is_there = memset(malloc((size_t)n), 1, (size_t)n);
-  for(i=0; i<40*width; i++) middles[i] = random_normal(&r);
-  for(i=0; i<n; i++){
+  for(int i=0; i<40*width; i++) middles[i] = random_normal(&r);
+  for(int i=0; i<n; i++){
     float *x = t->vectors + (size_t)i*width;
     const float *m = middles + random_u64(&r)%40*(size_t)width;
-    for(j=0; j<width; j++) x[j] = m[j] + 0.8f*random_normal(&r);
+    for(int j=0; j<width; j++) x[j] = m[j] + 0.8f*random_normal(&r);
     normalize(x, width);
     if( i%11==10 ) memcpy(x, x - 3*width, sizeof(float)*(size_t)width);
     t->keys[i] = random_u64(&r)%100;
     added[i] = (struct change){ rowid_of(i), x, &t->keys[i] };
   }
   sqlite3_open(":memory:", &t->db);
-  if( index_create(t->db, "main", "t", &t->err)==SQLITE_OK && index_open(&t->ix, t->db, "main", "t", &shape, &source, &t->err)==SQLITE_OK ){
-    for(i=0; i<n; i+=1000) index_change(t->ix, NULL, 0, added+i, n-i<1000 ? n-i : 1000, &t->err);
+  if( index_create(t->db, "main", "t", &t->err)==SQLITE_OK
+   && index_open(&t->ix, t->db, "main", "t", &shape, &source, &t->err)==SQLITE_OK ){
+    for(int i=0; i<n; i+=1000){
+      index_change(t->ix, NULL, 0, added+i, n-i<1000 ? n-i : 1000, &t->err);
+    }
   }
   free(added);
   free(middles);
 }
+
 static void rows_release(struct rows *t){
   index_close(t->ix);
   sqlite3_close(t->db);
@@ -94,32 +98,48 @@ static int drop_row(struct rows *t, int row){
 
 /* ---- The truth ---- */
 
-struct near { double distance; int64_t rowid; };
+struct near {
+  double distance;
+  int64_t rowid;
+};
+
 static int compare(const void *a, const void *b){
-  const struct near *x = a, *y = b;
+  const struct near *x = a;
+  const struct near *y = b;
   if( x->distance!=y->distance ) return x->distance<y->distance ? -1 : 1;
   return x->rowid<y->rowid ? -1 : x->rowid>y->rowid;
 }
+
 static int term_lets(const struct term *t, uint64_t key){
-  int i;
-  if( t->set==NULL ) return t->column<0 ? (int64_t)key>=(int64_t)t->low && (int64_t)key<=(int64_t)t->high : key>=t->low && key<=t->high;
-  for(i=0; i<t->n_set; i++) if( t->set[i]==key ) return 1;
+  if( t->set==NULL && t->column<0 ){
+    return (int64_t)key>=(int64_t)t->low && (int64_t)key<=(int64_t)t->high;
+  }
+  if( t->set==NULL ) return key>=t->low && key<=t->high;
+  for(int i=0; i<t->n_set; i++){
+    if( t->set[i]==key ) return 1;
+  }
   return 0;
 }
+
 static int truth(struct near *near, const struct rows *t, const struct query *q){
-  int i, j, n = 0;
-  for(i=0; i<t->n; i++){
+  int n = 0;
+  for(int i=0; i<t->n; i++){
     float score = dot(q->vector, t->vectors + (size_t)i*t->width, t->width);
     int lets = t->is_there[i];
-    for(j=0; j<q->n_terms; j++) lets &= term_lets(&q->terms[j], q->terms[j].column<0 ? (uint64_t)rowid_of(i) : t->keys[i]);
-    if( lets && 1-(double)score<=q->farthest ) near[n++] = (struct near){ 1 - (double)(score>1 ? 1 : score), rowid_of(i) };
+    for(int j=0; j<q->n_terms; j++){
+      lets &= term_lets(&q->terms[j], q->terms[j].column<0 ? (uint64_t)rowid_of(i) : t->keys[i]);
+    }
+    if( lets && 1-(double)score<=q->farthest ){
+      near[n++] = (struct near){ 1 - (double)(score>1 ? 1 : score), rowid_of(i) };
+    }
   }
   qsort(near, (size_t)n, sizeof(*near), compare);
   return n;
 }
 
 /* Pulls up to `most` rows; -1 on failure. */
-static int pull(struct near *near, struct rows *t, const struct query *q, int most, struct search_cost *cost){
+static int pull(struct near *near, struct rows *t, const struct query *q, int most,
+                struct search_cost *cost){
   struct search *s;
   int n = 0, eof = 0;
   if( search_open(&s, t->ix, q, &t->err)!=SQLITE_OK ) return -1;
@@ -134,97 +154,131 @@ static int pull(struct near *near, struct rows *t, const struct query *q, int mo
   search_close(s);
   return n;
 }
+
 static struct query query_of(const float *vector, double recall, int64_t k){
-  struct query q = { vector, recall, k, INFINITY, NULL, 0, NULL, NULL };
-  return q;
+  return (struct query){ .vector = vector, .recall = recall, .k = k, .farthest = INFINITY };
 }
+
 static void any_vector(float *x, int width, uint64_t seed, const struct rows *t){
   struct random r = random_of(seed);
   const float *near = t->vectors + random_u64(&r)%(uint64_t)t->n*(size_t)t->width;
-  int i;
-  for(i=0; i<width; i++) x[i] = near[i] + 0.1f*random_normal(&r);
+  for(int i=0; i<width; i++) x[i] = near[i] + 0.1f*random_normal(&r);
   normalize(x, width);
 }
 
 /* ---- Properties ---- */
 
 static void test_exact(void){
-  static const int shapes[][3] = { { 0, 5, 4 }, { 1, 1, 4 }, { 60, 2, 4 }, { 900, 3, 8 }, { 3000, 64, 16 }, { 6000, 100, 0 } };
+  /* rows, width, cell_rows */
+  static const int shapes[][3] = {
+    { 0, 5, 4 }, { 1, 1, 4 }, { 60, 2, 4 }, { 900, 3, 8 }, { 3000, 64, 16 }, { 6000, 100, 0 },
+  };
   static const int64_t ks[] = { 0, 1, 10, 1000000 };
-  struct property same = {0};
-  size_t s, k;
-  int filter, i;
-  for(s=0; s<sizeof(shapes)/sizeof(shapes[0]); s++){
+  struct property same = { 0 };
+  for(size_t s=0; s<sizeof(shapes)/sizeof(shapes[0]); s++){
     struct rows t;
-    struct near *want = malloc(sizeof(*want)*(size_t)(shapes[s][0]+1)), *got = malloc(sizeof(*got)*(size_t)(shapes[s][0]+1));
+    struct near *want = malloc(sizeof(*want)*(size_t)(shapes[s][0]+1));
+    struct near *got = malloc(sizeof(*got)*(size_t)(shapes[s][0]+1));
     float v[100];
     rows_init(&t, shapes[s][0], shapes[s][1], shapes[s][2]);
-    for(k=0; k<4; k++) for(filter=0; filter<6; filter++){
-      static const uint64_t set[] = { 3, 50, 51, 99 }, ids[] = { (uint64_t)-21, (uint64_t)-7, 0, 7, 700 };
-      const struct term terms[] = { { 0, 10, 59, NULL, 0 }, { 0, 0, 0, set, 4 }, { -1, (uint64_t)-14, 70, NULL, 0 }, { -1, 0, 0, ids, 5 } };
-      struct query q = query_of(v, 1, ks[k]);
-      int n_want, n_got;
-      if( t.n>0 ) any_vector(v, t.width, s*100 + k*10 + (unsigned)filter, &t);
-      else memset(v, 0, sizeof(v));
-      if( filter<4 ) q.terms = terms + filter, q.n_terms = 1;
-      if( filter==5 ) q.farthest = 0.5;
-      n_want = truth(want, &t, &q);
-      n_got = pull(got, &t, &q, t.n+1, NULL);
-      holds(&same, n_got==n_want, "%d rows, k %d, filter %d: %d rows, expected %d: %s", t.n, (int)ks[k], filter, n_got, n_want, t.err.text);
-      for(i=0; i<n_want && i<n_got; i++){
-        if( !holds(&same, compare(&want[i], &got[i])==0, "%d rows, k %d, filter %d: row %d", t.n, (int)ks[k], filter, i) ) break;
+    for(size_t k=0; k<4; k++){
+      for(int filter=0; filter<6; filter++){
+        static const uint64_t set[] = { 3, 50, 51, 99 };
+        static const uint64_t ids[] = { (uint64_t)-21, (uint64_t)-7, 0, 7, 700 };
+        const struct term terms[] = {
+          { .column = 0, .low = 10, .high = 59 },
+          { .column = 0, .set = set, .n_set = 4 },
+          { .column = -1, .low = (uint64_t)-14, .high = 70 },
+          { .column = -1, .set = ids, .n_set = 5 },
+        };
+        struct query q = query_of(v, 1, ks[k]);
+        int n_want, n_got;
+        if( t.n>0 ){
+          any_vector(v, t.width, s*100 + k*10 + (unsigned)filter, &t);
+        }else{
+          memset(v, 0, sizeof(v));
+        }
+        if( filter<4 ){
+          q.terms = terms + filter;
+          q.n_terms = 1;
+        }
+        if( filter==5 ) q.farthest = 0.5;
+        n_want = truth(want, &t, &q);
+        n_got = pull(got, &t, &q, t.n+1, NULL);
+        holds(&same, n_got==n_want, "%d rows, k %d, filter %d: %d rows, expected %d: %s", t.n,
+              (int)ks[k], filter, n_got, n_want, t.err.text);
+        for(int i=0; i<n_want && i<n_got; i++){
+          const int is_same = compare(&want[i], &got[i])==0;
+          holds(&same, is_same, "%d rows, k %d, filter %d: row %d", t.n, (int)ks[k], filter, i);
+          if( !is_same ) break;
+        }
       }
     }
     rows_release(&t);
     free(want);
     free(got);
   }
-  property_ok(&same, "recall 1: brute force's rows in its order, with terms, a farthest distance, and none");
+  property_ok(&same, "recall 1: brute force's rows in its order, with terms, a farthest distance,"
+                     " and none");
 }
 
 static void test_recall(void){
   static const double recalls[] = { 0.8, 0.95, 0.99 };
   static const uint64_t shares[] = { 99, 49, 4 };
-  struct property reached = {0}, rising = {0}, once = {0}, most = {0};
+  struct property reached = { 0 };
+  struct property rising = { 0 };
+  struct property once = { 0 };
+  struct property most = { 0 };
   struct rows t;
-  struct near *want = malloc(sizeof(*want)*20001), *got = malloc(sizeof(*got)*20001);
+  struct near *want = malloc(sizeof(*want)*20001);
+  struct near *got = malloc(sizeof(*got)*20001);
   char *seen = malloc(20000);
   float v[64];
-  int c, f, i, j, query;
-  int64_t n_cells = 0, n_opened = 0;
+  int64_t n_opened = 0;
+  int n_cells;
   rows_init(&t, 20000, 64, 64);
-  for(c=0; c<3; c++) for(f=0; f<3; f++){
-    int n_found = 0;
-    for(query=0; query<40; query++){
-      const struct term few = { 0, 0, shares[f], NULL, 0 };
-      struct query q = query_of(v, recalls[c], 10);
-      struct search_cost cost = {0};
-      int n;
-      any_vector(v, 64, (uint64_t)query + 1000, &t);
-      q.terms = &few;
-      q.n_terms = 1;
-      truth(want, &t, &q);
-      n = pull(got, &t, &q, 10, &cost);
-      for(i=0; i<n; i++){
-        n_found += got[i].distance<=want[9].distance;
-        holds(&rising, i==0 || compare(&got[i-1], &got[i])<0, "query %d", query);
+  for(int c=0; c<3; c++){
+    for(int f=0; f<3; f++){
+      int n_found = 0;
+      for(int query=0; query<40; query++){
+        const struct term few = { .column = 0, .low = 0, .high = shares[f] };
+        struct query q = query_of(v, recalls[c], 10);
+        struct search_cost cost = { 0 };
+        int n;
+        any_vector(v, 64, (uint64_t)query + 1000, &t);
+        q.terms = &few;
+        q.n_terms = 1;
+        truth(want, &t, &q);
+        n = pull(got, &t, &q, 10, &cost);
+        for(int i=0; i<n; i++){
+          n_found += got[i].distance<=want[9].distance;
+          holds(&rising, i==0 || compare(&got[i-1], &got[i])<0, "query %d", query);
+        }
+        if( c==0 && f==0 ) n_opened += cost.n_cells;
+        if( query>0 ) continue;
+        n = pull(got, &t, &q, 20000, NULL);
+        memset(seen, 0, 20000);
+        for(int j=0; j<n; j++){
+          holds(&once, !seen[row_of(got[j].rowid)]++, "rowid %lld comes again",
+                (long long)got[j].rowid);
+        }
+        for(int j=1; j<n; j++){
+          holds(&rising, compare(&got[j-1], &got[j])<0, "query %d, row %d of all", query, j);
+        }
+        holds(&most, n>=recalls[c]*truth(want, &t, &q), "%d rows of %d, %g asked", n,
+              truth(want, &t, &q), recalls[c]);
       }
-      if( c==0 && f==0 ) n_opened += cost.n_cells;
-      if( query>0 ) continue;
-      n = pull(got, &t, &q, 20000, NULL);
-      memset(seen, 0, 20000);
-      for(j=0; j<n; j++) holds(&once, !seen[row_of(got[j].rowid)]++, "rowid %lld comes again", (long long)got[j].rowid);
-      for(j=1; j<n; j++) holds(&rising, compare(&got[j-1], &got[j])<0, "query %d, row %d of all", query, j);
-      holds(&most, n>=recalls[c]*truth(want, &t, &q), "%d rows of %d, %g asked", n, truth(want, &t, &q), recalls[c]);
+      holds(&reached, n_found>=(recalls[c] - 0.04)*400, "%g asked, %d of 400 found, keys up to %d",
+            recalls[c], n_found, (int)shares[f]);
     }
-    holds(&reached, n_found>=(recalls[c] - 0.04)*400, "%g asked, %d of 400 found, keys up to %d", recalls[c], n_found, (int)shares[f]);
   }
   n_cells = count_cells(&t);
   property_ok(&reached, "recall below 1: the share that was asked for is found, with filters too");
   property_ok(&rising, "recall below 1: rows come nearest first, to the end");
   property_ok(&once, "recall below 1: pulled to the end, no row comes twice");
   property_ok(&most, "recall below 1: pulled to the end, the share that was asked for comes");
-  ok(n_opened<n_cells*40/2, "recall below 1: not all cells are opened", "%d of %d", (int)(n_opened/40), (int)n_cells);
+  ok(n_opened<n_cells*40/2, "recall below 1: not all cells are opened", "%d of %d",
+     (int)(n_opened/40), n_cells);
   rows_release(&t);
   free(want);
   free(got);
@@ -233,16 +287,21 @@ static void test_recall(void){
 
 /* Rows leave, and come back, between two pulls. */
 static void test_changes(void){
-  struct property once = {0}, order = {0}, gone = {0}, all = {0};
-  int round;
-  for(round=0; round<8; round++){
+  struct property once = { 0 };
+  struct property order = { 0 };
+  struct property gone = { 0 };
+  struct property all = { 0 };
+  for(int round=0; round<8; round++){
     struct rows t;
     struct random r = random_of((uint64_t)round);
     struct search *s;
-    struct near last = { -1, 0 }, now;
-    char *seen = calloc(4000, 1), *touched = calloc(4000, 1);
+    struct near last = { -1, 0 };
+    struct near now;
+    char *seen = calloc(4000, 1);
+    char *touched = calloc(4000, 1);
     float v[24];
-    int eof = 0, n = 0, row;
+    int row;
+    int eof = 0, n = 0;
     struct query q = query_of(v, round%2 ? 1 : 0.9, round%3 ? 0 : 10);
     rows_init(&t, 4000, 24, 16);
     any_vector(v, 24, (uint64_t)round, &t);
@@ -256,15 +315,19 @@ static void test_changes(void){
       if( n++%5==0 ){
         row = (int)(random_u64(&r)%4000);
         touched[row] = 1;
-        if( t.is_there[row] ) drop_row(&t, row);
-        else{
+        if( t.is_there[row] ){
+          drop_row(&t, row);
+        }else{
           struct change c = { rowid_of(row), t.vectors + (size_t)row*24, &t.keys[row] };
           t.is_there[row] = 1;
           index_change(t.ix, NULL, 0, &c, 1, &t.err);
         }
       }
     }
-    for(row=0; row<4000; row++) holds(&all, q.recall<1 || seen[row] || touched[row], "row %d never came: %s", row, t.err.text);
+    for(row=0; row<4000; row++){
+      holds(&all, q.recall<1 || seen[row] || touched[row], "row %d never came: %s", row,
+            t.err.text);
+    }
     search_close(s);
     rows_release(&t);
     free(seen);
@@ -277,15 +340,16 @@ static void test_changes(void){
 }
 
 static int stop_now(void *arg){
-  return ++*(int*)arg>3;
+  return ++*(int *)arg>3;
 }
+
 static void test_ends(void){
   struct rows t;
-  struct property clean = {0};
+  struct property clean = { 0 };
   struct near *got = malloc(sizeof(*got)*3001);
   float v[32];
-  int asked = 0, rc, most, n = -1;
-  long at;
+  int rc;
+  int asked = 0, n = -1;
   struct query q = query_of(v, 1, 0);
   rows_init(&t, 3000, 32, 16);
   any_vector(v, 32, 1, &t);
@@ -294,15 +358,18 @@ static void test_ends(void){
   rc = pull(got, &t, &q, 3000, NULL)<0 ? t.err.rc : 0;
   ok(rc==SQLITE_INTERRUPT, "stop: ends a search", "%d", rc);
   q.stop = NULL;
-  for(most=10; most<=3000; most+=2990) for(at=1; at<400; at++){
-    t.err = (struct err){0};
-    fault_set(at, 0);
-    n = pull(got, &t, &q, most, NULL);
-    rc = fault.failed;
-    fault_set(0, 0);
-    if( rc==0 ) break;
-    holds(&clean, n==most || t.err.rc==SQLITE_NOMEM, "allocation %ld: %d rows, %d %s", at, n, t.err.rc, t.err.text);
-    t.err = (struct err){0};
+  for(int most=10; most<=3000; most+=2990){
+    for(long at=1; at<400; at++){
+      t.err = (struct err){ 0 };
+      fault_set(at, 0);
+      n = pull(got, &t, &q, most, NULL);
+      rc = fault.failed;
+      fault_set(0, 0);
+      if( rc==0 ) break;
+      holds(&clean, n==most || t.err.rc==SQLITE_NOMEM, "allocation %ld: %d rows, %d %s", at, n,
+            t.err.rc, t.err.text);
+      t.err = (struct err){ 0 };
+    }
   }
   holds(&clean, n==3000, "the last one: %d", n);
   property_ok(&clean, "out of memory at any allocation: said, and the next search works");

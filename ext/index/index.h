@@ -56,7 +56,9 @@ enum {
 /* Cells kept in memory, for each connection and table. */
 #define INDEX_CACHE_BYTES ((size_t)64 << 20)
 
-/* ======== For the layers above ======== */
+/* ======== For the layers above ========
+** A function with a struct err returns its code: SQLITE_CORRUPT where the shadow tables are
+** damaged, SQLITE_NOMEM, or what SQLite or the source failed with. */
 
 /* ---- index_store.c: the index as a whole ---- */
 
@@ -161,8 +163,8 @@ struct query {
 
 struct search;
 
-/* What a search has read, it has read as the index was when it was opened. Rows that change while
-** it runs may be shown or not. No row is shown twice, and rows that are gone are left out. */
+/* The index may change while a search runs. Rows that change may be shown or not; no row is shown
+** twice, and rows that are gone are left out. *out: search_close(). */
 int search_open(struct search **out, struct index *ix, const struct query *q, struct err *e);
 /* The next row, or *eof. */
 int search_next(struct search *s, int64_t *rowid, double *distance, int *eof, struct err *e);
@@ -186,7 +188,7 @@ struct rotation {
 };
 int rotation_init(struct rotation *r, int width);               /* SQLITE_OK or SQLITE_NOMEM */
 void rotation_release(struct rotation *r);
-/* y[width] = R x; may be in place */
+/* Turns a vector: y[width] = R x. May be in place. */
 void rotate(const struct rotation *r, float *y, const float *x);
 
 /* What the codes of a row need besides signs and bytes. Each number is stored as f16, and is
@@ -217,6 +219,7 @@ struct prepared_query {
   float error;                  /* length of what the 4 bits lose */
   float margin;                 /* most that query_bytes() is off by float rounding */
 };
+/* vector[width]: not rotated. SQLITE_NOMEM where the arena cannot hold it. */
 int query_prepare(struct prepared_query *q, const struct rotation *r, const float *vector,
                   struct arena *a, struct err *e);
 
@@ -275,16 +278,16 @@ void cell_drop_codes(struct index *ix, struct cell *c);         /* frees the arr
 /* Codes x (rotated) and appends it: there is room. */
 void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys,
                  const float *x);
-/* The last row takes its place. */
+/* Removes row `at`: the last row takes its place. */
 void cell_take_out(const struct index *ix, struct cell *c, int at);
-/* Place among its first n rows; -1: not there. */
+/* The place of a row among the first n of the cell; -1: not there. */
 int cell_find(const struct cell *c, int64_t rowid, int n);
 void cell_swap_codes(struct cell *a, struct cell *b);           /* rows, with all their arrays */
 
 /* A new cell at the end of the list: id is above all others. The caller fills in its centroid and
 ** calls cells_set_centroid(). NULL: out of memory. */
 struct cell *cells_add(struct index *ix, int64_t id);
-/* Copies it to ix->centroids and ix->halves. */
+/* Copies the centroid of cell `at` to ix->centroids and ix->halves. */
 void cells_set_centroid(struct index *ix, int at);
 void cells_remove(struct index *ix, int at);
 /* Frees arrays of idle cells while the cache is too full. */
@@ -299,13 +302,13 @@ struct cells_kept {
   int n;
 };
 struct cells_kept cells_set_aside(struct index *ix);
-/* Moves the arrays of cells that are unchanged. */
+/* Moves the arrays of unchanged cells into the new list. */
 void cells_take_back(struct index *ix, struct cells_kept *kept);
 void cells_release(struct cells_kept *kept);
 
 /* The at most n cells nearest to x (rotated), nearest first, ties by their order. Returns how
-** many. distances: half the squared length of the centroid less its product with x, which ranks
-** as the Euclidean distance does. */
+** many. distances: half the squared length of the centroid less its product with x. They rank as
+** Euclidean distances do. */
 int cells_nearest(const struct index *ix, const float *x, int n, int *cells, float *distances);
 
 /* Some centroids, laid out as in struct index. */
@@ -315,7 +318,7 @@ struct centroids {
   int n, width;
 };
 struct centroids cells_centroids(const struct index *ix);       /* of all cells */
-/* Floats of scratch, 64-byte aligned. */
+/* How many floats of scratch nearest_of() needs, 64-byte aligned. */
 size_t nearest_scratch(int width);
 /* nearest[n]: which centroid is nearest to each row of x[n, width]. scratch is not used for fewer
 ** than 8 rows. */
@@ -330,10 +333,10 @@ int index_load(struct index *ix, struct err *e);
 ** cells. */
 int cell_read(struct index *ix, struct cell *c, struct err *e);
 int index_write(struct index *ix, struct err *e);               /* dirty cells and the new state */
-/* Only the dirty cells, so that they may be dropped. */
+/* Only the dirty cells, so that their codes may be dropped. */
 int index_write_cells(struct index *ix, struct err *e);
 int cell_erase(struct index *ix, int at, struct err *e);        /* from the disk and the list */
-/* Reports codes that belong to no cell. */
+/* Reports rows of _codes that belong to no cell. */
 int index_strays(struct index *ix, struct buf *report, struct err *e);
 const char *index_table(const struct index *ix);                /* its name, for messages */
 
@@ -353,19 +356,19 @@ struct index_batch {
 /* Rotates the added rows and notes where each is. SQLITE_CORRUPT where a row is added twice or is
 ** not finite. */
 int batch_hold_added(struct index_batch *b);
-/* Releases it; after a failure the index forgets its cells. */
+/* Releases the batch; after a failure the index forgets its cells. */
 int batch_end(struct index_batch *b);
 
-/* [n, width]; NULL after a failure */
+/* The vectors of rows, rotated: [n, width], in the arena. NULL after a failure. */
 float *batch_rotated(struct index_batch *b, const struct change *rows, int n);
 /* The exact vectors, rotated, of one row or of all rows of a cell that is read: from the added
 ** rows, else the source. */
 int batch_vector(struct index_batch *b, int64_t rowid, float *x);               /* x[width] */
 int batch_vectors(struct index_batch *b, const struct cell *c, float *x);       /* x[c->n, width] */
 
-/* Cells with fewer rows are dissolved. */
+/* The least rows of a cell: cells with fewer are dissolved. */
 int cell_rows_least(const struct index *ix);
-/* Over the rows order[n] of x[, width], added in that order; order NULL: the first n. */
+/* Sum and mean of rows of x[, width]: those in order[n], in that order; order NULL: the first n. */
 void rows_sum(float *sum, const float *x, const int *order, int n, int width);
 void rows_mean(float *mean, const float *x, const int *order, int n, int width);
 
