@@ -20,8 +20,7 @@ WIDTH = 100
 EXEMPT = """
 ext/*.c
 ext/*/*.[ch]
-tests/*.[ch]
-tests/*.py
+tests/[!s]*.[ch]
 tests/reference
 tests/bench/*
 tests/data/*.py
