@@ -1,9 +1,10 @@
-"""An SQL script in the newest SQLite that PyPI has, printed as the sqlite3 shell prints it: for tests/run, which runs it with build/apsw.
+"""An SQL script in the newest SQLite that PyPI has, printed as the sqlite3 shell prints it.
 
     build/apsw/bin/python tests/newest_shell.py EXTENSION SCRIPT
 
-A statement's rows, columns parted by |; "error: " and the message where it fails. Plans, which shells print each in their own way,
-are left out, and what dot commands print.
+tests/checks/newest.py runs it. It prints a statement's rows, columns parted by |, or "error: " and
+the message. It leaves out plans, which every shell prints in its own way, and what dot commands
+print.
 """
 import sys
 
@@ -11,7 +12,10 @@ import apsw
 
 
 def statements(db, path):
-    """Each statement of the script as it stands there; the one dot command that changes anything is done."""
+    """Each statement of the script as it stands there.
+
+    The one dot command that changes anything is done.
+    """
     text = ''
     for line in open(path, encoding='utf8'):
         if not text and (line.startswith(('.', '--')) or not line.strip()):
@@ -29,7 +33,9 @@ def words(db, value):
         return ''
     if isinstance(value, float):
         return db.execute("SELECT printf('%!.15g', ?)", (value,)).get
-    return value.decode('utf8', 'replace').split('\0')[0] if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode('utf8', 'replace').split('\0')[0]
+    return str(value)
 
 
 def main(extension, script):

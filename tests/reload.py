@@ -1,4 +1,4 @@
-"""Loads the extension, uses it, closes the connection, and again: memory must not grow from one time to the next.
+"""Loads the extension, uses it, closes the connection, and again: memory must not grow.
 
     reload.py MODEL.safetensors
 """

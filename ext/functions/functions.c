@@ -2,7 +2,7 @@
 ** functions.c -- the table of features, and its registration.
 **
 ** One row is one feature: registration, latent_functions(), the reference chapter of the manual and the example tests are made from
-** it. tests/update_examples.py runs every example and writes what the shell printed (list mode, lines joined by \n) into .result:
+** it. tests/golden.py runs every example and writes what the shell printed (list mode, lines joined by \n) into .result:
 ** keep .example and .result on one line each, in this order.
 **
 ** Flags. PURE functions give the same for the same arguments and the same model, so generated columns and indexes may use them. They are
