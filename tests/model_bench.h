@@ -32,6 +32,13 @@ static const char *path_of(const char *name){
   return path[at];
 }
 
+/* z: the latent of one text, not refined; its numbers lie in the run's arena. */
+__attribute__((unused))
+static int text_encode(const struct model *m, struct run *run, const char *text, size_t n,
+                       struct latent *z){
+  return texts_encode(m, run, &text, &n, 1, 0, z);
+}
+
 /* The greatest difference, as a share of the greatest value. */
 static float difference(const float *x, const float *y, size_t n){
   float most = 0, scale = 1e-6f;
