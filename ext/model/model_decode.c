@@ -219,7 +219,8 @@ static int choose_way(struct contest *c){
   const float *way = c->o->way;
   int s = c->m->config.shape.s;
   int width = model_width(c->m);
-  int k = c->k, last = c->n - k;        /* the first candidate of the last point */
+  int k = c->k;
+  int last = c->n - k;                  /* the first candidate of the last point */
   float apart = 1 - point_cosine(way, way + s, s);
   const float start[2] = { 0, apart };
   const float goal[2] = { apart, 0 };

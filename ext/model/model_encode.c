@@ -104,7 +104,8 @@ static void add_words(const struct encoding *e, float *s, int32_t *sum, int i){
 static void read_s(const struct encoding *e, struct work *w, struct pool *pool, int row0, int row1){
   const struct model *m = e->m;
   const struct shape *shape = &m->config.shape;
-  int d = shape->d, s = shape->s;
+  int d = shape->d;
+  int s = shape->s;
   int at = 0;
   for(int i=row0; i<row1; i++){
     int n = text_tokens(m, e->start, i);
@@ -127,7 +128,8 @@ static void read_s(const struct encoding *e, struct work *w, struct pool *pool, 
 static void read_r(const struct encoding *e, struct work *w, struct pool *pool, int row0, int row1){
   const struct model *m = e->m;
   const struct shape *shape = &m->config.shape;
-  size_t d = (size_t)shape->d, r = (size_t)shape->r;
+  size_t d = (size_t)shape->d;
+  size_t r = (size_t)shape->r;
   size_t one = (size_t)shape->registers*d;
   int at = 0;
   for(int i=row0; i<row1; i++){

@@ -18,10 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef PATH_MAX
-# define PATH_MAX 4096
-#endif
-
 enum {
   ALIGNMENT = 64,                       /* of what is copied; the kernels need it */
   SPARE_POSITIONS = 8                   /* as in text_model.py; END and START need two */
@@ -152,7 +148,8 @@ static void load_words(struct loader *l){
 }
 
 static void load_block(struct loader *l, struct block *b, const char *stack, int i, int has_cross){
-  int d = l->m->config.shape.d, h = l->m->h;
+  int d = l->m->config.shape.d;
+  int h = l->m->h;
   char name[64];
 #define NAME(part) (snprintf(name, sizeof(name), "%s.%d." part, stack, i), name)
   load_vector(l, &b->attention_norm, NAME("attention_norm"), d);
@@ -346,7 +343,8 @@ static int open_config(struct model *m, struct err *e){
 
 static int check_hash(const struct model *m, const char *file, struct err *e){
   int n_stem = (int)(strlen(file) - strlen(".safetensors"));
-  unsigned long long have = m->file.hash, want = m->config.weights_hash;
+  unsigned long long have = m->file.hash;
+  unsigned long long want = m->config.weights_hash;
   if( have==want ) return SQLITE_OK;
   return fail(e, SQLITE_CORRUPT, "%s: its bytes hash to %016llx, %.*s.json expects %016llx: "
               "the file is altered or of another model", file, have, n_stem, file, want);

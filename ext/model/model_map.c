@@ -132,7 +132,8 @@ static void take_axis(double *axis, double *covariance, double *scratch, int wid
 
 /* The covariance and the mean[width] of the points. */
 static int fill_covariance(struct map *m, double *covariance, double *mean){
-  int n = m->n, width = m->width;
+  int n = m->n;
+  int width = m->width;
   memset(mean, 0, sizeof(double)*(size_t)width);
   memset(covariance, 0, sizeof(double)*(size_t)width*(size_t)width);
   for(int p=0; p<n; p++){
@@ -236,7 +237,8 @@ static void push_points(void *arg, struct worker *worker, int chunk){
   struct map *m = arg;
   (void)worker;
   for(int i=chunk*CHUNK_POINTS; i<chunk_end(m, chunk); i++){
-    double x = m->at[i].x, y = m->at[i].y;
+    double x = m->at[i].x;
+    double y = m->at[i].y;
     double sum = 0, push_x = 0, push_y = 0;
     for(int j=0; j<m->n; j++){
       double dx = x - m->at[j].x;
@@ -252,7 +254,7 @@ static void push_points(void *arg, struct worker *worker, int chunk){
 }
 
 static void pull_points(struct map *m){
-  memset(m->pulled, 0, sizeof(*m->pulled)*(size_t)m->n);
+  for(int i=0; i<m->n; i++) m->pulled[i] = (struct place){ 0 };
   for(int i=0; i<m->n; i++){
     for(int j=0; j<m->k; j++){
       const struct pull *p = &m->pulls[(size_t)i*(size_t)m->k + (size_t)j];
