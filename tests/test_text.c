@@ -79,8 +79,10 @@ static void test_text(const struct model *m){
 
 /* ---- Points ---- */
 
-static struct latent latent_of(const struct model *m, float *z, int n){
-  return (struct latent){ KIND_TEXT, n, m->config.shape.s + m->config.shape.r, m->config.fingerprint, z };
+static struct latent points_of(const struct model *m, float *z, int n){
+  struct latent points = latent_of(m, n);
+  points.z = z;
+  return points;
 }
 
 static void test_interp(const struct model *m){
@@ -92,8 +94,8 @@ static void test_interp(const struct model *m){
     struct latent x, y, z;
     int longer = sizes[i].a>sizes[i].b ? sizes[i].a : sizes[i].b;
     bench_start(&b);
-    x = latent_of(m, random_points(m, sizes[i].a, 1+i, &b.arena), sizes[i].a);
-    y = latent_of(m, random_points(m, sizes[i].b, 100+i, &b.arena), sizes[i].b);
+    x = points_of(m, random_points(m, sizes[i].a, 1+i, &b.arena), sizes[i].a);
+    y = points_of(m, random_points(m, sizes[i].b, 100+i, &b.arena), sizes[i].b);
     point_interp(&z, &x, &y, 0, s, &b.arena, &b.err);
     holds(&ends, z.n_segments==x.n_segments && memcmp(z.z, x.z, (size_t)width*x.n_segments*sizeof(float))==0, "t = 0 of %d and %d", sizes[i].a, sizes[i].b);
     point_interp(&z, &x, &y, 1, s, &b.arena, &b.err);
@@ -124,10 +126,10 @@ static void test_alignment(const struct model *m){
   struct bench b;
   float *shorter;
   bench_start(&b);
-  x = latent_of(m, random_points(m, N, 77, &b.arena), N);
+  x = points_of(m, random_points(m, N, 77, &b.arena), N);
   shorter = arena_floats(&b.arena, (size_t)n_kept*width);
   for(int i=0; i<n_kept; i++) memcpy(shorter + (size_t)i*width, x.z + (size_t)kept[i]*width, width*sizeof(float));
-  y = latent_of(m, shorter, n_kept);
+  y = points_of(m, shorter, n_kept);
   point_interp(&z, &x, &y, 0.99f, s, &b.arena, &b.err);         /* all that is alone has left */
   holds(&p, z.n_segments==n_kept, "%d segments, expected %d", z.n_segments, n_kept);
   for(int i=0; i<n_kept && i<z.n_segments; i++) holds(&p, difference(z.z + (size_t)i*width, y.z + (size_t)i*width, width)<1e-5f, "segment %d", i);
@@ -147,9 +149,9 @@ static void test_arithmetic(const struct model *m){
   struct bench b;
   float mean[4096], cosine_s, cosine_r;
   bench_start(&b);
-  a = latent_of(m, random_points(m, 1, 1, &b.arena), 1);
-  c = latent_of(m, random_points(m, 1, 2, &b.arena), 1);
-  three = latent_of(m, random_points(m, 3, 3, &b.arena), 3);
+  a = points_of(m, random_points(m, 1, 1, &b.arena), 1);
+  c = points_of(m, random_points(m, 1, 2, &b.arena), 1);
+  three = points_of(m, random_points(m, 3, 3, &b.arena), 3);
   point_combine(&sum, &a, 1, &c, -1, KIND_DIRECTION, s, &b.arena, &b.err);
   point_combine(&back, &c, 1, &sum, 1, KIND_TEXT, s, &b.arena, &b.err);
   ok(difference(back.z, a.z, width)<1e-5f, "text: b + (a - b) is a", "apart by %g", (double)difference(back.z, a.z, width));
@@ -158,13 +160,13 @@ static void test_arithmetic(const struct model *m){
   point_combine(&sum, &three, 2, NULL, 0, KIND_DIRECTION, s, &b.arena, &b.err);
   ok(b.err.rc==SQLITE_OK && sum.z[5]==2*three.z[5], "text: a direction is scaled", "%g", (double)sum.z[5]);
   three.n_segments = 2;
-  back = latent_of(m, random_points(m, 3, 3, &b.arena), 3);
+  back = points_of(m, random_points(m, 3, 3, &b.arena), 3);
   ok(point_combine(&sum, &three, 1, &back, 1, KIND_TEXT, s, &b.arena, &b.err)==SQLITE_MISMATCH, "text: unequal counts are refused", "%s", b.err.text);
   b.err.rc = 0;
   ok(fabsf(point_distance(&a, &a, s))<1e-6f && fabsf(point_distance(&a, &c, s)-(1-point_cosine(a.z, c.z, s)))<1e-6f, "text: distance is 1 - cosine of s",
      "%g", (double)point_distance(&a, &a, s));
   point_mean(mean, &back, s);
-  other = latent_of(m, mean, 1);
+  other = points_of(m, mean, 1);
   ok(fabsf(point_distance(&back, &other, s))<1e-5f && fabsf(dot(mean, mean, s)-1)<1e-5f, "text: a document is as far as its mean", "%g",
      (double)point_distance(&back, &other, s));
   point_combine(&other, &a, 1, NULL, 0, KIND_TEXT, s, &b.arena, &b.err);
