@@ -1,63 +1,128 @@
 /*
-** model.h -- the Transformer-VAE: content to points of the latent space and back. Knows no database.
-** The specification with names, shapes and formulas is model/README.md; model/text_model.py is its executable version.
+** model.h -- the Transformer-VAE: content to points of the latent space and back.
+**
+** Knows no database. model/README.md is the specification, with names, shapes and formulas.
+** model/text_model.py is its executable version.
+**
+** This is the order in which to read the files. Each calls only those above it.
+**
+**   model_load.c      opens weights, checks them, and keeps one copy a process
+**   model_find.c      where the weights of a kind lie on this machine
+**   model_point.c     arithmetic of points
+**   model_chunks.c    cuts work into chunks and hands them to threads; interrupts
+**   model_layer.c     one Transformer layer over rows of tokens
+**   model_memory.c    what the decoder reads of a point
+**   model_encode.c    rows of tokens to points
+**   model_score.c     how likely rows of tokens are at points
+**   model_refine.c    moves points until they decode to what was encoded
+**   model_vqvae.c     the network between pixels and codes
+**   model_picture.c   pictures to rows of codes and back
+**   model_reread.c    encodes what was decoded, as a user would who has only the bytes
+**   model_step.c      decodes sequences side by side, one token of each at a step
+**   model_strand.c    points to rows of tokens: greedy, sampling, beam search
+**   model_decode.c    points to rows of tokens: also the best of several candidates
+**   model_text.c      texts to segments to points, and back
+**   model_content.c   content of any kind to points, and back
+**   model_between.c   what is decoded for a point between two ends
+**   model_map.c       a map of points, on which neighbours lie together
+**
+** Everywhere: d is the model width, s and r are the widths of the two parts of a point z = [s ; r].
+** n rows of tokens are ids and start[n+1]: row i is ids[start[i]..start[i+1]), without TOKEN_START
+** and TOKEN_END. Functions that return an int give SQLITE_OK or the code of the first failure,
+** whose text is in the struct err; those that are given a struct run note it in run->err. What they
+** give as pointers lies in run->arena. What they used besides is given back to it on success.
 */
 #ifndef LATENT_MODEL_H
 #define LATENT_MODEL_H
 #include "codec.h"
 #include "kernels.h"
 
-/* ---- model_load.c: one copy a process, shared by all connections and threads ---- */
-struct block {                          /* one layer; d = model width, h = feed-forward width */
+/* ---- model_load.c: one copy of a model a process, shared by all connections and threads ---- */
+struct block {                          /* one Transformer layer; h is the feed-forward width */
   const float *attention_norm;          /* [d] */
   struct matrix q, kv, o;               /* [d, d], [d, 2d], [d, d] */
-  const float *cross_norm;              /* [d], decoder only, like the next three */
-  struct matrix cross_q, cross_kv, cross_o;
+  const float *cross_norm;              /* [d]; the decoder's only, as the next three */
+  struct matrix cross_q;                /* [d, d] */
+  struct matrix cross_kv;               /* [d, 2d] */
+  struct matrix cross_o;                /* [d, d] */
   const float *feed_norm;               /* [d] */
   struct matrix feed_in, feed_out;      /* [d, 2h], [h, d] */
 };
-struct affine { struct matrix w; const float *bias; };  /* y = x . w + bias */
+struct affine {                         /* y = x . w + bias */
+  struct matrix w;                      /* [in, out] */
+  const float *bias;                    /* [out] */
+};
 struct picture_block {                  /* x + out(silu(conv(norm(x)))) over c channels */
   const float *norm;                    /* [c] */
-  struct affine conv, out;              /* 3x3: [9c, c], rows in the order (ky, kx, channel); [c, c] */
+  struct affine conv;                   /* 3x3: [9c, c], rows in the order (ky, kx, channel) */
+  struct affine out;                    /* [c, c] */
 };
-struct picture_codes {                  /* the VQ-VAE: c0, c1, c2 channels at a half, a quarter, an eighth of the size */
+/* The VQ-VAE. It has c0, c1 and c2 channels at a half, a quarter and an eighth of the picture's
+** side. */
+struct picture_codes {
   struct affine in;                     /* [16, c0], of 2x2 pixels */
-  struct picture_block *encoder[PICTURE_LEVELS], *decoder[PICTURE_LEVELS];      /* by level: the finest is 0 */
+  struct picture_block *encoder[PICTURE_LEVELS];        /* by level; the finest is 0 */
+  struct picture_block *decoder[PICTURE_LEVELS];        /* likewise */
   struct affine down[PICTURE_LEVELS-1]; /* from level i to i+1: [4c, next c], of 2x2 places */
   struct affine up[PICTURE_LEVELS-1];   /* from level i+1 to i: [next c, 4c] */
-  const float *encoder_norm, *decoder_norm;     /* [c2], [c0] */
+  const float *encoder_norm;            /* [c2] */
+  const float *decoder_norm;            /* [c0] */
   struct affine to_code, from_code;     /* [c2, code_width], [code_width, c2] */
   const float *codebook;                /* [codes, code_width], of unit length */
-  struct matrix nearest;                /* [code_width, codes]: the codebook turned round, made at load */
+  struct matrix nearest;                /* [code_width, codes]: the codebook transposed */
   struct affine out;                    /* [c0, 16] */
 };
-struct model {                          /* read-only after model_open */
+struct model {                          /* read-only after model_open() */
   char *path;                           /* of the weights */
   struct config config;                 /* shape, tokenizer, fingerprint */
   struct safetensors file;
   int h;                                /* feed-forward width: d*8/3 rounded up to 64 */
   struct matrix embedding;              /* [pieces, d] */
-  struct matrix output;                 /* [d, pieces]: the embedding turned round, made at load */
+  struct matrix output;                 /* [d, pieces]: the embedding transposed */
   const float *registers;               /* [registers, d], times sqrt(d) */
-  struct block *encoder, *decoder;
-  const float *encoder_norm, *decoder_norm;
+  struct block *encoder, *decoder;      /* [encoder_layers], [decoder_layers] */
+  const float *encoder_norm, *decoder_norm;     /* [d] each */
   struct matrix to_s, to_r;             /* [d, s], [d, r/registers] */
-  const int8_t *words;                  /* [shape.words, s] as in the file: what single words add to s; NULL where there is no such table */
-  const float *word_scale;              /* [s], of its columns */
-  struct matrix memory, z_in;           /* [s+r, memory*d], [s+r, d] */
+  const int8_t *words;                  /* [shape.words, s]: what words add to s; may be NULL */
+  const float *word_scale;              /* [s]: what the columns of words are multiplied by */
+  struct matrix memory;                 /* [s+r, memory*d] */
   const float *memory_bias;             /* [memory*d] */
-  const float *cos_sin;                 /* rotary_table for every position in use */
-  const float *encoder_position, *decoder_position;     /* [longest, d] each: a place on the grid; kind picture only, else NULL */
+  struct matrix z_in;                   /* [s+r, d] */
+  const float *cos_sin;                 /* rotary_table() for every position in use */
+  const float *encoder_position;        /* [longest, d]: of a place on the grid; else NULL */
+  const float *decoder_position;        /* likewise */
   struct picture_codes codes;           /* kind picture only */
-  void *converted;                      /* owned: what could not be used as it lies in the file (norms, i8 and bf16 matrices, output) */
+  void *converted;                      /* owned: what cannot be used as it lies in the file */
   int n_users;                          /* references; guarded by global_lock() */
-  struct model *next;                   /* registry */
+  struct model *next;                   /* in the list of open models */
 };
-/* Path of the .safetensors; <same name>.json lies beside it. The same path again gives the same model and one more reference.
-** Errors name the file, what is wrong and what was expected. */
+/* path is that of the .safetensors file; <same name>.json lies beside it. Opening a path again
+** gives the same model and one more reference. Errors name the file, what is wrong and what was
+** expected. */
 int model_open(struct model **out, const char *path, struct err *e);
 void model_close(struct model *m);      /* gives one reference back; NULL is allowed */
+
+/* Numbers of a point: s+r. */
+static inline int model_width(const struct model *m){
+  return m->config.shape.s + m->config.shape.r;
+}
+
+/* Does a row of tokens end with TOKEN_END? A row of text or code does. A picture's does not need
+** to: it always has longest-1 codes. */
+static inline int has_end(const struct model *m){
+  return m->config.kind!=KIND_PICTURE;
+}
+
+/* A latent of the model's kind and shape, its z still NULL. */
+static inline struct latent latent_of(const struct model *m, int n_segments){
+  return (struct latent){
+    .kind = m->config.kind,
+    .n_segments = n_segments,
+    .width = model_width(m),
+    .s = m->config.shape.s,
+    .fingerprint = m->config.fingerprint,
+  };
+}
 
 /* ---- model_find.c: where the weights of a kind lie on this machine ---- */
 enum { PLACES_MOST = 3 };
@@ -70,128 +135,31 @@ int is_directory(const char *path);
 const char *weights_in(const char *directory, int kind, struct arena *a, struct err *e);
 /* The places in which a kind's weights are looked for, whether there is a file or not. */
 int places_list(struct places *p, int kind, struct arena *a, struct err *e);
-/* The first file that exists: in directory `first` (may be NULL), then in places_list(). None: SQLITE_CANTOPEN, and the message lists the places. */
+/* The first file that exists: in directory `first` (may be NULL), then in places_list(). None:
+** SQLITE_CANTOPEN, and the message lists the places. */
 int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e);
 
-/* ---- What one call may use ---- */
-struct run {
-  struct arena *arena;
-  int (*stop)(void *);                  /* asked at least every 50 ms, on the caller's thread; true ends the work with SQLITE_INTERRUPT. May be NULL */
-  void *stop_arg;
-  int n_threads;                        /* 1: none but the caller's */
-  struct err *err;
-  /* For tests: shown x[rows, d] after layer `layer` of "encoder" or "decoder". Asked from every thread; NULL in ordinary use. */
-  void (*watch)(void *, const char *stack, int layer, const float *x, int rows);        /* and of "points", layer 0: x[rows, code_width], whose nearest codes
-                                           are taken; of "pixels", layer 0: x[rows, 16], 2x2 pixels each, before they are rounded */
-  void *watch_arg;
-};
-int run_stopped(struct run *r);         /* asks stop(); notes SQLITE_INTERRUPT, "interrupted". Caller's thread only */
-
-/* ---- model_encode.c ---- */
-/* n token rows (ids[start[i]..start[i+1]), without TOKEN_END, 0 to longest-1 each, else SQLITE_TOOBIG; of kind picture longest-1 exactly, else
-** SQLITE_ERROR) -> z[n, s+r]: s of unit length, then r of unit length. A row's bits do not depend on what shares its batch. */
-int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n, float *z);
-
-/* ---- model_decode.c ---- */
-struct tokens { int *ids; int n; float log_probability; };  /* ids from the run's arena, without start and end; log p(ids, end | z), under the mixed dial */
-struct decode_options {
-  int beams;                            /* 1..32; 1 is greedy (or sampling, when temperature > 0); more: the best mean log-probability per token, END counted */
-  int best_of;                          /* 1..64: candidates re-encoded; the nearest to the asked point wins, how well they read counted in by the fluency */
-  float temperature;                    /* 0 is greedy; with best_of > 1 and temperature 0, candidates are sampled at 0.5 beside the greedy one */
-  uint64_t seed;
-  int max_tokens;                       /* most ids of a segment; 0, or more than shape.longest-1: shape.longest-1, which an encoder can read back.
-                                        ** Nothing to a picture, which always has them all */
-  float fluency;                        /* 0..1: share of the plain language model in each step's log-probabilities */
-  const float *fluencies;               /* [n] of decode_tokens(): one a row of z instead; or NULL. Others leave it alone */
-  float detail;                         /* 0..1: r is scaled by it before decoding */
-  int refine;                           /* rounds of refine_tokens() for what fidelities are measured by, the encoding of what came out */
-  const struct tokens *avoid;           /* [n_avoid]: texts, as their own ids, that best_of takes only where no candidate is another one; or NULL */
-  int n_avoid;
-  const float *way;                     /* [2, s], or NULL: rows lie in this order on the way from one point to the other; best_of chooses for all of them together */
-  int has_fluency, has_detail, has_temperature, has_seed, has_best_of;  /* set by the user: a function's own default gives way */
-  int one_seed;                         /* true: every row draws what row 0 draws, so that rows that lie near come out alike */
-};
-void decode_options_init(struct decode_options *o);     /* greedy, one candidate, fluency 0, detail 1 */
-
-/* z[n, s+r] -> out[n]. A row of kind picture is longest-1 codes and has no end: neither is one chosen, nor is it in the log-probability. Rows are independent: row i of a batch gives what it gives alone with the seed
-** decode_seed(seed, i); those of a way are not. */
-uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
-int decode_tokens(const struct model *m, struct run *run, const float *z, int n, const struct decode_options *o, struct tokens *out);
-/* The share of ids that a user would see: the bytes of each row of tokens, tokenised and encoded again -> z[n, s+r]. What then has more
-** than longest-1 tokens (a rare spelling) is read up to there; rounds are those of refine_tokens(). A picture goes through its pixels, rounded to 8 bits. */
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n, int rounds, float *z);
-
-/* ---- model_score.c ---- */
-/* Sum of log p(token | before, z) over ids and TOKEN_END, for n rows at once, in one pass without a cache ("full decoding"): sums[n].
-** all (may be NULL): log p of every target token, ids and end, row after row: [start[n] + n]. guesses (may be NULL), of the same size: what greedy
-** decoding would choose in each of their places. Rows of more than longest-1 ids: SQLITE_TOOBIG.
-** A picture has no end: the sum is over its longest-1 codes (other rows: SQLITE_ERROR), and all and guesses are [start[n]]. */
-int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids, const int *start, int n, float *sums, float *all, int *guesses);
-
-/* ---- model_refine.c ---- */
-enum { REFINE_ROUNDS = 8 };             /* enough: see model_refine.c */
-/* Moves the r of each of z[n], which encode_tokens() made of the rows, until greedy decoding gives the row back, or for `rounds` rounds (0: z stays as it
-** is); then what came nearest. s stays. z is rounded to what its BLOB will hold. Rows are independent, bit by bit. */
-int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n, int rounds, float *z);
-
-/* ---- model_text.c: text to segments to points, and back ---- */
-/* A document is one space and then the text, cut into segments after sentence ends (. ! ? and closing quotes, before white space; line
-** breaks) and at the token limit; each segment keeps the white space it starts with, so the segments joined, without the first space, are
-** the text. Any bytes are allowed. Empty text is one segment: the lone space. At most 65535 segments, else SQLITE_TOOBIG. */
-int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids, int **start, int *n_segments);
-int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out);   /* kind text; z from the arena */
-/* Appends the text, valid UTF-8. fidelity (may be NULL): cosine between z and the re-encoding of what came out, mean over segments. */
-int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity);
-/* Many in one batch, so that a path of ten points decodes in little more than the time of one. z[i] is what text_encode() gives for texts[i], but for the
-** rounds of refine_tokens(): that has none. */
-int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, int rounds, struct latent *z);
-/* Appends to texts[i], n buffers of the caller, what text_decode() gives for z[i] at fluency fluencies[i]. fidelities[n] may be NULL. */
-int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
-                 struct buf *texts, float *fidelities);
-/* Mean log-probability per token of the text given z: segments of the text are scored in order against those of z (the last one repeats). */
-int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean);
-
-/* ---- model_picture.c: pixels to codes and back ----
-** The VQ-VAE of a model of kind picture: 64x64 pixels <-> an 8x8 grid of codes, which as token ids (TOKEN_CODE + code, rows of the grid
-** one after another) are a sentence of 64. (64 and 8 stand for config.picture.size and .grid.) A picture's bits do not depend on what
-** shares its batch. Models of other kinds: SQLITE_ERROR. */
-int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n, int *ids);       /* p[n], each 64x64, else SQLITE_ERROR -> ids[n, 64] */
-/* Rows of 64 codes, else SQLITE_ERROR -> p[n], each 64x64; pixels from the arena. What is fully transparent has no colour: 0 0 0 0. */
-int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n, struct picture *p);
-
-/* ---- model_content.c: content of any kind, as the model's kind has it ----
-** Text and code are UTF-8; a picture is a PNG or JPEG file, fitted to 64x64 when it is read, and a PNG when it is written. What is said of
-** texts_encode() and texts_decode() above holds for these, which choose by m->config.kind. `who` ("argument 1") stands at the start of messages
-** about a picture that cannot be read. A picture is one segment: points of one segment put together (interp, combine, mean, vary, sample) give one segment
-** again; a latent of more (made by hand: nothing here does it) cannot be decoded as a picture: SQLITE_ERROR that says so. */
-struct content { const void *bytes; size_t n; };
-int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n, const char *who, int rounds, struct latent *z);
-int contents_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
-                    struct buf *contents, float *fidelities);
-
-/* ---- model_point.c: arithmetic of points ----
-** A point's s has unit length, its r at most unit length; a direction (KIND_DIRECTION) has any length.
-** Results lie in the arena. Latents that meet here are of one width and one s. */
-/* A latent of the model's kind and shape, its z still NULL. */
-struct latent latent_of(const struct model *m, int n_segments);
+/* ---- model_point.c: arithmetic of points ---- A point's s has unit length, its r at most unit
+** length; a direction (KIND_DIRECTION) has any length. Results lie in the arena. Latents that meet
+** here are of one width and one s. */
 float *latent_segment(const struct latent *z, int i);   /* [width] */
 /* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds. */
 float point_distance(const struct latent *a, const struct latent *b);
 float point_cosine(const float *a, const float *b, int width);
 /* The latent at t. Segments are aligned in order so that the sum of their distances is least. Pairs
-** go along an arc in s and straight in r. Segments without a partner leave (a's) or enter (b's) along
-** t. t = 0 gives a and t = 1 gives b, bit by bit. */
+** go along an arc in s and straight in r. Segments without a partner leave (a's) or enter (b's)
+** along t. t = 0 gives a and t = 1 gives b, bit by bit. */
 int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
                  struct arena *arena, struct err *e);
-/* out = ka*a + kb*b, segment by segment (b NULL: ka*a). Both have as many segments, or one has 1, which
-** is repeated; else SQLITE_MISMATCH. kind is what out becomes: a point is normalised, a direction is
-** left as it is. */
+/* out = ka*a + kb*b, segment by segment (b NULL: ka*a). Both have as many segments, or one has 1,
+** which is repeated; else SQLITE_MISMATCH. kind is what out becomes: a point is normalised, a
+** direction is left as it is. */
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
                   float kb, int kind, struct arena *arena, struct err *e);
 void point_normalize(struct latent *z);         /* every segment: s to length 1, r to at most 1 */
-void point_mean(float *mean, const struct latent *z);   /* of the segments, normalised: mean[width] */
-/* Numbers from outside as a point: segments that are off the sphere by more than rounding are put back
-** on it, so that an exact copy stays exact. An s of length 0 is an error. Directions stay. */
+void point_mean(float *mean, const struct latent *z);   /* of the segments, a point: mean[width] */
+/* Numbers from outside as a point: segments that are off the sphere by more than rounding are put
+** back on it, so that an exact copy stays exact. An s of length 0 is an error. Directions stay. */
 int point_settle(struct latent *z, struct err *e);
 /* Turns every segment by amount*90 degrees in a random direction, s and r each. */
 void point_vary(struct latent *z, float amount, uint64_t seed);
@@ -199,12 +167,169 @@ void point_vary(struct latent *z, float amount, uint64_t seed);
 int point_sample(struct latent *out, uint64_t seed, const struct model *m, struct arena *arena,
                  struct err *e);
 
+/* ---- What many of the files take ---- */
+struct tokens {                         /* one row of tokens that was decoded */
+  int *ids;                             /* without start and end; from the run's arena */
+  int n;
+  float log_probability;                /* log p(ids, end | z), with the fluency mixed in */
+};
+struct run {                            /* what one call may use */
+  struct arena *arena;                  /* scratch and results */
+  /* Is asked at least every 50 ms, on the caller's thread. When it gives true, the work ends with
+  ** SQLITE_INTERRUPT. May be NULL. */
+  int (*stop)(void *arg);
+  void *stop_arg;
+  int n_threads;                        /* at most so many, the caller's among them: 1 or more */
+  struct err *err;                      /* where failures are noted */
+  /* For tests; NULL in ordinary use. Is shown numbers on their way through a network, and called
+  ** from every thread:
+  **   "encoder", "decoder"  x[rows, d] after layer `layer`
+  **   "points", layer 0     x[rows, code_width], of which the nearest codes are taken
+  **   "pixels", layer 0     x[rows, 16], 2x2 pixels each, before they are rounded */
+  void (*watch)(void *arg, const char *stack, int layer, const float *x, int rows);
+  void *watch_arg;
+};
+
+/* ---- model_chunks.c: interrupts; what else it has is below, inside the layer ---- */
+/* Asks stop(). If that gives true, notes SQLITE_INTERRUPT, "interrupted". Caller's thread only. */
+int run_stopped(struct run *run);
+
+/* ---- model_encode.c: rows of tokens to points ---- */
+/* n rows -> z[n, s+r]: s of unit length, then r of unit length. A row has 0 to longest-1 ids, else
+** SQLITE_TOOBIG; a picture's has exactly longest-1, else SQLITE_ERROR. A row's bits do not depend
+** on what shares its batch. */
+int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                  float *z);
+
+/* ---- model_score.c: how likely rows of tokens are at points ---- */
+/* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
+** ("full decoding").
+**   sums[n]             the sum of log p(token | tokens before, z) over the ids and TOKEN_END
+**   all[start[n]+n]     log p of each of these tokens, row after row; may be NULL
+**   guesses[likewise]   the token that greedy decoding would choose in each place; may be NULL
+** A picture has no end: the sum is over its codes, and all and guesses are [start[n]]. */
+int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids,
+                 const int *start, int n, float *sums, float *all, int *guesses);
+
+/* ---- model_refine.c: points that decode to what was encoded ---- */
+enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
+/* z[n, s+r] is what encode_tokens() gave for the rows. Moves the r of each until greedy decoding
+** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
+** rounded to what its BLOB can hold. 0 rounds leave z as it is. Rows do not depend on each other,
+** bit by bit. */
+int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                  int rounds, float *z);
+/* Both: rows of tokens to z[n, s+r], refined. */
+int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                   int rounds, float *z);
+
+/* ---- model_picture.c: pictures to rows of codes and back, by the VQ-VAE of kind picture ----
+** A picture is 64x64 pixels (config.picture.size) and becomes a grid of 8x8 codes (.grid). As token
+** ids, TOKEN_CODE + code, these are a row of 64, one line of the grid after another. A picture's
+** bits do not depend on what shares its batch. A model of another kind is SQLITE_ERROR. */
+/* p[n], of 64x64 pixels each, else SQLITE_ERROR -> ids[n, 64]. */
+int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n,
+                    int *ids);
+/* rows[n], of 64 codes each, else SQLITE_ERROR -> p[n], 64x64, pixels from the arena. A pixel that
+** is fully transparent has no colour: it is 0 0 0 0. */
+int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n,
+                    struct picture *p);
+
+/* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
+/* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens
+** again and cut after longest-1 (only a rare spelling has more); a picture goes through pixels of 8
+** bits. rounds is that of refine_tokens(). Fidelity is the cosine to this. */
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n,
+                  int rounds, float *z);
+
+/* ---- model_decode.c: points to rows of tokens ---- */
+struct decode_options {
+  /* 1 to 32. 1 is greedy, or sampling where temperature > 0. More: the result has the best mean
+  ** log-probability per token, END counted. */
+  int beams;
+  /* 1 to 64: candidates. Each is encoded again, and the one nearest to the asked point wins. With
+  ** fluency, how well it reads counts too. */
+  int best_of;
+  /* 0 or more; 0 is greedy. Candidates after the first are sampled at 0.5 where this is 0. */
+  float temperature;
+  uint64_t seed;
+  /* Most ids of a segment. 0, or more than an encoder can read back, which is shape.longest-1: so
+  ** many. A picture always has all of its codes. */
+  int max_tokens;
+  float fluency;                        /* 0 to 1: share of the plain language model (z = 0) */
+  const float *fluencies;               /* [n]: one a row of z instead; decode_tokens() only */
+  float detail;                         /* 0 to 1: r is multiplied by it before decoding */
+  int refine;                           /* rounds of refine_tokens() where fidelity is measured */
+  /* [n_avoid] texts, as the ids that encoding them gives. A candidate that is one of them wins only
+  ** where every candidate is. May be NULL. */
+  const struct tokens *avoid;
+  int n_avoid;
+  /* NULL, or [2, s]: the s of two ends. The rows of z then lie in order on the way from the first
+  ** to the second, and best_of chooses for all of them together. */
+  const float *way;
+  int one_seed;                         /* true: rows draw alike, so near points decode alike */
+  /* True where the user has set it: a function's own default then gives way. */
+  int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
+};
+void decode_options_init(struct decode_options *o);     /* beams, best_of, detail 1; else 0 */
+/* z[n, s+r] -> out[n]. Row i of a batch gives what it gives alone with decode_seed(seed, i), except
+** on a way, whose rows are chosen together. A picture's row is longest-1 codes without an end, and
+** the log-probability counts none. An option out of its range is SQLITE_ERROR. */
+int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
+                  const struct decode_options *o, struct tokens *out);
+uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
+
+/* ---- model_text.c: texts to segments to points, and back ----
+** For models of kind text and code; others are SQLITE_ERROR. A document is one space and then the
+** text. It is cut into segments after sentence ends (. ! ? and closing quotes, before white space),
+** after lines, and where a segment would have too many tokens. Each segment keeps the white space
+** that it starts with: joined, and without the first space, the segments are the text. Any bytes
+** are allowed. Empty text is one segment, the lone space. */
+/* At most 65535 segments, else SQLITE_TOOBIG. Segment i is ids[start[i]..start[i+1]). */
+int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
+                 int **start, int *n_segments);
+/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). */
+int texts_encode(const struct model *m, struct run *run, const char *const *texts,
+                 const size_t *texts_bytes, int n, int rounds, struct latent *z);
+/* Appends the text of z as valid UTF-8. fidelity, which may be NULL: the cosine between a segment
+** of z and the encoding of its text, mean over the segments. */
+int text_decode(const struct model *m, struct run *run, const struct latent *z,
+                const struct decode_options *o, struct buf *out, float *fidelity);
+/* Appends to texts[i] what text_decode() gives for z[i] at fluency fluencies[i]. One batch, so that
+** ten points take little more time than one. fidelities[n] may be NULL. */
+int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n,
+                 const float *fluencies, const struct decode_options *o, struct buf *texts,
+                 float *fidelities);
+/* The mean log-probability per token of the text at z. Segments of the text are scored in order
+** against those of z, whose last one repeats. */
+int text_score(const struct model *m, struct run *run, const char *text, size_t n,
+               const struct latent *z, float *mean);
+
+/* ---- model_content.c: content of any kind, as the model's kind has it ----
+** Text and code are UTF-8. A picture is a PNG or JPEG file, which is fitted to 64x64 when it is
+** read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points of one
+** segment gives one segment again; a latent of several, which nothing here makes, cannot be decoded
+** as a picture: SQLITE_ERROR. */
+struct content {
+  const void *bytes;
+  size_t n;
+};
+/* contents[n] -> z[n], as texts_encode() does it for texts. `who`, as "argument 1", stands at the
+** start of messages about a picture that cannot be read. */
+int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n,
+                    const char *who, int rounds, struct latent *z);
+/* z[n] -> contents[n], as texts_decode() does it for texts. */
+int contents_decode(const struct model *m, struct run *run, const struct latent *z, int n,
+                    const float *fluencies, const struct decode_options *o, struct buf *contents,
+                    float *fidelities);
+
 /* ---- model_between.c: content for points between two ends ---- */
 double interp_ease(double t);           /* where on the arc a user's t lies */
-float interp_fluency(int kind, double t);       /* share of the plain language model at t of the arc */
+float interp_fluency(int kind, double t);       /* the plain language model's share at t of it */
 enum { SAID_MOST = 2 };
-/* What the points z[n_z] decode to, as ids: said[n_said], for decode_options.avoid. Nothing where one
-** of them has several segments or is a picture, which rarely stays what it was. n_z<=SAID_MOST. */
+/* What the points z[n_z] decode to, as ids: said[n_said], for decode_options.avoid. Nothing where
+** one of them has several segments or is a picture, which rarely stays what it was. n_z<=SAID_MOST.
+** */
 int said_by(const struct model *m, struct run *run, const struct latent *z, int n_z,
             struct tokens *said, int *n_said);
 enum { BEST_OF_OTHERS = 8 };    /* candidates where something else is wanted than what was said */
@@ -213,100 +338,160 @@ struct between {
   const struct latent *z;       /* [n]: points on the way from ends[0] to ends[1] */
   const double *t;              /* [n]: where, as the user counts it; ascending from 0 to 1 */
   int n;
-  struct buf *contents;         /* [n]: what they decode to is appended, as contents_decode() does it */
+  struct buf *contents;         /* [n]: what they decode to is appended */
   float *fidelities;            /* [n]; may be NULL */
 };
 /* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
-** points strictly between the ends take the best of BEST_OF_OTHERS candidates, and not one that says
-** what an end says if there is another. rounds: of refine_tokens(), with which the ends were encoded. */
+** points strictly between the ends take the best of BEST_OF_OTHERS candidates, and not one that
+** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were
+** encoded. */
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 
 /* ---- model_map.c: a map of points, on which neighbours lie together ---- */
-/* s[n, width] of unit length, n > 0 -> a place for each, x[n] and y[n] in no particular unit, and one of n_groups groups (0..) that are alike, group[n].
-** The time grows as n*n: a few seconds for 2,000. The same on every machine. */
-int points_map(struct run *run, const float *s, int n, int width, int n_groups, double *x, double *y, int *group);
+/* s[n, width] of unit length, n > 0 -> a place for each point, x[n] and y[n] in no particular unit,
+** and group[n]: one of n_groups groups (0, 1, ...) of points that are alike. The time grows as n*n:
+** a few seconds for 2,000. The same on every machine. */
+int points_map(struct run *run, const float *s, int n, int width, int n_groups, double *x,
+               double *y, int *group);
 
-/* ======== Inside the layer: nothing above model_* uses what follows ======== */
+/* ======== Inside the layer: no other layer uses what follows ======== */
 
-/* ---- model_run.c: chunks of work, shared out to threads ---- */
-struct team;
-struct worker { struct team *team; int at; };           /* at: 0.., whose scratch to use */
-/* Calls work(arg, worker, chunk) once for each chunk, on at most n_workers threads; no two calls share worker->at at one time.
-** Returns run->err->rc: SQLITE_INTERRUPT when stop() said so, and then the work is not complete. */
-int run_chunks(struct run *run, int n_workers, int n_chunks, void (*work)(void *arg, struct worker *w, int chunk), void *arg);
-int worker_stopped(struct worker *w);                   /* ask between layers; true: leave at once */
+/* ---- model_chunks.c: cuts work into chunks and hands them to threads ---- */
+struct team;                            /* the threads of one call */
+struct worker {                         /* one of them */
+  struct team *team;
+  int at;                               /* 0, 1, ...: whose scratch to use */
+};
+/* Calls work(arg, worker, chunk) once for each chunk 0..n_chunks-1, on at most n_workers threads.
+** Two calls at a time never have the same worker->at. SQLITE_INTERRUPT: the work is not
+** complete. */
+int chunks_run(struct run *run, int n_workers, int n_chunks,
+               void (*work)(void *arg, struct worker *worker, int chunk), void *arg);
+int worker_stopped(struct worker *worker);      /* ask between layers; true: return at once */
+/* No row may have more than longest-1 ids, else SQLITE_TOOBIG; a picture's not fewer either, else
+** SQLITE_ERROR. The message begins with `what`. */
+int rows_check(const struct model *m, const int *start, int n, const char *what, struct err *e);
+/* Cuts n rows into chunks of at most most_tokens and most_rows, but of one row at least. A row has
+** `more` tokens besides its ids. Gives chunk[0..n_chunks], with room for n+1: chunk i is the rows
+** chunk[i]..chunk[i+1]-1. Returns the tokens of the largest. */
+int rows_cut(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk,
+             int *n_chunks);
 
-/* No row may have more than longest-1 ids: else SQLITE_TOOBIG; nor a picture fewer: else SQLITE_ERROR. The message begins with `what`. */
-int check_rows(const struct model *m, const int *start, int n, const char *what, struct err *err);
-/* Cuts n rows of tokens, each with `more` tokens besides ids[start[i]..start[i+1]), into chunks of at most most_tokens and most_rows (one row
-** at least): chunk[0..n_chunks], room for n+1. Returns the most tokens of one. */
-int cut_chunks(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk, int *n_chunks);
-
-/* ---- model_layer.c: one layer over rows of tokens: the same code for the encoder, full decoding and cached decoding ---- */
-struct span {                           /* what one token row attends to: n rows [k | v] of 2d floats */
+/* ---- model_layer.c: the same layer for the encoder, full decoding and cached decoding ---- */
+enum { HEAD = 64 };                     /* numbers of an attention head */
+struct span {                           /* what one row attends to: n rows [k | v] of 2d floats */
   float *kv;                            /* of layer 0 */
-  size_t layer_stride;                  /* floats from one layer's kv to the next one's; 0: one place used by every layer in turn */
+  size_t layer_stride;                  /* floats from a layer's to the next's; 0: all share one */
   int n;
 };
-struct work {                           /* scratch for up to `rows` token rows; memory of the arena given to work_init() */
+struct work {                           /* scratch for up to `rows` rows; from the arena */
   int rows;
-  float *x;                             /* [rows, d]: the residual stream */
+  float *x;                             /* [rows, d]: what every layer adds to */
   float *y;                             /* [rows, d]: normed, or attended */
-  float *q;                             /* [rows, d]; also what a projection gives before it is added to x */
+  float *q;                             /* [rows, d]; also a projection before it is added to x */
   float *kv;                            /* [rows, 2d] */
   float *value_gate, *gated;            /* [rows, 2h], [rows, h] */
   float *scores;                        /* one head's scores over the longest span */
   float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
   struct span *self, *cross;            /* [rows]; cross in the decoder only */
-  int *position;                        /* [rows]: for rotary */
-  int cached;                           /* true: each row's [k | v] is kept as the last row of its self span */
+  int *position;                        /* [rows]: for rotary() */
+  int cached;                           /* true: a row's [k | v] is kept as the last of its span */
 };
-void work_init(struct work *w, const struct model *m, int rows, struct arena *a);   /* asks a->oom of the caller */
+/* The caller asks a->oom, here and at the other _init functions that take an arena. */
+void work_init(struct work *w, const struct model *m, int rows, struct arena *a);
+/* Layer number `layer`, which is b, over w->x[rows, d]. */
 void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
-void embed(const struct model *m, float *x, int id);    /* x[d] = embedding[id] * sqrt(d) */
-/* x[d] += row `at` of encoder_position or decoder_position, where there is one. */
-void add_position(const struct model *m, float *x, const float *positions, int at);
-/* Does a row of tokens end with TOKEN_END? Text and code do; a picture always has longest-1 codes and needs none. */
-int has_end(const struct model *m);
+void token_embed(const struct model *m, float *x, int id);      /* x[d] = embedding[id] * sqrt(d) */
+/* x[d] += row `at` of encoder_position or decoder_position; nothing where that is NULL. */
+void position_add(const struct model *m, float *x, const float *positions, int at);
 
-struct memories {                       /* what the decoder reads of each latent, made once */
-  int n;                                /* room */
-  float *z_in;                          /* [n, d] */
-  float *cross;                         /* [decoder_layers, n, memory, 2d] */
-  float *joined, *expanded;             /* scratch of memories_fill: [n, s+r], [n, memory*d] */
+/* ---- model_memory.c: what the decoder reads of a point, made once for all of its tokens ---- */
+struct memories {
+  int n;                                /* slots: room for so many points */
+  float *z_in;                          /* [n, d]: added to every input */
+  float *cross;                         /* [decoder_layers, n, memory, 2d]: for cross-attention */
+  float *scaled;                        /* scratch: [n, s+r] */
+  float *expanded;                      /* scratch: [n, memory*d] */
 };
 void memories_init(struct memories *c, const struct model *m, int n, struct arena *a);
-/* Fills slots[count] (NULL: 0, 1, ...) from z[count, s+r]; z NULL: one slot with z = 0, the plain language model. */
-void memories_fill(struct memories *c, const struct model *m, const int *slots, const float *z, int count, float detail, float *panel);
-void memories_span(const struct memories *c, const struct model *m, int at, struct span *span);
+/* Fills slots[count], or 0, 1, ... where slots is NULL, from z[count, s+r]. z NULL stands for z =
+** 0, the plain language model, in one slot. panel: LINEAR_SCRATCH, as in struct work. */
+void memories_fill(struct memories *c, const struct model *m, const int *slots, const float *z,
+                   int count, float detail, float *panel);
+struct span memories_span(const struct memories *c, const struct model *m, int slot);
 
-/* ---- model_step.c: texts decoded side by side, a token of each at a step ---- */
+/* ---- model_vqvae.c: the network between pixels and codes, for a few pictures at a time ---- */
+struct picture_work {                   /* scratch for up to `pictures` pictures; from the arena */
+  float *x;                             /* [rows, channels] of a level: what the blocks add to */
+  float *y;                             /* as large: normed, joined or taken apart */
+  float *neighbours;                    /* [some rows, 9c]; also scores of codes */
+  float *hidden;                        /* [the same rows, c] */
+  float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
+};
+void picture_work_init(struct picture_work *w, const struct model *m, int pictures,
+                       struct arena *a);
+/* p[n] -> ids[n, grid*grid]. Both return at once, and unfinished, where the worker is to stop. */
+void vqvae_encode(const struct model *m, struct run *run, struct worker *worker,
+                  struct picture_work *w, const struct picture *p, int n, int *ids);
+/* rows[n], whose ids are codes -> the pixels of p[n], which have their size. */
+void vqvae_decode(const struct model *m, struct run *run, struct worker *worker,
+                  struct picture_work *w, const struct tokens *rows, int n, struct picture *p);
+
+/* ---- model_reread.c ---- */
+/* The ids that the bytes of each row give when they are read again, at most longest-1 of each. */
+int tokens_reread(const struct model *m, struct run *run, const struct tokens *rows, int n,
+                  int **ids, int **start);
+
+/* ---- model_step.c: decodes sequences side by side, one token of each at a step ---- */
 struct sequence {
-  int latent;                           /* slot of the memories */
-  float fluency;                        /* its own; > 0: it has a twin */
+  int slot;                             /* of the memories */
+  float fluency;                        /* > 0: the sequence has a twin */
   int twin;                             /* the twin's row in this step */
   int n;                                /* ids so far */
-  int *ids;                             /* [limit+1], in the block */
-  float *cache;                         /* [1 or 2 for the plain twin][layers][limit+1][2d], in the block */
-  float sum;                            /* log-probabilities so far */
+  int *ids;                             /* [limit+1], in its block */
+  float *cache;                         /* [1; 2 with a twin][layers][limit+1][2d], in its block */
+  float sum;                            /* of the log-probabilities so far */
 };
 struct batch {
   const struct model *m;
   struct work work;
-  struct memories memories;             /* slot 0: z = 0 */
-  int limit;                            /* most ids; of a picture, all ids */
-  int room;                             /* sequences at most */
+  struct memories memories;             /* slot 0: z = 0; slots 1..room are the caller's to fill */
+  int limit;                            /* most ids; a picture has exactly so many */
+  int room;                             /* most sequences */
   int n;                                /* sequences now */
   int twins;                            /* true: blocks have room for a twin, which reads slot 0 */
   struct sequence *sequences;           /* [n] of [room] */
   struct sequence *spare;               /* [room - n]: the blocks that no sequence uses */
-  float *logits;                        /* [room or 2*room, pieces]: after a step, rows 0..n-1 are log-probabilities; ids never to be emitted -inf */
-  float *row;                           /* [pieces]: scratch of the sampler */
+  /* [room, or 2*room with twins, pieces]: after a step rows 0..n-1 are log-probabilities, -inf for
+  ** ids that must never come out. */
+  float *logits;
+  float *row;                           /* [pieces]: scratch for sampling */
 };
-void batch_init(struct batch *b, const struct model *m, int room, int limit, int twins, struct arena *a);   /* slots 1..room are the caller's */
+void batch_init(struct batch *b, const struct model *m, int room, int limit, int twins,
+                struct arena *a);
 size_t sequence_bytes(const struct model *m, int limit, int twins);     /* of a block's cache */
-int batch_step(struct batch *b, struct run *run, struct worker *w);     /* every sequence's last id goes in; 0: stopped */
-void sequence_copy(const struct batch *b, struct sequence *to, const struct sequence *from);    /* ids and cache into to's own block */
+int batch_step(struct batch *b, struct run *run, struct worker *worker);        /* 0: stopped */
+/* Copies ids and cache into to's own block. */
+void sequence_copy(const struct batch *b, struct sequence *to, const struct sequence *from);
+
+/* ---- model_strand.c: one text decoded from one point: greedy, sampling, beam search ---- */
+struct strand {
+  int latent;                           /* row of z */
+  int beams;                            /* 1 to BEAMS_MOST */
+  float temperature;                    /* > 0: sampled, and beams is 1 */
+  struct random random;
+  struct tokens *out;                   /* ids has room for the limit and one more */
+};
+enum { BEAMS_MOST = 32 };
+/* Decodes strands[n] from their rows of z into their out. They are in the order of their latents,
+** and leave none out between the first and the last. */
+int strands_decode(const struct model *m, struct run *run, const float *z,
+                   const struct decode_options *o, struct strand *strands, int n);
+/* The most ids of one. */
+int strand_limit(const struct model *m, const struct decode_options *o);
+/* n empty rows with room for strand_limit() ids and one more. */
+void tokens_init(struct tokens *rows, const struct model *m, int n, const struct decode_options *o,
+                 struct arena *a);
 
 #endif

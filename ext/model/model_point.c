@@ -10,17 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-struct latent latent_of(const struct model *m, int n_segments){
-  const struct shape *shape = &m->config.shape;
-  return (struct latent){
-    .kind = m->config.kind,
-    .n_segments = n_segments,
-    .width = shape->s + shape->r,
-    .s = shape->s,
-    .fingerprint = m->config.fingerprint,
-  };
-}
-
 float *latent_segment(const struct latent *z, int i){
   return z->z + (size_t)i*(size_t)z->width;
 }

@@ -1,80 +1,124 @@
 /*
-** model_text.c -- text to segments to points, and back.
+** model_text.c -- texts to segments to points, and back.
 **
 ** A document is one space and then the text. It is cut, in this order:
-**   1. before the white space that follows a sentence end: one of . ! ? and then any closing quotes or brackets. Not when that white space is
-**      one space and a lower-case letter follows ("e.g. this", "Node.js is");
-**      Code has no sentences: only 2 and 3 hold for it;
-**   2. before white space that holds a line break;
-**   3. where a piece still has more tokens than a segment may: before the last token that starts with a space, else at the last token
-**      that does not start inside a UTF-8 character.
-** White space at the very end stays where it is. Nothing is dropped: the segments joined are the document, for any bytes.
+**
+**   1. Before the white space that follows the end of a sentence: one of . ! ? and then any closing
+**      quotes or brackets. Not where that white space is one space and a lower-case letter follows
+**      ("e.g. this", "Node.js is"). Code has no sentences: for it only 2 and 3 hold.
+**   2. Before white space that holds a line break.
+**   3. Where a piece still has more tokens than a segment may have: before the last token that
+**      starts with a space, or else at the last token that does not start inside a UTF-8 character.
+**
+** White space at the very end stays where it is. Nothing is dropped: the segments joined are the
+** document, whatever its bytes.
 */
 #include "model.h"
+#include <assert.h>
 #include <string.h>
 
-#define MAX_SEGMENTS 65535              /* what a latent's header can say */
+enum {
+  SEGMENTS_MOST = 65535,                /* what a latent's header can say */
+  TEXT_BYTES_MOST = 1000000000          /* SQLite's own limit */
+};
 
-static int is_space(char c){ return c==' ' || (c>='\t' && c<='\r'); }
-static int is_break(char c){ return c=='\n' || c=='\r'; }
+/* ---- Where a document is cut ---- */
 
-/* Bytes of the closing quote or bracket that ends before text[at], or 0: ) ] } " ' and U+2019, U+201D, U+00BB. */
-static int closing_before(const char *text, size_t at){
-  if( at>=1 && text[at-1]!=0 && strchr(")]}\"'", text[at-1]) ) return 1;
-  if( at>=3 && (memcmp(text+at-3, "\xe2\x80\x99", 3)==0 || memcmp(text+at-3, "\xe2\x80\x9d", 3)==0) ) return 3;
-  if( at>=2 && memcmp(text+at-2, "\xc2\xbb", 2)==0 ) return 2;
+static int is_space(char c){
+  return c==' ' || (c>='\t' && c<='\r');
+}
+
+static int is_break(char c){
+  return c=='\n' || c=='\r';
+}
+
+static int is_lower(char c){
+  return c>='a' && c<='z';
+}
+
+/* Bytes of the closing quote or bracket that ends before text[at], or 0. These are ) ] } " ' and
+** U+2019, U+201D, U+00BB. */
+static size_t closing_before(const char *text, size_t at){
+  const char *end = text + at;
+  if( at>=1 && end[-1]!=0 && strchr(")]}\"'", end[-1]) ) return 1;
+  if( at>=3 && memcmp(end-3, "\xe2\x80\x99", 3)==0 ) return 3;
+  if( at>=3 && memcmp(end-3, "\xe2\x80\x9d", 3)==0 ) return 3;
+  if( at>=2 && memcmp(end-2, "\xc2\xbb", 2)==0 ) return 2;
   return 0;
 }
 
 static int ends_sentence(const char *text, size_t at){
-  int n;
+  size_t n;
   while( (n = closing_before(text, at))>0 ) at -= n;
   return at>0 && (text[at-1]=='.' || text[at-1]=='!' || text[at-1]=='?');
+}
+
+/* Is text cut before the white space space..next-1, at the end of a sentence? */
+static int cuts_sentence(const char *text, size_t space, size_t next){
+  int is_one_space = next==space+1 && text[space]==' ';
+  return ends_sentence(text, space) && !(is_one_space && is_lower(text[next]));
 }
 
 /* The end of the sentence that starts at `from`: where the next one starts, or n. */
 static size_t sentence_end(int kind, const char *text, size_t n, size_t from){
   size_t at = from;
-  while( at<n && is_space(text[at]) ) at++;                     /* its own leading white space */
+  while( at<n && is_space(text[at]) ) at++;     /* its own leading white space */
   while( at<n ){
-    size_t space, broken = 0;
+    int has_break = 0;
+    size_t space;
     while( at<n && !is_space(text[at]) ) at++;
-    for(space=at; at<n && is_space(text[at]); at++) broken |= is_break(text[at]);
+    space = at;
+    while( at<n && is_space(text[at]) ) has_break |= is_break(text[at++]);
     if( at==n ) break;
-    if( broken ) return space;
-    if( kind!=KIND_CODE && ends_sentence(text, space) && !(at==space+1 && text[space]==' ' && text[at]>='a' && text[at]<='z') ) return space;
+    if( has_break ) return space;
+    if( kind!=KIND_CODE && cuts_sentence(text, space, at) ) return space;
   }
   return n;
 }
 
-/* Where to cut a sentence's tokens from..n: at most `limit` of them stay. */
+/* Does token i start inside a UTF-8 character? */
+static int starts_inside(const char *sentence, const size_t *starts, int i){
+  return ((unsigned char)sentence[starts[i]] & 0xc0)==0x80;
+}
+
+/* Where to cut a sentence's tokens from..n-1, so that at most `limit` of them stay. */
 static int cut_tokens(const char *sentence, const size_t *starts, int from, int n, int limit){
-  int most = from+limit;
+  int most = from + limit;
   if( n<=most ) return n;
   for(int i=most; i>from; i--){
     if( sentence[starts[i]]==' ' ) return i;
   }
   for(int i=most; i>from && i>most-4; i--){
-    if( ((unsigned char)sentence[starts[i]] & 0xc0)!=0x80 ) return i;
+    if( !starts_inside(sentence, starts, i) ) return i;
   }
   return most;
 }
 
-/* The segments as they grow. */
-struct segments { int *ids, *start; int n, limit; };
+/* ---- Segments ---- */
 
-static int add_sentence(const struct model *m, struct run *run, struct segments *s, const char *sentence, size_t n){
+struct segments {                       /* as they grow */
+  int *ids, *start;
+  int n;
+  int limit;                            /* most tokens of one */
+};
+
+static int add_sentence(const struct model *m, struct run *run, struct segments *s,
+                        const char *sentence, size_t n){
   struct arena_mark mark = arena_mark(run->arena);
   size_t *starts;
-  int *ids, n_ids, at = 0;
-  if( tokenizer_encode(m->config.tokenizer, sentence, n, run->arena, &ids, &starts, &n_ids, run->err) ) return run->err->rc;
+  int *ids, n_ids;
+  int at = 0;
+  tokenizer_encode(m->config.tokenizer, sentence, n, run->arena, &ids, &starts, &n_ids, run->err);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   while( at<n_ids ){
-    int end = cut_tokens(sentence, starts, at, n_ids, s->limit), first = s->start[s->n];
-    if( s->n==MAX_SEGMENTS ){
-      return fail(run->err, SQLITE_TOOBIG, "the text has more than %d segments, expected at most that many", MAX_SEGMENTS);
+    int end = cut_tokens(sentence, starts, at, n_ids, s->limit);
+    int first = s->start[s->n];
+    if( s->n==SEGMENTS_MOST ){
+      return fail(run->err, SQLITE_TOOBIG,
+                  "the text has more than %d segments, expected at most that many", SEGMENTS_MOST);
     }
-    memcpy(s->ids + first, ids+at, (size_t)(end-at)*sizeof(int));
-    s->start[++s->n] = first + end-at;
+    memcpy(s->ids + first, ids + at, (size_t)(end - at)*sizeof(int));
+    s->start[++s->n] = first + end - at;
     at = end;
   }
   arena_rewind(run->arena, mark);
@@ -83,27 +127,36 @@ static int add_sentence(const struct model *m, struct run *run, struct segments 
 
 static int check_kind(const struct model *m, struct err *e){
   if( m->config.tokenizer ) return SQLITE_OK;
-  return fail(e, SQLITE_ERROR, "a model of kind %s reads and writes no text, expected one of kind text or code", kind_name(m->config.kind));
+  return fail(e, SQLITE_ERROR,
+              "a model of kind %s reads and writes no text, expected one of kind text or code",
+              kind_name(m->config.kind));
 }
 
-int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids, int **start, int *n_segments){
-  struct segments s = { 0, 0, 0, m->config.shape.longest-1 };
-  size_t room = n+1<MAX_SEGMENTS ? n+1 : MAX_SEGMENTS, at = 0;
+int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
+                 int **start, int *n_segments){
+  struct segments s = { .limit = m->config.shape.longest - 1 };
+  size_t room = n+1<SEGMENTS_MOST ? n+1 : SEGMENTS_MOST;
+  size_t at = 0;
   char *document;
-  *ids = *start = 0;
+  *ids = *start = NULL;
   *n_segments = 0;
-  if( check_kind(m, run->err) ) return run->err->rc;
-  if( n>=1000000000 ) return fail(run->err, SQLITE_TOOBIG, "the text has %llu bytes, expected fewer than 1e9", (unsigned long long)n);
-  s.ids = arena_get(run->arena, (n+2)*sizeof(int));             /* a token has one byte at least */
-  s.start = arena_get(run->arena, (room+1)*sizeof(int));
-  document = arena_get(run->arena, n+1);
+  assert( text || n==0 );
+  if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
+  if( n>=TEXT_BYTES_MOST ){
+    return fail(run->err, SQLITE_TOOBIG, "the text has %llu bytes, expected fewer than 1e9",
+                (unsigned long long)n);
+  }
+  s.ids = arena_get(run->arena, (n + 2)*sizeof(int));   /* a token has at least one byte */
+  s.start = arena_get(run->arena, (room + 1)*sizeof(int));
+  document = arena_get(run->arena, n + 1);
   if( run->arena->oom ) return fail_nomem(run->err);
   document[0] = ' ';
-  if( n ) memcpy(document+1, text, n);
+  if( n>0 ) memcpy(document + 1, text, n);
   s.start[0] = 0;
   while( at<n+1 ){
-    size_t end = sentence_end(m->config.kind, document, n+1, at);
-    if( add_sentence(m, run, &s, document+at, end-at) || run_stopped(run) ) return run->err->rc;
+    size_t end = sentence_end(m->config.kind, document, n + 1, at);
+    add_sentence(m, run, &s, document + at, end - at);
+    if( run->err->rc!=SQLITE_OK || run_stopped(run) ) return run->err->rc;
     at = end;
   }
   *ids = s.ids;
@@ -112,151 +165,189 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   return SQLITE_OK;
 }
 
-/* ---- Many texts in one batch; one text is a batch of one ---- */
+/* ---- Texts to points, many in one batch ---- */
 
-/* Joins n texts' token rows, text i having counts[i] of them in ids[i], starts[i], into one batch for encode_tokens(). */
-static int join_rows(struct run *run, int **ids, int **starts, const int *counts, int n, int **all_ids, int **all_start, int *n_rows){
-  size_t n_ids = 0, rows = 0, at = 0;
-  *all_ids = *all_start = 0;
-  *n_rows = 0;
+struct text_rows {                      /* a text's segments as rows of tokens */
+  int *ids, *start;
+  int n;
+};
+
+/* Joins the rows of n texts into one batch, *all. */
+static int join_rows(struct run *run, const struct text_rows *rows, int n, struct text_rows *all){
+  size_t n_ids = 0, n_rows = 0, at = 0;
+  *all = (struct text_rows){ 0 };
   for(int i=0; i<n; i++){
-    rows += counts[i];
-    n_ids += starts[i][counts[i]];
+    n_rows += rows[i].n;
+    n_ids += rows[i].start[rows[i].n];
   }
-  if( n_ids>INT32_MAX || rows>=INT32_MAX ) return fail(run->err, SQLITE_TOOBIG, "%d texts have %zu tokens, too many for one batch", n, n_ids);
-  *all_ids = arena_get(run->arena, (n_ids+1)*sizeof(int));
-  *all_start = arena_get(run->arena, (rows+1)*sizeof(int));
+  if( n_ids>INT32_MAX || n_rows>=INT32_MAX ){
+    return fail(run->err, SQLITE_TOOBIG, "%d texts have %zu tokens, too many for one batch",
+                n, n_ids);
+  }
+  all->ids = arena_get(run->arena, (n_ids + 1)*sizeof(int));
+  all->start = arena_get(run->arena, (n_rows + 1)*sizeof(int));
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
-    int n_own = starts[i][counts[i]];
-    if( n_own ) memcpy(*all_ids + at, ids[i], n_own*sizeof(int));
-    for(int k=0; k<counts[i]; k++) (*all_start)[(*n_rows)++] = (int)at + starts[i][k];
+    const struct text_rows *own = &rows[i];
+    size_t n_own = (size_t)own->start[own->n];
+    if( n_own>0 ) memcpy(all->ids + at, own->ids, n_own*sizeof(int));
+    for(int k=0; k<own->n; k++) all->start[all->n++] = (int)at + own->start[k];
     at += n_own;
   }
-  (*all_start)[*n_rows] = (int)at;
+  all->start[all->n] = (int)at;
   return SQLITE_OK;
 }
 
-int texts_encode(const struct model *m, struct run *run, const char *const *texts, const size_t *texts_bytes, int n, int rounds, struct latent *z){
-  int width = m->config.shape.s + m->config.shape.r, n_rows, *all_ids, *all_start;
-  int **ids = arena_get(run->arena, n*sizeof(*ids)), **starts = arena_get(run->arena, n*sizeof(*starts));
-  int *counts = arena_get(run->arena, n*sizeof(*counts));
-  float *rows;
-  memset(z, 0, n*sizeof(*z));
+int texts_encode(const struct model *m, struct run *run, const char *const *texts,
+                 const size_t *texts_bytes, int n, int rounds, struct latent *z){
+  struct text_rows *rows = arena_get(run->arena, (size_t)n*sizeof(*rows));
+  size_t width = (size_t)model_width(m);
+  struct text_rows all;
+  float *points;
+  for(int i=0; i<n; i++) z[i] = (struct latent){ 0 };
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
-    if( text_segment(m, run, texts[i], texts_bytes[i], &ids[i], &starts[i], &counts[i]) ) return run->err->rc;
+    struct text_rows *own = &rows[i];
+    text_segment(m, run, texts[i], texts_bytes[i], &own->ids, &own->start, &own->n);
+    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   }
-  if( join_rows(run, ids, starts, counts, n, &all_ids, &all_start, &n_rows) ) return run->err->rc;
-  rows = arena_floats(run->arena, (size_t)n_rows*width);
-  if( rows==0 ) return fail_nomem(run->err);
-  if( encode_tokens(m, run, all_ids, all_start, n_rows, rows) || refine_tokens(m, run, all_ids, all_start, n_rows, rounds, rows) ) return run->err->rc;
+  if( join_rows(run, rows, n, &all)!=SQLITE_OK ) return run->err->rc;
+  points = arena_floats(run->arena, (size_t)all.n*width);
+  if( points==NULL ) return fail_nomem(run->err);
+  encode_refined(m, run, all.ids, all.start, all.n, rounds, points);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
-    z[i] = latent_of(m, counts[i]);
-    z[i].z = rows;
-    rows += (size_t)counts[i]*width;
+    z[i] = latent_of(m, rows[i].n);
+    z[i].z = points;
+    points += rows[i].n*width;
   }
   return SQLITE_OK;
 }
 
-int text_encode(const struct model *m, struct run *run, const char *text, size_t n, struct latent *out){
-  return texts_encode(m, run, &text, &n, 1, 0, out);
-}
+/* ---- Points to texts, many in one batch ---- */
 
-/* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts first. */
-static int append_text(const struct model *m, const struct tokens *rows, int n, struct buf *out, struct err *e){
-  struct buf bytes = {0};
+/* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts
+** first. */
+static int append_text(const struct model *m, const struct tokens *rows, int n, struct buf *out,
+                       struct err *e){
+  struct buf bytes = { 0 };
+  int rc;
   for(int i=0; i<n; i++){
     for(int k=0; k<rows[i].n; k++) tokenizer_decode(m->config.tokenizer, rows[i].ids[k], &bytes);
   }
   if( bytes.rc==SQLITE_OK && bytes.n>0 ){
     int skip = bytes.data[0]==' ';
-    utf8_clean(out, bytes.data+skip, bytes.n-skip);
+    utf8_clean(out, bytes.data + skip, bytes.n - skip);
   }
-  if( bytes.rc ) fail(e, bytes.rc, bytes.rc==SQLITE_NOMEM ? "out of memory" : "decode: the text is too long");
-  if( out->rc ) fail(e, out->rc, out->rc==SQLITE_NOMEM ? "out of memory" : "decode: the text is too long");
+  rc = bytes.rc ? bytes.rc : out->rc;
   buf_release(&bytes);
-  return e->rc;
+  if( rc==SQLITE_NOMEM ) return fail_nomem(e);
+  return rc==SQLITE_OK ? SQLITE_OK : fail(e, rc, "decode: the text is too long");
 }
 
-/* fidelities[i]: the cosine between a segment of z[i] and what its tokens encode to, mean over its segments. rows: all segments, one
-** after another, as tokens has them. */
-static int measure_fidelities(const struct model *m, struct run *run, const struct latent *z, int n, const float *rows, const struct tokens *tokens,
-                              int n_rows, int rounds, float *fidelities){
-  int width = m->config.shape.s + m->config.shape.r;
-  float *again = arena_floats(run->arena, (size_t)n_rows*width);
-  if( again==0 ) return fail_nomem(run->err);
-  if( tokens_encode(m, run, tokens, n_rows, rounds, again) ) return run->err->rc;
+struct segment_rows {                   /* all segments of some latents, one after another */
+  float *z;                             /* [n, s+r] */
+  float *fluencies;                     /* [n] */
+  struct tokens *tokens;                /* [n]: what they decode to */
+  int n;
+};
+
+static int gather_segments(const struct model *m, struct run *run, const struct latent *z, int n,
+                           const float *fluencies, struct segment_rows *rows){
+  size_t width = (size_t)model_width(m);
+  size_t count = 0;
+  *rows = (struct segment_rows){ 0 };
+  for(int i=0; i<n; i++) count += z[i].n_segments;
+  if( count>=INT32_MAX ){
+    return fail(run->err, SQLITE_TOOBIG, "%zu segments are too many for one batch", count);
+  }
+  rows->z = arena_floats(run->arena, count*width);
+  rows->fluencies = arena_floats(run->arena, count);
+  rows->tokens = arena_get(run->arena, count*sizeof(struct tokens));
+  if( run->arena->oom ) return fail_nomem(run->err);
+  for(int i=0; i<n; i++){
+    int n_segments = z[i].n_segments;
+    memcpy(rows->z + rows->n*width, z[i].z, n_segments*width*sizeof(float));
+    for(int k=0; k<n_segments; k++) rows->fluencies[rows->n++] = fluencies[i];
+  }
+  return SQLITE_OK;
+}
+
+/* fidelities[i]: the cosine between a segment of z[i] and what its tokens encode to, mean over its
+** segments. */
+static int measure_fidelities(const struct model *m, struct run *run, const struct latent *z, int n,
+                              const struct segment_rows *rows, int rounds, float *fidelities){
+  int width = model_width(m);
+  const float *asked = rows->z;
+  float *encoded = arena_floats(run->arena, (size_t)rows->n*width);
+  if( encoded==NULL ) return fail_nomem(run->err);
+  tokens_encode(m, run, rows->tokens, rows->n, rounds, encoded);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     float sum = 0;
-    for(int k=0; k<z[i].n_segments; k++, rows+=width, again+=width) sum += point_cosine(rows, again, width);
+    for(int k=0; k<z[i].n_segments; k++){
+      sum += point_cosine(asked, encoded, width);
+      asked += width;
+      encoded += width;
+    }
     fidelities[i] = sum/(float)z[i].n_segments;
   }
   return SQLITE_OK;
 }
 
-/* All segments of z[n] in one array: rows[n_rows, s+r], and the fluency of each. */
-static int gather_rows(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, float **rows, float **dials,
-                       int *n_rows){
-  size_t width = m->config.shape.s + m->config.shape.r, count = 0;
-  *rows = *dials = 0;
-  *n_rows = 0;
-  for(int i=0; i<n; i++) count += z[i].n_segments;
-  if( count>=INT32_MAX ) return fail(run->err, SQLITE_TOOBIG, "%zu segments are too many for one batch", count);
-  *rows = arena_floats(run->arena, count*width);
-  *dials = arena_floats(run->arena, count);
-  if( run->arena->oom ) return fail_nomem(run->err);
-  for(int i=0; i<n; i++){
-    memcpy(*rows + *n_rows*width, z[i].z, z[i].n_segments*width*sizeof(float));
-    for(int k=0; k<z[i].n_segments; k++) (*dials)[(*n_rows)++] = fluencies[i];
-  }
-  return SQLITE_OK;
-}
-
-int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n, const float *fluencies, const struct decode_options *o,
-                 struct buf *texts, float *fidelities){
+int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n,
+                 const float *fluencies, const struct decode_options *o, struct buf *texts,
+                 float *fidelities){
   struct arena_mark mark = arena_mark(run->arena);
   struct decode_options options = *o;
-  struct tokens *tokens;
-  float *rows, *dials;
-  int n_rows, at = 0;
-  if( fidelities ) memset(fidelities, 0, n*sizeof(float));
-  if( check_kind(m, run->err) ) return run->err->rc;
-  if( gather_rows(m, run, z, n, fluencies, &rows, &dials, &n_rows) ) return run->err->rc;
-  tokens = arena_get(run->arena, n_rows*sizeof(struct tokens));
-  if( tokens==0 ) return fail_nomem(run->err);
-  options.fluencies = dials;
-  if( decode_tokens(m, run, rows, n_rows, &options, tokens) ) return run->err->rc;
-  for(int i=0; i<n; at+=z[i++].n_segments){
-    if( append_text(m, tokens+at, z[i].n_segments, &texts[i], run->err) ) return run->err->rc;
+  struct segment_rows rows;
+  int at = 0;
+  if( fidelities ) memset(fidelities, 0, (size_t)n*sizeof(float));
+  if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
+  if( gather_segments(m, run, z, n, fluencies, &rows)!=SQLITE_OK ) return run->err->rc;
+  options.fluencies = rows.fluencies;
+  decode_tokens(m, run, rows.z, rows.n, &options, rows.tokens);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  for(int i=0; i<n; i++){
+    append_text(m, rows.tokens + at, z[i].n_segments, &texts[i], run->err);
+    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+    at += z[i].n_segments;
   }
-  if( fidelities && measure_fidelities(m, run, z, n, rows, tokens, n_rows, o->refine, fidelities) ) return run->err->rc;
+  if( fidelities ) measure_fidelities(m, run, z, n, &rows, o->refine, fidelities);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
 
-int text_decode(const struct model *m, struct run *run, const struct latent *z, const struct decode_options *o, struct buf *out, float *fidelity){
+int text_decode(const struct model *m, struct run *run, const struct latent *z,
+                const struct decode_options *o, struct buf *out, float *fidelity){
   return texts_decode(m, run, z, 1, &o->fluency, o, out, fidelity);
 }
 
 /* ---- How likely a text is at a point ---- */
 
-int text_score(const struct model *m, struct run *run, const char *text, size_t n, const struct latent *z, float *mean){
+int text_score(const struct model *m, struct run *run, const char *text, size_t n,
+               const struct latent *z, float *mean){
   struct arena_mark mark = arena_mark(run->arena);
-  float *points, *sums, sum = 0;
+  size_t width = (size_t)z->width;
+  float *points, *sums;
+  float sum = 0;
   int *ids, *start, n_segments;
   *mean = 0;
-  if( text_segment(m, run, text, n, &ids, &start, &n_segments) ) return run->err->rc;
-  points = arena_floats(run->arena, (size_t)n_segments*z->width);
-  sums = arena_floats(run->arena, n_segments);
+  assert( z->n_segments>0 && z->width==model_width(m) );
+  text_segment(m, run, text, n, &ids, &start, &n_segments);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  points = arena_floats(run->arena, (size_t)n_segments*width);
+  sums = arena_floats(run->arena, (size_t)n_segments);
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n_segments; i++){
     int from = i<z->n_segments ? i : z->n_segments-1;
-    memcpy(points + (size_t)i*z->width, z->z + (size_t)from*z->width, z->width*sizeof(float));
+    memcpy(points + i*width, z->z + from*width, width*sizeof(float));
   }
-  if( score_tokens(m, run, points, ids, start, n_segments, sums, 0, NULL) ) return run->err->rc;
+  score_tokens(m, run, points, ids, start, n_segments, sums, NULL, NULL);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n_segments; i++) sum += sums[i];
-  *mean = sum/(float)(start[n_segments] + n_segments);          /* every segment's END is a token too */
+  *mean = sum/(float)(start[n_segments] + n_segments);  /* each segment's END is a token too */
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }

@@ -382,9 +382,10 @@ static void once(const char *text){
   struct latent z;
   struct buf out = {0};
   struct call c;
+  size_t n = strlen(text);
   call_begin(&c, thread_count());
   decode_options_init(&o);
-  text_encode(model, &c.run, text, strlen(text), &z);
+  texts_encode(model, &c.run, &text, &n, 1, 0, &z);
   text_decode(model, &c.run, &z, &o, &out, 0);
   puts(buf_text(&out));
   buf_release(&out);
