@@ -143,22 +143,24 @@ struct config {
 int config_open(struct config *c, const char *path, struct err *e);
 void config_close(struct config *c);    /* may be called twice */
 
-/* ---- codec_latent.c: the latent BLOB ----
-**   0 magic "LTNT" | 4 u8 version 1 | 5 u8 kind | 6 u8 element: 0 f32, 1 f16, 2 i8 with one f32 scale before each segment
-**   7 u8 0 | 8 u16 segments | 10 u16 width | 12 u32 fingerprint | 16 payload, little-endian */
+/* ---- codec_latent.c: the latent BLOB; its bytes stand there ---- */
 struct latent {                 /* in memory always f32 */
   int kind;
-  int n_segments;               /* 1..65535 */
-  int width;                    /* s + r of the model: 384 for the shipped one */
-  int s;                        /* how many of them are the semantic part; 0 until the model is known */
-  uint32_t fingerprint;
-  float *z;                     /* [n_segments, width]; s then r, in each segment; from the arena that made it */
+  int n_segments;               /* 1 to 65535; 0: there is none */
+  int width;                    /* of a segment: s + r of the model */
+  int s;                        /* how many of these are the semantic part; 0: the model that says it
+                                ** has not been looked up yet */
+  uint32_t fingerprint;         /* of the model that made it */
+  float *z;                     /* [n_segments, width]: s, then r; from the arena that made it */
 };
-int latent_is(const void *blob, size_t n);          /* 1 when it starts with the magic */
-int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint);  /* 1 when it has a whole header; what that says, not checked */
-/* who: name of the SQL function, for the message. Rejects short, long, future, unknown, non-finite. */
-int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e);
-/* Appends the blob. Points are stored f16, directions (any length) f32. */
+int latent_is(const void *blob, size_t n);      /* 1 when it starts with the magic */
+/* 1 when it has a whole header. Gives what that says, unchecked. */
+int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint);
+/* Anything but a whole latent of this version with finite numbers is SQLITE_ERROR. who: the name of
+** the SQL function, for the message. */
+int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who,
+                struct err *e);
+/* Appends the blob. Points are stored as f16, directions (any length) as f32. */
 void latent_write(struct buf *out, const struct latent *z);
 
 /* ---- codec_picture.c: a picture in memory, from a file of any format ---- */

@@ -20,9 +20,8 @@
 #include <math.h>
 #include <string.h>
 
-#define MAGIC         "LTNT"
-#define VERSION       1
-#define HEADER_BYTES  16
+#define MAGIC "LTNT"
+enum { VERSION = 1, HEADER_BYTES = 16 };
 
 enum { F32 = 0, F16 = 1, I8 = 2 };      /* as stored: not the order of enum element */
 static const struct { const char *name; unsigned bytes, scale_bytes; } elements[] = {
@@ -41,30 +40,61 @@ int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint){
   return 1;
 }
 
-/* All of the header but the magic. Leaves the reader at the payload, which has the length that the header asks for. */
-static int read_header(struct latent *z, int *element, struct reader *r, size_t n, const char *who, struct err *e){
-  int version = reader_u8(r);
-  int kind = reader_u8(r);
-  int reserved;
-  uint64_t expected;
-  *element = reader_u8(r);
-  reserved = reader_u8(r);
+/* What the header says, before it is checked. The reader stands behind the magic, and then at the
+** payload. */
+struct header {
+  int version, kind, element, reserved;
+};
+
+static struct header read_header(struct latent *z, struct reader *r){
+  struct header h;
+  h.version = reader_u8(r);
+  h.kind = reader_u8(r);
+  h.element = reader_u8(r);
+  h.reserved = reader_u8(r);
   z->n_segments = reader_u16(r);
   z->width = reader_u16(r);
   z->fingerprint = reader_u32(r);
-  if( version!=VERSION ) return fail(e, SQLITE_ERROR, "%s: latent of format version %d, this build reads %d", who, version, VERSION);
-  if( kind>KIND_CODE ) return fail(e, SQLITE_ERROR, "%s: latent of kind %d, expected 0 to %d", who, kind, KIND_CODE);
-  if( *element>I8 ) return fail(e, SQLITE_ERROR, "%s: latent of element type %d, expected 0 to %d", who, *element, I8);
-  if( reserved!=0 ) return fail(e, SQLITE_ERROR, "%s: latent with %d in its reserved byte, expected 0", who, reserved);
-  if( z->n_segments==0 ) return fail(e, SQLITE_ERROR, "%s: latent of 0 segments, expected 1 or more", who);
-  if( z->width==0 ) return fail(e, SQLITE_ERROR, "%s: latent of width 0, expected 1 or more", who);
-  expected = HEADER_BYTES + (uint64_t)z->n_segments*((uint64_t)z->width*elements[*element].bytes + elements[*element].scale_bytes);
-  if( n!=expected ){
-    return fail(e, SQLITE_ERROR, "%s: latent of %zu bytes, expected %llu for %d segment%s of width %d in %s", who, n,
-                (unsigned long long)expected, z->n_segments, z->n_segments==1 ? "" : "s", z->width, elements[*element].name);
+  z->kind = h.kind;
+  return h;
+}
+
+static int check_header(const struct header *h, const struct latent *z, const char *who,
+                        struct err *e){
+  if( h->version!=VERSION ){
+    return fail(e, SQLITE_ERROR, "%s: latent of format version %d, this build reads %d", who,
+                h->version, VERSION);
   }
-  z->kind = kind;
+  if( h->kind>KIND_CODE ){
+    return fail(e, SQLITE_ERROR, "%s: latent of kind %d, expected 0 to %d", who, h->kind, KIND_CODE);
+  }
+  if( h->element>I8 ){
+    return fail(e, SQLITE_ERROR, "%s: latent of element type %d, expected 0 to %d", who, h->element,
+                I8);
+  }
+  if( h->reserved!=0 ){
+    return fail(e, SQLITE_ERROR, "%s: latent with %d in its reserved byte, expected 0", who,
+                h->reserved);
+  }
+  if( z->n_segments==0 ){
+    return fail(e, SQLITE_ERROR, "%s: latent of 0 segments, expected 1 or more", who);
+  }
+  if( z->width==0 ){
+    return fail(e, SQLITE_ERROR, "%s: latent of width 0, expected 1 or more", who);
+  }
   return SQLITE_OK;
+}
+
+/* The blob is as long as its header says. */
+static int check_length(const struct latent *z, int element, size_t n, const char *who,
+                        struct err *e){
+  uint64_t numbers = (uint64_t)z->width*elements[element].bytes;
+  uint64_t segment = numbers + elements[element].scale_bytes;
+  uint64_t expected = HEADER_BYTES + (uint64_t)z->n_segments*segment;
+  if( n==expected ) return SQLITE_OK;
+  return fail(e, SQLITE_ERROR, "%s: latent of %zu bytes, expected %llu for %d segment%s of width %d in "
+              "%s", who, n, (unsigned long long)expected, z->n_segments,
+              z->n_segments==1 ? "" : "s", z->width, elements[element].name);
 }
 
 static float read_f32(struct reader *r){
@@ -76,8 +106,7 @@ static float read_f32(struct reader *r){
 
 static void read_segment(float *z, int width, int element, struct reader *r){
   float scale = element==I8 ? read_f32(r) : 1;
-  int i;
-  for(i=0; i<width; i++){
+  for(int i=0; i<width; i++){
     switch( element ){
       case F32: z[i] = read_f32(r); break;
       case F16: z[i] = half_to_float(reader_u16(r)); break;
@@ -87,53 +116,64 @@ static void read_segment(float *z, int width, int element, struct reader *r){
 }
 
 static int check_finite(const struct latent *z, const char *who, struct err *e){
-  size_t i, n = (size_t)z->n_segments*(size_t)z->width;
-  for(i=0; i<n; i++){
-    if( !isfinite(z->z[i]) ){
-      return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected finite numbers", who,
-                  i%(size_t)z->width + 1, i/(size_t)z->width + 1, isnan(z->z[i]) ? "NaN" : "infinite");
-    }
+  size_t width = (size_t)z->width;
+  size_t n = (size_t)z->n_segments*width;
+  for(size_t i=0; i<n; i++){
+    if( isfinite(z->z[i]) ) continue;
+    return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected finite "
+                "numbers", who, i%width + 1, i/width + 1, isnan(z->z[i]) ? "NaN" : "infinite");
   }
   return SQLITE_OK;
 }
 
-static int read_blob(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e){
-  struct reader r = reader_of(blob, n);
-  int element, rc, i;
-  if( n<HEADER_BYTES ) return fail(e, SQLITE_ERROR, "%s: blob of %zu bytes, expected a latent of more than %d", who, n, HEADER_BYTES);
-  if( !latent_is(blob, n) ){
-    const unsigned char *b = blob;
-    return fail(e, SQLITE_ERROR, "%s: blob that starts with %02x%02x%02x%02x, expected a latent, which starts with 4c544e54 (" MAGIC ")",
-                who, b[0], b[1], b[2], b[3]);
+static int check_magic(const void *blob, size_t n, const char *who, struct err *e){
+  const unsigned char *b = blob;
+  if( n<HEADER_BYTES ){
+    return fail(e, SQLITE_ERROR, "%s: blob of %zu bytes, expected a latent of more than %d", who, n,
+                HEADER_BYTES);
   }
+  if( latent_is(blob, n) ) return SQLITE_OK;
+  return fail(e, SQLITE_ERROR, "%s: blob that starts with %02x%02x%02x%02x, expected a latent, which "
+              "starts with 4c544e54 (" MAGIC ")", who, b[0], b[1], b[2], b[3]);
+}
+
+static int read_blob(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who,
+                     struct err *e){
+  struct reader r = reader_of(blob, n);
+  struct header h;
+  if( check_magic(blob, n, who, e)!=SQLITE_OK ) return e->rc;
   reader_bytes(&r, 4);
-  rc = read_header(z, &element, &r, n, who, e);
-  if( rc!=SQLITE_OK ) return rc;
+  h = read_header(z, &r);
+  if( check_header(&h, z, who, e)!=SQLITE_OK ) return e->rc;
+  if( check_length(z, h.element, n, who, e)!=SQLITE_OK ) return e->rc;
   z->z = arena_floats(a, (size_t)z->n_segments*(size_t)z->width);
   if( z->z==NULL ) return fail_nomem(e);
-  for(i=0; i<z->n_segments; i++) read_segment(z->z + (size_t)i*(size_t)z->width, z->width, element, &r);
+  for(int i=0; i<z->n_segments; i++){
+    read_segment(z->z + (size_t)i*(size_t)z->width, z->width, h.element, &r);
+  }
   assert( !r.bad && r.at==r.end );
   return check_finite(z, who, e);
 }
 
-int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who, struct err *e){
-  int rc;
-  memset(z, 0, sizeof(*z));
-  rc = read_blob(z, blob, n, a, who, e);
-  if( rc!=SQLITE_OK ) memset(z, 0, sizeof(*z));
-  return rc;
+int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who,
+                struct err *e){
+  *z = (struct latent){ 0 };
+  assert( e->rc==SQLITE_OK );
+  if( read_blob(z, blob, n, a, who, e)!=SQLITE_OK ) *z = (struct latent){ 0 };
+  return e->rc;
 }
 
 static void write_number(unsigned char *p, uint32_t x, int n_bytes){
-  int i;
-  for(i=0; i<n_bytes; i++) p[i] = (unsigned char)(x >> 8*i);
+  for(int i=0; i<n_bytes; i++) p[i] = (unsigned char)(x >> 8*i);
 }
 
 void latent_write(struct buf *out, const struct latent *z){
   int element = z->kind==KIND_DIRECTION ? F32 : F16;
-  size_t i, n = (size_t)z->n_segments*(size_t)z->width, bytes = elements[element].bytes;
+  size_t bytes = elements[element].bytes;
+  size_t n = (size_t)z->n_segments*(size_t)z->width;
   unsigned char *p = buf_extend(out, HEADER_BYTES + n*bytes);
-  assert( z->n_segments>0 && z->n_segments<65536 && z->width>0 && z->width<65536 );
+  assert( z->n_segments>0 && z->n_segments<65536 );
+  assert( z->width>0 && z->width<65536 );
   if( p==NULL ) return;
   memcpy(p, MAGIC, 4);
   p[4] = VERSION;
@@ -143,7 +183,7 @@ void latent_write(struct buf *out, const struct latent *z){
   write_number(p + 8, (uint32_t)z->n_segments, 2);
   write_number(p + 10, (uint32_t)z->width, 2);
   write_number(p + 12, z->fingerprint, 4);
-  for(i=0; i<n; i++){
+  for(size_t i=0; i<n; i++){
     uint32_t bits;
     memcpy(&bits, &z->z[i], 4);
     if( element==F16 ) bits = float_to_half(z->z[i]);

@@ -147,7 +147,7 @@ void scalar_slerp(struct call *c){
 }
 
 /* The least step, in length of z, after which something else than x is wanted. It lies below the
-** step of a mean of many pairs, which is 0.26 and more (model/TRAINING.md). */
+** step of a mean of many pairs, which is 0.26 and more (model/TRAINING.md, fifth weights). */
 static const float STEP_LEAST = 0.2f;
 
 static float step_length(const struct latent *z, const struct latent *x){

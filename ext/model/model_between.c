@@ -16,7 +16,8 @@
 #include <string.h>
 
 /* In the middle of two lines of code or two pictures. Tuned by eye with the first model. The text
-** decoder has learned to write from middles and does it better without (model/TRAINING.md). */
+** decoder has learned to write from middles and does it better without (model/TRAINING.md, sixth
+** weights). */
 static const float FLUENCY_BETWEEN = 0.15f;
 
 /* Of 120 held-out pairs 16% gave a text unlike both ends at 0.1 of the arc, 65% at 0.3, 99% at 0.5.
