@@ -148,8 +148,8 @@ struct latent {                 /* in memory always f32 */
   int kind;
   int n_segments;               /* 1 to 65535; 0: there is none */
   int width;                    /* of a segment: s + r of the model */
-  int s;                        /* how many of these are the semantic part; 0: the model that says it
-                                ** has not been looked up yet */
+  int s;                        /* how many of these are the semantic part; 0: not known until the
+                                ** model is looked up */
   uint32_t fingerprint;         /* of the model that made it */
   float *z;                     /* [n_segments, width]: s, then r; from the arena that made it */
 };

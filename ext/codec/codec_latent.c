@@ -66,7 +66,8 @@ static int check_header(const struct header *h, const struct latent *z, const ch
                 h->version, VERSION);
   }
   if( h->kind>KIND_CODE ){
-    return fail(e, SQLITE_ERROR, "%s: latent of kind %d, expected 0 to %d", who, h->kind, KIND_CODE);
+    return fail(e, SQLITE_ERROR, "%s: latent of kind %d, expected 0 to %d", who, h->kind,
+                KIND_CODE);
   }
   if( h->element>I8 ){
     return fail(e, SQLITE_ERROR, "%s: latent of element type %d, expected 0 to %d", who, h->element,
@@ -92,8 +93,8 @@ static int check_length(const struct latent *z, int element, size_t n, const cha
   uint64_t segment = numbers + elements[element].scale_bytes;
   uint64_t expected = HEADER_BYTES + (uint64_t)z->n_segments*segment;
   if( n==expected ) return SQLITE_OK;
-  return fail(e, SQLITE_ERROR, "%s: latent of %zu bytes, expected %llu for %d segment%s of width %d in "
-              "%s", who, n, (unsigned long long)expected, z->n_segments,
+  return fail(e, SQLITE_ERROR, "%s: latent of %zu bytes, expected %llu for %d segment%s of width "
+              "%d in %s", who, n, (unsigned long long)expected, z->n_segments,
               z->n_segments==1 ? "" : "s", z->width, elements[element].name);
 }
 
@@ -120,8 +121,8 @@ static int check_finite(const struct latent *z, const char *who, struct err *e){
   size_t n = (size_t)z->n_segments*width;
   for(size_t i=0; i<n; i++){
     if( isfinite(z->z[i]) ) continue;
-    return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected finite "
-                "numbers", who, i%width + 1, i/width + 1, isnan(z->z[i]) ? "NaN" : "infinite");
+    return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected "
+                "finite numbers", who, i%width + 1, i/width + 1, isnan(z->z[i]) ? "NaN" : "infinite");
   }
   return SQLITE_OK;
 }
@@ -133,8 +134,8 @@ static int check_magic(const void *blob, size_t n, const char *who, struct err *
                 HEADER_BYTES);
   }
   if( latent_is(blob, n) ) return SQLITE_OK;
-  return fail(e, SQLITE_ERROR, "%s: blob that starts with %02x%02x%02x%02x, expected a latent, which "
-              "starts with 4c544e54 (" MAGIC ")", who, b[0], b[1], b[2], b[3]);
+  return fail(e, SQLITE_ERROR, "%s: blob that starts with %02x%02x%02x%02x, expected a latent, "
+              "which starts with 4c544e54 (" MAGIC ")", who, b[0], b[1], b[2], b[3]);
 }
 
 static int read_blob(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who,
