@@ -11,7 +11,7 @@
 **   index/       nearest neighbours over vectors in shadow tables; knows no model
 **   call/        one call of SQL: arguments, results, options, errors, interrupts
 **   vtab/        the virtual table `latent`
-**   functions/   the table of features, and all functions. functions.c is what SQL sees: start there
+**   functions/   all functions; functions.c, the table of features, is what SQL sees: start there
 **
 ** There are two ways to use the extension: as build/latent.so, with `.load` or
 ** sqlite3_load_extension(); or linked into a program, compiled with -DSQLITE_CORE and registered

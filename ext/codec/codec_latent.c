@@ -120,9 +120,10 @@ static int check_finite(const struct latent *z, const char *who, struct err *e){
   size_t width = (size_t)z->width;
   size_t n = (size_t)z->n_segments*width;
   for(size_t i=0; i<n; i++){
+    const char *came = isnan(z->z[i]) ? "NaN" : "infinite";
     if( isfinite(z->z[i]) ) continue;
     return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected "
-                "finite numbers", who, i%width + 1, i/width + 1, isnan(z->z[i]) ? "NaN" : "infinite");
+                "finite numbers", who, i%width + 1, i/width + 1, came);
   }
   return SQLITE_OK;
 }
