@@ -4,80 +4,126 @@
 #include "model_bench.h"
 #include <stdlib.h>
 
+#define N_OF(list) (sizeof(list)/sizeof((list)[0]))
+
 /* ---- Segments ---- */
 
-/* The segments' bytes joined are a space and the text; no segment is empty or too long. */
+/* 1 when the segments' bytes joined are a space and the text, and none is empty or too long. */
 static int segments_lossless(const struct model *m, const char *text, size_t n, int *n_segments){
   struct buf joined = { 0 };
   struct bench b;
-  int *ids, *start, good;
+  int *ids;
+  int *start;
+  int good;
   bench_start(&b);
   good = text_segment(m, &b.run, text, n, &ids, &start, n_segments)==SQLITE_OK;
   for(int i=0; good && i<*n_segments; i++){
-    good = start[i+1]>start[i] && start[i+1]-start[i]<m->config.shape.longest;
+    int n_tokens = start[i+1] - start[i];
+    good = n_tokens>0 && n_tokens<m->config.shape.longest;
     for(int k=start[i]; k<start[i+1]; k++) tokenizer_decode(m->config.tokenizer, ids[k], &joined);
   }
-  good = good && joined.n==n+1 && joined.data[0]==' ' && memcmp(joined.data+1, text, n)==0;
+  good = good
+      && joined.n==n+1
+      && joined.data[0]==' '
+      && memcmp(joined.data+1, text, n)==0;
   buf_release(&joined);
   bench_end(&b);
   return good;
 }
 
-static void test_segments(const struct model *m){
-  static const struct { const char *text; int n; } counted[] = {
-    { "", 1 }, { " ", 1 }, { "One. Two! Three? Four", 4 }, { "He said \"stop.\" Then he left.", 2 }, { "see e.g. this one", 1 },
-    { "a\nb\n\nc", 3 }, { "end.\n", 1 }, { "end.  lower case", 2 }, { "\xe2\x80\x9cWhy?\xe2\x80\x9d She left (at once.) Good.", 3 },
-    { "version 1.5 is out... now", 1 }, { "\n\nfirst", 1 }, { "No.\r\nYes.", 2 }, { "3.14 is not. An end", 2 },
+static void test_segment_counts(const struct model *m){
+  static const struct { const char *text; int n; } cases[] = {
+    { "", 1 },
+    { " ", 1 },
+    { "One. Two! Three? Four", 4 },
+    { "He said \"stop.\" Then he left.", 2 },
+    { "see e.g. this one", 1 },
+    { "a\nb\n\nc", 3 },
+    { "end.\n", 1 },
+    { "end.  lower case", 2 },
+    { "\xe2\x80\x9cWhy?\xe2\x80\x9d She left (at once.) Good.", 3 },
+    { "version 1.5 is out... now", 1 },
+    { "\n\nfirst", 1 },
+    { "No.\r\nYes.", 2 },
+    { "3.14 is not. An end", 2 },
   };
-  static const char *const parts[] = { ".", "!", "?", " ", "  ", "\n", "\r\n", "\t", "a", "The", " word", "\"", ")", "\xe2\x80\x9d", "\xc3\xa9", "\xff", "\xe2\x96\x81", "", "9" };
-  struct property count = { 0 }, lossless = { 0 };
-  struct random random = random_of(11);
-  char *long_text = malloc(1000000);
+  struct property count = { 0 };
   int n;
-  for(size_t i=0; i<sizeof(counted)/sizeof(counted[0]); i++){
-    int good = segments_lossless(m, counted[i].text, strlen(counted[i].text), &n);
-    holds(&count, good && n==counted[i].n, "\"%s\" has %d segments, expected %d", counted[i].text, n, counted[i].n);
+  for(size_t i=0; i<N_OF(cases); i++){
+    int good = segments_lossless(m, cases[i].text, strlen(cases[i].text), &n);
+    holds(&count, good && n==cases[i].n, "\"%s\" has %d segments, expected %d", cases[i].text, n,
+          cases[i].n);
   }
   property_ok(&count, "text: text is cut after sentences and before line breaks");
+}
+
+/* Up to 300 parts: bytes at random, or scraps of text. */
+static void any_text(struct buf *text, int of_bytes, struct random *random){
+  static const char *const parts[] = {
+    ".", "!", "?", " ", "  ", "\n", "\r\n", "\t", "a", "The", " word", "\"", ")",
+    "\xe2\x80\x9d", "\xc3\xa9", "\xff", "\xe2\x96\x81", "", "9",
+  };
+  int n_parts = (int)(random_u64(random)%300);
+  for(int k=0; k<n_parts; k++){
+    if( of_bytes ) buf_char(text, (char)random_u64(random));
+    else buf_str(text, parts[random_u64(random)%N_OF(parts)]);
+  }
+}
+
+static void test_segments_joined(const struct model *m){
+  enum { LONG = 1000000 };
+  struct property lossless = { 0 };
+  struct random random = random_of(11);
+  char *long_text = malloc(LONG);
+  int n;
   for(int i=0; i<400; i++){
     struct buf text = { 0 };
-    int n_parts = (int)(random_u64(&random)%300);
-    for(int k=0; k<n_parts; k++){
-      if( i%3==0 ) buf_char(&text, (char)random_u64(&random));
-      else buf_str(&text, parts[random_u64(&random)%(sizeof(parts)/sizeof(parts[0]))]);
-    }
-    holds(&lossless, segments_lossless(m, buf_text(&text), text.n, &n), "text %d of %zu bytes", i, text.n);
+    any_text(&text, i%3==0, &random);
+    holds(&lossless, segments_lossless(m, buf_text(&text), text.n, &n), "text %d of %zu bytes", i,
+          text.n);
     buf_release(&text);
   }
-  memset(long_text, 'x', 1000000);
-  holds(&lossless, segments_lossless(m, long_text, 1000000, &n), "1 MB of one letter");
-  for(int i=0; i<1000000; i++) long_text[i] = i%6==5 ? ' ' : 'a' + i*7%26;
-  holds(&lossless, segments_lossless(m, long_text, 1000000, &n), "1 MB of words");
+  memset(long_text, 'x', LONG);
+  holds(&lossless, segments_lossless(m, long_text, LONG, &n), "1 MB of one letter");
+  for(int i=0; i<LONG; i++) long_text[i] = i%6==5 ? ' ' : 'a' + i*7%26;
+  holds(&lossless, segments_lossless(m, long_text, LONG, &n), "1 MB of words");
   property_ok(&lossless, "text: segments joined are the text, for any bytes");
   free(long_text);
 }
 
 static void test_text(const struct model *m){
   const char text[] = "One day it rained. \xff Two cats came!\nAnd a dog.";
+  size_t n = sizeof(text)-1;
   struct decode_options o;
   struct buf out = { 0 };
   struct latent z;
   struct bench b;
-  float fidelity = -2, mean = 1;
+  float fidelity = -2;
+  float mean = 1;
+  int good;
   bench_start(&b);
   decode_options_init(&o);
-  text_encode(m, &b.run, text, sizeof(text)-1, &z);
-  ok(b.err.rc==SQLITE_OK && z.n_segments==4-1 && z.kind==KIND_TEXT && z.fingerprint==m->config.fingerprint, "text: a text is a latent of its segments",
-     "%d segments; %s", z.n_segments, b.err.text);
+  text_encode(m, &b.run, text, n, &z);
+  good = b.err.rc==SQLITE_OK
+      && z.n_segments==3
+      && z.kind==KIND_TEXT
+      && z.fingerprint==m->config.fingerprint;
+  ok(good, "text: a text is a latent of its segments", "%d segments; %s", z.n_segments,
+     b.err.text);
   text_decode(m, &b.run, &z, &o, &out, &fidelity);
-  text_score(m, &b.run, text, sizeof(text)-1, &z, &mean);
-  ok(b.err.rc==SQLITE_OK && fidelity>=-1 && fidelity<=1 && mean<0, "text: text decodes with a fidelity and has a score", "%g %g %s",
-     (double)fidelity, (double)mean, b.err.text);
+  text_score(m, &b.run, text, n, &z, &mean);
+  good = b.err.rc==SQLITE_OK && fidelity>=-1 && fidelity<=1 && mean<0;
+  ok(good, "text: text decodes with a fidelity and has a score", "%g %g %s", (double)fidelity,
+     (double)mean, b.err.text);
   buf_release(&out);
   bench_end(&b);
 }
 
 /* ---- Points ---- */
+
+static int width_of(const struct model *m){
+  return m->config.shape.s + m->config.shape.r;
+}
 
 static struct latent points_of(const struct model *m, float *z, int n){
   struct latent points = latent_of(m, n);
@@ -85,114 +131,200 @@ static struct latent points_of(const struct model *m, float *z, int n){
   return points;
 }
 
-static void test_interp(const struct model *m){
-  static const struct { int a, b; } sizes[] = { { 1, 1 }, { 1, 5 }, { 7, 2 }, { 6, 6 }, { 40, 31 }, { 2500, 1200 }, { 1, 3000 } };
-  struct property ends = { 0 }, counts = { 0 }, lengths = { 0 };
-  int s = m->config.shape.s, width = s + m->config.shape.r;
-  for(size_t i=0; i<sizeof(sizes)/sizeof(sizes[0]); i++){
-    struct bench b;
-    struct latent x, y, z;
-    int longer = sizes[i].a>sizes[i].b ? sizes[i].a : sizes[i].b;
-    bench_start(&b);
-    x = points_of(m, random_points(m, sizes[i].a, 1+i, &b.arena), sizes[i].a);
-    y = points_of(m, random_points(m, sizes[i].b, 100+i, &b.arena), sizes[i].b);
-    point_interp(&z, &x, &y, 0, &b.arena, &b.err);
-    holds(&ends, z.n_segments==x.n_segments && memcmp(z.z, x.z, (size_t)width*x.n_segments*sizeof(float))==0, "t = 0 of %d and %d", sizes[i].a, sizes[i].b);
-    point_interp(&z, &x, &y, 1, &b.arena, &b.err);
-    holds(&ends, z.n_segments==y.n_segments && memcmp(z.z, y.z, (size_t)width*y.n_segments*sizeof(float))==0, "t = 1 of %d and %d", sizes[i].a, sizes[i].b);
-    for(float t=0.05f; t<1; t+=0.15f){
-      point_interp(&z, &x, &y, t, &b.arena, &b.err);
-      holds(&counts, z.n_segments>=1 && z.n_segments<=longer, "%d segments between %d and %d", z.n_segments, sizes[i].a, sizes[i].b);
-      for(int k=0; k<z.n_segments; k++){
-        const float *v = z.z + (size_t)k*width;
-        holds(&lengths, fabsf(dot(v, v, s)-1)<1e-5f && dot(v+s, v+s, width-s)<1+1e-5f, "t %g, segment %d", (double)t, k);
-      }
-    }
-    holds(&ends, b.err.rc==SQLITE_OK, "%s", b.err.text);
-    bench_end(&b);
-  }
-  property_ok(&ends, "text: the ends of a line are its parents, bit by bit");
-  property_ok(&counts, "text: a line between documents has as many segments as one of them at most");
-  property_ok(&lengths, "text: points on a line have s of length 1 and r of at most 1");
+/* A document of n random segments, in the bench's arena. */
+static struct latent any_latent(const struct model *m, int n, uint64_t seed, struct bench *b){
+  return points_of(m, random_points(m, n, seed, &b->arena), n);
 }
 
-/* A document and the same one without some of its sentences: the middle pairs equals with equals. */
+static int same_latent(const struct latent *a, const struct latent *b){
+  size_t bytes = (size_t)b->n_segments*(size_t)b->width*sizeof(float);
+  return a->n_segments==b->n_segments && memcmp(a->z, b->z, bytes)==0;
+}
+
+/* The length of x[n], squared. */
+static float square(const float *x, int n){ return dot(x, x, n); }
+
+/* The checks of one line. */
+struct line { struct property ends, counts, lengths; };
+
+static void check_between(struct line *l, const struct latent *z, int longer, float t, int s){
+  int width = z->width;
+  holds(&l->counts, z->n_segments>=1 && z->n_segments<=longer, "%d segments between, %d at most",
+        z->n_segments, longer);
+  for(int k=0; k<z->n_segments; k++){
+    const float *v = z->z + (size_t)k*width;
+    int good = fabsf(square(v, s)-1)<1e-5f && square(v+s, width-s)<1+1e-5f;
+    holds(&l->lengths, good, "t %g, segment %d", (double)t, k);
+  }
+}
+
+/* The line between documents of n and k segments. */
+static void try_line(struct line *l, const struct model *m, int n, int k, uint64_t seed){
+  int s = m->config.shape.s;
+  int longer = n>k ? n : k;
+  struct latent x, y, z;
+  struct bench b;
+  bench_start(&b);
+  x = any_latent(m, n, 1+seed, &b);
+  y = any_latent(m, k, 100+seed, &b);
+  point_interp(&z, &x, &y, 0, &b.arena, &b.err);
+  holds(&l->ends, same_latent(&z, &x), "t = 0 of %d and %d", n, k);
+  point_interp(&z, &x, &y, 1, &b.arena, &b.err);
+  holds(&l->ends, same_latent(&z, &y), "t = 1 of %d and %d", n, k);
+  for(float t=0.05f; t<1; t+=0.15f){
+    point_interp(&z, &x, &y, t, &b.arena, &b.err);
+    check_between(l, &z, longer, t, s);
+  }
+  holds(&l->ends, b.err.rc==SQLITE_OK, "%s", b.err.text);
+  bench_end(&b);
+}
+
+static void test_interp(const struct model *m){
+  static const struct { int a, b; } sizes[] = {
+    { 1, 1 }, { 1, 5 }, { 7, 2 }, { 6, 6 }, { 40, 31 }, { 2500, 1200 }, { 1, 3000 },
+  };
+  struct line l = { 0 };
+  for(size_t i=0; i<N_OF(sizes); i++) try_line(&l, m, sizes[i].a, sizes[i].b, i);
+  property_ok(&l.ends, "text: the ends of a line are its parents, bit by bit");
+  property_ok(&l.counts,
+              "text: a line between documents has as many segments as one of them at most");
+  property_ok(&l.lengths, "text: points on a line have s of length 1 and r of at most 1");
+}
+
+/* How far segment i of a is from segment k of b. */
+static float apart(const struct latent *a, int i, const struct latent *b, int k){
+  int width = a->width;
+  return difference(a->z + (size_t)i*width, b->z + (size_t)k*width, width);
+}
+
+/* A document, and the same one without some of its sentences: on the line between them equal
+** sentences are paired. */
 static void test_alignment(const struct model *m){
-  enum { N = 9 };
   static const int kept[] = { 0, 2, 3, 7, 8 };
-  int s = m->config.shape.s, width = s + m->config.shape.r, n_kept = (int)(sizeof(kept)/sizeof(kept[0])), at = 0;
+  enum { N = 9, N_KEPT = sizeof(kept)/sizeof(kept[0]) };
+  int width = width_of(m);
+  int at = 0;
   struct property p = { 0 };
   struct latent x, y, z;
   struct bench b;
   float *shorter;
   bench_start(&b);
-  x = points_of(m, random_points(m, N, 77, &b.arena), N);
-  shorter = arena_floats(&b.arena, (size_t)n_kept*width);
-  for(int i=0; i<n_kept; i++) memcpy(shorter + (size_t)i*width, x.z + (size_t)kept[i]*width, width*sizeof(float));
-  y = points_of(m, shorter, n_kept);
-  point_interp(&z, &x, &y, 0.99f, &b.arena, &b.err);         /* all that is alone has left */
-  holds(&p, z.n_segments==n_kept, "%d segments, expected %d", z.n_segments, n_kept);
-  for(int i=0; i<n_kept && i<z.n_segments; i++) holds(&p, difference(z.z + (size_t)i*width, y.z + (size_t)i*width, width)<1e-5f, "segment %d", i);
-  point_interp(&z, &y, &x, 0.5f, &b.arena, &b.err);          /* half of what is alone has entered: in its place */
-  holds(&p, z.n_segments==n_kept+2, "%d segments at the middle, expected %d", z.n_segments, n_kept+2);
+  x = any_latent(m, N, 77, &b);
+  shorter = arena_floats(&b.arena, (size_t)N_KEPT*width);
+  for(int i=0; i<N_KEPT; i++){
+    memcpy(shorter + (size_t)i*width, x.z + (size_t)kept[i]*width, width*sizeof(float));
+  }
+  y = points_of(m, shorter, N_KEPT);
+  /* Near the end all segments without a partner have left. */
+  point_interp(&z, &x, &y, 0.99f, &b.arena, &b.err);
+  holds(&p, z.n_segments==N_KEPT, "%d segments, expected %d", z.n_segments, N_KEPT);
+  for(int i=0; i<N_KEPT && i<z.n_segments; i++){
+    holds(&p, apart(&z, i, &y, i)<1e-5f, "segment %d", i);
+  }
+  /* At the middle half of them have entered, each in its place. */
+  point_interp(&z, &y, &x, 0.5f, &b.arena, &b.err);
+  holds(&p, z.n_segments==N_KEPT+2, "%d segments at the middle, expected %d", z.n_segments,
+        N_KEPT+2);
   for(int i=0; i<z.n_segments; i++){
-    while( at<N && difference(z.z + (size_t)i*width, x.z + (size_t)at*width, width)>1e-5f ) at++;
-    holds(&p, at++<N, "segment %d of the middle is out of order", i);
+    while( at<N && apart(&z, i, &x, at)>1e-5f ) at++;
+    holds(&p, at<N, "segment %d of the middle is out of order", i);
+    at++;
   }
   property_ok(&p, "text: alignment pairs equal segments and keeps their order");
   bench_end(&b);
 }
 
-static void test_arithmetic(const struct model *m){
-  int s = m->config.shape.s, width = s + m->config.shape.r;
-  struct latent a, c, three, sum, back, sample, other;
+static void test_sums(const struct model *m){
+  int s = m->config.shape.s;
+  int width = width_of(m);
+  struct latent a, c, three, two, sum, back;
   struct bench b;
-  float mean[4096], cosine_s, cosine_r;
   bench_start(&b);
-  a = points_of(m, random_points(m, 1, 1, &b.arena), 1);
-  c = points_of(m, random_points(m, 1, 2, &b.arena), 1);
-  three = points_of(m, random_points(m, 3, 3, &b.arena), 3);
+  a = any_latent(m, 1, 1, &b);
+  c = any_latent(m, 1, 2, &b);
+  three = any_latent(m, 3, 3, &b);
   point_combine(&sum, &a, 1, &c, -1, KIND_DIRECTION, &b.arena, &b.err);
   point_combine(&back, &c, 1, &sum, 1, KIND_TEXT, &b.arena, &b.err);
-  ok(difference(back.z, a.z, width)<1e-5f, "text: b + (a - b) is a", "apart by %g", (double)difference(back.z, a.z, width));
+  ok(apart(&back, 0, &a, 0)<1e-5f, "text: b + (a - b) is a", "apart by %g",
+     (double)apart(&back, 0, &a, 0));
   point_combine(&sum, &three, 0.5f, &a, 0.5f, KIND_TEXT, &b.arena, &b.err);
-  ok(sum.n_segments==3 && fabsf(dot(sum.z+2*width, sum.z+2*width, s)-1)<1e-5f, "text: one segment is added to each of three", "%d", sum.n_segments);
+  ok(sum.n_segments==3 && fabsf(square(sum.z+2*width, s)-1)<1e-5f,
+     "text: one segment is added to each of three", "%d", sum.n_segments);
   point_combine(&sum, &three, 2, NULL, 0, KIND_DIRECTION, &b.arena, &b.err);
-  ok(b.err.rc==SQLITE_OK && sum.z[5]==2*three.z[5], "text: a direction is scaled", "%g", (double)sum.z[5]);
-  three.n_segments = 2;
-  back = points_of(m, random_points(m, 3, 3, &b.arena), 3);
-  ok(point_combine(&sum, &three, 1, &back, 1, KIND_TEXT, &b.arena, &b.err)==SQLITE_MISMATCH, "text: unequal counts are refused", "%s", b.err.text);
-  b.err.rc = 0;
-  ok(fabsf(point_distance(&a, &a))<1e-6f && fabsf(point_distance(&a, &c)-(1-point_cosine(a.z, c.z, s)))<1e-6f, "text: distance is 1 - cosine of s",
-     "%g", (double)point_distance(&a, &a));
-  point_mean(mean, &back);
-  other = points_of(m, mean, 1);
-  ok(fabsf(point_distance(&back, &other))<1e-5f && fabsf(dot(mean, mean, s)-1)<1e-5f, "text: a document is as far as its mean", "%g",
-     (double)point_distance(&back, &other));
-  point_combine(&other, &a, 1, NULL, 0, KIND_TEXT, &b.arena, &b.err);
-  point_vary(&other, 0.5f, 4);
-  cosine_s = point_cosine(a.z, other.z, s);
-  cosine_r = point_cosine(a.z+s, other.z+s, width-s);
-  ok(fabsf(cosine_s-0.70710678f)<1e-4f && fabsf(cosine_r-0.70710678f)<1e-4f, "text: varying by 0.5 turns by 45 degrees", "%g %g", (double)cosine_s, (double)cosine_r);
+  ok(b.err.rc==SQLITE_OK && sum.z[5]==2*three.z[5], "text: a direction is scaled", "%g",
+     (double)sum.z[5]);
+  two = three;
+  two.n_segments = 2;
+  point_combine(&sum, &two, 1, &three, 1, KIND_TEXT, &b.arena, &b.err);
+  ok(b.err.rc==SQLITE_MISMATCH, "text: unequal counts are refused", "%s", b.err.text);
+  bench_end(&b);
+}
+
+static void test_distances(const struct model *m){
+  int s = m->config.shape.s;
+  int width = width_of(m);
+  struct latent a, c, document, of_mean, varied;
+  struct bench b;
+  float mean[4096];
+  float cosine_s, cosine_r;
+  int good;
+  bench_start(&b);
+  a = any_latent(m, 1, 1, &b);
+  c = any_latent(m, 1, 2, &b);
+  document = any_latent(m, 3, 3, &b);
+  good = fabsf(point_distance(&a, &a))<1e-6f
+      && fabsf(point_distance(&a, &c)-(1-point_cosine(a.z, c.z, s)))<1e-6f;
+  ok(good, "text: distance is 1 - cosine of s", "%g", (double)point_distance(&a, &a));
+  point_mean(mean, &document);
+  of_mean = points_of(m, mean, 1);
+  good = fabsf(point_distance(&document, &of_mean))<1e-5f && fabsf(square(mean, s)-1)<1e-5f;
+  ok(good, "text: a document is as far as its mean", "%g",
+     (double)point_distance(&document, &of_mean));
+  point_combine(&varied, &a, 1, NULL, 0, KIND_TEXT, &b.arena, &b.err);
+  point_vary(&varied, 0.5f, 4);
+  cosine_s = point_cosine(a.z, varied.z, s);
+  cosine_r = point_cosine(a.z+s, varied.z+s, width-s);
+  good = fabsf(cosine_s-0.70710678f)<1e-4f && fabsf(cosine_r-0.70710678f)<1e-4f;
+  ok(good, "text: varying by 0.5 turns by 45 degrees", "%g %g", (double)cosine_s,
+     (double)cosine_r);
+  bench_end(&b);
+}
+
+static void test_samples(const struct model *m){
+  int s = m->config.shape.s;
+  int width = width_of(m);
+  struct latent sample, other;
+  struct bench b;
+  int good;
+  bench_start(&b);
   point_sample(&sample, 1, m, &b.arena, &b.err);
   point_sample(&other, 2, m, &b.arena, &b.err);
-  ok(fabsf(dot(sample.z, sample.z, s)-1)<1e-5f && fabsf(dot(sample.z+s, sample.z+s, width-s)-1)<1e-5f && point_distance(&sample, &other)>0.1f,
-     "text: samples are points, and differ by seed", "%g", (double)point_distance(&sample, &other));
+  good = fabsf(square(sample.z, s)-1)<1e-5f
+      && fabsf(square(sample.z+s, width-s)-1)<1e-5f
+      && point_distance(&sample, &other)>0.1f;
+  ok(good, "text: samples are points, and differ by seed", "%g",
+     (double)point_distance(&sample, &other));
   bench_end(&b);
 }
 
 int main(int argc, char **argv){
-  static const char *const names[] = { "tests/data/tiny.safetensors", "model/text.safetensors" };
+  static const char *const names[] = {
+    "tests/data/tiny.safetensors", "model/text.safetensors",
+  };
   if( argc>1 ) root = argv[1];
-  for(int i=0; i<2; i++){
-    struct err e = { 0, "" };
+  for(size_t i=0; i<N_OF(names); i++){
+    struct err e = { 0 };
     struct model *m;
-    if( !ok(model_open(&m, path_of(names[i]), &e)==SQLITE_OK, "text: a model opens", "%s", e.text) ) continue;
-    test_segments(m);
+    model_open(&m, path_of(names[i]), &e);
+    if( !ok(e.rc==SQLITE_OK, "text: a model opens", "%s", e.text) ) continue;
+    test_segment_counts(m);
+    test_segments_joined(m);
     test_text(m);
     test_interp(m);
     test_alignment(m);
-    test_arithmetic(m);
+    test_sums(m);
+    test_distances(m);
+    test_samples(m);
     model_close(m);
   }
   return n_not_ok ? 1 : 0;

@@ -59,7 +59,6 @@ enum key {
   KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
   KEY_DETAIL, KEY_REFINE, KEY_STEPS, KEY_DISTINCT, N_KEYS
 };
-#define EXACT_MOST 9007199254740992.0   /* 2^53: what a JSON number holds exactly */
 static const struct {
   const char *name;
   double least, most;           /* of a number; both 0 for other types */
@@ -69,7 +68,7 @@ static const struct {
   [KEY_BEAMS]       = { "beams", 1, 32, 1 },
   [KEY_BEST_OF]     = { "best_of", 1, 64, 1 },
   [KEY_TEMPERATURE] = { "temperature", 0, 10, 0 },
-  [KEY_SEED]        = { "seed", -EXACT_MOST, EXACT_MOST, 1 },
+  [KEY_SEED]        = { "seed", -9007199254740992.0, 9007199254740992.0, 1 },   /* exact: 2^53 */
   [KEY_MAX_TOKENS]  = { "max_tokens", 1, 0, 1 },        /* to the model's longest segment */
   [KEY_FLUENCY]     = { "fluency", 0, 1, 0 },
   [KEY_DETAIL]      = { "detail", 0, 1, 0 },

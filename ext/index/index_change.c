@@ -54,7 +54,7 @@ static int make_first_cell(struct index_batch *b, const struct pile *p){
 /* order[n]: the rows cell by cell, those of cell k from starts[k] to starts[k+1], each cell's in
 ** their own order. starts[n_cells+2]. */
 static void sort_by_cell(const int *cells, int n, int n_cells, int *starts, int *order){
-  memset(starts, 0, sizeof(*starts)*(size_t)(n_cells+2));
+  for(int i=0; i<n_cells+2; i++) starts[i] = 0;
   for(int i=0; i<n; i++) starts[cells[i]+2]++;
   for(int i=2; i<n_cells+2; i++) starts[i] += starts[i-1];
   for(int i=0; i<n; i++) order[starts[cells[i]+1]++] = i;

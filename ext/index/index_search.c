@@ -263,8 +263,8 @@ struct round {
 };
 
 static int set_has(const struct term *t, uint64_t value, uint64_t flip){
-  int low = 0, high = t->n_set;
-
+  int high = t->n_set;
+  int low = 0;
   while( low<high ){
     const int middle = low + (high-low)/2;
     const uint64_t here = t->set[middle]^flip;
