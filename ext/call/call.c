@@ -15,6 +15,7 @@
 
 struct connection *connection_open(sqlite3 *db, const struct function *functions, int n){
   struct connection *c = mem_alloc(sizeof(*c) + (size_t)n*sizeof(c->bindings[0]));
+  assert( db && n>0 );
   if( c==NULL ) return NULL;
   *c = (struct connection){ .db = db, .n_threads = thread_count(), .n_uses = 1 };
   for(int i=0; i<n; i++) c->bindings[i] = (struct binding){ &functions[i], c };
@@ -55,6 +56,8 @@ static int is_interrupted(void *arg){
 }
 
 void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **args){
+  assert( b->function && b->connection );
+  assert( n==0 || args );
   *c = (struct call){
     .function = b->function,
     .connection = b->connection,
@@ -127,6 +130,7 @@ void call_scalar(sqlite3_context *context, int n, sqlite3_value **args){
   struct call c;
   begin_in_context(&c, context, n, args);
   c.keeps_points = 1;
+  assert( c.function->scalar );
   if( !call_lacks(&c) ) c.function->scalar(&c);
   call_end(&c);
 }
@@ -239,6 +243,7 @@ static int direction_kind(struct call *c, uint32_t fingerprint){
 }
 
 struct model *call_model_of(struct call *c, int kind, uint32_t fingerprint){
+  assert( kind>=KIND_DIRECTION && kind<=KIND_CODE );
   if( c->err.rc!=SQLITE_OK ) return NULL;
   if( kind==KIND_DIRECTION ) kind = direction_kind(c, fingerprint);
   return c->err.rc==SQLITE_OK ? find_model(c, kind) : NULL;

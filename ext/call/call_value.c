@@ -87,6 +87,7 @@ double call_number(struct call *c, int i, const char *name, double least, double
   char expected[80];
   double x = 0;
   int type;
+  assert( i<c->n_args && least<=most );
   if( c->err.rc!=SQLITE_OK ) return 0;
   type = sqlite3_value_numeric_type(c->args[i]);
   if( type==SQLITE_INTEGER || type==SQLITE_FLOAT ){
@@ -102,6 +103,7 @@ sqlite3_int64 call_integer(struct call *c, int i, const char *name, sqlite3_int6
                            sqlite3_int64 most){
   int is_any = least==INT64_MIN && most==INT64_MAX;
   char expected[80] = "an integer";
+  assert( i<c->n_args && least<=most );
   if( c->err.rc!=SQLITE_OK ) return 0;
   if( sqlite3_value_numeric_type(c->args[i])==SQLITE_INTEGER ){
     sqlite3_int64 x = sqlite3_value_int64(c->args[i]);
@@ -116,6 +118,7 @@ sqlite3_int64 call_integer(struct call *c, int i, const char *name, sqlite3_int6
 
 static struct content call_bytes(struct call *c, int i, const char *name, int type,
                                  const char *expected){
+  assert( i<c->n_args );
   if( c->err.rc==SQLITE_OK && sqlite3_value_type(c->args[i])!=type ){
     refuse_argument(c, i, name, expected);
   }
@@ -387,6 +390,7 @@ static void check_buf(struct call *c, const struct buf *b){
 static void result_bytes(struct call *c, struct buf *b, int type){
   const char *data = b->n ? b->data : "";
   void (*release)(void *) = b->n ? mem_free : SQLITE_STATIC;
+  assert( c->context );
   check_buf(c, b);
   if( c->err.rc==SQLITE_OK ){
     if( type==SQLITE_TEXT ) sqlite3_result_text64(c->context, data, b->n, release, SQLITE_UTF8);
