@@ -71,12 +71,13 @@ struct vtab {                   /* one for each connection that uses the table *
   struct arena arena;
   sqlite3_stmt *statements[N_VTAB_STATEMENTS];  /* NULL until first use */
   sqlite3_stmt *rows[N_ROWS_ORDERS];    /* NULL until first use, or while a cursor has it */
-  char *content_now;            /* the content table's name since an ALTER TABLE; NULL: not looked up */
+  char *content_now;            /* the content table's name since an ALTER TABLE; NULL: not looked
+                                ** up */
   struct index *index;          /* NULL until first use */
   int width;                    /* of the index's vectors: s of the model, or the definition's;
                                 ** 0: not known yet */
-  uint32_t fingerprint;         /* of the text model that t_config names, as vtab_ready() found it */
-  int is_utf8;                  /* the database's encoding: only then do texts order by their bytes */
+  uint32_t fingerprint;         /* of the text model in t_config, as vtab_ready() found it */
+  int is_utf8;                  /* the database's encoding: only then texts order by their bytes */
   int in_transaction;           /* between xBegin and xCommit or xRollback: rows may be pending */
   int n_pending;                /* about how many */
   int knows_none;               /* t_pending was looked at outside transactions: nothing is there */
@@ -152,8 +153,8 @@ struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s)
 
 /* vector[t->width], of unit length, as the index wants it: from a latent, or in a foreign table
 ** from bare numbers. what: "latent", for the message. */
-int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z, const char *what,
-                       struct err *e);
+int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z,
+                       const char *what, struct err *e);
 int vector_from_blob(struct vtab *t, float *vector, struct content blob, const char *what,
                      struct err *e);
 /* The same for what the shadow tables hold: there a failure is SQLITE_CORRUPT_VTAB. */
@@ -163,7 +164,7 @@ int vector_from_stored(struct call *c, struct vtab *t, float *vector, struct con
 /* Sort keys: a value as it is stored gives a key; NULL gives 0. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v);
 uint64_t number_key(double x);
-uint64_t text_key_low(const char *text, size_t n);      /* least key of texts with these first bytes */
+uint64_t text_key_low(const char *text, size_t n);      /* least key of texts that begin so */
 enum { TEXT_KEY_REST = 0xffff };                        /* low + this: the greatest */
 
 /* ---- vtab_store.c: the shadow tables, and all statements ---- */
@@ -183,15 +184,15 @@ int store_do_at(struct call *c, struct vtab *t, enum vtab_statement which, int64
 sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order);
 sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
                           int64_t high);
-void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* s: NULL is allowed */
-/* Texts with $names, see vtab_store.c. */
-sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);  /* caller finalizes */
+void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* or NULL */
+/* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
+sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);
 int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement, no rows */
 /* The same where $t and what begins with it is to be called `name`. */
 int store_run_as(struct call *c, struct vtab *t, const char *name, const char *text);
 /* s may be NULL: no row. */
 int store_step(struct call *c, sqlite3_stmt *s);        /* 1: a row; 0: the end, or a failure */
-int store_do(struct call *c, sqlite3_stmt *s);          /* to the end; then reset, bindings cleared */
+int store_do(struct call *c, sqlite3_stmt *s);          /* to the end, then resets and unbinds */
 
 /* ---- vtab_config.c: t_config, and the table made ready ---- */
 
@@ -218,7 +219,7 @@ int triggers_drop(struct call *c, struct vtab *t);
 ** an earlier note said. */
 int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, sqlite3_value *body,
                 int has_body);
-int pending_flush(struct call *c, struct vtab *t);      /* all notes: encodes, and tells the index */
+int pending_flush(struct call *c, struct vtab *t);      /* all notes: encodes, tells the index */
 int pending_most(const struct vtab *t);                 /* so many are flushed at once */
 
 /* ---- vtab_check.c ---- */
@@ -253,7 +254,7 @@ struct conditions {             /* what xFilter's arguments say */
 };
 /* plan_text: idxStr; args[n]: xFilter's. */
 int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n,
-              sqlite3_value **args, struct arena *a, struct conditions *k);
+              sqlite3_value **args, struct arena *a, struct conditions *to);
 
 /* ---- vtab_query.c: a cursor ---- */
 
@@ -268,11 +269,12 @@ int vcursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 
 /* ---- vtab.c: the module ---- */
 
-struct vtab_module {            /* sqlite3_module as 3.44 knows it (version 4); an earlier SQLite does
-                                ** not look at the end */
+struct vtab_module {            /* sqlite3_module as SQLite 3.44 knows it (version 4); earlier
+                                ** ones do not look at the end */
   sqlite3_module base;
 #if SQLITE_VERSION_NUMBER<3044000
-  int (*xIntegrity)(sqlite3_vtab *, const char *schema, const char *table, int flags, char **report);
+  int (*xIntegrity)(sqlite3_vtab *, const char *schema, const char *table, int flags,
+                    char **report);
 #endif
 };
 extern const struct vtab_module VTAB_MODULE;

@@ -3,9 +3,9 @@
 **
 ** Each argument is one of
 **
-**     name [TEXT]                           the content column: one, or none in a table with a width
-**     name INTEGER|REAL|TEXT filter         a filter column
-**     key = value                           content, content_rowid, triggers, width, metric, cell_rows
+**     name [TEXT]                      the content column: one, or none in a table with a width
+**     name INTEGER|REAL|TEXT filter    a filter column
+**     key = value                      content, content_rowid, triggers, width, metric, cell_rows
 **
 ** A name or a value is bare or quoted ("", '', ``, []). SQLite hands the arguments over as they
 ** were written, with quotes, spaces and comments, so this file has its own reader of words.
@@ -110,8 +110,8 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
       return bad_argument(w, "is not a whole number from 4 to 65536");
     }
   }else{
-    return bad_argument(w, "has an unknown key; known keys: content, content_rowid, triggers, width, "
-                        "metric");
+    return bad_argument(w, "has an unknown key; known keys: content, content_rowid, triggers, "
+                        "width, metric");
   }
   return SQLITE_OK;
 }

@@ -72,7 +72,10 @@ sqlite3_int64 row_sum_expected(struct call *c, const struct vtab *t, sqlite3_stm
     sqlite3_value *v = sqlite3_column_value(s, COLUMN_FILTERS + i);
     values_sum_add(&values, t, v, sqlite3_value_type(v));
   }
-  if( values.oom ) fail_nomem(&c->err);
+  if( values.oom ){
+    fail_nomem(&c->err);
+    return 0;
+  }
   return row_sum(sqlite3_column_int64(s, COLUMN_ID), &values, 0);
 }
 
@@ -82,20 +85,21 @@ int row_check_values(struct call *c, const struct vtab *t, sqlite3_stmt *s){
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   differing = (uint64_t)(sqlite3_column_int64(s, COLUMN_SUM) ^ expected);
   if( differing>>32==0 ) return SQLITE_OK;
-  return fail(&c->err, SQLITE_CORRUPT_VTAB, "row %lld of the shadow table %.60s_rows is damaged: what "
-              "it holds is not what was written. Write it again or DELETE it; INSERT INTO \"%.60s\""
-              "(\"%.60s\") VALUES('rebuild') takes it as it is", sqlite3_column_int64(s, COLUMN_ID),
-              t->name, t->name, t->name);
+  return fail(&c->err, SQLITE_CORRUPT_VTAB, "row %lld of the shadow table %.60s_rows is damaged: "
+              "what it holds is not what was written. Write it again or DELETE it; "
+              "INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild') takes it as it is",
+              sqlite3_column_int64(s, COLUMN_ID), t->name, t->name, t->name);
 }
 
 /* ---- The latent ---- */
 
 static int damaged_latent(struct call *c, const struct vtab *t, sqlite3_int64 id){
   int is_foreign = t->definition.body==NULL;
-  return fail(&c->err, SQLITE_CORRUPT_VTAB, "row %lld of the shadow table %.60s_rows is damaged: its "
-              "latent is not what was written. %sINSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild') %s",
-              id, t->name, is_foreign ? "Write it again or DELETE the row; " : "", t->name, t->name,
-              is_foreign ? "sets such latents to NULL" : "encodes the content again");
+  const char *first = is_foreign ? "Write it again or DELETE the row; " : "";
+  const char *effect = is_foreign ? "sets such latents to NULL" : "encodes the content again";
+  return fail(&c->err, SQLITE_CORRUPT_VTAB, "row %lld of the shadow table %.60s_rows is damaged: "
+              "its latent is not what was written. %sINSERT INTO \"%.60s\"(\"%.60s\") "
+              "VALUES('rebuild') %s", id, t->name, first, t->name, t->name, effect);
 }
 
 struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s){
@@ -120,14 +124,14 @@ struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s)
 }
 
 static int no_length(const char *what, struct err *e){
-  return fail(e, SQLITE_ERROR, "%s has the length 0 and so no direction, which the distance asks for",
-              what);
+  return fail(e, SQLITE_ERROR,
+              "%s has the length 0 and so no direction, which the distance asks for", what);
 }
 
 /* Content: the mean of the segments' s, as latent_distance() takes it. Foreign: the mean of whole
 ** segments. */
-int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z, const char *what,
-                       struct err *e){
+int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z,
+                       const char *what, struct err *e){
   int fits = t->definition.body ? z->width>=t->width : z->width==t->width;
   assert( t->width>0 && z->n_segments>0 );
   if( !fits ){
@@ -144,8 +148,8 @@ static int read_bare(const struct vtab *t, float *vector, struct content blob, c
   struct reader r = reader_of(blob.bytes, blob.n);
   int width = t->width;
   if( blob.n!=(size_t)width*4 ){
-    return fail(e, SQLITE_ERROR, "%s is a BLOB of %zu bytes, expected a latent of width %d or %d bytes "
-                "(%d numbers, f32)", what, blob.n, width, width*4, width);
+    return fail(e, SQLITE_ERROR, "%s is a BLOB of %zu bytes, expected a latent of width %d or %d "
+                "bytes (%d numbers, f32)", what, blob.n, width, width*4, width);
   }
   for(int i=0; i<width; i++){
     uint32_t bits = reader_u32(&r);
@@ -165,7 +169,7 @@ int vector_from_blob(struct vtab *t, float *vector, struct content blob, const c
   if( t->definition.body==NULL && !latent_is(blob.bytes, blob.n) ){
     return read_bare(t, vector, blob, what, e);
   }
-  if( t->scratch.block==NULL ) arena_get(&t->scratch, 1);       /* arena_rewind() keeps this block */
+  if( t->scratch.block==NULL ) arena_get(&t->scratch, 1);       /* arena_rewind() keeps it */
   mark = arena_mark(&t->scratch);
   latent_read(&z, blob.bytes, blob.n, &t->scratch, what, e);
   if( e->rc==SQLITE_OK ) vector_from_latent(t, vector, &z, what, e);
@@ -201,8 +205,8 @@ uint64_t text_key_low(const char *text, size_t n){
   return key<<16;
 }
 
-/* The last two bytes of a text's key are a hash of the whole, never 0. So different texts that begin
-** alike rarely have the same key. */
+/* The last two bytes of a text's key are a hash of the whole, never 0. So different texts that
+** begin alike rarely have the same key. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v){
   if( sqlite3_value_type(v)==SQLITE_NULL ) return 0;
   if( type==FILTER_TEXT ){
