@@ -188,7 +188,7 @@ void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   
 /* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
 sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);
 int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement, no rows */
-/* The same where $t and what begins with it is to be called `name`. */
+/* The same where the table is to be called `name`: in $t, $t_rows, $t_insert, ... */
 int store_run_as(struct call *c, struct vtab *t, const char *name, const char *text);
 /* s may be NULL: no row. */
 int store_step(struct call *c, sqlite3_stmt *s);        /* 1: a row; 0: the end, or a failure */

@@ -1,8 +1,8 @@
 /*
 ** vtab_config.c -- what t_config says of a table, and the table made ready for work by it.
 **
-** t_config names the models that made the latents in t_rows. A table is opened against it once a
-** connection, and asked for its text model at the beginning of every method that uses one: another
+** t_config names the models that made the latents in t_rows. Version and columns are checked once a
+** connection. Model and width are read anew each time vtab_ready() is called, because another
 ** connection may have run 'rebuild' with other weights in between.
 */
 #include "vtab.h"

@@ -27,13 +27,13 @@
 **   t_cells, t_codes: the index's own, see index.h
 **
 ** All SQL on these tables and on the content table is text with $names for what differs from table
-** to table. Between the table called t and a table "notes" that holds its content:
+** to table. For a table t with the filters year and lang, whose content is in "notes":
 **
 **   $schema                         "main"
 **   $config $rows $pending          "main"."t_config", ...
 **   $filters                        , f0, f1
-**   $content                        , content           where it is the table's own
-**   $filter_marks $content_mark     , ?, ?   and , ?    for the two above
+**   $content                        nothing; where the content is the table's own: , content
+**   $filter_marks $content_mark     , ? for each of the two above
 **   $theirs $their_name             "main"."notes", "notes"
 **   $their_id                       "id"; or rowid, without quotes
 **   $id $body                       "id", "body"
@@ -41,13 +41,12 @@
 **   $new_filters                    , new."year", new."lang"
 **   $set_filters                    , "year"=new."year", "lang"=new."lang"
 **   $or_filters_differ              OR old."year" COLLATE BINARY IS NOT new."year" OR ...
-**   $and_id_differs                 AND old."id" IS NOT new."id", where there are no filters
+**   $and_id_differs                 nothing; without filters: AND old."id" IS NOT new."id"
 **   $t                              "t"
 **   $t_config $t_rows $t_pending    "t_config", ...
 **   $t_insert $t_delete $t_update   "main"."t_insert", ...: its triggers
 **
-** Names that begin with $t can be asked for under the name that the table will have:
-** store_run_as().
+** The last three lines can be asked for under the name that the table will have: store_run_as().
 */
 #include "vtab.h"
 #include <assert.h>
