@@ -1,151 +1,282 @@
 /*
-** vtab.h -- the virtual table, CREATE VIRTUAL TABLE t USING latent(...). Begin with vtab.c.
+** vtab.h -- the virtual table, CREATE VIRTUAL TABLE t USING latent(body): the map of its files.
+**
+** Each file calls only the files above it:
+**
+**   vtab_method.c    the frame of a method; refusals; names in SQL
+**   vtab_columns.c   the arguments of CREATE VIRTUAL TABLE
+**   vtab_row.c       what a row of t_rows holds: its sum, its vector, its sort keys
+**   vtab_store.c     the shadow tables, byte by byte, and all statements
+**   vtab_config.c    t_config: which models the rows are of; makes a table ready for work
+**   vtab_trigger.c   triggers on the content table
+**   vtab_pending.c   changes that wait for the index, and how they reach it in batches
+**   vtab_check.c     integrity-check
+**   vtab_update.c    INSERT, UPDATE, DELETE; 'rebuild', 'optimize', 'integrity-check'
+**   vtab_plan.c      which conditions of a statement reach the table
+**   vtab_query.c     cursors
+**   vtab.c           create, connect, rename, drop; transactions. Begin here.
+**
+** c->err is the one error channel, as in call.h: a function that is given a call does nothing once
+** a failure is there, and gives an empty value. So a run of steps is checked once, at its end.
+** Those that return an int return c->err.rc, unless they say otherwise.
 */
 #ifndef LATENT_VTAB_H
 #define LATENT_VTAB_H
 #include "call.h"
 #include "index.h"
 
-struct vtab_module {            /* sqlite3_module as 3.44 knows it (version 4); earlier ones do not look at the end */
-  sqlite3_module base;
-#if SQLITE_VERSION_NUMBER<3044000
-  int (*xIntegrity)(sqlite3_vtab *, const char *schema, const char *table, int flags, char **report);
-#endif
-};
-extern const struct vtab_module VTAB_MODULE;
+/* ---- A table at work ---- */
 
-/* vtab_columns.c: the arguments of CREATE VIRTUAL TABLE */
 enum filter_type { FILTER_INTEGER, FILTER_REAL, FILTER_TEXT };
-struct filter { char *name; enum filter_type type; };
-enum { FILTERS_MOST = 16 };     /* INDEX_KEYS_MOST */
+struct filter {                 /* a filter column */
+  char *name;
+  enum filter_type type;
+};
+enum { FILTERS_MOST = INDEX_KEYS_MOST };
 struct definition {             /* strings lie in the vtab's arena */
-  char *body;                   /* the content column; NULL: the table holds vectors of somebody else's model */
+  char *body;                   /* the content column; NULL: the table holds foreign vectors, those
+                                ** of somebody else's model */
   int n_filters;
   struct filter filters[FILTERS_MOST];
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
-  int has_triggers;             /* which keep this table in step with it */
+  int has_triggers;             /* triggers on the content table keep this table in step with it */
   int width;                    /* of foreign vectors; 0 where there is a body */
-  int cell_rows;                /* 0: the index's own choice */
+  int cell_rows;                /* most rows of a cell; 0: the index's own choice */
 };
-/* argv[3..argc) as SQLite gives them. Messages begin with the table's name. */
-int definition_read(struct definition *d, const char *table, int argc, const char *const *argv, struct arena *a, struct err *e);
-/* Appends the column list for sqlite3_declare_vtab(): the visible columns, then the hidden ones: table, options, distance, latent. */
-void put_quoted(struct buf *out, const char *name);      /* appends an identifier in double quotes */
-void definition_columns(struct buf *out, const struct definition *d, const char *table);
-static inline int filter_at(const struct definition *d){ return d->body!=NULL; }        /* number of the first filter column */
-enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };        /* in this order they are arguments of t(...): two of them may be given */
-static inline int hidden_at(const struct definition *d, enum hidden h){ return filter_at(d) + d->n_filters + h; }
 
-enum vtab_statement {           /* prepared when first asked for; texts in vtab_store.c */
+enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
   CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
   PENDING_ADD, PENDING_LIST, PENDING_DONE, CONTENT_GET, TICK, N_VTAB_STATEMENTS
 };
-enum look { LOOK_ROW, LOOK_UP, LOOK_DOWN, N_LOOKS };    /* a cursor's statements: one row, rows ascending, rows descending */
-struct asked {                  /* the last query that was content: asked again it is not encoded again */
-  struct latent z;              /* z.z owned; NULL: none */
-  struct content content;       /* in the same block */
+enum rows_order {               /* statements that cursors step through, lent to one at a time */
+  ROWS_ONE,                     /* the row with a rowid */
+  ROWS_UP,                      /* a range of rowids, ascending */
+  ROWS_DOWN,                    /* the same, descending */
+  N_ROWS_ORDERS
 };
-struct index;
-struct vtab {                   /* one a connection that uses the table */
+struct last_query {             /* the last query that was content: the same again is not encoded */
+  struct latent z;              /* z.z owned; NULL: there is none */
+  struct content content;       /* in the same block as z.z */
+};
+struct vtab {                   /* one for each connection that uses the table */
   sqlite3_vtab base;            /* first: SQLite's part */
-  struct function function;     /* all that is set is its name, the table's: so messages begin with it */
+  struct function function;     /* stands for the table in a call: only its name and is_rough are
+                                ** set, so that messages begin with the table's name */
   struct binding binding;       /* of this function and the connection */
   sqlite3 *db;
-  char *schema, *name;          /* "main", "notes_latent"; in the arena, like the definition's strings */
+  char *schema;                 /* "main"; in the arena, as all strings here */
+  char *name;                   /* "notes_latent" */
   struct definition definition;
   struct arena arena;
-  sqlite3_stmt *statements[N_VTAB_STATEMENTS];
-  sqlite3_stmt *looks[N_LOOKS]; /* lent to a cursor: NULL then */
-  char *content_now;            /* what the content table is called since an ALTER TABLE; in the arena; NULL: not looked up yet */
+  sqlite3_stmt *statements[N_VTAB_STATEMENTS];  /* NULL until first use */
+  sqlite3_stmt *rows[N_ROWS_ORDERS];    /* NULL until first use, or while a cursor has it */
+  char *content_now;            /* the content table's name since an ALTER TABLE; NULL: not looked
+                                ** up */
   struct index *index;          /* NULL until first use */
-  int width;                    /* of the index's vectors: s of the model, or the definition's; 0: not known yet */
-  uint32_t fingerprint;         /* of text's model that the table is of, as vtab_ready() found it */
+  int width;                    /* of the index's vectors: s of the model, or the definition's;
+                                ** 0: not known yet */
+  uint32_t fingerprint;         /* of the text model in t_config, as vtab_ready() found it */
   int is_utf8;                  /* the database's encoding: only then texts order by their bytes */
-  int in_transaction;           /* between xBegin and xCommit or xRollback: there may be pending rows */
+  int in_transaction;           /* between xBegin and xCommit or xRollback: rows may be pending */
   int n_pending;                /* about how many */
-  int knows_none;               /* outside transactions: t_pending has been looked at */
+  int knows_none;               /* t_pending was looked at outside transactions: nothing is there */
   int depth;                    /* savepoints open */
-  int renamed_depth;            /* 1 + depth when it was renamed, so that SQLite has connected anew; 0: was not */
-  int broken_depth;             /* 1 + depth when a flush failed midway: what it wrote must not be committed; 0: none did */
-  struct asked asked;
+  int renamed_depth;            /* 1 + depth when the table was renamed (SQLite has then connected
+                                ** anew); 0: it was not */
+  int broken_depth;             /* 1 + depth when a flush failed midway: what it wrote must not be
+                                ** committed; 0: none did */
+  struct last_query last_query;
   struct arena scratch;         /* of one row at a time; keeps its first block */
 };
 
-/* vtab_store.c: statements on the shadow tables, and what one of their rows holds */
-int store_create(struct call *c, struct vtab *t);
+/* ---- vtab_method.c: the frame of a method, and what all files use ---- */
+
+/* method_begin() sets up the call, method_end() releases it, gives its message to SQLite and
+** returns the result code. Each is called once. */
+void method_begin(struct call *c, struct vtab *t);
+int method_end(struct call *c, struct vtab *t);
+/* A call inside a callback of the index, which has an error channel of its own: begins with the
+** state of *e. It has the error and the connection, and nothing else may be used. */
+struct call callback_call(struct vtab *t, const struct err *e);
+/* After calls of the index: its SQLITE_CORRUPT, damage of the shadow tables, becomes
+** SQLITE_CORRUPT_VTAB. (Elsewhere SQLITE_CORRUPT means an argument, see call_end().) */
+int vtab_damaged(struct call *c);
+/* "year is the TEXT 'x', expected an integer or NULL" */
+int refuse_value(struct call *c, const char *what, sqlite3_value *v, const char *expected);
+void put_quoted(struct buf *out, const char *name);     /* appends an identifier in double quotes */
+void put_quoted_with(struct buf *out, const char *name, const char *ending);    /* "name_rows" */
+
+/* ---- vtab_columns.c: the arguments of CREATE VIRTUAL TABLE ---- */
+
+/* argv[3..argc) as SQLite gives them. Messages begin with the table's name. */
+int definition_read(struct definition *d, const char *table, int argc, const char *const *argv,
+                    struct arena *a, struct err *e);
+/* Appends the column list for sqlite3_declare_vtab(): the content column, the filters, then the
+** hidden columns: one named like the table, options, latent, distance. */
+void definition_columns(struct buf *out, const struct definition *d, const char *table);
+/* The hidden columns in this order are the arguments of t(...); the first two may be given. */
+enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };
+/* Numbers of columns: the first filter; a hidden column. */
+static inline int filter_at(const struct definition *d){
+  return d->body!=NULL;
+}
+static inline int hidden_at(const struct definition *d, enum hidden h){
+  return filter_at(d) + d->n_filters + (int)h;
+}
+static inline int owns_content(const struct definition *d){     /* t_rows has a column for it */
+  return d->body && d->content==NULL;
+}
+
+/* ---- vtab_row.c: what a row of t_rows holds ---- */
+
+enum {                          /* columns of ROW_GET, ROW_LATENT and all rows_order statements */
+  COLUMN_ID, COLUMN_SUM, COLUMN_LATENT,
+  COLUMN_FILTERS                /* the filters, then the content where it is the table's own; not
+                                ** in ROW_LATENT */
+};
+uint32_t latent_sum(int64_t id, struct content latent);         /* the lower half of column `sum` */
+struct values_sum {             /* of the filters, then the content */
+  uint64_t h;
+  int oom;                      /* sticky */
+};
+/* type: the SQLITE_... type that v is stored as. */
+void values_sum_add(struct values_sum *s, const struct vtab *t, sqlite3_value *v, int type);
+sqlite3_int64 row_sum(sqlite3_int64 id, const struct values_sum *s, uint32_t latent);
+/* Of the row that s stands on: its sum as it ought to be, with the lower half 0. */
+sqlite3_int64 row_sum_expected(struct call *c, const struct vtab *t, sqlite3_stmt *s);
+/* Of the row that s stands on: checks filters and own content against the sum. */
+int row_check_values(struct call *c, const struct vtab *t, sqlite3_stmt *s);
+/* Of the row that s stands on: its latent, checked against the sum; bytes NULL: it has none. Good
+** until s is stepped. */
+struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s);
+
+/* vector[t->width], of unit length, as the index wants it: from a latent, or in a foreign table
+** from bare numbers. what: "latent", for the message. */
+int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z,
+                       const char *what, struct err *e);
+int vector_from_blob(struct vtab *t, float *vector, struct content blob, const char *what,
+                     struct err *e);
+/* The same for what the shadow tables hold: there a failure is SQLITE_CORRUPT_VTAB. */
+int vector_from_stored(struct call *c, struct vtab *t, float *vector, struct content blob,
+                       const char *what);
+
+/* Sort keys: a value as it is stored gives a key; NULL gives 0. */
+uint64_t filter_key(enum filter_type type, sqlite3_value *v);
+uint64_t number_key(double x);
+uint64_t text_key_low(const char *text, size_t n);      /* least key of texts that begin so */
+enum { TEXT_KEY_REST = 0xffff };                        /* low + this: the greatest */
+
+/* ---- vtab_store.c: the shadow tables, and all statements ---- */
+
+int store_create(struct call *c, struct vtab *t);       /* the shadow tables, without rows */
 int store_drop(struct call *c, struct vtab *t);
 int store_rename(struct call *c, struct vtab *t, const char *name);
-void store_idle(struct vtab *t);        /* lets go of all statements */
-int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement without rows */
-sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statement which);       /* NULL after noting why not */
-sqlite3_stmt *store_look(struct call *c, struct vtab *t, enum look which);      /* columns: LOOK_*; give it back */
-void store_look_back(struct vtab *t, enum look which, sqlite3_stmt *s);
-sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);  /* with the same $names; the caller's to finalize */
-int store_step(struct call *c, sqlite3_stmt *s);        /* 1: a row; 0: the end, or a failure: see c->err */
-int store_do(struct call *c, sqlite3_stmt *s);          /* to the end and back to the start: SQLite result code */
-enum { LOOK_ID, LOOK_SUM, LOOK_LATENT, LOOK_FILTERS };  /* columns of ROW_GET and of a look: from there on filters, then the content where it is the table's own */
-/* Opens what is not open, and finds the table's model to be the present one, where needs_model is set. */
+void store_idle(struct vtab *t);        /* finalizes all statements, the index's too */
+
+/* A prepared statement, kept by t. The caller resets it. NULL on failure. */
+sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statement which);
+/* The same with ?1 = id, on its first row; NULL where there is none, or on failure. */
+sqlite3_stmt *store_find(struct call *c, struct vtab *t, enum vtab_statement which, int64_t id);
+/* Runs a statement with ?1 = id that gives no rows. */
+int store_do_at(struct call *c, struct vtab *t, enum vtab_statement which, int64_t id);
+/* A statement for a cursor, which gives it back. store_range() binds low and high too. */
+sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order);
+sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
+                          int64_t high);
+void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* or NULL */
+/* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
+sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);
+int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement, no rows */
+/* The same where the table is to be called `name`: in $t, $t_rows, $t_insert, ... */
+int store_run_as(struct call *c, struct vtab *t, const char *name, const char *text);
+/* s may be NULL: no row. */
+int store_step(struct call *c, sqlite3_stmt *s);        /* 1: a row; 0: the end, or a failure */
+int store_do(struct call *c, sqlite3_stmt *s);          /* to the end, then resets and unbinds */
+
+/* ---- vtab_config.c: t_config, and the table made ready ---- */
+
+/* Writes all of t_config: from now on the table is the present model's. */
+int config_put(struct call *c, struct vtab *t);
+/* Opens what is not open yet: sets t->width, t->index, t->is_utf8, t->fingerprint. needs_model: the
+** present text model must be the table's. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);
-int store_config_put(struct call *c, struct vtab *t);           /* all of t_config: the present model is the table's from now on */
-/* A latent of model m is to be searched for, or (is_new) comes into the table: as wide as the others, and of the model that the table has for its kind. */
-int vtab_kind(struct call *c, struct vtab *t, const struct model *m, int is_new);
+/* May a latent of model m be searched for, or (is_new) come into the table? It must be as wide as
+** the others, and m the model that the table has for its kind; the first latent that comes in
+** settles which that is. */
+int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new);
 
-/* vtab_row.c: what a row of t_rows holds */
-uint32_t latent_sum(int64_t id, const void *latent, size_t n);  /* the lower half of column `sum` */
-struct values_sum { uint64_t h; int oom; };                     /* of the filters, then the content; oom: sticky */
-void values_sum_add(struct values_sum *s, const struct vtab *t, sqlite3_value *v, int type);    /* type: v is stored as one */
-sqlite3_int64 row_sum(sqlite3_int64 id, const struct values_sum *s, uint32_t latent);
-/* Of the row that s (ROW_GET, a look) stands on: its sum as it ought to be, the lower half 0; what it holds but the latent, held against its sum; the latent
-** (NULL and 0: none), held against its. */
-int look_sum(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_int64 *sum);
-int look_values(struct call *c, struct vtab *t, sqlite3_stmt *s);
-int look_latent(struct call *c, struct vtab *t, sqlite3_stmt *s, const void **latent, int *n);
-/* A latent or, in a foreign table, bare numbers, as the index's vector[width]. what: "latent", for the message. */
-int vtab_vector(struct vtab *t, float *vector, const void *blob, size_t n, const char *what, struct err *e);
-int vtab_point(struct vtab *t, float *vector, const struct latent *z, const char *what, struct err *e);
-uint64_t filter_key(enum filter_type type, sqlite3_value *v);   /* a value as it is stored -> its sort key; NULL is 0 */
-uint64_t number_key(double x);
-uint64_t text_key_low(const char *text, size_t n);              /* least key of a text with these first bytes */
-enum { TEXT_KEY_REST = 0xffff };                                /* low + this: the greatest */
+/* ---- vtab_trigger.c: triggers on the content table ---- */
 
-/* vtab_pending.c: what the index has not seen yet */
-int pending_add(struct call *c, struct vtab *t, sqlite3_int64 id, const void *old, int n_old, sqlite3_value *body, int has_body);
-int pending_flush(struct call *c, struct vtab *t);
-int pending_most(const struct vtab *t);         /* this many are flushed */
+/* For the table under the name that it has, or will have. */
+int triggers_create(struct call *c, struct vtab *t, const char *name);
+int triggers_drop(struct call *c, struct vtab *t);
 
-/* vtab_update.c: xUpdate, and commands */
+/* ---- vtab_pending.c: what the index has not seen yet ---- */
+
+/* Notes, before it happens, that row id changes. old: the latent under which the index knows the
+** row (bytes NULL: it does not). has_body: body (NULL: none) is to be encoded, in the place of what
+** an earlier note said. */
+int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, sqlite3_value *body,
+                int has_body);
+int pending_flush(struct call *c, struct vtab *t);      /* all notes: encodes, tells the index */
+int pending_most(const struct vtab *t);                 /* so many are flushed at once */
+
+/* ---- vtab_check.c ---- */
+
+/* Findings, one a line; none: all is well. */
+int vtab_check(struct call *c, struct vtab *t, struct buf *report);
+
+/* ---- vtab_update.c: xUpdate, and the commands ---- */
+
 int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *rowid);
 int vtab_rebuild(struct call *c, struct vtab *t);
-/* vtab_check.c */
-int vtab_check(struct call *c, struct vtab *t, struct buf *report);     /* findings, one a line; none: all is well */
 
-/* vtab_plan.c: which conditions reach the table, and as what */
+/* ---- vtab_plan.c: which conditions reach the table, and as what ---- */
+
 int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *plan);
-enum plan_mode { PLAN_SCAN, PLAN_SCAN_DOWN, PLAN_ROW, PLAN_SEARCH, PLAN_SEARCH_ROW };   /* idxNum */
-struct wish {                   /* what xFilter's arguments ask for */
-  sqlite3_value *query, *options;       /* borrowed; NULL: not there */
-  int is_empty;                 /* no row can be it */
-  int64_t low, high;            /* rowids */
-  double farthest;
+enum plan_mode {                /* idxNum */
+  PLAN_SCAN,                    /* rows by rowid, ascending */
+  PLAN_SCAN_DOWN,               /* ... descending */
+  PLAN_ROW,                     /* one row */
+  PLAN_SEARCH,                  /* rows nearest to the query */
+  PLAN_SEARCH_ROW               /* the distance of one row */
+};
+struct conditions {             /* what xFilter's arguments say */
+  sqlite3_value *query;         /* borrowed; NULL: not given */
+  sqlite3_value *options;       /* the same */
+  int is_empty;                 /* no row can meet them */
+  int64_t low, high;            /* rowids, inclusive */
+  double farthest;              /* greatest distance; INFINITY */
   int64_t k;                    /* rows that will be pulled; 0: not known */
-  struct term *terms;           /* in the arena given, sets included */
+  struct term *terms;           /* for the index; in the arena given, sets included */
   int n_terms;
 };
-int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n, sqlite3_value **args, struct arena *a, struct wish *w);
+/* plan_text: idxStr; args[n]: xFilter's. */
+int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n,
+              sqlite3_value **args, struct arena *a, struct conditions *to);
 
-/* vtab_query.c: a cursor */
+/* ---- vtab_query.c: a cursor ---- */
+
 int vcursor_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
 int vcursor_close(sqlite3_vtab_cursor *base);
-int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, int n, sqlite3_value **args);
+int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, int n,
+                   sqlite3_value **args);
 int vcursor_next(sqlite3_vtab_cursor *base);
 int vcursor_eof(sqlite3_vtab_cursor *base);
 int vcursor_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column);
 int vcursor_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid);
 
-/* vtab.c */
-void vtab_call(struct call *c, struct vtab *t);         /* call_begin() of a method */
-int vtab_end(struct call *c, struct vtab *t);           /* call_end(), and the message to SQLite; returns the result code */
-int vtab_damaged(struct call *c);       /* SQLITE_CORRUPT, as the layers below say it, becomes SQLITE_CORRUPT_VTAB; returns c->err.rc */
+/* ---- vtab.c: the module ---- */
+
+struct vtab_module {            /* sqlite3_module as SQLite 3.44 knows it (version 4); earlier
+                                ** ones do not look at the end */
+  sqlite3_module base;
+#if SQLITE_VERSION_NUMBER<3044000
+  int (*xIntegrity)(sqlite3_vtab *, const char *schema, const char *table, int flags,
+                    char **report);
+#endif
+};
+extern const struct vtab_module VTAB_MODULE;
 
 #endif

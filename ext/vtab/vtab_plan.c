@@ -1,119 +1,182 @@
 /*
-** vtab_plan.c -- which conditions of a statement reach the table (xBestIndex), and what they ask for (xFilter's arguments).
+** vtab_plan.c -- which conditions of a statement reach the table (xBestIndex), and what they say
+** (xFilter's arguments).
 **
-** idxNum is the way (enum plan_mode); idxStr says in words, an argument each, what xFilter will be given, and is what EXPLAIN QUERY PLAN shows:
+** idxNum is the way to answer (enum plan_mode). idxStr says in words what xFilter will be given, a
+** word an argument, and is what EXPLAIN QUERY PLAN shows:
 **
-**     MATCH ?  options=?  distance<?  rowid>=?  year>=?  lang IN ?  LIMIT ?  OFFSET ?
+**     MATCH ?, options=?, distance<?, rowid>=?, year>=?, lang IN ?, LIMIT ?, OFFSET ?
 **
-** Only MATCH and options are consumed: SQLite looks at every other condition again, row by row. So here a condition may let too much through,
-** and LIMIT is but a hint how far to look.
+** Only MATCH and options are consumed: SQLite checks every other condition again, row by row. So
+** here a condition may let too much through, and LIMIT is only a hint how far to look.
 */
 #include "vtab.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct { unsigned char op; const char *word; } OPS[] = {   /* the longer ones first: they are read back by their beginnings */
-  { SQLITE_INDEX_CONSTRAINT_LE, "<=?" }, { SQLITE_INDEX_CONSTRAINT_LT, "<?" }, { SQLITE_INDEX_CONSTRAINT_GE, ">=?" },
-  { SQLITE_INDEX_CONSTRAINT_GT, ">?" }, { SQLITE_INDEX_CONSTRAINT_EQ, "=?" }, { SQLITE_INDEX_CONSTRAINT_IS, " IS ?" },
-  { SQLITE_INDEX_CONSTRAINT_ISNULL, " IS NULL ?" },
+enum {                          /* short names for SQLite's */
+  OP_EQ = SQLITE_INDEX_CONSTRAINT_EQ,
+  OP_LT = SQLITE_INDEX_CONSTRAINT_LT,
+  OP_LE = SQLITE_INDEX_CONSTRAINT_LE,
+  OP_GT = SQLITE_INDEX_CONSTRAINT_GT,
+  OP_GE = SQLITE_INDEX_CONSTRAINT_GE,
+  OP_IS = SQLITE_INDEX_CONSTRAINT_IS,
+  OP_IS_NULL = SQLITE_INDEX_CONSTRAINT_ISNULL,
+  OP_MATCH = SQLITE_INDEX_CONSTRAINT_MATCH,
+  OP_LIMIT = SQLITE_INDEX_CONSTRAINT_LIMIT,
+  OP_OFFSET = SQLITE_INDEX_CONSTRAINT_OFFSET,
+  OP_IN = 0                     /* SQLite has none: it is EQ, and sqlite3_vtab_in() tells */
 };
-enum { N_OPS = sizeof(OPS)/sizeof(OPS[0]), OP_IN = 0 };
+static const struct { int op; const char *word; } OPS[] = {
+  { OP_LE, "<=?" },
+  { OP_LT, "<?" },
+  { OP_GE, ">=?" },
+  { OP_GT, ">?" },
+  { OP_EQ, "=?" },
+  { OP_IS, " IS ?" },
+  { OP_IS_NULL, " IS NULL ?" },
+  { OP_IN, " IN ?" },
+};
+enum { N_OPS = sizeof(OPS)/sizeof(OPS[0]), ROWID = -1 };
+
+/* NULL: the table has no use for such a condition. */
+static const char *op_word(int op){
+  for(int i=0; i<N_OPS; i++){
+    if( OPS[i].op==op ) return OPS[i].word;
+  }
+  return NULL;
+}
+
+static int is_equality(int op){
+  return op==OP_EQ || op==OP_IS;
+}
+
+static int bounds_below(int op){
+  return is_equality(op) || op==OP_GT || op==OP_GE;
+}
+
+static int bounds_above(int op){
+  return is_equality(op) || op==OP_LT || op==OP_LE;
+}
+
+static int is_limit(int op){
+  return op==OP_LIMIT || op==OP_OFFSET;
+}
 
 /* ---- xBestIndex ---- */
 
 struct planning {
   const struct vtab *t;
   sqlite3_index_info *info;
-  struct buf words;
+  struct buf words;             /* idxStr */
   int n;                        /* arguments so far */
 };
 
-static const char *op_word(int op){
-  for(int i=0; i<N_OPS; i++) if( OPS[i].op==op ) return OPS[i].word;
-  return NULL;
-}
-
+/* Condition i becomes the next argument of xFilter. */
 static void use(struct planning *p, int i, int omit, const char *name, const char *word){
   p->info->aConstraintUsage[i].argvIndex = ++p->n;
   p->info->aConstraintUsage[i].omit = (unsigned char)omit;
   buf_printf(&p->words, "%s%s%s", p->words.n ? ", " : "", name, word);
 }
 
-/* The usable "column = ?" (or MATCH), or -1. *refused: there is one, but of a table that stands further right. */
-static int find_equal(const struct planning *p, int column, int may_match, int *refused){
-  int found = -1;
+static int is_used(const struct planning *p, int i){
+  return p->info->aConstraintUsage[i].argvIndex>0;
+}
 
+/* The usable "column = ?" (or MATCH), or -1. *unusable: set where there is one that compares with a
+** table further right in the join. */
+static int find_equal(const struct planning *p, int column, int may_match, int *unusable){
+  int found = -1;
   for(int i=0; i<p->info->nConstraint; i++){
     const struct sqlite3_index_constraint *k = &p->info->aConstraint[i];
-    if( k->iColumn!=column || (k->op!=SQLITE_INDEX_CONSTRAINT_EQ && !(may_match && k->op==SQLITE_INDEX_CONSTRAINT_MATCH)) ) continue;
-    if( !k->usable ) *refused = 1;
+    if( k->iColumn!=column ) continue;
+    if( k->op!=OP_EQ && !(may_match && k->op==OP_MATCH) ) continue;
+    if( !k->usable ) *unusable = 1;
     else if( found<0 ) found = i;
   }
   return found;
 }
 
-static int is_limit(int op){
-  return op==SQLITE_INDEX_CONSTRAINT_LIMIT || op==SQLITE_INDEX_CONSTRAINT_OFFSET;
+/* Is there a condition on the column? (LIMIT and OFFSET have a column that means nothing.) */
+static int has_condition(const struct planning *p, int column){
+  for(int i=0; i<p->info->nConstraint; i++){
+    const struct sqlite3_index_constraint *k = &p->info->aConstraint[i];
+    if( !is_limit(k->op) && k->iColumn==column ) return 1;
+  }
+  return 0;
 }
 
 /* The distance is asked for in a condition or an order. */
 static int asks_distance(const struct planning *p){
   int distance = hidden_at(&p->t->definition, HIDDEN_DISTANCE);
-
-  for(int i=0; i<p->info->nConstraint; i++){
-    if( !is_limit(p->info->aConstraint[i].op) && p->info->aConstraint[i].iColumn==distance ) return 1;
-  }
+  if( has_condition(p, distance) ) return 1;
   return p->info->nOrderBy>0 && p->info->aOrderBy[0].iColumn==distance;
+}
+
+/* Only upper bounds on the distance are of use. */
+static void use_distance(struct planning *p, int i){
+  int op = p->info->aConstraint[i].op;
+  if( !bounds_above(op) || sqlite3_vtab_in(p->info, i, -1) ) return;
+  use(p, i, 0, "distance", op_word(op));
+}
+
+/* Keys order texts by their bytes: other collations are SQLite's. */
+static int is_binary(const struct planning *p, int i){
+  const char *collation = sqlite3_vtab_collation(p->info, i);
+  return collation && sqlite3_stricmp(collation, "BINARY")==0;
 }
 
 /* One condition on a filter column, the rowid or the distance. */
 static void use_condition(struct planning *p, int i, int searches){
+  enum { SETS_BELOW = 32 };              /* sqlite3_vtab_in() knows the first 32 conditions */
   const struct definition *d = &p->t->definition;
   const struct sqlite3_index_constraint *k = &p->info->aConstraint[i];
-  int at = k->iColumn - filter_at(d);
-  const char *word = op_word(k->op), *name;
-  int is_set;
-
-  if( !k->usable || !word || is_limit(k->op) ) return;
+  const char *word = op_word(k->op);
+  const char *name = "rowid";
+  if( !k->usable || word==NULL || is_limit(k->op) ) return;
   if( k->iColumn==hidden_at(d, HIDDEN_DISTANCE) ){
-    if( searches && k->op!=SQLITE_INDEX_CONSTRAINT_GT && k->op!=SQLITE_INDEX_CONSTRAINT_GE && k->op!=SQLITE_INDEX_CONSTRAINT_ISNULL
-     && !sqlite3_vtab_in(p->info, i, -1) ) use(p, i, 0, "distance", word);
+    if( searches ) use_distance(p, i);
     return;
   }
-  if( k->iColumn>=0 && (!searches || at<0 || at>=d->n_filters) ) return;
-  if( k->iColumn>=0 && d->filters[at].type==FILTER_TEXT ){
-    const char *collation = sqlite3_vtab_collation(p->info, i);
-    if( !collation || sqlite3_stricmp(collation, "BINARY")!=0 ) return;
+  if( k->iColumn>=0 ){
+    int filter = k->iColumn - filter_at(d);
+    if( !searches || filter<0 || filter>=d->n_filters ) return;
+    if( d->filters[filter].type==FILTER_TEXT && !is_binary(p, i) ) return;
+    name = d->filters[filter].name;
   }
-  name = k->iColumn<0 ? "rowid" : d->filters[at].name;
-  is_set = k->op==SQLITE_INDEX_CONSTRAINT_EQ && sqlite3_vtab_in(p->info, i, -1);
-  if( is_set && (!searches || i>31) ) return;
-  if( is_set ) sqlite3_vtab_in(p->info, i, 1);
-  use(p, i, 0, name, is_set ? " IN ?" : word);
+  if( k->op==OP_EQ && sqlite3_vtab_in(p->info, i, -1) ){
+    if( !searches || i>=SETS_BELOW ) return;
+    sqlite3_vtab_in(p->info, i, 1);
+    word = op_word(OP_IN);
+  }
+  use(p, i, 0, name, word);
 }
 
-/* All other conditions; LIMIT and OFFSET only where the table sees to the order and to every condition: else more rows will be pulled. */
+/* All other conditions. LIMIT and OFFSET are used only where the table sees to the order and to
+** every condition: else more rows will be pulled. */
 static void use_rest(struct planning *p, int searches){
-  int knows_all = searches && (p->info->nOrderBy==0 || p->info->orderByConsumed);
-
-  for(int i=0; i<p->info->nConstraint; i++){
-    if( p->info->aConstraintUsage[i].argvIndex>0 || is_limit(p->info->aConstraint[i].op) ) continue;
+  sqlite3_index_info *info = p->info;
+  int knows_all = searches && (info->nOrderBy==0 || info->orderByConsumed);
+  for(int i=0; i<info->nConstraint; i++){
+    if( is_used(p, i) || is_limit(info->aConstraint[i].op) ) continue;
     use_condition(p, i, searches);
-    if( p->info->aConstraintUsage[i].argvIndex==0 ) knows_all = 0;
+    if( !is_used(p, i) ) knows_all = 0;
   }
-  for(int i=0; i<p->info->nConstraint && knows_all; i++){
-    int op = p->info->aConstraint[i].op;
-    if( is_limit(op) && p->info->aConstraint[i].usable ) use(p, i, 0, op==SQLITE_INDEX_CONSTRAINT_LIMIT ? "LIMIT" : "OFFSET", " ?");
+  for(int i=0; i<info->nConstraint && knows_all; i++){
+    int op = info->aConstraint[i].op;
+    if( !is_limit(op) || !info->aConstraint[i].usable ) continue;
+    use(p, i, 0, op==OP_LIMIT ? "LIMIT" : "OFFSET", " ?");
   }
 }
 
-/* With a query: rows nearest first. The costs make the search the outer loop of a join, unless the other side is a row or two: otherwise the
-** rows would come in that table's order. */
+/* With a query: rows nearest first. The costs make the search the outer loop of a join, unless the
+** other side is a row or two: otherwise the rows would come in that table's order. */
 static void plan_search(struct planning *p, int query, int options){
   sqlite3_index_info *info = p->info;
-  int refused = 0, row = find_equal(p, -1, 0, &refused);
-
+  int distance = hidden_at(&p->t->definition, HIDDEN_DISTANCE);
+  int unusable = 0;
+  int row = find_equal(p, ROWID, 0, &unusable);
   use(p, query, 1, "MATCH", " ?");
   if( options>=0 ) use(p, options, 1, "options", "=?");
   info->estimatedCost = 1e6;
@@ -125,17 +188,19 @@ static void plan_search(struct planning *p, int query, int options){
     info->estimatedCost = 9e5;
     info->estimatedRows = 1;
   }
-  info->orderByConsumed = info->nOrderBy==1 && !info->aOrderBy[0].desc && info->aOrderBy[0].iColumn==hidden_at(&p->t->definition, HIDDEN_DISTANCE);
+  info->orderByConsumed = info->nOrderBy==1
+                       && info->aOrderBy[0].iColumn==distance
+                       && !info->aOrderBy[0].desc;
   use_rest(p, 1);
 }
 
-/* Without one: by rowid. SQLITE_INDEX_SCAN_UNIQUE is never said: an UPDATE or DELETE of one row would then do without a statement journal, and
-** a failure midway could not be taken back. */
+/* Without a query: by rowid. SQLITE_INDEX_SCAN_UNIQUE is never set: an UPDATE or DELETE of one row
+** would then do without a statement journal, and a failure midway could not be taken back. */
 static void plan_scan(struct planning *p){
   sqlite3_index_info *info = p->info;
-  int refused = 0, row = find_equal(p, -1, 0, &refused);
   int by_rowid = info->nOrderBy==1 && info->aOrderBy[0].iColumn<0;
-
+  int unusable = 0;
+  int row = find_equal(p, ROWID, 0, &unusable);
   info->idxNum = by_rowid && info->aOrderBy[0].desc ? PLAN_SCAN_DOWN : PLAN_SCAN;
   info->orderByConsumed = by_rowid;
   info->estimatedCost = 1e7;
@@ -151,239 +216,310 @@ static void plan_scan(struct planning *p){
   }
 }
 
-/* The statement has a query, but it is not among the conditions: SQLite asks what one side of an OR would cost alone. That plan would lose
-** the query, so it must be dearer than any other. (An UPDATE looks the same, as it uses all columns; there is no other plan then.) */
+/* The statement has a query, but it is not among the conditions: SQLite asks what one side of an OR
+** would cost alone. That plan would lose the query, so it must be dearer than any other. (An UPDATE
+** looks the same, as it uses all columns; there is no other plan then.) */
 static int is_branch(const struct planning *p){
-  int column = hidden_at(&p->t->definition, HIDDEN_QUERY);
-
-  for(int i=0; i<p->info->nConstraint; i++){
-    if( !is_limit(p->info->aConstraint[i].op) && p->info->aConstraint[i].iColumn==column ) return 0;
-  }
-  return (p->info->colUsed>>column & 1)!=0;
+  int query = hidden_at(&p->t->definition, HIDDEN_QUERY);
+  if( has_condition(p, query) ) return 0;
+  return (p->info->colUsed>>query & 1)!=0;
 }
 
-static int tell(struct planning *p, const char *format){
-  struct vtab *t = (struct vtab*)p->t;
-
+/* format: takes the table's name twice. */
+static int refuse_plan(struct vtab *t, const char *format){
   sqlite3_free(t->base.zErrMsg);
   t->base.zErrMsg = sqlite3_mprintf(format, t->name, t->name);
   return t->base.zErrMsg ? SQLITE_ERROR : SQLITE_NOMEM;
 }
 
-int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
-  struct vtab *t = (struct vtab*)base;
-  struct planning p = { .t = t, .info = info };
-  int refused = 0, no_options = 0, third = 0;
-  int query = find_equal(&p, hidden_at(&t->definition, HIDDEN_QUERY), 1, &refused);
-  int options = find_equal(&p, hidden_at(&t->definition, HIDDEN_OPTIONS), 0, &no_options);
-
-  if( query<0 && refused ) return SQLITE_CONSTRAINT;
-  if( options<0 && no_options ) return SQLITE_CONSTRAINT;
-  if( query<0 && options>=0 ) return tell(&p, "%s: options without a query: write \"%w\"(query, options)");
-  if( query>=0 && find_equal(&p, hidden_at(&t->definition, HIDDEN_LATENT), 0, &third)>=0 ) third = 1;
-  if( query>=0 && third ) return tell(&p, "%s: a third argument, or a condition on latent beside a query: \"%w\"(query [, options]) takes two");
-  if( query<0 && !is_branch(&p) && asks_distance(&p) ) return tell(&p, "%s: a distance needs something to be distant from: write FROM \"%w\"(query) ... ORDER BY distance");
-  if( query>=0 ) plan_search(&p, query, options);
-  else plan_scan(&p);
-  if( query<0 && is_branch(&p) ) info->estimatedCost = 1e30;
-  buf_text(&p.words);
-  info->idxStr = p.words.rc==SQLITE_OK ? sqlite3_mprintf("%s", p.words.data) : NULL;
-  buf_release(&p.words);
-  if( !info->idxStr ) return SQLITE_NOMEM;
+static int give_words(struct planning *p){
+  sqlite3_index_info *info = p->info;
+  buf_text(&p->words);
+  if( p->words.rc==SQLITE_OK ) info->idxStr = sqlite3_mprintf("%s", p->words.data);
+  buf_release(&p->words);
+  if( info->idxStr==NULL ) return SQLITE_NOMEM;
   info->needToFreeIdxStr = 1;
   return SQLITE_OK;
 }
 
-/* ---- xFilter ---- */
+int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
+  struct vtab *t = (struct vtab *)base;
+  const struct definition *d = &t->definition;
+  struct planning p = { .t = t, .info = info };
+  int no_query = 0;
+  int no_options = 0;
+  int third = 0;
+  int query = find_equal(&p, hidden_at(d, HIDDEN_QUERY), 1, &no_query);
+  int options = find_equal(&p, hidden_at(d, HIDDEN_OPTIONS), 0, &no_options);
+  if( query<0 && no_query ) return SQLITE_CONSTRAINT;
+  if( options<0 && no_options ) return SQLITE_CONSTRAINT;
+  if( query<0 && options>=0 ){
+    return refuse_plan(t, "%s: options without a query: write \"%w\"(query, options)");
+  }
+  if( query>=0 ){
+    if( find_equal(&p, hidden_at(d, HIDDEN_LATENT), 0, &third)>=0 || third ){
+      return refuse_plan(t, "%s: a third argument, or a condition on latent beside a query: "
+                         "\"%w\"(query [, options]) takes two");
+    }
+    plan_search(&p, query, options);
+  }else if( is_branch(&p) ){
+    plan_scan(&p);
+    info->estimatedCost = 1e30;
+  }else{
+    if( asks_distance(&p) ){
+      return refuse_plan(t, "%s: a distance needs something to be distant from: write FROM "
+                         "\"%w\"(query) ... ORDER BY distance");
+    }
+    plan_scan(&p);
+  }
+  return give_words(&p);
+}
 
-/* An argument that is a number, as SQLite would compare it with one; 0 otherwise. */
-static int as_number(sqlite3_value *v, double *x){
+/* ---- xFilter: one value ---- */
+
+/* A number as SQLite would compare it with one; 0: it is none. */
+static int read_number(sqlite3_value *v, double *x){
   int type = sqlite3_value_numeric_type(v);
   *x = sqlite3_value_double(v);
   return type==SQLITE_INTEGER || type==SQLITE_FLOAT;
 }
 
-/* The least and the greatest key of values equal to v; 0: SQLite alone knows what is equal. */
-static int key_range(const struct vtab *t, enum filter_type type, sqlite3_value *v, int is_equal, uint64_t *low, uint64_t *high){
+/* The least and the greatest key of values equal to v; 0: only SQLite knows what is equal. */
+static int key_range(const struct vtab *t, enum filter_type type, sqlite3_value *v, int is_equal,
+                     uint64_t *low, uint64_t *high){
+  const char *text;
   double x;
-
   if( type!=FILTER_TEXT ){
-    if( !as_number(v, &x) ) return 0;
+    if( !read_number(v, &x) ) return 0;
     *low = *high = number_key(x);
     return 1;
   }
-  if( sqlite3_value_type(v)!=SQLITE_TEXT || !sqlite3_value_text(v) ) return 0;
+  text = sqlite3_value_type(v)==SQLITE_TEXT ? (const char *)sqlite3_value_text(v) : NULL;
+  if( text==NULL ) return 0;
   if( is_equal ){
     *low = *high = filter_key(type, v);
     return 1;
   }
-  *low = text_key_low((const char*)sqlite3_value_text(v), (size_t)sqlite3_value_bytes(v));
+  *low = text_key_low(text, (size_t)sqlite3_value_bytes(v));
   *high = *low + TEXT_KEY_REST;
   return t->is_utf8;            /* other encodings order texts otherwise */
 }
 
-static struct term *add_term(struct call *c, struct arena *a, struct wish *w, int column){
-  struct term *terms = arena_get(a, sizeof(*terms)*(size_t)(w->n_terms + 1));
+/* ---- xFilter: the arguments ---- */
 
-  if( !terms ){ fail_nomem(&c->err); return NULL; }
-  if( w->n_terms ) memcpy(terms, w->terms, sizeof(*terms)*(size_t)w->n_terms);
-  w->terms = terms;
-  terms[w->n_terms] = (struct term){ .column = column, .low = 0, .high = UINT64_MAX };
-  return &terms[w->n_terms++];
+struct reading {                /* xFilter's arguments, as they are read */
+  struct call *c;
+  const struct vtab *t;
+  struct arena *arena;          /* of the terms */
+  struct conditions *to;
+  int64_t limit, offset;        /* limit -1: none */
+};
+
+/* A new term that lets everything through; NULL on failure. */
+static struct term *add_term(struct reading *r, int column){
+  struct conditions *to = r->to;
+  size_t bytes = sizeof(struct term)*(size_t)to->n_terms;
+  struct term *terms = arena_get(r->arena, bytes + sizeof(*terms));
+  if( terms==NULL ){
+    fail_nomem(&r->c->err);
+    return NULL;
+  }
+  if( to->n_terms ) memcpy(terms, to->terms, bytes);
+  to->terms = terms;
+  terms[to->n_terms] = (struct term){ .column = column, .low = 0, .high = UINT64_MAX };
+  return &terms[to->n_terms++];
 }
 
 static int by_key(const void *a, const void *b){
-  uint64_t x = *(const uint64_t*)a, y = *(const uint64_t*)b;
+  uint64_t x = *(const uint64_t *)a;
+  uint64_t y = *(const uint64_t *)b;
   return (x>y) - (x<y);
 }
+
 static int by_rowid(const void *a, const void *b){
-  int64_t x = *(const int64_t*)a, y = *(const int64_t*)b;
+  int64_t x = *(const int64_t *)a;
+  int64_t y = *(const int64_t *)b;
   return (x>y) - (x<y);
 }
 
-/* column IN (...). column -1: the rowid. A member that only SQLite can compare makes the whole condition SQLite's. */
-static int read_set(struct call *c, const struct vtab *t, int column, sqlite3_value *list, struct arena *a, struct wish *w){
-  struct buf keys = { 0 };
+/* The key of a member of an IN; 0: only SQLite can compare it. */
+static int member_key(const struct vtab *t, int column, sqlite3_value *v, uint64_t *key){
+  uint64_t high;
+  *key = 0;
+  if( column==ROWID ){
+    *key = (uint64_t)sqlite3_value_int64(v);
+    return sqlite3_value_numeric_type(v)==SQLITE_INTEGER;
+  }
+  return key_range(t, t->definition.filters[column].type, v, 1, key, &high);
+}
+
+/* The keys of all members but NULL. Returns 0 if only SQLite can compare one of them. */
+static int read_members(struct reading *r, int column, sqlite3_value *list, struct buf *keys){
   sqlite3_value *v = NULL;
-  uint64_t low, high;
-  int known = 1, rc;
-  struct term *term;
-  uint64_t *set;
-
-  for(rc=sqlite3_vtab_in_first(list, &v); rc==SQLITE_OK && v; rc=sqlite3_vtab_in_next(list, &v)){
-    if( sqlite3_value_type(v)==SQLITE_NULL ) continue;
-    if( column<0 ){
-      if( sqlite3_value_numeric_type(v)!=SQLITE_INTEGER ) known = 0;
-      low = (uint64_t)sqlite3_value_int64(v);
-    }else if( !key_range(t, t->definition.filters[column].type, v, 1, &low, &high) ){
-      known = 0;
-      low = 0;
+  int is_known = 1;
+  int rc = sqlite3_vtab_in_first(list, &v);
+  while( rc==SQLITE_OK && v ){
+    uint64_t key;
+    if( sqlite3_value_type(v)!=SQLITE_NULL ){
+      if( !member_key(r->t, column, v, &key) ) is_known = 0;
+      buf_append(keys, &key, sizeof(key));
     }
-    buf_append(&keys, &low, sizeof(low));
+    rc = sqlite3_vtab_in_next(list, &v);
   }
-  if( rc!=SQLITE_OK && rc!=SQLITE_DONE ) fail(&c->err, rc, "the list of an IN cannot be read");
-  if( keys.rc!=SQLITE_OK || rc==SQLITE_NOMEM ) fail_nomem(&c->err);
-  if( c->err.rc==SQLITE_OK && known && keys.n==0 ) w->is_empty = 1;
-  if( c->err.rc==SQLITE_OK && known && keys.n>0 && (set = arena_get(a, keys.n))!=NULL && (term = add_term(c, a, w, column))!=NULL ){
-    memcpy(set, keys.data, keys.n);
-    qsort(set, keys.n/sizeof(*set), sizeof(*set), column<0 ? by_rowid : by_key);
-    term->set = set;
-    term->n_set = (int)(keys.n/sizeof(*set));
+  if( keys->rc!=SQLITE_OK || rc==SQLITE_NOMEM ) fail_nomem(&r->c->err);
+  if( rc!=SQLITE_OK && rc!=SQLITE_DONE ) fail(&r->c->err, rc, "the list of an IN cannot be read");
+  return is_known;
+}
+
+static void add_set(struct reading *r, int column, const struct buf *keys){
+  uint64_t *set = arena_get(r->arena, keys->n);
+  struct term *term = add_term(r, column);
+  if( set==NULL ) fail_nomem(&r->c->err);
+  if( set==NULL || term==NULL ) return;
+  memcpy(set, keys->data, keys->n);
+  term->set = set;
+  term->n_set = (int)(keys->n/sizeof(*set));
+  qsort(set, (size_t)term->n_set, sizeof(*set), column==ROWID ? by_rowid : by_key);
+}
+
+/* column IN (...). A member that only SQLite can compare makes the whole condition SQLite's. */
+static void read_set(struct reading *r, int column, sqlite3_value *list){
+  struct buf keys = { 0 };
+  int is_known = read_members(r, column, list, &keys);
+  if( r->c->err.rc==SQLITE_OK && is_known ){
+    if( keys.n==0 ) r->to->is_empty = 1;
+    else add_set(r, column, &keys);
   }
-  if( a->oom ) fail_nomem(&c->err);
   buf_release(&keys);
-  return c->err.rc;
 }
 
-static int read_filter(struct call *c, const struct vtab *t, int column, int op, sqlite3_value *v, struct arena *a, struct wish *w){
+static void read_filter(struct reading *r, int column, int op, sqlite3_value *v){
+  enum filter_type type = r->t->definition.filters[column].type;
   int is_null = sqlite3_value_type(v)==SQLITE_NULL;
-  int is_equal = op==SQLITE_INDEX_CONSTRAINT_EQ || op==SQLITE_INDEX_CONSTRAINT_IS;
-  uint64_t low = 0, high = 0;
+  uint64_t low = 0;
+  uint64_t high = 0;
   struct term *term;
-
-  if( op==SQLITE_INDEX_CONSTRAINT_ISNULL || (op==SQLITE_INDEX_CONSTRAINT_IS && is_null) ){
-    term = add_term(c, a, w, column);
-    if( term ) term->high = 0;
-    return c->err.rc;
-  }
-  if( is_null ) w->is_empty = 1;        /* nothing is less than NULL, or equal to it */
-  if( is_null || !key_range(t, t->definition.filters[column].type, v, is_equal, &low, &high) ) return SQLITE_OK;
-  if( (term = add_term(c, a, w, column))==NULL ) return c->err.rc;
-  term->low = 1;                        /* NULL is not */
-  if( is_equal || op==SQLITE_INDEX_CONSTRAINT_GT || op==SQLITE_INDEX_CONSTRAINT_GE ) term->low = low;
-  if( is_equal || op==SQLITE_INDEX_CONSTRAINT_LT || op==SQLITE_INDEX_CONSTRAINT_LE ) term->high = high;
-  return SQLITE_OK;
-}
-
-static void read_rowid(int op, sqlite3_value *v, struct wish *w){
-  int type = sqlite3_value_numeric_type(v);
-  int is_equal = op==SQLITE_INDEX_CONSTRAINT_EQ || op==SQLITE_INDEX_CONSTRAINT_IS;
-  double x = sqlite3_value_double(v);
-  int64_t id = sqlite3_value_int64(v);  /* of a REAL: towards 0, or the nearest end */
-
-  if( op==SQLITE_INDEX_CONSTRAINT_ISNULL || type==SQLITE_NULL ) w->is_empty = 1;
-  if( type==SQLITE_FLOAT && is_equal && x!=(double)id ) w->is_empty = 1;
-  if( type!=SQLITE_INTEGER && type!=SQLITE_FLOAT ){
-    if( is_equal ) w->is_empty = 1;     /* no rowid is a text */
+  if( op==OP_IS_NULL || (op==OP_IS && is_null) ){
+    term = add_term(r, column);
+    if( term ) term->high = 0;          /* the key of NULL */
     return;
   }
-  if( (is_equal || op==SQLITE_INDEX_CONSTRAINT_GT || op==SQLITE_INDEX_CONSTRAINT_GE) ){
-    int64_t low = type==SQLITE_FLOAT && x<0 && id>INT64_MIN && !is_equal ? id-1 : id;
-    if( low>w->low ) w->low = low;
-  }
-  if( (is_equal || op==SQLITE_INDEX_CONSTRAINT_LT || op==SQLITE_INDEX_CONSTRAINT_LE) ){
-    int64_t high = type==SQLITE_FLOAT && x>0 && id<INT64_MAX && !is_equal ? id+1 : id;
-    if( high<w->high ) w->high = high;
-  }
+  if( is_null ) r->to->is_empty = 1;    /* nothing is less than NULL, or equal to it */
+  if( is_null || !key_range(r->t, type, v, is_equality(op), &low, &high) ) return;
+  term = add_term(r, column);
+  if( term==NULL ) return;
+  term->low = bounds_below(op) ? low : 1;       /* 1: not NULL */
+  if( bounds_above(op) ) term->high = high;
 }
 
-static void read_distance(int op, sqlite3_value *v, struct wish *w){
+static void read_rowid(struct reading *r, int op, sqlite3_value *v){
+  struct conditions *to = r->to;
+  int type = sqlite3_value_numeric_type(v);
+  int is_equal = is_equality(op);
+  double x = sqlite3_value_double(v);
+  int64_t id = sqlite3_value_int64(v);  /* of a REAL: towards 0, or the nearest end */
+  int64_t low = id;
+  int64_t high = id;
+  if( op==OP_IS_NULL || type==SQLITE_NULL ) to->is_empty = 1;
+  if( type==SQLITE_FLOAT && is_equal && x!=(double)id ) to->is_empty = 1;
+  if( type!=SQLITE_INTEGER && type!=SQLITE_FLOAT ){
+    if( is_equal ) to->is_empty = 1;    /* no rowid is a text */
+    return;
+  }
+  if( type==SQLITE_FLOAT && !is_equal ){        /* outwards: -1.5 lies between -2 and -1 */
+    if( x<0 && id>INT64_MIN ) low = id - 1;
+    if( x>0 && id<INT64_MAX ) high = id + 1;
+  }
+  if( bounds_below(op) && low>to->low ) to->low = low;
+  if( bounds_above(op) && high<to->high ) to->high = high;
+}
+
+static void read_distance(struct reading *r, int op, sqlite3_value *v){
   double x;
-
-  if( sqlite3_value_type(v)==SQLITE_NULL && op!=SQLITE_INDEX_CONSTRAINT_IS ) w->is_empty = 1;
-  if( as_number(v, &x) && x<w->farthest ) w->farthest = x;
+  if( sqlite3_value_type(v)==SQLITE_NULL && op!=OP_IS ) r->to->is_empty = 1;
+  if( read_number(v, &x) && x<r->to->farthest ) r->to->farthest = x;
 }
 
-/* Does `word` begin with name? Then what follows it. */
+/* ---- xFilter: the words of idxStr ---- */
+
+/* If `word` begins with name: what follows it. */
 static const char *after(const char *word, const char *name){
   size_t n = strlen(name);
   return strncmp(word, name, n)==0 ? word + n : NULL;
 }
-static int op_of(const char *rest){
-  if( strncmp(rest, " IN ?", 5)==0 ) return OP_IN;
-  for(int i=0; i<N_OPS; i++){
-    size_t n = strlen(OPS[i].word);
-    if( strncmp(rest, OPS[i].word, n)==0 && (!rest[n] || rest[n]==',') ) return OPS[i].op;
+
+/* Is `word` a condition on name? Then its operator; else -1. */
+static int condition_on(const char *word, const char *name){
+  const char *rest = after(word, name);
+  for(int i=0; i<N_OPS && rest; i++){
+    const char *end = after(rest, OPS[i].word);
+    if( end && (*end==0 || *end==',') ) return OPS[i].op;
   }
   return -1;
 }
 
-static int read_hint(sqlite3_value *v, int64_t *k){
-  *k = sqlite3_value_type(v)==SQLITE_INTEGER ? sqlite3_value_int64(v) : -1;
-  return SQLITE_OK;
+static int64_t read_hint(sqlite3_value *v){
+  return sqlite3_value_type(v)==SQLITE_INTEGER ? sqlite3_value_int64(v) : -1;
 }
 
-static int read_word(struct call *c, const struct vtab *t, const char *word, sqlite3_value *v, struct arena *a, struct wish *w, int64_t *limit, int64_t *offset){
-  const struct definition *d = &t->definition;
-  const char *rest;
+/* One argument. Filters come before rowid and the rest, as one may be called `rowidx`. */
+static void read_argument(struct reading *r, const char *word, sqlite3_value *v){
+  const struct definition *d = &r->t->definition;
   int op;
-
-  if( after(word, "MATCH ?") ){ w->query = v; return SQLITE_OK; }
-  if( after(word, "LIMIT ?") ) return read_hint(v, limit);
-  if( after(word, "OFFSET ?") ) return read_hint(v, offset);
+  if( after(word, "MATCH ?") ){
+    r->to->query = v;
+    return;
+  }
+  if( after(word, "LIMIT ?") ){
+    r->limit = read_hint(v);
+    return;
+  }
+  if( after(word, "OFFSET ?") ){
+    r->offset = read_hint(v);
+    return;
+  }
   for(int i=0; i<d->n_filters; i++){
-    rest = after(word, d->filters[i].name);
-    if( !rest || (op = op_of(rest))<0 ) continue;
-    return op==OP_IN ? read_set(c, t, i, v, a, w) : read_filter(c, t, i, op, v, a, w);
+    op = condition_on(word, d->filters[i].name);
+    if( op<0 ) continue;
+    if( op==OP_IN ) read_set(r, i, v);
+    else read_filter(r, i, op, v);
+    return;
   }
-  if( (rest = after(word, "options"))!=NULL ){
-    w->options = v;
-  }else if( (rest = after(word, "rowid"))!=NULL && (op = op_of(rest))>=0 ){
-    if( op==OP_IN ) return read_set(c, t, -1, v, a, w);
-    read_rowid(op, v, w);
-  }else if( (rest = after(word, "distance"))!=NULL && (op = op_of(rest))>0 ){
-    read_distance(op, v, w);
-  }
-  return SQLITE_OK;
+  if( condition_on(word, "options")==OP_EQ ) r->to->options = v;
+  op = condition_on(word, "rowid");
+  if( op==OP_IN ) read_set(r, ROWID, v);
+  else if( op>0 ) read_rowid(r, op, v);
+  op = condition_on(word, "distance");
+  if( op>0 ) read_distance(r, op, v);
 }
 
-int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n, sqlite3_value **args, struct arena *a, struct wish *w){
-  int64_t limit = -1, offset = 0;
-  struct term *term;
+/* The word of idxStr after this one; NULL: it is the last. No name has a '?' in it. */
+static const char *next_argument(const char *word){
+  const char *mark = strchr(word, '?');
+  return mark && mark[1] ? mark + 3 : NULL;
+}
 
-  *w = (struct wish){ .low = INT64_MIN, .high = INT64_MAX, .farthest = INFINITY };
-  for(int i=0; i<n && plan_text && c->err.rc==SQLITE_OK; i++){
-    const char *mark;
-    read_word(c, t, plan_text, args[i], a, w, &limit, &offset);
-    mark = strchr(plan_text, '?');      /* no name has one */
-    plan_text = mark && mark[1] ? mark + 3 : NULL;
+int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n,
+              sqlite3_value **args, struct arena *a, struct conditions *to){
+  enum { HINTS_BELOW = 1000000000 };
+  struct reading r = { .c = c, .t = t, .arena = a, .to = to, .limit = -1 };
+  const char *word = plan_text;
+  *to = (struct conditions){ .low = INT64_MIN, .high = INT64_MAX, .farthest = INFINITY };
+  for(int i=0; i<n && word && c->err.rc==SQLITE_OK; i++){
+    read_argument(&r, word, args[i]);
+    word = next_argument(word);
   }
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  if( limit>=0 && limit<1000000000 && offset<1000000000 ) w->k = limit + (offset>0 ? offset : 0);
-  if( w->low>w->high ) w->is_empty = 1;
-  if( (w->low>INT64_MIN || w->high<INT64_MAX) && (term = add_term(c, a, w, -1))!=NULL ){
-    term->low = (uint64_t)w->low;
-    term->high = (uint64_t)w->high;
+  if( r.limit>=0 && r.limit<HINTS_BELOW && r.offset<HINTS_BELOW ){
+    to->k = r.limit + (r.offset>0 ? r.offset : 0);
+  }
+  if( to->low>to->high ) to->is_empty = 1;
+  if( to->low>INT64_MIN || to->high<INT64_MAX ){
+    struct term *term = add_term(&r, ROWID);
+    if( term ){
+      term->low = (uint64_t)to->low;
+      term->high = (uint64_t)to->high;
+    }
   }
   return c->err.rc;
 }

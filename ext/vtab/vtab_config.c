@@ -1,0 +1,204 @@
+/*
+** vtab_config.c -- what t_config says of a table, and the table made ready for work by it.
+**
+** t_config names the models that made the latents in t_rows. Version and columns are checked once a
+** connection. Model and width are read anew each time vtab_ready() is called, because another
+** connection may have run 'rebuild' with other weights in between.
+*/
+#include "vtab.h"
+#include <assert.h>
+#include <string.h>
+
+enum { VERSION = 1 };
+
+/* ---- One entry ---- */
+
+/* An integer; -1 where there is none. */
+static sqlite3_int64 get(struct call *c, struct vtab *t, const char *key){
+  sqlite3_stmt *s = store_statement(c, t, CONFIG_GET);
+  sqlite3_int64 x = -1;
+  if( s ) sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+  if( store_step(c, s) && sqlite3_column_type(s, 0)==SQLITE_INTEGER ){
+    x = sqlite3_column_int64(s, 0);
+  }
+  store_do(c, s);
+  return x;
+}
+
+static int set(struct call *c, struct vtab *t, const char *key, sqlite3_int64 x){
+  sqlite3_stmt *s = store_statement(c, t, CONFIG_SET);
+  if( s==NULL ) return c->err.rc;
+  sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+  sqlite3_bind_int64(s, 2, x);
+  return store_do(c, s);
+}
+
+/* ---- `columns` ---- */
+
+/* The definition as t_config keeps it. */
+static void describe_columns(struct call *c, struct buf *out, const struct vtab *t){
+  definition_columns(out, &t->definition, "");
+  if( t->definition.content ) buf_str(out, ", content elsewhere");
+  if( out->rc!=SQLITE_OK ) fail_nomem(&c->err);
+}
+
+static int put_columns(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_statement(c, t, CONFIG_SET);
+  struct buf text = { 0 };
+  int rc;
+  if( s==NULL ) return c->err.rc;
+  describe_columns(c, &text, t);
+  sqlite3_bind_text(s, 1, "columns", -1, SQLITE_STATIC);
+  rc = sqlite3_bind_text(s, 2, text.data, (int)text.n, SQLITE_TRANSIENT);
+  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  store_do(c, s);
+  buf_release(&text);
+  return c->err.rc;
+}
+
+static int columns_agree(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_statement(c, t, CONFIG_GET);
+  struct buf text = { 0 };
+  int agree = 0;
+  if( s==NULL ) return 0;
+  describe_columns(c, &text, t);
+  sqlite3_bind_text(s, 1, "columns", -1, SQLITE_STATIC);
+  if( store_step(c, s) ){
+    const void *stored = sqlite3_column_text(s, 0);
+    size_t n = (size_t)sqlite3_column_bytes(s, 0);
+    if( stored==NULL && sqlite3_column_type(s, 0)==SQLITE_TEXT ) fail_nomem(&c->err);
+    agree = stored && n==text.n && memcmp(stored, text.data, n)==0;
+  }
+  store_do(c, s);
+  buf_release(&text);
+  return agree;
+}
+
+/* The shadow tables were made by this version, for a table like this one. */
+static int check_made_for(struct call *c, struct vtab *t){
+  sqlite3_int64 version = get(c, t, "version");
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( version>VERSION ){
+    return fail(&c->err, SQLITE_ERROR, "made by a newer version of the extension (format %lld, "
+                "this one knows %d)", version, VERSION);
+  }
+  if( version!=VERSION ){
+    return fail(&c->err, SQLITE_CORRUPT_VTAB, "no version in the shadow table %s_config", t->name);
+  }
+  if( columns_agree(c, t) ) return c->err.rc;
+  return fail(&c->err, SQLITE_CORRUPT_VTAB,
+              "the shadow tables belong to a table with other columns");
+}
+
+/* ---- A table at work ---- */
+
+/* For the index: the vector of a row. */
+static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err *e){
+  struct vtab *t = arg;
+  struct call c = callback_call(t, e);
+  sqlite3_stmt *s = store_find(&c, t, ROW_LATENT, rowid);
+  *found = 0;
+  if( s ){
+    struct content latent = row_latent(&c, t, s);
+    if( latent.bytes ){
+      vector_from_stored(&c, t, vector, latent, "a stored latent");
+      *found = c.err.rc==SQLITE_OK;
+    }
+    sqlite3_reset(s);
+  }
+  *e = c.err;
+  return e->rc;
+}
+
+static int open_index(struct call *c, struct vtab *t, int width){
+  struct index_shape shape = {
+    .width = width,
+    .n_keys = t->definition.n_filters,
+    .cell_rows = t->definition.cell_rows,
+  };
+  struct source source = { .arg = t, .fetch = fetch };
+  if( t->index && t->width==width ) return SQLITE_OK;
+  index_close(t->index);
+  t->index = NULL;
+  t->width = 0;
+  index_open(&t->index, t->db, t->schema, t->name, &shape, &source, &c->err);
+  if( c->err.rc==SQLITE_OK ) t->width = width;
+  return vtab_damaged(c);
+}
+
+static int find_encoding(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_prepare(c, t, "PRAGMA encoding");
+  if( store_step(c, s) ){
+    const char *name = (const char *)sqlite3_column_text(s, 0);
+    if( name ) t->is_utf8 = strcmp(name, "UTF-8")==0;
+    else fail_nomem(&c->err);
+  }
+  sqlite3_finalize(s);
+  return c->err.rc;
+}
+
+/* what: "the latents", or those of a kind. */
+static int other_model(struct call *c, const struct vtab *t, const char *what, uint32_t theirs,
+                       const struct model *m){
+  return fail(&c->err, SQLITE_ERROR, "%s are of model %08x, the present model is %08x (%.120s): "
+              "INSERT INTO \"%.40s\"(\"%.40s\") VALUES('rebuild') encodes the content again, "
+              "latent_load(path) takes the weights that made them", what, theirs,
+              m->config.fingerprint, m->path, t->name, t->name);
+}
+
+static int check_model(struct call *c, struct vtab *t){
+  const struct model *m = call_model(c);
+  if( m==NULL || m->config.fingerprint==t->fingerprint ) return c->err.rc;
+  return other_model(c, t, "the latents", t->fingerprint, m);
+}
+
+int vtab_ready(struct call *c, struct vtab *t, int needs_model){
+  sqlite3_int64 width = t->definition.width;
+  assert( t->db && t->schema && t->name );
+  if( t->width==0 ){
+    find_encoding(c, t);
+    check_made_for(c, t);
+  }
+  if( t->definition.body ){
+    sqlite3_int64 model = get(c, t, "model");
+    width = get(c, t, "width");
+    if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+    if( model<0 || model>UINT32_MAX || width<1 || width>INDEX_WIDTH_MOST ){
+      return fail(&c->err, SQLITE_CORRUPT_VTAB,
+                  "no model or no width in the shadow table %s_config", t->name);
+    }
+    t->fingerprint = (uint32_t)model;
+    if( needs_model ) check_model(c, t);
+  }
+  return c->err.rc==SQLITE_OK ? open_index(c, t, (int)width) : c->err.rc;
+}
+
+int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new){
+  const char *kind;
+  char what[40];
+  sqlite3_int64 own;
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  kind = kind_name(m->config.kind);
+  if( m->config.shape.s!=t->width ){
+    return fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, the "
+                "table holds width %d", kind, m->config.shape.s, t->width);
+  }
+  if( m->config.kind==KIND_TEXT ) return SQLITE_OK;     /* vtab_ready() has seen to it */
+  own = get(c, t, kind);
+  if( c->err.rc!=SQLITE_OK || own==m->config.fingerprint ) return c->err.rc;
+  if( own<0 ) return is_new ? set(c, t, kind, m->config.fingerprint) : SQLITE_OK;
+  sqlite3_snprintf(sizeof(what), what, "the latents of kind %s", kind);
+  return other_model(c, t, what, (uint32_t)own, m);
+}
+
+int config_put(struct call *c, struct vtab *t){
+  struct model *m;
+  set(c, t, "version", VERSION);
+  put_columns(c, t);
+  if( t->definition.body==NULL ) return c->err.rc;
+  store_run(c, t, "DELETE FROM $config WHERE k IN ('picture', 'code')");
+  m = call_model(c);
+  if( m==NULL ) return c->err.rc;
+  set(c, t, "model", m->config.fingerprint);
+  return set(c, t, "width", m->config.shape.s);
+}
