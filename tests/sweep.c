@@ -240,7 +240,8 @@ static int script_sweep(const char *path, int points, unsigned long seed){
     free(s);
     return 0;
   }
-  good = script_run(s, 0, 0, RECORD) && script_run(s, 0, 0, EXAMINE);
+  good = script_run(s, 0, 0, RECORD);
+  if( points>=0 ) good = good && script_run(s, 0, 0, EXAMINE);
   for(long n=1; good && points>=0 && n<=s->allocations; n+=step){
     good = script_run(s, n, (tried + seed)%2, COMPARE);
     tried++;

@@ -57,13 +57,13 @@ def blanked(text):
 
 
 def closing(text, at):
-    """Where the bracket that opens at `at` is closed; the end of the text if nowhere."""
+    """Where the bracket that opens at `at` is closed; the length of the text if nowhere."""
     depth = 0
     for i in range(at, len(text)):
         depth += (text[i] in '([{') - (text[i] in ')]}')
         if depth == 0:
             return i
-    return len(text) - 1
+    return len(text)
 
 
 def outer(text):
@@ -173,8 +173,10 @@ def rule_values(text, lines):
 
 
 def is_large(text):
+    """Is it one number that does not fit an int?"""
+    plain = re.sub('[uUlL]+$', '', text.strip(' ()'))
     try:
-        return int(text.rstrip('uUlL'), 0) > INT_MOST
+        return abs(int(plain, 0) if plain.isalnum() else float(plain)) > INT_MOST
     except ValueError:
         return False
 
@@ -220,7 +222,7 @@ def unspaced(line):
     """if( while( switch( on one line that are closed without a space."""
     for m in re.finditer(r'\b(if|while|switch)\( ', line):
         end = closing(line, m.end() - 2)
-        if line[end] == ')' and line[end - 1] != ' ':
+        if end < len(line) and line[end - 1] != ' ':
             yield m[1] + '('
 
 
