@@ -1,8 +1,9 @@
-"""The lines of code/python_functions: what the code model learns from, and which of them it never sees.
+"""The lines of code/python_functions: what the code model learns from, and what it never sees.
 
-Functions are split by the hash of package and name, so that two versions of a function fall on one side; a held-out line counts only if no
-function of the training side has it, white space aside. Lines of a package with very many functions (sympy) are thinned.
-`score.py` draws its Python lines from here, `prepare.py code` its training rows.
+Functions are split by the hash of package and name, so that two versions of a function fall on one
+side. A held-out line counts only if no function of the training side has it, white space aside.
+Lines of a package with very many functions (sympy) are thinned. `score.py` draws its Python lines
+from here, `prepare.py code` its training rows.
 """
 import collections
 import json
@@ -25,12 +26,15 @@ def side(function):
 
 
 def key(line):
-    """What two lines have in common that are to count as one."""
+    """What two lines have in common if they count as one."""
     return re.sub(r'\s+', '', line)
 
 
 def split(data):
-    """-> {'train', 'dev', 'test'}: lists of (line with its indentation, function), each key once on each side, blank lines left out."""
+    """-> {'train', 'dev', 'test'}: lists of (line with its indentation, function).
+
+    Each key is once on each side; blank lines are left out.
+    """
     sides = {'train': {}, 'dev': {}, 'test': {}}
     packages = collections.Counter()
     rows = functions(data)
@@ -41,10 +45,16 @@ def split(data):
         for line in function['code'].split('\n'):
             line = line.rstrip()
             letters = key(line)
-            if letters and letters not in own and not (large and zlib.crc32(letters.encode()) % 1000 >= 1000 * THINNED):
-                own[letters] = line, function
-    # A thinned line is not a held-out line: compare with every line of the training side.
+            if not letters or letters in own:
+                continue
+            if large and zlib.crc32(letters.encode()) % 1000 >= 1000 * THINNED:
+                continue
+            own[letters] = line, function
+    # A line that was thinned out is no held-out line: compare with all lines of the training side.
     train = {key(line) for f in rows if side(f) == 'train' for line in f['code'].split('\n')}
-    for name in ('dev', 'test'):
-        sides[name] = {k: v for k, v in sides[name].items() if k not in train and not (name == 'test' and k in sides['dev'])}
+    for k in train:
+        sides['dev'].pop(k, None)
+        sides['test'].pop(k, None)
+    for k in sides['dev']:
+        sides['test'].pop(k, None)
     return {name: list(found.values()) for name, found in sides.items()}

@@ -1,17 +1,24 @@
-"""The scoreboard of pictures: what the shipped weights reach, measured through the C engine, in SQL.
+"""The scoreboard of pictures: what the shipped weights reach, measured through the C engine in SQL.
 
-    score_pictures.py [--data ../build/pictures] [--model picture.safetensors] [--n 100] [--rows back,images] [--sheets DIR]
+    score_pictures.py [--data ../build/pictures] [--model picture.safetensors] [--n 100]
+                      [--rows back,images] [--sheets DIR]
 
-Prints the rows of README.md's table; with --sheets it also writes what a person should look at, as PNGs drawn by latent_sheet() and latent_strip().
-DATA is made by `pictures.py prepare`; text.safetensors is taken from beside the model, else from beside the extension. Needs numpy, and nothing else
-(Debian: python3-numpy; for a Python that may load SQLite extensions, as /usr/bin/python3 and environments made from it).
+Prints the rows of SCOREBOARD.md's table. With --sheets it also writes what a person should look at,
+as PNGs drawn by latent_sheet() and latent_strip().
 
-Three sorts of pictures, as pictures.py splits them: training pictures; "style held out", of a concept that training knows from other sets only; "concept
-held out", of a concept that training has never seen. Where a made picture is compared with real ones, it is encoded again: the nearest by s is that of the least
-latent_distance(), the nearest by r that of the greatest cosine of the r parts. Where pixels are compared, it is on white, over 0..1.
+DATA is made by `pictures.py prepare`. text.safetensors is taken from beside the model, or else from
+beside the extension. Needs numpy and nothing else (Debian: python3-numpy), and a Python that may
+load SQLite extensions, as /usr/bin/python3 and environments made from it.
 
-What the rows cannot get from SQL comes from class Codes: a picture through the VQ-VAE alone, without the Transformer. It is picture_codes.py's decoder and
-encoder in numpy, from the shipped file.
+There are three sorts of pictures, as pictures.py splits them: training pictures; "style held out",
+of a concept that training knows only from other sets; "concept held out", of a concept that
+training has never seen. A made picture that is compared with real ones is encoded again: the
+nearest by s has the least latent_distance(), the nearest by r the greatest cosine of the r parts.
+Pixels are compared on white, over 0..1.
+
+What the rows cannot get from SQL comes from class Codes: a picture through the VQ-VAE alone,
+without the Transformer. It is picture_codes.py's decoder and encoder in numpy, from the shipped
+file.
 """
 import argparse
 import collections
@@ -32,31 +39,43 @@ from score import PATH, share
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SPLITS = {'train': 'training pictures', 'style': 'style held out', 'concept': 'concept held out'}
-SAME = 0.001        # mean squared difference up to which two pictures are the same (30 dB): one other code of the 64 makes less as a rule, two more
-ROUNDING = 2 / 255  # what rounding to 8 bits, with and without alpha, may do to a colour on white
-COPIED = 5          # training pictures that a made one may be a copy of: the nearest in pixels (of real copies 98% are of one of these)
+# Mean squared difference up to which two pictures are the same (30 dB). As a rule one other code of
+# the 64 makes less, two make more.
+SAME = 0.001
+# What rounding to 8 bits, with and without alpha, may do to a colour on white.
+ROUNDING = 2 / 255
+# Training pictures that a made one may be a copy of: the nearest in pixels. Of real copies 98% are
+# of one of these.
+COPIED = 5
 
 
 # ---- PNG, 8 bits of R, G, B, A, which is all that the engine writes ----
 
+def chunk(name, body):
+    check = struct.pack('>I', zlib.crc32(name + body))
+    return struct.pack('>I', len(body)) + name + body + check
+
+
 def write_png(pixels):
     """[h, w, 4] uint8 -> bytes."""
     h, w, _ = pixels.shape
-    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
     lines = b''.join(b'\0' + line.tobytes() for line in pixels)
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 6, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(lines))
-            + chunk(b'IEND', b''))
+    head = chunk(b'IHDR', struct.pack('>IIBBBBB', w, h, 8, 6, 0, 0, 0))
+    body = chunk(b'IDAT', zlib.compress(lines))
+    return b'\x89PNG\r\n\x1a\n' + head + body + chunk(b'IEND', b'')
 
 
 def unfilter(kind, line, above):
     """One line's bytes; PNG's filters 0 to 4 (none, left, above, mean, Paeth)."""
     if kind <= 2:
         return (line, line.reshape(-1, 4).cumsum(0, dtype=np.uint8).ravel(), line + above)[kind]
-    made, up = [0] * 4, [0] * 4 + above.tolist()
+    made = [0] * 4
+    up = [0] * 4 + above.tolist()
     for i, value in enumerate(line.tolist()):
         a, b, c = made[i], up[i + 4], up[i]
         near = [abs(b - c), abs(a - c), abs(a + b - 2 * c)]
-        made.append((value + ((a + b) // 2 if kind == 3 else (a, b, c)[near.index(min(near))])) & 255)
+        guess = (a + b) // 2 if kind == 3 else (a, b, c)[near.index(min(near))]
+        made.append((value + guess) & 255)
     return np.array(made[4:], np.uint8)
 
 
@@ -96,7 +115,7 @@ def psnr(made, wanted):
 
 
 def ssim(made, wanted):
-    """Wang et al. 2004: Gaussian window of 11, mean over the three colours. [n, 64, 64, 3] -> [n]."""
+    """Wang et al. 2004: Gaussian window of 11, mean over the colours. [n, 64, 64, 3] -> [n]."""
     g = np.exp(-(np.arange(11) - 5.0) ** 2 / (2 * 1.5 ** 2))
     g = (g / g.sum()).astype(np.float32)
 
@@ -105,12 +124,19 @@ def ssim(made, wanted):
         return sum(w * v[:, :, i: i + v.shape[2] - 10] for i, w in enumerate(g))
 
     mx, my = pool(made), pool(wanted)
-    vx, vy, cov = pool(made * made) - mx * mx, pool(wanted * wanted) - my * my, pool(made * wanted) - mx * my
-    return ((2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))).mean((1, 2, 3))
+    vx = pool(made * made) - mx * mx
+    vy = pool(wanted * wanted) - my * my
+    cov = pool(made * wanted) - mx * my
+    like = (2 * mx * my + 1e-4) * (2 * cov + 9e-4)
+    most = (mx * mx + my * my + 1e-4) * (vx + vy + 9e-4)
+    return (like / most).mean((1, 2, 3))
 
 
 def n_different(pictures):
-    """How many there are among pictures on white, where those within SAME of an earlier one that counts are none."""
+    """How many of these pictures on white are different.
+
+    One within SAME of an earlier one that counts does not count.
+    """
     counted = pictures[:1]
     for x in pictures[1:]:
         if difference(counted, x).min() > SAME:
@@ -126,7 +152,12 @@ def read_weights(path):
         data = f.read()
     n = 8 + struct.unpack_from('<Q', data)[0]
     tensors = {k: v for k, v in json.loads(data[8:n]).items() if k != '__metadata__'}
-    read = lambda t: np.frombuffer(data[slice(*(n + i for i in t['data_offsets']))], {'F16': '<f2', 'F32': '<f4'}[t['dtype']]).reshape(t['shape'])
+
+    def read(t):
+        start, end = t['data_offsets']
+        kind = {'F16': '<f2', 'F32': '<f4'}[t['dtype']]
+        return np.frombuffer(data[n + start: n + end], kind).reshape(t['shape'])
+
     return {k: read(t).astype(np.float32) for k, t in tensors.items()}
 
 
@@ -146,10 +177,11 @@ def unpatch(x):
 
 
 class Codes:
-    """README.md's "Pictures", line by line."""
+    """The VQ-VAE, as section "Pictures" of README.md specifies it, line by line."""
 
     def __init__(self, path):
-        self.w = {k[len('picture.'):]: v for k, v in read_weights(path).items() if k.startswith('picture.')}
+        weights = read_weights(path)
+        self.w = {k[len('picture.'):]: v for k, v in weights.items() if k.startswith('picture.')}
 
     def linear(self, name, x):
         return x @ self.w[f'{name}.weight'] + self.w[f'{name}.bias']
@@ -157,7 +189,8 @@ class Codes:
     def conv(self, name, x):
         _, h, w, _ = x.shape
         x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        return self.linear(name, np.concatenate([x[:, i: i + h, k: k + w] for i in range(3) for k in range(3)], -1))
+        near = [x[:, i: i + h, k: k + w] for i in range(3) for k in range(3)]
+        return self.linear(name, np.concatenate(near, -1))
 
     def blocks(self, level, x):
         for i in range(99):
@@ -193,13 +226,17 @@ class Codes:
 
     def back(self, pixels):
         """Pictures as they come back through the codes alone."""
-        return np.concatenate([self.decode(self.encode(pixels[i: i + 16])) for i in range(0, len(pixels), 16)])
+        parts = (pixels[i: i + 16] for i in range(0, len(pixels), 16))
+        return np.concatenate([self.decode(self.encode(part)) for part in parts])
 
 
 # ---- What every row needs ----
 
 class Board:
-    """The database with the model and all pictures in a virtual table; their numbers are rows of pixels.npy."""
+    """The database with the model, and all pictures in a virtual table.
+
+    The number of a picture is its row of pixels.npy.
+    """
 
     def __init__(self, a):
         self.n = a.n
@@ -207,7 +244,10 @@ class Board:
         with open(f'{a.data}/index.json', encoding='utf8') as f:
             index = json.load(f)
         self.names = [c['label'] for c in index['concepts']]
-        self.concept, self.set, self.split = (np.array([p[k] for p in index['pictures']]) for k in ('concept', 'set', 'split'))
+        pictures = index['pictures']
+        self.concept = np.array([p['concept'] for p in pictures])
+        self.set = np.array([p['set'] for p in pictures])
+        self.split = np.array([p['split'] for p in pictures])
         self.sets = sorted(set(self.set))
         self.codes = Codes(a.model)
         self.db = sqlite3.connect(':memory:')
@@ -217,13 +257,15 @@ class Board:
         if os.path.exists(f'{os.path.dirname(model)}/text.safetensors'):
             self.one('SELECT latent_load(?)', os.path.dirname(model))
         self.one('SELECT latent_load(?)', model)
-        self.widths = {part: len(self.one('SELECT latent_vector(latent_encode(?), ?)', self.png(0), part)) // 4 for part in 'sr'}
+        vector = 'SELECT latent_vector(latent_encode(?), ?)'
+        self.widths = {part: len(self.one(vector, self.png(0), part)) // 4 for part in 'sr'}
 
     def one(self, sql, *args):
         """The only value of a statement's first row."""
         return self.db.execute(sql, args).fetchone()[0]
 
     def of(self, *splits):
+        """The pictures of these splits."""
         return np.flatnonzero(np.isin(self.split, splits))
 
     def some(self, rows, n, seed):
@@ -233,22 +275,34 @@ class Board:
         return write_png(self.pixels[row])
 
     def unit(self, x, part):
-        """The s or r part of content or a latent, of unit length; the mean of the segments, which some names have two of."""
-        v = np.frombuffer(self.one('SELECT latent_vector(?, ?)', x, part), '<f4').reshape(-1, self.widths[part]).sum(0)
+        """The s or r part of content or a latent, of unit length.
+
+        Of the mean of the segments: some names have two.
+        """
+        v = np.frombuffer(self.one('SELECT latent_vector(?, ?)', x, part), '<f4')
+        v = v.reshape(-1, self.widths[part]).sum(0)
         return v / np.linalg.norm(v)
 
     @functools.cached_property
     def points(self):
-        """{'s': [pictures, width], 'r': [pictures, width]} of all pictures, from the virtual table `pictures`, which it fills."""
+        """{'s': [pictures, width], 'r': [pictures, width]} of all pictures.
+
+        From the virtual table `pictures`, which it fills.
+        """
         self.db.execute('CREATE VIRTUAL TABLE pictures USING latent(body)')
+        rows = ((i, self.png(i)) for i in range(len(self.pixels)))
         with self.db:
-            self.db.executemany('INSERT INTO pictures(rowid, body) VALUES (?, ?)', ((i, self.png(i)) for i in range(len(self.pixels))))
+            self.db.executemany('INSERT INTO pictures(rowid, body) VALUES (?, ?)', rows)
         latents = [z for z, in self.db.execute('SELECT latent FROM pictures ORDER BY rowid')]
         return {part: np.stack([self.unit(z, part) for z in latents]) for part in 'sr'}
 
     def nearest(self, x, part, aside=()):
-        """The real picture nearest to content, or to a real picture (its row), by s or by r; those aside left out."""
-        near = self.points[part] @ (self.points[part][x] if isinstance(x, int) else self.unit(x, part))
+        """The real picture nearest, by s or by r, to content or to a real picture (its row).
+
+        Those aside are left out.
+        """
+        point = self.points[part][x] if isinstance(x, int) else self.unit(x, part)
+        near = self.points[part] @ point
         near[list(aside)] = -2
         return int(near.argmax())
 
@@ -258,7 +312,10 @@ class Board:
 
     @functools.cached_property
     def common(self):
-        """The most common names: concepts that all sets show and that are not held out, in a fixed order."""
+        """The most common names, in a fixed order.
+
+        They are those of concepts that all sets show and that are not held out.
+        """
         sets = collections.defaultdict(set)
         for c, s in zip(self.concept.tolist(), self.set):
             sets[c].add(s)
@@ -275,12 +332,17 @@ class Board:
 
     def training_picture(self, concept, name):
         """Of a concept and a set: its row, or None."""
-        rows = np.flatnonzero((self.concept == concept) & (self.set == name) & (self.split == 'train'))
+        is_it = (self.concept == concept) & (self.set == name) & (self.split == 'train')
+        rows = np.flatnonzero(is_it)
         return int(rows[0]) if len(rows) else None
 
     def nearest_in_pixels(self, made):
-        """The COPIED training pictures nearest to each of made [n, 64, 64, 3] in pixels, nearest first: [n, COPIED]."""
-        rows, flat = self.of('train'), made.reshape(len(made), -1)
+        """[n, COPIED]: the training pictures nearest to each of made [n, 64, 64, 3] in pixels.
+
+        The nearest first.
+        """
+        rows = self.of('train')
+        flat = made.reshape(len(made), -1)
         far = []
         for i in range(0, len(rows), 500):
             x = on_white(self.pixels[rows[i: i + 500]]).reshape(-1, flat.shape[1])
@@ -288,10 +350,14 @@ class Board:
         return rows[np.concatenate(far, 1).argsort(1, kind='stable')[:, :COPIED]]
 
     def copies(self, made, near):
-        """Which of made [n, 64, 64, 3] are, pixel by pixel, one of the training pictures `near` as the codes alone give it back."""
+        """Which of made [n, 64, 64, 3] are copies of one of the training pictures `near`.
+
+        A copy is, pixel by pixel, what the codes alone give back of the training picture.
+        """
         rows = np.unique(near)
         back = dict(zip(rows.tolist(), on_white(self.codes.back(self.pixels[rows]))))
-        return [any(np.abs(x - back[k]).max() <= ROUNDING for k in line) for x, line in zip(made, near.tolist())]
+        return [any(np.abs(x - back[k]).max() <= ROUNDING for k in line)
+                for x, line in zip(made, near.tolist())]
 
 
 # ---- The rows: each function gives (name, value) ----
@@ -300,16 +366,22 @@ def back(board):
     """What comes back, through the codes alone and through the whole latent."""
     for split, name in SPLITS.items():
         rows = board.some(board.of(split), 5 * board.n, 41)
-        given, alone = on_white(board.pixels[rows]), on_white(board.codes.back(board.pixels[rows]))
-        whole = np.stack([on_white(read_png(board.one('SELECT latent_decode(latent_encode(?))', board.png(i)))) for i in rows])
-        said = '; '.join(f'{psnr(x, given).mean():.2f} dB, {ssim(x, given).mean():.3f}' for x in (alone, whole))
-        yield f"{name}: PSNR, SSIM through the codes alone (the reference's, not in SQL); latent_decode(latent_encode())", f'{said} of {len(rows)}'
-        yield f'{name}: exactly what the codes alone give; no more than 30 dB off it', '; '.join([
-            share(np.abs(whole - alone).max((1, 2, 3)) <= ROUNDING), share(difference(whole, alone) <= SAME)])
+        given = on_white(board.pixels[rows])
+        alone = on_white(board.codes.back(board.pixels[rows]))
+        whole = [board.one('SELECT latent_decode(latent_encode(?))', board.png(i)) for i in rows]
+        whole = np.stack([on_white(read_png(x)) for x in whole])
+        said = '; '.join(f'{psnr(x, given).mean():.2f} dB, {ssim(x, given).mean():.3f}'
+                         for x in (alone, whole))
+        yield (f"{name}: PSNR, SSIM through the codes alone (the reference's, not in SQL); "
+               f"latent_decode(latent_encode())", f'{said} of {len(rows)}')
+        exact = share(np.abs(whole - alone).max((1, 2, 3)) <= ROUNDING)
+        same = share(difference(whole, alone) <= SAME)
+        yield (f'{name}: exactly what the codes alone give; no more than 30 dB off it',
+               f'{exact}; {same}')
 
 
 def rank(far, hits):
-    """Place, from 0, of the first hit among far, the nearest first and those as near in their order."""
+    """Place, from 0, of the first hit, the nearest first. Those equally near keep their order."""
     return int(np.flatnonzero(hits[far.argsort(kind='stable')])[0])
 
 
@@ -320,80 +392,114 @@ def top(ranks):
 def check_distances(board, far):
     """That numpy's distances are latent_distance()'s, for ten names and all pictures."""
     for c in random.Random(47).sample(range(len(board.names)), 10):
-        said = [d for d, in board.db.execute('SELECT latent_distance(latent, ?) FROM pictures ORDER BY rowid', [board.names[c]])]
+        rows = board.db.execute('SELECT latent_distance(latent, ?) FROM pictures ORDER BY rowid',
+                                [board.names[c]])
+        said = [d for d, in rows]
         assert np.abs(far[c] - said).max() < 1e-5, (board.names[c], np.abs(far[c] - said).max())
 
 
 def recall(board, far, queries, options):
-    """Of the 10 rows that the virtual table gives for a name: the share that is no farther than the 10th by distance. Mean over names."""
+    """How many of the 10 rows that the virtual table gives for a name are right: a share.
+
+    Right is what is no farther than the 10th by distance. The mean over names.
+    """
     found = []
     for c in queries:
-        given = [i for i, in board.db.execute('SELECT rowid FROM pictures(?, ?) LIMIT 10', [board.names[c], options])]
+        rows = board.db.execute('SELECT rowid FROM pictures(?, ?) LIMIT 10',
+                                [board.names[c], options])
+        given = [i for i, in rows]
         found.append((far[c][given] <= np.partition(far[c], 9)[9] + 1e-6).sum() / 10)
     return statistics.fmean(found)
 
 
 def retrieval(board):
-    """From a name to any picture of the concept, among all pictures; from a picture to its name, among all names."""
+    """From a name to any picture of the concept, and from a picture to its name.
+
+    Among all pictures, and among all names.
+    """
     s = np.stack([board.unit(name, 's') for name in board.names])
     far = 1 - s @ board.points['s'].T
     check_distances(board, far)
-    shows, training = [board.concept == c for c in range(len(board.names))], board.split == 'train'
-    for sort, split in ('training concepts', 'train'), ('concepts with a style held out', 'style'), ('concepts held out', 'concept'):
-        yield f'name to picture, {sort}: top 1; top 10', top([rank(far[c], shows[c]) for c in board.shown(split)])
-    yield "name to the picture whose style was held out, the concept's training pictures aside: top 1; top 10", top(
-        [rank(np.where(shows[c] & training, 9, far[c]), shows[c] & ~training) for c in board.shown('style')])
+    shows = [board.concept == c for c in range(len(board.names))]
+    training = board.split == 'train'
+    sorts = {'train': 'training concepts', 'style': 'concepts with a style held out',
+             'concept': 'concepts held out'}
+    for split, sort in sorts.items():
+        ranks = [rank(far[c], shows[c]) for c in board.shown(split)]
+        yield f'name to picture, {sort}: top 1; top 10', top(ranks)
+    ranks = [rank(np.where(shows[c] & training, 9, far[c]), shows[c] & ~training)
+             for c in board.shown('style')]
+    yield ("name to the picture whose style was held out, the concept's training pictures aside: "
+           'top 1; top 10', top(ranks))
     for split, sort in SPLITS.items():
-        yield f'picture to name, {sort}: top 1; top 10', top([rank(far[:, i], np.arange(len(far)) == board.concept[i]) for i in board.of(split)])
+        ranks = [rank(far[:, i], np.arange(len(far)) == board.concept[i]) for i in board.of(split)]
+        yield f'picture to name, {sort}: top 1; top 10', top(ranks)
     queries = board.some(range(len(board.names)), 5 * board.n, 71)
-    recalls = [recall(board, far, queries, options) for options in ('{}', '{"recall":0.99}', '{"exact":true}')]
-    yield "the virtual table's 10 nearest pictures to a name, recall of those by latent_distance: as it is; asked for 0.99; exact", (
-        '; '.join(f'{100 * r:.1f}%' for r in recalls) + f' of {len(queries)}')
+    recalls = [recall(board, far, queries, options)
+               for options in ('{}', '{"recall":0.99}', '{"exact":true}')]
+    yield ("the virtual table's 10 nearest pictures to a name, recall of those by latent_distance: "
+           'as it is; asked for 0.99; exact',
+           '; '.join(f'{100 * r:.1f}%' for r in recalls) + f' of {len(queries)}')
 
 
 def images(board):
     """latent_image(name, seed)."""
     for sort, concepts in ('common names', board.common), ('names held out', board.unseen):
         concepts = concepts[:board.n]
-        pngs = [board.one('SELECT latent_image(?, ?)', board.names[c], seed) for seed, c in enumerate(concepts)]
+        pngs = [board.one('SELECT latent_image(?, ?)', board.names[c], seed)
+                for seed, c in enumerate(concepts)]
         made = on_white(np.stack([read_png(x) for x in pngs]))
         right = [board.concept[board.nearest(x, 's')] == c for x, c in zip(pngs, concepts)]
         near = board.nearest_in_pixels(made)
-        in_pixels = '-' if sort == 'names held out' else share(board.concept[near[:, 0]] == concepts)
-        yield f'latent_image, {sort}: concept of the nearest real picture is right, by latent_distance; of the nearest training one in pixels', (
-            f'{share(right)}; {in_pixels} of {len(made)}')
-        yield f'latent_image, {sort}: copies of a training picture, as the codes give it back; different', (
-            f'{share(board.copies(made, near))}; {n_different(made)} of {len(made)}')
+        in_pixels = '-'
+        if sort != 'names held out':
+            in_pixels = share(board.concept[near[:, 0]] == concepts)
+        yield (f'latent_image, {sort}: concept of the nearest real picture is right, by '
+               'latent_distance; of the nearest training one in pixels',
+               f'{share(right)}; {in_pixels} of {len(made)}')
+        yield (f'latent_image, {sort}: copies of a training picture, as the codes give it back; '
+               'different',
+               f'{share(board.copies(made, near))}; {n_different(made)} of {len(made)}')
 
 
 def paths(board):
     """11 points between held-out pictures; the 9 interior ones are judged, as score.py does."""
-    rng, held = random.Random(53), board.of('style', 'concept').tolist()
+    rng = random.Random(53)
+    held = board.of('style', 'concept').tolist()
     inner, found = [], []
     for _ in range(board.n):
         pair = rng.sample(held, 2)
         rows = board.db.execute(PATH, [*map(board.png, pair), '{}']).fetchall()
         made = on_white(np.stack([read_png(r[0]) for r in rows]))
         ends = np.concatenate([on_white(board.pixels[pair]), made[[0, -1]]])
-        inner += [(r[1], difference(ends, x).min() > SAME) for r, x in zip(rows[1:-1], made[1:-1])]
+        inner += [(r[1], difference(ends, x).min() > SAME)
+                  for r, x in zip(rows[1:-1], made[1:-1])]
         leaving = [p[2] <= q[2] + 1e-6 and p[3] >= q[3] - 1e-6 for p, q in zip(rows, rows[1:])]
         steps = sum(max(0, r[4]) for r in rows[1:])
-        found.append((n_different(made[1:-1]), statistics.fmean(leaving), rows[-1][2] / steps if steps > 1e-6 else 1))
+        smooth = rows[-1][2] / steps if steps > 1e-6 else 1
+        found.append((n_different(made[1:-1]), statistics.fmean(leaving), smooth))
     distinct, monotone, smooth = zip(*found)
     yield 'random pairs: interior points that are neither end', share(x for _, x in inner)
     yield 'random pairs: different pictures among 9', f'{statistics.fmean(distinct):.2f}'
     yield 'random pairs: steps that leave a and near b', share(monotone)
-    yield 'random pairs: smoothness (way from end to end over the sum of the steps)', f'{statistics.fmean(smooth):.2f}'
+    yield ('random pairs: smoothness (way from end to end over the sum of the steps)',
+           f'{statistics.fmean(smooth):.2f}')
     yield 'random pairs: fidelity', f'{statistics.fmean(x for x, _ in inner):.3f}'
 
 
 def crossed_pairs(board, n):
-    """Training pictures (content, style): of two concepts that all sets show, in two sets, the first of which the style's set has drawn too."""
+    """n pairs of training pictures (content, style), of two concepts that all sets show.
+
+    They are of two sets. The style's set has drawn the content's concept too.
+    """
     rng = random.Random(59)
     while n:
-        (c, d), (s, t) = rng.sample(board.common, 2), rng.sample(board.sets, 2)
-        content, style = board.training_picture(c, s), board.training_picture(d, t)
-        if content is not None and style is not None and board.training_picture(c, t) is not None:
+        c, d = rng.sample(board.common, 2)
+        s, t = rng.sample(board.sets, 2)
+        content = board.training_picture(c, s)
+        style = board.training_picture(d, t)
+        crossed = board.training_picture(c, t)
+        if content is not None and style is not None and crossed is not None:
             n -= 1
             yield content, style
 
@@ -405,31 +511,53 @@ def both(hits):
 
 
 def crosses(board):
-    """latent_cross(content, style): whether s is the content's and r the style's, once decoded and encoded again."""
+    """latent_cross(content, style), decoded and encoded again.
+
+    Whether s is the content's and r the style's.
+    """
+    def name(i):
+        return board.names[board.concept[i]]
+
     pairs = list(crossed_pairs(board, board.n))
-    said = 'concept of the nearest real picture by s is the content\'s; set of the nearest by r is the style\'s; both'
-    for sort, content in ('a picture', board.png), ('a text', lambda i: board.names[board.concept[i]]):
+    said = ("concept of the nearest real picture by s is the content's; set of the nearest by r is "
+            "the style's; both")
+    for sort, content in ('a picture', board.png), ('a text', name):
         hits = collections.defaultdict(list)
         for a, b in pairs:
             z = board.one('SELECT latent_encode(latent_cross(?, ?, 1))', content(a), board.png(b))
             for aside in (), (a, b):
                 s, r = (board.nearest(z, part, aside) for part in 'sr')
-                hits[aside != ()].append((board.concept[s] == board.concept[a], board.set[r] == board.set[b]))
+                hit = board.concept[s] == board.concept[a], board.set[r] == board.set[b]
+                hits[aside != ()].append(hit)
         yield f'latent_cross, content {sort}: {said}', both(hits[False])
         yield 'the same, the two pictures themselves aside', both(hits[True])
     real = board.some(np.flatnonzero(np.isin(board.concept, board.common)), 10 * board.n, 61)
     near = [(i, *(board.nearest(i, part, [i]) for part in 'sr')) for i in real]
-    yield 'for comparison, real pictures of such concepts, and the nearest others: concept by s; set by r; both', both(
-        [(board.concept[s] == board.concept[i], board.set[r] == board.set[i]) for i, s, r in near])
+    hits = [(board.concept[s] == board.concept[i], board.set[r] == board.set[i])
+            for i, s, r in near]
+    yield ('for comparison, real pictures of such concepts, and the nearest others: concept by s; '
+           'set by r; both', both(hits))
+
+
+def sample(board, seed):
+    return board.one("""SELECT latent_sample(?, '{"kind":"picture"}')""", seed)
 
 
 def samples(board):
-    made = on_white(np.stack([read_png(board.one("""SELECT latent_sample(?, '{"kind":"picture"}')""", seed)) for seed in range(board.n)]))
-    yield 'samples: different; copies of a training picture, as the codes give it back', (
-        f'{n_different(made)}; {share(board.copies(made, board.nearest_in_pixels(made)))} of {len(made)}')
+    made = on_white(np.stack([read_png(sample(board, seed)) for seed in range(board.n)]))
+    copies = share(board.copies(made, board.nearest_in_pixels(made)))
+    yield ('samples: different; copies of a training picture, as the codes give it back',
+           f'{n_different(made)}; {copies} of {len(made)}')
 
 
-ROWS = {'back': back, 'retrieval': retrieval, 'images': images, 'paths': paths, 'crosses': crosses, 'samples': samples}
+ROWS = {
+    'back': back,
+    'retrieval': retrieval,
+    'images': images,
+    'paths': paths,
+    'crosses': crosses,
+    'samples': samples,
+}
 
 
 # ---- To be looked at by a person ----
@@ -449,23 +577,39 @@ def sheet_back(board, split):
     """144 cells: six rows of twelve held-out pictures, each row above what comes back."""
     rows = board.some(board.of(split), 72, 67)
     lines = [[board.png(i) for i in rows[k: k + 12]] for k in range(0, 72, 12)]
-    return draw(board, [(x, None) for line in lines for x in line + [board.one('SELECT latent_decode(?)', x) for x in line]])
+    cells = []
+    for line in lines:
+        cells += line + [board.one('SELECT latent_decode(?)', x) for x in line]
+    return draw(board, [(x, None) for x in cells])
 
 
 def sheet_images(board, concepts):
-    return draw(board, [(board.one('SELECT latent_image(?, ?)', board.names[c], seed), board.names[c]) for seed, c in enumerate(concepts[:24])])
+    cells = [(board.one('SELECT latent_image(?, ?)', board.names[c], seed), board.names[c])
+             for seed, c in enumerate(concepts[:24])]
+    return draw(board, cells)
+
+
+def sheet_common(board):
+    return sheet_images(board, board.common)
+
+
+def sheet_unseen(board):
+    return sheet_images(board, board.unseen)
 
 
 def sheet_strips(board):
     """Ten strips, one below the other."""
-    rng, held = random.Random(53), board.of('style', 'concept').tolist()
-    strips = [board.one('SELECT latent_strip(?, ?, 11)', *map(board.png, rng.sample(held, 2))) for _ in range(10)]
+    rng = random.Random(53)
+    held = board.of('style', 'concept').tolist()
+    pairs = [map(board.png, rng.sample(held, 2)) for _ in range(10)]
+    strips = [board.one('SELECT latent_strip(?, ?, 11)', *pair) for pair in pairs]
     return write_png(np.concatenate([read_png(x) for x in strips]))
 
 
 def sheet_crosses(board):
     """49 cells: on top six styles, at the left six contents."""
-    whole = [c for c in board.common if all(board.training_picture(c, s) is not None for s in board.sets)]
+    whole = [c for c in board.common
+             if all(board.training_picture(c, s) is not None for s in board.sets)]
     styles = [board.png(board.training_picture(whole[0], s)) for s in board.sets]
     contents = [board.png(board.training_picture(c, s)) for c, s in zip(whole[1:], board.sets)]
     cells = [write_png(np.zeros((64, 64, 4), np.uint8)), *styles]
@@ -476,30 +620,46 @@ def sheet_crosses(board):
 
 def sheet_crosses_text(board):
     """35 labelled cells, which make five rows: a style and six names in it."""
-    styles, names = [style for _, style in crossed_pairs(board, 5)], [board.names[c] for c in board.common[7:13]]
-    lines = [[(board.png(i), board.set[i])] + [(board.one('SELECT latent_cross(?, ?, 1)', name, board.png(i)), name) for name in names] for i in styles]
-    return draw(board, [cell for line in lines for cell in line])
+    styles = [style for _, style in crossed_pairs(board, 5)]
+    names = [board.names[c] for c in board.common[7:13]]
+    cells = []
+    for i in styles:
+        style = board.png(i)
+        cells.append((style, board.set[i]))
+        cells += [(board.one('SELECT latent_cross(?, ?, 1)', name, style), name) for name in names]
+    return draw(board, cells)
 
 
 def sheet_samples(board):
-    return draw(board, [(board.one("""SELECT latent_sample(?, '{"kind":"picture"}')""", seed), None) for seed in range(64)])
+    return draw(board, [(sample(board, seed), None) for seed in range(64)])
 
 
-SHEETS = {'back-style': lambda board: sheet_back(board, 'style'), 'back-concept': lambda board: sheet_back(board, 'concept'),
-          'images': lambda board: sheet_images(board, board.common), 'images-unseen': lambda board: sheet_images(board, board.unseen),
-          'strips': sheet_strips, 'crosses': sheet_crosses, 'crosses-text': sheet_crosses_text, 'samples': sheet_samples}
+SHEETS = {
+    'back-style': functools.partial(sheet_back, split='style'),
+    'back-concept': functools.partial(sheet_back, split='concept'),
+    'images': sheet_common,
+    'images-unseen': sheet_unseen,
+    'strips': sheet_strips,
+    'crosses': sheet_crosses,
+    'crosses-text': sheet_crosses_text,
+    'samples': sheet_samples,
+}
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--data', default=f'{HERE}/../build/pictures')
     p.add_argument('--model', default=f'{HERE}/picture.safetensors')
-    p.add_argument('--n', type=int, default=100, help='names, pairs, crosses and samples; of what comes back five times as many of each sort')
+    p.add_argument('--n', type=int, default=100,
+                   help='names, pairs, crosses and samples; of what comes back five times as many '
+                   'of each sort')
     p.add_argument('--rows', default=','.join(ROWS), help='which, of: ' + ', '.join(ROWS))
     p.add_argument('--sheets', help='folder for contact sheets: ' + ', '.join(SHEETS))
     a = p.parse_args()
     board = Board(a)
-    print(f'{datetime.date.today()}, {len(board.pixels)} pictures of {len(board.names)} concepts', board.one('SELECT latent_info()'))
+    print(f'{datetime.date.today()}, {len(board.pixels)} pictures of {len(board.names)} concepts',
+          board.one('SELECT latent_info()'))
     for name in filter(None, a.rows.split(',')):
         start = time.time()
         for row, value in ROWS[name](board):

@@ -1,7 +1,8 @@
-"""The Transformer-VAE of every kind in PyTorch: the executable version of the specification in README.md.
+"""The Transformer-VAE of every kind in PyTorch: the executable version of README.md.
 
-Training, export and the golden tensors all use this one definition. Shapes: B texts, T tokens, d the model width, heads of 64.
-Every matrix is stored [in, out] and applied as x @ w, in the file, here and in C.
+Training, export and the golden tensors all use this one definition. Shapes: B texts, T tokens, d
+the width of the model, heads of 64. Every matrix is stored [in, out] and applied as x @ w, in the
+file, here and in C.
 """
 import json
 import math
@@ -16,10 +17,14 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 FIRST_CODE = 4  # of a picture: the id of its codebook's first row
 HEAD = 64
 
-# One row a shape: what `text.json` calls "config".
-FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16, pieces=8192, longest=64)    # as shipped: encoder_layers=8, decoder_layers=6, words=65536
-PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8, pieces=1028, longest=65, positions=True)
-TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4, pieces=320, longest=24, words=64)
+# One shape each: what `text.json` calls "config". FIRST is the first day's. The shipped text model
+# has encoder_layers=8, decoder_layers=6 and words=65536.
+FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16,
+             pieces=8192, longest=64)
+PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8,
+               pieces=1028, longest=65, positions=True)
+TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4,
+            pieces=320, longest=24, words=64)
 
 
 def hidden_width(d):
@@ -28,7 +33,8 @@ def hidden_width(d):
 
 
 def rms_norm(x, weight):
-    return (x * torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)).to(x.dtype) * weight
+    scale = torch.rsqrt(x.float().pow(2).mean(-1, keepdim=True) + 1e-6)
+    return (x * scale).to(x.dtype) * weight
 
 
 def rotary_table(n):
@@ -38,12 +44,13 @@ def rotary_table(n):
 
 
 def rotate(x, cos, sin):
-    """Rotary positions over [B, heads, T, 64]; the first 32 numbers of a head pair with its last 32."""
+    """Rotary positions over [B, heads, T, 64]; the first 32 numbers of a head with its last 32."""
     p, q = x.float().chunk(2, -1)
     return torch.cat([p * cos - q * sin, p * sin + q * cos], -1).to(x.dtype)
 
 
 def matrix(n_in, n_out, zero=False):
+    """A parameter [in, out], drawn evenly from +-1/sqrt(in), or zero."""
     bound = 0.0 if zero else 1 / math.sqrt(n_in)
     return nn.Parameter(torch.empty(n_in, n_out).uniform_(-bound, bound))
 
@@ -51,12 +58,18 @@ def matrix(n_in, n_out, zero=False):
 class Attention(nn.Module):
     def __init__(self, d):
         super().__init__()
-        self.q, self.kv, self.o = matrix(d, d), matrix(d, 2 * d), matrix(d, d, zero=True)
+        self.q = matrix(d, d)
+        self.kv = matrix(d, 2 * d)
+        self.o = matrix(d, d, zero=True)
 
     def forward(self, x, source, mask, rotary):
         B, T, d = x.shape
-        split = lambda y: y.view(B, -1, d // HEAD, HEAD).transpose(1, 2)
-        q, (k, v) = split(x @ self.q), map(split, (source @ self.kv).chunk(2, -1))
+
+        def split(y):
+            return y.view(B, -1, d // HEAD, HEAD).transpose(1, 2)
+
+        q = split(x @ self.q)
+        k, v = map(split, (source @ self.kv).chunk(2, -1))
         if rotary is not None:
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         scores = (q @ k.transpose(2, 3)).float() / math.sqrt(HEAD)
@@ -80,10 +93,13 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     def __init__(self, d, cross):
         super().__init__()
-        self.attention_norm, self.feed_norm = nn.Parameter(torch.ones(d)), nn.Parameter(torch.ones(d))
-        self.attention, self.feed = Attention(d), FeedForward(d)
+        self.attention_norm = nn.Parameter(torch.ones(d))
+        self.feed_norm = nn.Parameter(torch.ones(d))
+        self.attention = Attention(d)
+        self.feed = FeedForward(d)
         if cross:
-            self.cross_norm, self.cross = nn.Parameter(torch.ones(d)), Attention(d)
+            self.cross_norm = nn.Parameter(torch.ones(d))
+            self.cross = Attention(d)
 
     def forward(self, x, mask, rotary, memory=None):
         h = rms_norm(x, self.attention_norm)
@@ -94,27 +110,35 @@ class Block(nn.Module):
 
 
 class TextModel(nn.Module):
-    """content -> tokens -> encoder -> z = [s ; r] -> memory -> decoder -> tokens. A model with a table of words needs its tokenizer to know them."""
+    """content -> tokens -> encoder -> z = [s ; r] -> memory -> decoder -> tokens.
+
+    A model with a table of words needs its tokenizer to know them.
+    """
 
     def __init__(self, config, tokenizer=None):
         super().__init__()
         self.tokenizer = tokenizer
         c = self.config = dict(config)
-        d, z = c['d'], c['s'] + c['r']
-        self.d, self.n_registers = d, c['registers']
+        d = c['d']
+        z = c['s'] + c['r']
+        self.d = d
+        self.n_registers = c['registers']
         self.embedding = nn.Parameter(torch.randn(c['pieces'], d) * 0.02)
         self.registers = nn.Parameter(torch.randn(c['registers'], d) * 0.02)
         self.encoder = nn.ModuleList(Block(d, cross=False) for _ in range(c['encoder_layers']))
         self.encoder_norm = nn.Parameter(torch.ones(d))
-        self.to_s, self.to_r = matrix(d, c['s']), matrix(d, c['r'] // c['registers'])
+        self.to_s = matrix(d, c['s'])
+        self.to_r = matrix(d, c['r'] // c['registers'])
         if c.get('words'):
             self.words = nn.Parameter(torch.zeros(c['words'], c['s']))
         self.memory = nn.Module()
-        self.memory.weight, self.memory.bias = matrix(z, c['memory'] * d), nn.Parameter(torch.zeros(c['memory'] * d))
+        self.memory.weight = matrix(z, c['memory'] * d)
+        self.memory.bias = nn.Parameter(torch.zeros(c['memory'] * d))
         self.z_in = matrix(z, d)
         self.decoder = nn.ModuleList(Block(d, cross=True) for _ in range(c['decoder_layers']))
         self.decoder_norm = nn.Parameter(torch.ones(d))
-        if c.get('positions'):  # pictures: a code's place on the grid, beside the rotary positions
+        # Pictures: a code's place on the grid, beside the rotary positions.
+        if c.get('positions'):
             self.encoder_position = nn.Parameter(torch.zeros(c['longest'], d))
             self.decoder_position = nn.Parameter(torch.zeros(c['longest'], d))
         cos, sin = rotary_table(c['registers'] + c['longest'] + 8)
@@ -122,10 +146,15 @@ class TextModel(nn.Module):
         self.register_buffer('sin', sin, persistent=False)
 
     def rows_of_words(self, ids):
-        """ids [B, T] -> rows [B, W] of `words`, of each text's words, -1 behind them; None in a model that has no such table."""
-        if not self.config.get('words'):
+        """ids [B, T] -> rows [B, W] of `words` for the words of each text, with -1 behind them.
+
+        None in a model that has no table of words.
+        """
+        n_rows = self.config.get('words')
+        if not n_rows:
             return None
-        rows = [[h % self.config['words'] for h in word_hashes(self.tokenizer.decode_bytes(row))] for row in ids.tolist()]
+        texts = [self.tokenizer.decode_bytes(row) for row in ids.tolist()]
+        rows = [[h % n_rows for h in word_hashes(text)] for text in texts]
         out = torch.full((len(rows), max(1, *map(len, rows))), -1)
         for i, row in enumerate(rows):
             out[i, : len(row)] = torch.as_tensor(row, dtype=torch.long)
@@ -134,12 +163,13 @@ class TextModel(nn.Module):
     def encode(self, ids):
         """ids [B, T], each row ending in EOS, then PAD -> s [B, s], r [B, r], both of unit length.
 
-        Registers stand at positions 0..n-1 and the text after them, so a text's latent does not depend on what shares its batch.
+        Registers stand at positions 0..n-1 and the text after them, so a text's latent does not
+        depend on what shares its batch.
         """
         return self.encode_with(ids, self.rows_of_words(ids))
 
     def encode_with(self, ids, words):
-        """encode(), the rows of words known."""
+        """encode() where the rows of words are known."""
         return tuple(F.normalize(v.float(), dim=-1) for v in self.sums(ids, words))
 
     def sums(self, ids, words):
@@ -148,18 +178,22 @@ class TextModel(nn.Module):
         real = ids != PAD
         ok = torch.cat([real.new_ones(B, self.n_registers), real], 1)
         mask = torch.where(ok, 0.0, -1e9)[:, None, None]
-        x = torch.cat([self.registers[None].expand(B, -1, -1), F.embedding(ids, self.embedding)], 1) * math.sqrt(self.d)
+        x = F.embedding(ids, self.embedding)
+        x = torch.cat([self.registers[None].expand(B, -1, -1), x], 1) * math.sqrt(self.d)
+        n = self.n_registers
         if self.config.get('positions'):
-            x = torch.cat([x[:, : self.n_registers], x[:, self.n_registers:] + self.encoder_position[:T]], 1)
+            x = torch.cat([x[:, :n], x[:, n:] + self.encoder_position[:T]], 1)
         rotary = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
         for block in self.encoder:
             x = block(x, mask, rotary)
         x = rms_norm(x, self.encoder_norm)
-        mean = (x[:, self.n_registers:] * real[:, :, None]).sum(1) / real.sum(1)[:, None]
-        s, r = mean @ self.to_s, (x[:, : self.n_registers] @ self.to_r).flatten(1)
+        mean = (x[:, n:] * real[:, :, None]).sum(1) / real.sum(1)[:, None]
+        s = mean @ self.to_s
+        r = (x[:, :n] @ self.to_r).flatten(1)
         if words is not None:
             known = words >= 0
-            s = s + (F.embedding(words.clamp(min=0), self.words) * known[:, :, None]).sum(1) / known.sum(1, keepdim=True).clamp(min=1)
+            total = (F.embedding(words.clamp(min=0), self.words) * known[:, :, None]).sum(1)
+            s = s + total / known.sum(1, keepdim=True).clamp(min=1)
         return s, r
 
     def join(self, s, r):
@@ -167,7 +201,10 @@ class TextModel(nn.Module):
         return torch.cat([s * math.sqrt(s.shape[-1]), r * math.sqrt(r.shape[-1])], -1)
 
     def hidden(self, z, ids):
-        """z [B, s + r], ids [B, T] starting with BOS -> [B, T, d] before the output layer; z = 0 is a plain language model."""
+        """z [B, s + r], ids [B, T] starting with BOS -> [B, T, d] before the output layer.
+
+        z = 0 is a plain language model.
+        """
         B, T = ids.shape
         memory = (z @ self.memory.weight + self.memory.bias).view(B, -1, self.d)
         x = F.embedding(ids, self.embedding) * math.sqrt(self.d) + (z @ self.z_in)[:, None]
@@ -184,7 +221,9 @@ class TextModel(nn.Module):
 
     @torch.no_grad()
     def decode(self, s, r, fluency=0.0, limit=None):
-        """s [B, s], r [B, r] -> lists of token ids, greedy; recomputes the whole prefix each step: the slow oracle.
+        """s [B, s], r [B, r] -> lists of token ids, greedy.
+
+        It computes the whole prefix anew at each step: this is the slow oracle.
 
         fluency f mixes in the language model: (1-f) log p(token | z) + f log p(token | 0).
         With positions (a picture) a row has as many codes as there is room for, and no end.
@@ -193,10 +232,12 @@ class TextModel(nn.Module):
         z = self.join(s, r)
         ids = torch.full((len(z), 1), BOS, device=z.device)
         done = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-        for _ in range(self.config['longest'] - 1 if is_picture else limit or self.config['longest']):
+        longest = self.config['longest']
+        for _ in range(longest - 1 if is_picture else limit or longest):
             score = self.logits(z, ids)[:, -1].log_softmax(-1)
             if fluency:
-                score = (1 - fluency) * score + fluency * self.logits(z * 0, ids)[:, -1].log_softmax(-1)
+                plain = self.logits(z * 0, ids)[:, -1].log_softmax(-1)
+                score = (1 - fluency) * score + fluency * plain
             if is_picture:
                 score[:, : UNK + 1] = -math.inf
             token = score.argmax(-1).masked_fill(done, PAD)
@@ -227,8 +268,15 @@ def load(path):
 
     with open(path.rsplit('.', 1)[0] + '.json', encoding='utf8') as f:
         about = json.load(f)
-    model = TextModel(about['config'], Tokenizer(**about['tokenizer']) if 'tokenizer' in about else None)
+    tokenizer = Tokenizer(**about['tokenizer']) if 'tokenizer' in about else None
+    model = TextModel(about['config'], tokenizer)
     stored = load_file(path)
-    scaled = lambda k, v: v.float() * stored[k + '.scale'].float() if k + '.scale' in stored else v.float()
-    model.load_state_dict({k: scaled(k, v) for k, v in stored.items() if not k.startswith('picture.') and not k.endswith('.scale')})
+    weights = {}
+    for k, v in stored.items():
+        if k.startswith('picture.') or k.endswith('.scale'):
+            continue
+        weights[k] = v.float()
+        if k + '.scale' in stored:
+            weights[k] = weights[k] * stored[k + '.scale'].float()
+    model.load_state_dict(weights)
     return model.eval()

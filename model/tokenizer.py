@@ -1,8 +1,11 @@
 """The subword tokenizer: a unigram model with byte fallback, lossless for every string of bytes.
 
-A text is "\u2581" + text with every space as "\u2581"; the split with the highest sum of log-probabilities wins (Viterbi).
-A character that no piece covers, a literal U+2581 and a byte that is not UTF-8 are spelled in byte pieces, ids 4..259.
-`Tokenizer` is the plain definition (ext/codec/codec_tokenizer.c is the fast one); `fast()` is Hugging Face's Rust twin for packing a corpus.
+A text is "\u2581" + text with every space as "\u2581". The split with the highest sum of
+log-probabilities wins (Viterbi). A character that no piece covers, a literal U+2581 and a byte that
+is not UTF-8 are spelled in byte pieces, ids 4..259.
+
+`Tokenizer` is the plain definition; ext/codec/codec_tokenizer.c is the fast one. `fast()` is
+Hugging Face's Rust twin, for packing a corpus.
 """
 import functools
 import json
@@ -16,7 +19,10 @@ WORD = re.compile(rb'[0-9A-Za-z\x80-\xff]+')
 
 @functools.cache
 def word_hash(word):
-    """32-bit FNV-1a of a word's bytes, then its halves joined, so that the low bits are as mixed as the high ones."""
+    """32-bit FNV-1a of a word's bytes, then its halves joined.
+
+    So the low bits are as mixed as the high ones.
+    """
     h = 0x811C9DC5
     for byte in word:
         h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
@@ -24,7 +30,10 @@ def word_hash(word):
 
 
 def word_hashes(text):
-    """Of each word of these bytes, A to Z as a to z: a word is a run of ASCII letters, digits and whatever is not ASCII."""
+    """Of each word of these bytes, A to Z as a to z.
+
+    A word is a run of ASCII letters, digits and whatever is not ASCII.
+    """
     return [word_hash(word) for word in WORD.findall(text.lower())]
 
 
@@ -32,7 +41,8 @@ class Tokenizer:
     def __init__(self, pieces, scores):
         self.pieces, self.scores = pieces, scores
         # The bytes of each token; none of a control token.
-        self.spelling = [b''] * FIRST_BYTE + [bytes([i]) for i in range(256)] + [p.replace(SPACE, ' ').encode() for p in pieces[FIRST_PIECE:]]
+        self.spelling = [b''] * FIRST_BYTE + [bytes([i]) for i in range(256)]
+        self.spelling += [p.replace(SPACE, ' ').encode() for p in pieces[FIRST_PIECE:]]
         self.ids = {p: i for i, p in enumerate(pieces) if i >= FIRST_PIECE}
         self.longest = max(map(len, pieces))
         self.fallback = min(scores[FIRST_PIECE:]) - UNKNOWN_PENALTY
@@ -49,7 +59,10 @@ class Tokenizer:
         return cls([json.loads(p) for p, _ in rows], [float(x) for _, x in rows])
 
     def encode(self, data):
-        """str or bytes -> ids. Bytes that are not UTF-8 travel as lone surrogates, so they cannot match a piece."""
+        """str or bytes -> ids.
+
+        Bytes that are not UTF-8 travel as lone surrogates, so they cannot match a piece.
+        """
         if isinstance(data, str):
             data = data.encode('utf8')
         text = data.decode('utf8', 'surrogateescape')
@@ -65,14 +78,15 @@ class Tokenizer:
                 if i is not None and best[start][0] + self.scores[i] > found[0]:
                     found = (best[start][0] + self.scores[i], start, [i])
             best[end] = found
-        out, end = [], len(text)
+        out = []
+        end = len(text)
         while end:
             out[:0] = best[end][2]
             end = best[end][1]
         return out
 
     def decode_bytes(self, ids):
-        """ids -> bytes, the one leading space that encode() added removed."""
+        """ids -> bytes, without the one leading space that encode() added."""
         raw = b''.join(self.spelling[i] for i in ids)
         return raw[1:] if raw[:1] == b' ' else raw
 
@@ -80,10 +94,12 @@ class Tokenizer:
         return self.decode_bytes(ids).decode('utf8', 'replace')
 
     def fast(self):
+        """The same as a Tokenizer of Hugging Face's library."""
         from tokenizers import Tokenizer as Rust, models
 
         # Control and byte pieces must never match their own spelling in a text.
-        vocab = [(p, x if i >= FIRST_PIECE else -1e6) for i, (p, x) in enumerate(zip(self.pieces, self.scores))]
+        vocab = [(p, x if i >= FIRST_PIECE else -1e6)
+                 for i, (p, x) in enumerate(zip(self.pieces, self.scores))]
         return Rust(models.Unigram(vocab, unk_id=3, byte_fallback=True))
 
 
@@ -95,8 +111,10 @@ def train_pieces(sentences, n_pieces=8192, **options):
 
     out = io.BytesIO()
     spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=out, vocab_size=n_pieces, model_type='unigram', byte_fallback=True,
-        normalization_rule_name='identity', remove_extra_whitespaces=False, pad_id=0, bos_id=1, eos_id=2, unk_id=3,
-        pad_piece='<pad>', character_coverage=0.9999, num_threads=2, **options)
+        sentence_iterator=iter(sentences), model_writer=out, vocab_size=n_pieces,
+        model_type='unigram', byte_fallback=True, normalization_rule_name='identity',
+        remove_extra_whitespaces=False, pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece='<pad>',
+        character_coverage=0.9999, num_threads=2, **options)
     sp = spm.SentencePieceProcessor(model_proto=out.getvalue())
-    return [sp.id_to_piece(i) for i in range(n_pieces)], [round(sp.get_score(i), 5) for i in range(n_pieces)]
+    pieces = [sp.id_to_piece(i) for i in range(n_pieces)]
+    return pieces, [round(sp.get_score(i), 5) for i in range(n_pieces)]

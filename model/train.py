@@ -1,16 +1,26 @@
-"""Trains the model of any kind (text, code, pictures): one script for two CPU cores and for a GPU, stopped and resumed at any step.
+"""Trains the model of any kind (text, code, pictures), on two CPU cores or on a GPU.
 
-    python3 train.py --data DIR --run RUN [--init text.safetensors]     trunk: constant rate, until stopped (Ctrl-C or --minutes)
-    python3 train.py --data DIR --run RUN --decay 2000                  from the trunk's checkpoint: 2,000 steps down to rate 0
+It can be stopped and resumed at any step.
 
-    python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66 --meanings 6000 --teacher 2        for meaning and middles
+    python3 train.py --data DIR --run RUN [--init text.safetensors]
+        the trunk: at a constant rate, until it is stopped (Ctrl-C or --minutes)
+    python3 train.py --data DIR --run RUN --decay 2000
+        from the trunk's checkpoint: 2,000 steps down to rate 0
+    python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66 \\
+                     --meanings 6000 --teacher 2
+        for meaning and middles
 
-DIR is made by prepare.py: DIR/texts, or ids.npz of code, or of pictures, with words.npz (--shape PICTURE). The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it; the decay reads
-trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at any time (export.py). Every random choice of a
-step is drawn from the seed and the step's number, and the data order from the seed and the epoch: a resumed run sees what an
-uninterrupted one would have seen.
+DIR is made by prepare.py. It holds DIR/texts; or ids.npz of code; or ids.npz of pictures, with
+words.npz (--shape PICTURE).
 
-On CPU half of the time goes into page faults unless malloc keeps its memory; the settings are in the Makefile (make train).
+The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it. The
+decay reads trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at
+any time (export.py). Every random choice of a step is drawn from the seed and the step's number,
+and the data order from the seed and the epoch: a resumed run sees what an uninterrupted one would
+have seen.
+
+On CPU half of the time goes into page faults unless malloc keeps its memory. The settings are in
+the Makefile (make train).
 """
 import argparse
 import glob
@@ -29,53 +39,77 @@ from prepare import WORD_RARE, WORDS
 from text_model import BOS, EOS, PAD, UNK, TextModel
 from tokenizer import SPACE, Tokenizer
 
-NOISE = 0.1         # standard deviation per number of z (which has unit variance), for most examples
-NOISE_MOST = 0.8    # the others draw theirs from 0 to this: the decoder learns to write from an unsure point
+# ---- Noise and losses of what the encoder and the decoder get ----
+NOISE = 0.1         # standard deviation per number of z (of unit variance), for most examples
+NOISE_MOST = 0.8    # the others draw theirs from 0 to this: to learn to write from an unsure point
 DROP_TOKENS = 0.2   # half of the encoder's inputs lose tokens, at a rate drawn from 0 to this
-MASK_TOKENS = 0.05  # of the decoder's inputs
+MASK_TOKENS = 0.05  # share of the decoder's inputs that become UNK
 DROP_Z = 0.1        # examples without z: the decoder as a plain language model (the fluency dial)
-WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial), and NO_DETAIL with none
-NO_DETAIL = 0.1
-TEACHER_LIKE = 4    # weight, beside that of the points: of the similarities within a batch of meanings, and of those within its groups
-TEACHER_ORDER = 0.3 # and of which texts are near to each
-NEAR = 0.05         # difference of similarity that makes one text e times likelier to be taken for the nearest
+WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial)
+NO_DETAIL = 0.1     # examples without r
+
+# ---- The teacher: weights beside that of the points ----
+# Of the similarities within a batch of meanings, and of those within its groups.
+TEACHER_LIKE = 4
+# Of which texts are near to each.
+TEACHER_ORDER = 0.3
+# A difference of similarity that makes one text e times likelier to be taken for the nearest.
+NEAR = 0.05
 TOPICS = 1024       # the texts are sorted into so many
-MIDDLES = 0.2       # of a batch's tokens: sentences to be written from the middle of two others that they lie between
-MIDDLE_LONGEST = 28 # tokens of these, end included
-MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from,
-MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # and how many
-SHARE_TEACHER = 0.6 # how like two texts are in this: so much by the teacher, the rest by the words they share,
-SAME = 0.7          # and what is more like one of two than this is no middle of them
-WORDS_RATE = 0.5    # rate of the table of words, in that of the matrices; a sixth is that of everything else
-CHANGED = 0.15      # of a batch's tokens: sentences to be written from another one and the step of a change,
-CHANGED_LEAST = 32  # but no fewer pairs: a mean needs some
-FROM_WORDS = 0.5    # pictures that are decoded from the s of their concept's name; of all, FROM_MATE with the r of another of their style,
-FROM_MATE = 0.2     # and FROM_PRIOR with an r drawn at random, as latent_image() draws it
-FROM_PRIOR = 0.08
+
+# ---- Middles: sentences to be written from the middle of two others that they lie between ----
+MIDDLES = 0.2       # their share of a batch's tokens
+MIDDLE_LONGEST = 28 # most tokens of one, end included
+MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from
+MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # how many there are
+# How like two texts are, for middles: so much by the teacher, the rest by the words they share.
+SHARE_TEACHER = 0.6
+SAME = 0.7          # a text more like one of the two than this is no middle of them
+
+WORDS_RATE = 0.5    # rate of the table of words / that of the matrices; all else has a sixth
+
+# ---- Changes: sentences to be written from another one and the step of a change ----
+CHANGED = 0.15      # their share of a batch's tokens
+CHANGED_LEAST = 32  # least number of pairs: a mean needs some
+
+# ---- Pictures: shares of all ----
+FROM_WORDS = 0.5    # decoded from the s of their concept's name
+FROM_MATE = 0.2     # decoded with the r of another picture of their style
+FROM_PRIOR = 0.08   # decoded with an r drawn at random, as latent_image() draws it
 
 
 def fast_type(device):
-    """bf16 where its products are fast: on GPUs, and on CPUs that have instructions for it. Without them they are seventy times slower than f32
-    (AMD EPYC with AVX2, PyTorch 2.15, 2048x1440 by 1440x160: 2 GFLOP/s for 138)."""
-    return torch.bfloat16 if device == 'cuda' or torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    """bf16 where its products are fast: on GPUs, and on CPUs that have instructions for it.
+
+    On other CPUs they are seventy times slower than those of f32 (AMD EPYC with AVX2, PyTorch 2.15,
+    2048x1440 by 1440x160: 2 GFLOP/s for 138).
+    """
+    is_fast = device == 'cuda' or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if is_fast else torch.float32
 
 
 def autocast(device):
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=fast_type(device) == torch.bfloat16)
+    is_bf16 = fast_type(device) == torch.bfloat16
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=is_bf16)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised by five Newton-Schulz steps in bf16, where that is fast (Jordan et al. 2024), for matrices [in, out]; those of one
-    shape together."""
+    """Momentum whose update is orthogonalised by five Newton-Schulz steps (Jordan et al. 2024).
+
+    For matrices [in, out]; those of one shape together. The steps are in bf16 where that is fast.
+    """
 
     def __init__(self, params, lr):
         params = list(params)
-        super().__init__([dict(params=[p for p in params if p.shape == shape]) for shape in sorted({p.shape for p in params})], dict(lr=lr))
+        shapes = sorted({p.shape for p in params})
+        groups = [dict(params=[p for p in params if p.shape == shape]) for shape in shapes]
+        super().__init__(groups, dict(lr=lr))
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            params, state = group['params'], self.state[group['params'][0]]
+            params = group['params']
+            state = self.state[params[0]]
             grads = torch.stack([p.grad for p in params])
             if 'momentum' not in state:
                 state['momentum'] = torch.zeros_like(grads)
@@ -90,19 +124,24 @@ class Muon(torch.optim.Optimizer):
                 x = 3.4445 * x + (-4.775 * b + 2.0315 * b @ b) @ x
             if n_in > n_out:
                 x = x.mT
+            rate = group['lr'] * max(1.0, n_out / n_in) ** 0.5
             torch._foreach_mul_(params, 1 - group['lr'] * 0.05)
-            torch._foreach_add_(params, list(x.float().unbind()), alpha=-group['lr'] * max(1.0, n_out / n_in) ** 0.5)
+            torch._foreach_add_(params, list(x.float().unbind()), alpha=-rate)
 
 
 def batches_of(length, tokens, seed):
-    """The rows of one epoch: of about equal length, at most `tokens` tokens with the end and padding."""
+    """The rows of one epoch, batch by batch: of about equal length, and at most `tokens` tokens.
+
+    The end of each row and the padding count.
+    """
     rng = np.random.RandomState(seed)
     order = rng.permutation(np.nonzero(length)[0])
     part_rows = max(20000, 8 * tokens)
     for start in range(0, len(order), part_rows):
         part = order[start: start + part_rows]
         part = part[np.argsort(length[part] + rng.rand(len(part)))]
-        batches, i = [], 0
+        batches = []
+        i = 0
         while i < len(part):
             j = i
             while j < len(part) and (length[part[j]] + 1) * (j - i + 1) <= tokens:
@@ -116,14 +155,18 @@ class Rows:
     """Rows of token ids laid end to end, and put together on the device."""
 
     def __init__(self, flat, length, device):
-        self.length, self.device = length.astype(np.int64), device
+        self.length = length.astype(np.int64)
+        self.device = device
         self.step = 8 if device == 'cuda' else 1
         self.flat = torch.from_numpy(flat.astype(np.int32)).to(device)
         self.start = torch.from_numpy(np.cumsum(self.length) - self.length).to(device)
         self.n = torch.from_numpy(self.length).to(device)
 
     def padded(self, rows, fill, more=0):
-        """[B, T] of these rows (numpy), `fill` behind them; T leaves room for `more`, and is a multiple of `step`: 8 on a GPU, whose products want that."""
+        """[B, T] of these rows (numpy), with `fill` behind them.
+
+        T leaves room for `more`. It is a multiple of `step`: 8 on a GPU, whose products want that.
+        """
         width = max(1, int(self.length[rows].max())) + more
         width += -width % self.step
         rows = torch.from_numpy(rows).to(self.device)
@@ -140,13 +183,15 @@ def with_end(ids):
 
 def lost(ids):
     """[B, T]: which tokens training loses: in half of the rows some, at a rate drawn for each."""
-    rate = torch.rand(len(ids), 1, device=ids.device) * DROP_TOKENS * (torch.rand(len(ids), 1, device=ids.device) < 0.5)
+    rate = torch.rand(len(ids), 1, device=ids.device) * DROP_TOKENS
+    rate = rate * (torch.rand(len(ids), 1, device=ids.device) < 0.5)
     return torch.rand(ids.shape, device=ids.device) < rate
 
 
 def less(ids):
-    """Rows without what is lost(), but never without their first; what is left closes up."""
-    ids = torch.where(lost(ids) & (torch.arange(ids.shape[1], device=ids.device) > 0), PAD, ids)
+    """Rows without what is lost(), but always with their first token; what is left closes up."""
+    is_behind = torch.arange(ids.shape[1], device=ids.device) > 0
+    ids = torch.where(lost(ids) & is_behind, PAD, ids)
     return ids.gather(1, torch.argsort((ids == PAD).to(torch.uint8), dim=1, stable=True))
 
 
@@ -162,21 +207,30 @@ def to_write(ids):
 
 
 def masked(given):
+    """The decoder's input with some tokens unknown, but never the first."""
     hide = torch.rand(given.shape, device=given.device) < MASK_TOKENS
     hide[:, 0] = False
     return torch.where(hide, UNK, given)
 
 
 class Corpus:
-    """Packed rows of token ids, of code or pictures; and teacher vectors for the first of them, if there are any."""
+    """Packed rows of token ids, of code or pictures.
+
+    The first of them may have vectors of the teacher.
+    """
 
     def __init__(self, folder, tokens, seed, device):
         f = np.load(f'{folder}/ids.npz')
         self.ids = Rows(f['flat'], np.diff(f['off']), device)
-        flat, off = f['valid_flat'], f['valid_off']  # an NpzFile reads the array anew at every look-up
+        # An NpzFile reads the array anew at every look-up.
+        flat, off = f['valid_flat'], f['valid_off']
         self.valid = [flat[a:b] for a, b in zip(off, off[1:]) if b > a]
-        teacher = f'{folder}/teacher.npz'
-        self.teacher = torch.from_numpy(np.load(teacher)['vectors'].astype(np.float32) if os.path.exists(teacher) else np.zeros((0, 128), np.float32)).to(device)
+        path = f'{folder}/teacher.npz'
+        if os.path.exists(path):
+            teacher = np.load(path)['vectors'].astype(np.float32)
+        else:
+            teacher = np.zeros((0, 128), np.float32)
+        self.teacher = torch.from_numpy(teacher).to(device)
         self.tokens, self.seed = tokens, seed
 
     def __len__(self):
@@ -186,101 +240,142 @@ class Corpus:
         return batches_of(self.ids.length, self.tokens, (self.seed, number))
 
     def batch(self, rows):
-        """Row numbers -> encoder input, its words (none), decoder input and decoder target [B, T] each, corrupted for training."""
+        """Row numbers -> encoder input, its words (none), decoder input and decoder target.
+
+        Each [B, T], corrupted for training.
+        """
         ids = self.ids.padded(rows, PAD, 1)
         given, target = to_write(ids)
         return with_end(less(ids)), None, masked(given), target
 
     def stand_in(self, rows, s, r):
-        """The points to decode these rows from, where they are not their own; pictures have some."""
+        """The points to decode these rows from. They are their own, but for some of pictures."""
         return s, r
 
     def taught(self, rows, s):
-        """Share of the rows that have a teacher vector times (1 - cosine, plus the squared error of the similarity matrix)."""
+        """The teacher's loss of the rows that have a teacher vector, times their share.
+
+        It is (1 - cosine), plus the squared error of the similarity matrix.
+        """
         have = np.nonzero(rows < len(self.teacher))[0]
         if not len(have):
             return s.sum() * 0
-        t, own = self.teacher[torch.from_numpy(rows[have])], s[torch.from_numpy(have)]
+        t = self.teacher[torch.from_numpy(rows[have])]
+        own = s[torch.from_numpy(have)]
         points = (1 - (own * t).sum(-1)).mean()
-        return (points + 2 * (own @ own.t() - t @ t.t()).pow(2).mean()) * len(have) / len(rows)
+        error = (own @ own.t() - t @ t.t()).pow(2).mean()
+        return (points + 2 * error) * len(have) / len(rows)
 
 
 class PictureCorpus(Corpus):
-    """Packed pictures: rows of 64 codes, each with a concept and a style; and what text says of a concept.
+    """Packed pictures, rows of 64 codes, each with a concept and a style.
 
-    words.npz: `concept` and `style` [rows]; `vectors` [concepts, K, 128], the text model's s of K phrasings of a concept's name. The teacher of a
-    picture is its concept's, whatever the style.
+    It also has what text says of a concept.
+
+    words.npz: `concept` and `style` [rows]; `vectors` [concepts, K, 128], the text model's s of K
+    phrasings of a concept's name. The teacher of a picture is its concept's, whatever the style.
     """
 
     def __init__(self, folder, tokens, seed, device):
         super().__init__(folder, tokens, seed, device)
         self.ids.step = 1   # a picture has as many places as the model has
         f = np.load(f'{folder}/words.npz')
-        self.concept, self.style, self.words = f['concept'], f['style'], torch.from_numpy(f['vectors'].astype(np.float32)).to(device)
+        self.concept = f['concept']
+        self.style = f['style']
+        self.words = torch.from_numpy(f['vectors'].astype(np.float32)).to(device)
 
     def batch(self, rows):
-        """As for text, but a corrupted code becomes UNK and leaves the others where they are: a code's place is part of what it says."""
+        """As for text, but a corrupted code becomes UNK and leaves the others where they are.
+
+        A code's place is part of what it says.
+        """
         ids = self.ids.padded(rows, PAD, 1)
         given, target = to_write(ids)
-        return with_end(torch.where(lost(ids) & (ids > UNK), UNK, ids)), None, masked(given), target
+        read = torch.where(lost(ids) & (ids > UNK), UNK, ids)
+        return with_end(read), None, masked(given), target
 
     def stand_in(self, rows, s, r):
-        """Half of the pictures are decoded from what text says of their concept; of those, some with another picture's r, of the same style,
-        or none's: so s says what is to be seen, and an r that does not fit says at most in which manner."""
+        """Half of the pictures are decoded from what text says of their concept.
+
+        Some of those have another picture's r, of the same style, or nobody's. So s says what is to
+        be seen, and an r that does not fit says at most in which manner.
+        """
         n = len(rows)
-        words = self.words[torch.from_numpy(self.concept[rows]), torch.randint(self.words.shape[1], (n,))]
+        concept = torch.from_numpy(self.concept[rows])
+        words = self.words[concept, torch.randint(self.words.shape[1], (n,))]
         u = torch.rand(n, 1, device=s.device)
-        alike = torch.from_numpy(self.style[rows][:, None] == self.style[rows][None]).to(s.device) & ~torch.eye(n, dtype=torch.bool, device=s.device)
+        style = self.style[rows]
+        alike = torch.from_numpy(style[:, None] == style[None]).to(s.device)
+        alike = alike & ~torch.eye(n, dtype=torch.bool, device=s.device)
         mate = (alike.float() + 1e-6).multinomial(1)[:, 0]
         drawn = F.normalize(torch.randn_like(r), dim=-1)
         other = torch.where(u < FROM_MATE, r[mate].detach(), drawn)
-        return torch.where(u < FROM_WORDS, words, s), torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
+        point_s = torch.where(u < FROM_WORDS, words, s)
+        point_r = torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
+        return point_s, point_r
 
 
 class Texts(Corpus):
-    """Texts with what the teacher says of each in full width (DIR/texts/*.npz of prepare.py): what is read and written, what s learns from beside it, and middles.
+    """Texts with what the teacher says of each in full width (DIR/texts/*.npz of prepare.py).
 
-    s learns from groups of about the same meaning, and from texts of a few topics (k-means of the teacher's vectors): so texts nearly alike have to be told apart.
+    They are read and written. Beside it s learns from groups of about the same meaning, and from
+    texts of a few topics (k-means of the teacher's vectors), so that texts nearly alike have to be
+    told apart.
 
-    A middle: of two random short texts and the text that is likest to that of the two which it is less like, by the teacher and by the words it shares. The decoder is
-    given the middle of the two points and writes the third: so it learns to say something whole where no text lies, rather than halves of two.
+    A middle is of two random short texts. It is the text that is likest to that of the two which it
+    is less like, by the teacher and by the words it shares. The decoder is given the middle of the
+    two points and writes the third text. So it learns to say something whole where no text lies,
+    and not halves of two.
     """
 
     def __init__(self, folder, tokens, seed, device, tokenizer):
         parts = [np.load(p) for p in sorted(glob.glob(f'{folder}/texts/*.npz'))]
         valid = np.load(f'{folder}/valid/valid.npz')
-        join = lambda k: np.concatenate([p[k] for p in parts])
+
+        def join(k):
+            return np.concatenate([p[k] for p in parts])
+
         off = np.cumsum(valid['length'], dtype=np.int64)
         self.valid = [valid['flat'][b - n: b] for n, b in zip(valid['length'].tolist(), off)]
-        self.ids, self.words = Rows(join('flat'), join('length'), device), Rows(join('words'), join('n_words'), device)
+        self.ids = Rows(join('flat'), join('length'), device)
+        self.words = Rows(join('words'), join('n_words'), device)
         self.vectors = torch.from_numpy(join('vectors')).to(device)
         self.axes = torch.from_numpy(np.load(f'{folder}/axes.npy')).to(device)
-        group = np.cumsum(np.concatenate([np.diff(p['group'], prepend=-1) > 0 for p in parts])) - 1
+        is_new = np.concatenate([np.diff(p['group'], prepend=-1) > 0 for p in parts])
+        group = np.cumsum(is_new) - 1
         self.group = torch.from_numpy(group).to(device)
         self.tokens, self.seed, self.device = tokens, seed, device
         first = np.flatnonzero(np.diff(group, prepend=-1))
         size = np.diff(first, append=len(group))
+        longest = np.maximum.reduceat(self.ids.length, first)
         alike = size > 1
-        self.alike = Groups(first[alike], size[alike], np.maximum.reduceat(self.ids.length, first)[alike])
+        self.alike = Groups(first[alike], size[alike], longest[alike])
         topic = self.topics()
         self.by_topic = self.sort_by_topic(topic)
-        short = np.flatnonzero((self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST) & self.sentences(tokenizer))
+        is_short = (self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST)
+        short = np.flatnonzero(is_short & self.sentences(tokenizer))
         rng = np.random.RandomState(seed)
         pool = rng.permutation(short)[:MIDDLE_POOL[device]]
         self.middles = self.find_middles(pool[np.argsort(topic[pool], kind='stable')], rng)
 
     def batch(self, rows):
-        """As Corpus.batch; a text that has lost tokens has its words all the same, but for some."""
-        ids, words = self.ids.padded(rows, PAD, 1), self.words.padded(rows, -1)
+        """As Corpus.batch. A text that has lost tokens keeps its words, but for some."""
+        ids = self.ids.padded(rows, PAD, 1)
+        words = self.words.padded(rows, -1)
         given, target = to_write(ids)
-        words = torch.where(torch.rand(words.shape, device=self.device) < DROP_TOKENS / 4, -1, words)
+        is_lost = torch.rand(words.shape, device=self.device) < DROP_TOKENS / 4
+        words = torch.where(is_lost, -1, words)
         return with_end(less(ids)), words, masked(given), target
 
     def sentences(self, tokenizer):
-        """[n]: whether each begins with a capital letter and ends with a full stop, a question or exclamation mark."""
-        begins = torch.tensor([bool(re.match(SPACE + '[A-Z]', p)) for p in tokenizer.pieces], device=self.device)
-        ends = torch.tensor([p[-1] in '.?!' for p in tokenizer.pieces], device=self.device)
-        return (begins[self.ids.flat[self.ids.start]] & ends[self.ids.flat[self.ids.start + self.ids.n - 1]]).cpu().numpy()
+        """[n]: whether each begins with a capital letter and ends with a full stop, ? or !"""
+        pieces = tokenizer.pieces
+        begins = [bool(re.match(SPACE + '[A-Z]', p)) for p in pieces]
+        begins = torch.tensor(begins, device=self.device)
+        ends = torch.tensor([p[-1] in '.?!' for p in pieces], device=self.device)
+        first = self.ids.flat[self.ids.start]
+        last = self.ids.flat[self.ids.start + self.ids.n - 1]
+        return (begins[first] & ends[last]).cpu().numpy()
 
     def topics(self):
         """[n]: which of TOPICS each text belongs to, by spherical k-means on some of them."""
@@ -290,10 +385,11 @@ class Texts(Corpus):
         for _ in range(8):
             topic = (some @ centres.t()).argmax(1)
             centres = F.normalize(torch.zeros_like(centres).index_add_(0, topic, some), dim=-1)
-        return torch.cat([(v.float() @ centres.t()).argmax(1) for v in self.vectors.split(100000)]).cpu().numpy()
+        parts = [(v.float() @ centres.t()).argmax(1) for v in self.vectors.split(100000)]
+        return torch.cat(parts).cpu().numpy()
 
     def sort_by_topic(self, topic):
-        """Rows in the order of their topics, then lengths, and the place in that order of each topic and length."""
+        """Rows ordered by topic, then length; and where each topic and length starts there."""
         place = topic * 64 + self.ids.length     # a text has at most 63 tokens
         order = np.argsort(place, kind='stable')
         return order, np.searchsorted(place[order], np.arange(TOPICS * 64 + 1))
@@ -307,57 +403,88 @@ class Texts(Corpus):
         topic = (np.searchsorted(start, at, side='right') - 1) // 64
         runs = []
         for t in topic * 64:
-            a, b, end = start[t + length], start[min(t + length + 3, t + 64)], start[min(t + length + 6, t + 64)]
+            a = start[t + length]
+            b = start[min(t + length + 3, t + 64)]
+            end = start[min(t + length + 6, t + 64)]
             a = max(start[t], min(a + rng.randint(max(1, b - a)), end - n))
             runs.append(order[a: min(end, a + n)])
         return np.unique(np.concatenate(runs))
 
     def find_middles(self, pool, rng):
         """[n, 3] rows a, b and the third; and t of each."""
+        said = self.likeness_vectors(pool)
+        n = MIDDLE_MOST[self.device]
+        a = rng.randint(len(pool), size=n)
+        # As a rule any two; otherwise two of one topic, mostly.
+        is_any = rng.rand(n) < 0.7
+        b = np.where(is_any, rng.randint(len(pool), size=n),
+                     (a + rng.randint(1, 100, size=n)) % len(pool))
+        pairs = torch.from_numpy(np.column_stack([a, b])).to(self.device)
+        found, way = [], []
+        for a, b in (part.unbind(1) for part in pairs.split(1000)):
+            # What lies nearer to a is to be said nearer to a.
+            lean = torch.rand(len(a), 1, device=self.device) * 0.24 - 0.12
+            near_a = said[a] @ said.t()
+            near_b = said[b] @ said.t()
+            near = torch.minimum(near_a - lean, near_b + lean)
+            near = near.masked_fill(torch.maximum(near_a, near_b) > SAME, -1)
+            found.append(near.argmax(1))
+            way.append(0.5 - 1.6 * lean[:, 0])
+        triples = torch.cat([pairs, torch.cat(found)[:, None]], 1)
+        rows = torch.from_numpy(pool).to(self.device)[triples]
+        return rows.cpu().numpy(), torch.cat(way)
+
+    def likeness_vectors(self, pool):
+        """Vectors of these texts whose products are their likeness for middles (SHARE_TEACHER).
+
+        The part for shared words is a random projection of the bag of words.
+        """
         idf = torch.bincount(self.words.flat, minlength=WORDS).float()
-        drawn = torch.randn(len(idf), 128, device=self.device) * (WORD_RARE / (WORD_RARE + idf / idf.sum()))[:, None]
+        weight = WORD_RARE / (WORD_RARE + idf / idf.sum())
+        drawn = torch.randn(len(idf), 128, device=self.device) * weight[:, None]
         drawn = torch.cat([drawn, drawn.new_zeros(1, 128)])
         said = []
         for part in np.array_split(pool, max(1, len(pool) // 20000)):
             shared = F.normalize(drawn[self.words.padded(part, len(idf))].sum(1), dim=-1)
             taught = self.vectors[torch.from_numpy(part).to(self.device)].float()
-            said.append(torch.cat([taught * SHARE_TEACHER ** 0.5, shared * (1 - SHARE_TEACHER) ** 0.5], 1))
-        said = torch.cat(said).to(fast_type(self.device))
-        n = MIDDLE_MOST[self.device]
-        a = rng.randint(len(pool), size=n)
-        b = np.where(rng.rand(n) < 0.7, rng.randint(len(pool), size=n), (a + rng.randint(1, 100, size=n)) % len(pool))    # any two; or two of one topic, as a rule
-        pairs, found, way = torch.from_numpy(np.column_stack([a, b])).to(self.device), [], []
-        for a, b in (part.unbind(1) for part in pairs.split(1000)):
-            lean = torch.rand(len(a), 1, device=self.device) * 0.24 - 0.12     # what lies nearer to a is what is to be said nearer to a
-            near_a, near_b = said[a] @ said.t(), said[b] @ said.t()
-            near = torch.minimum(near_a - lean, near_b + lean).masked_fill(torch.maximum(near_a, near_b) > SAME, -1)
-            found.append(near.argmax(1))
-            way.append(0.5 - 1.6 * lean[:, 0])
-        rows = torch.from_numpy(pool).to(self.device)[torch.cat([pairs, torch.cat(found)[:, None]], 1)]
-        return rows.cpu().numpy(), torch.cat(way)
+            said.append(torch.cat([taught * SHARE_TEACHER ** 0.5,
+                                   shared * (1 - SHARE_TEACHER) ** 0.5], 1))
+        return torch.cat(said).to(fast_type(self.device))
 
     def taught(self, rows, s):
-        """What the teacher says of s: (1 - cosine); the squared errors of the similarities, of all, and of those within a group; and which of the others each is
-        near to: the Kullback-Leibler divergence of the softmax of these similarities."""
+        """The teacher's loss of s, a sum of three.
+
+        Points: (1 - cosine). Likeness: the squared errors of the similarities, of all and of those
+        within a group. Order, which of the others each is near to: the Kullback-Leibler divergence
+        of the softmax of these similarities.
+        """
         rows = torch.from_numpy(rows).to(self.device)
         t, group = self.vectors[rows].float(), self.group[rows]
-        same, own = group[:, None] == group[None], torch.eye(len(rows), dtype=torch.bool, device=s.device)
-        near, truth = s @ s.t(), t @ t.t()
+        own = torch.eye(len(rows), dtype=torch.bool, device=s.device)
+        same = (group[:, None] == group[None]) & ~own
+        near = s @ s.t()
+        truth = t @ t.t()
         error = (near - truth).pow(2)
-        same = same & ~own
         points = (1 - (s * F.normalize(t @ self.axes, dim=-1)).sum(-1)).mean()
-        order = F.kl_div(*((v / NEAR).masked_fill(own, -1e4).log_softmax(1) for v in (near, truth)), reduction='batchmean', log_target=True)
-        return points + TEACHER_LIKE * (error.mean() + (error * same).sum() / same.sum().clamp(min=1)) + TEACHER_ORDER * order
+        near, truth = ((v / NEAR).masked_fill(own, -1e4).log_softmax(1) for v in (near, truth))
+        order = F.kl_div(near, truth, reduction='batchmean', log_target=True)
+        like = error.mean() + (error * same).sum() / same.sum().clamp(min=1)
+        return points + TEACHER_LIKE * like + TEACHER_ORDER * order
 
     def more(self, model, encode, reading, rng, tokens, meanings):
-        """Losses beside those of the corpus: of what s alone learns from (`meanings` tokens), and of middles (a share of `tokens`)."""
+        """Losses beside those of the corpus: of what s alone learns from, and of middles.
+
+        Of the first `meanings` tokens, of middles a share of `tokens`.
+        """
         of_s = []
         for rows in (self.alike.some(rng, meanings // 2), self.of_topics(rng, meanings // 2)):
             s, _ = encode(*to_read(self.ids, self.words, rows))
             of_s.append(self.taught(rows, s))
         rows, t = self.middles
-        k = np.sort(rng.randint(len(rows), size=max(1, int(tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))))
-        (s_a, r_a), (s_b, r_b) = (encode(*to_read(self.ids, self.words, rows[k, i])) for i in (0, 1))
+        n = max(1, int(tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))
+        k = np.sort(rng.randint(len(rows), size=n))
+        s_a, r_a = encode(*to_read(self.ids, self.words, rows[k, 0]))
+        s_b, r_b = encode(*to_read(self.ids, self.words, rows[k, 1]))
         z = between(model, s_a, r_a, s_b, r_b, t[torch.from_numpy(k).to(self.device)][:, None])
         return sum(of_s) / 2, reading(z, *to_write(self.ids.padded(rows[k, 2], PAD, 1)))
 
@@ -376,32 +503,43 @@ class Groups:
         at = rng.randint(len(some))
         count = max(1, int(np.searchsorted(np.cumsum(cost[at:]), tokens)))
         chosen = some[at: at + count]
-        return np.unique(np.concatenate([np.arange(f, f + n) for f, n in zip(self.first[chosen], self.size[chosen])]))
+        runs = [np.arange(f, f + n) for f, n in zip(self.first[chosen], self.size[chosen])]
+        return np.unique(np.concatenate(runs))
 
 
 class Changes:
-    """Pairs of a text and what a rule made of it (DIR/changes/*.npz of prepare.py). The mean step of half of a batch's pairs, 1 to 2.5 times, is to take the other
-    half's first text to its second: what latent_direction() and latent_move() do."""
+    """Pairs of a text and what a rule made of it (DIR/changes/*.npz of prepare.py).
+
+    The mean step of half of a batch's pairs, 1 to 2.5 times, is to take the other half's first text
+    to its second: what latent_direction() and latent_move() do.
+    """
 
     def __init__(self, folder, device):
         self.kinds = []
         for path in sorted(glob.glob(f'{folder}/changes/*.npz')):
             f = np.load(path)
-            longest = np.maximum.reduceat(f['length'].astype(np.int64), np.arange(0, len(f['length']), 2))
-            self.kinds.append((Rows(f['flat'], f['length'], device), Rows(f['words'], f['n_words'], device), np.argsort(longest, kind='stable')))
+            length = f['length'].astype(np.int64)
+            longest = np.maximum.reduceat(length, np.arange(0, len(length), 2))
+            ids = Rows(f['flat'], f['length'], device)
+            words = Rows(f['words'], f['n_words'], device)
+            self.kinds.append((ids, words, np.argsort(longest, kind='stable')))
 
     def loss(self, model, encode, reading, rng, tokens):
         ids, words, order = self.kinds[rng.randint(len(self.kinds))]
         n = min(len(order), max(CHANGED_LEAST, tokens // 64)) // 2 * 2
         at = rng.randint(max(1, len(order) - 4 * n))
         pairs = rng.permutation(order[at: at + 4 * n])[:n]
-        (s_x, r_x), (s_y, r_y) = (encode(*to_read(ids, words, pairs * 2 + i)) for i in (0, 1))
+        s_x, r_x = encode(*to_read(ids, words, pairs * 2))
+        s_y, r_y = encode(*to_read(ids, words, pairs * 2 + 1))
         half = n // 2
-        step_s, step_r = (s_y - s_x)[:half].mean(0), (r_y - r_x)[:half].mean(0)
+        step_s = (s_y - s_x)[:half].mean(0)
+        step_r = (r_y - r_x)[:half].mean(0)
         amount = 1 + 1.5 * torch.rand(half, 1, device=s_x.device)
-        s, r = F.normalize(s_x[half:] + amount * step_s, dim=-1), r_x[half:] + amount * step_r
+        s = F.normalize(s_x[half:] + amount * step_s, dim=-1)
+        r = r_x[half:] + amount * step_r
         r = r / r.norm(dim=-1, keepdim=True).clamp(min=1)
-        return reading(model.join(noisy(s, NOISE), r), *to_write(ids.padded(pairs[half:] * 2 + 1, PAD, 1)))
+        wanted = ids.padded(pairs[half:] * 2 + 1, PAD, 1)
+        return reading(model.join(noisy(s, NOISE), r), *to_write(wanted))
 
 
 def between(model, s_a, r_a, s_b, r_b, t):
@@ -410,6 +548,7 @@ def between(model, s_a, r_a, s_b, r_b, t):
 
 
 def noisy(v, sigma):
+    """v [B, width] of unit length, with normal noise of this deviation; of unit length again."""
     return F.normalize(v + sigma * torch.randn_like(v) / math.sqrt(v.shape[1]), dim=-1)
 
 
@@ -417,15 +556,20 @@ def perturb(model, s, r):
     """z as the decoder meets it in use: noisy, with weak detail, or absent."""
     n, dev = len(s), s.device
     u = torch.rand(n, 1, device=dev)
-    sigma = torch.where(u < 0.6, torch.full_like(u, NOISE), torch.rand(n, 1, device=dev) * NOISE_MOST)
-    detail = torch.where(torch.rand(n, 1, device=dev) < WEAK_DETAIL, torch.rand(n, 1, device=dev), torch.ones(n, 1, device=dev))
+    wide = torch.rand(n, 1, device=dev) * NOISE_MOST
+    sigma = torch.where(u < 0.6, torch.full_like(u, NOISE), wide)
+    is_weak = torch.rand(n, 1, device=dev) < WEAK_DETAIL
+    detail = torch.where(is_weak, torch.rand(n, 1, device=dev), torch.ones(n, 1, device=dev))
     detail = detail * (torch.rand(n, 1, device=dev) >= NO_DETAIL)
     z = model.join(noisy(s, sigma), noisy(r, sigma) * detail)
     return z * (torch.rand(n, 1, device=dev) >= DROP_Z)
 
 
 def points(model, corpus, rows, s, r, clear):
-    """z [B, s + r] to decode these rows from; a share `clear` of them from no other than their own, with the usual noise alone."""
+    """z [B, s + r] to decode these rows from.
+
+    A share `clear` of them comes from its own point, with the usual noise alone.
+    """
     z = perturb(model, *corpus.stand_in(rows, s, r))
     if not clear:
         return z
@@ -435,11 +579,19 @@ def points(model, corpus, rows, s, r, clear):
 
 @torch.no_grad()
 def evaluate(model, corpus, n):
-    """A glance while training (score.py measures what is shipped): exact by length, over text/valid, greedy in one pass; of pictures, codes right."""
+    """A glance while training (score.py measures what is shipped), over text/valid.
+
+    Share that comes back exactly, by length, greedy in one pass; of pictures, share of codes.
+    """
     model.eval()
     device = model.embedding.device
     hits = {16: [], 32: [], 65: []}
-    exact = lambda given, made: np.mean(np.equal(given, made)) if model.config.get('positions') else given == made
+
+    def exact(given, made):
+        if model.config.get('positions'):
+            return np.mean(np.equal(given, made))
+        return given == made
+
     rows = sorted((v.tolist() for v in corpus.valid[:n]), key=len)
     for i in range(0, n, 32):
         part = rows[i: i + 32]
@@ -450,8 +602,9 @@ def evaluate(model, corpus, n):
     return ' '.join(f'<{k} {np.mean(v):.3f}' for k, v in hits.items() if v)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--data', required=True)
     p.add_argument('--run', required=True)
     p.add_argument('--init', help='safetensors to start from')
@@ -460,36 +613,70 @@ def main():
     p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
     p.add_argument('--minutes', type=float, default=1e9)
     p.add_argument('--steps', type=int, default=1 << 60, help='stop after so many')
-    p.add_argument('--decay', type=int, default=0, help='steps of the final linear decay; with --minutes, it is down to 0 at whichever comes first')
-    p.add_argument('--clear', type=float, default=0.0, help='share of the examples that are decoded from their own point as it is: for more exactness, at the cost of the dials')
-    p.add_argument('--teacher', type=float, default=1.0, help="weight of the teacher's losses beside the cross-entropy")
-    p.add_argument('--meanings', type=int, default=6000, help='text: tokens a step that only s learns from')
+    p.add_argument('--decay', type=int, default=0,
+                   help='steps of the final linear decay; with --minutes, it is down to 0 at '
+                   'whichever comes first')
+    p.add_argument('--clear', type=float, default=0.0,
+                   help='share of the examples that are decoded from their own point as it is: for '
+                   'more exactness, at the cost of the dials')
+    p.add_argument('--teacher', type=float, default=1.0,
+                   help="weight of the teacher's losses beside the cross-entropy")
+    p.add_argument('--meanings', type=int, default=6000,
+                   help='text: tokens a step that only s learns from')
     p.add_argument('--save', type=float, default=10, help='minutes between checkpoints')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
-    p.add_argument('--glance', type=int, default=128, help='held-out sentences decoded at each checkpoint; slow on CPU; 0: none')
+    p.add_argument('--glance', type=int, default=128,
+                   help='held-out sentences decoded at each checkpoint; slow on CPU; 0: none')
     p.add_argument('--threads', type=int, default=os.cpu_count())
-    a = p.parse_args()
+    return p.parse_args()
+
+
+def model_of(a, state):
+    """The model to go on with: the checkpoint's shape, or --init, or a new one."""
+    if state:
+        tokenizer = Tokenizer(**state['tokenizer']) if state.get('tokenizer') else None
+        return TextModel(state['config'], tokenizer)
+    if a.init:
+        return text_model.load(a.init)
+    return TextModel(getattr(text_model, a.shape))
+
+
+def optimizers_of(model, lr):
+    """Muon for the matrices of the layers, AdamW for everything else."""
+    named = dict(model.named_parameters())
+    matrices = [p for name, p in named.items()
+                if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
+    words = [named.pop('words')] if 'words' in named else []
+    others = [p for p in named.values() if not any(p is m for m in matrices)]
+    groups = [dict(params=others, share=1 / 6)]
+    if words:
+        groups.append(dict(params=words, share=WORDS_RATE))
+    adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), weight_decay=0.0)
+    return [Muon(matrices, lr), adam]
+
+
+def corpus_of(a, model, device):
+    """(what to train on, the pairs of a text and its change: None unless it is text)."""
+    if os.path.isdir(f'{a.data}/texts'):
+        corpus = Texts(a.data, a.tokens, a.seed, device, model.tokenizer)
+        return corpus, Changes(a.data, device)
+    kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
+    return kind(a.data, a.tokens, a.seed, device), None
+
+
+def main():
+    a = arguments()
     torch.set_num_threads(a.threads)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     os.makedirs(a.run, exist_ok=True)
     torch.manual_seed(a.seed)
     trunk, decayed = f'{a.run}/trunk.pt', f'{a.run}/decayed.pt'
     state = torch.load(trunk, map_location=device) if os.path.exists(trunk) else None
-    if state:
-        model = TextModel(state['config'], Tokenizer(**state['tokenizer']) if state.get('tokenizer') else None)
-    else:
-        model = text_model.load(a.init) if a.init else TextModel(getattr(text_model, a.shape))
+    model = model_of(a, state)
     model.to(device).train()
-    named = dict(model.named_parameters())
-    matrices = [p for name, p in named.items() if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
-    words = [named.pop('words')] if 'words' in named else []
-    others = [p for p in named.values() if not any(p is m for m in matrices)]
-    adam = [dict(params=others, share=1 / 6)] + [dict(params=words, share=WORDS_RATE)] * bool(words)
-    optimizers = [Muon(matrices, a.lr), torch.optim.AdamW(adam, lr=a.lr, betas=(0.9, 0.95), weight_decay=0.0)]
-    is_text = os.path.isdir(f'{a.data}/texts')
-    kind = Texts if is_text else PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
-    corpus, changes = kind(a.data, a.tokens, a.seed, device, *[model.tokenizer] * is_text), Changes(a.data, device) if is_text else None
+    optimizers = optimizers_of(model, a.lr)
+    corpus, changes = corpus_of(a, model, device)
     at = dict(step=0, epoch=0, in_epoch=0, seen=0)
     if state:
         model.load_state_dict(state['model'])
@@ -497,20 +684,28 @@ def main():
             o.load_state_dict(s)
         at = state['at']
     first = at['step']
-    print(f'{sum(p.numel() for p in model.parameters())} parameters, {len(corpus)} rows, from step {first} on {device}', flush=True)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    print(f'{n_parameters} parameters, {len(corpus)} rows, from step {first} on {device}',
+          flush=True)
 
     def save(path):
         t = model.tokenizer
-        state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers], at=at, config=model.config,
-                     tokenizer=dict(pieces=t.pieces, scores=t.scores) if t else None)
+        tokenizer = dict(pieces=t.pieces, scores=t.scores) if t else None
+        state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers],
+                     at=at, config=model.config, tokenizer=tokenizer)
         torch.save(state, path + '.part')
         os.replace(path + '.part', path)
 
     stopping = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.append(1))
 
-    # Layer by layer, as all layers of a sort share what is compiled. PyTorch 2.11 fails over its analysis of dynamic shapes.
+    def stop(*_):
+        stopping.append(1)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+    # Layer by layer, as all layers of a sort share what is compiled. PyTorch 2.11 fails over its
+    # analysis of dynamic shapes.
     torch._inductor.config.triton.coalesce_tiling_analysis = False
     for block in (*model.encoder, *model.decoder):
         block.compile(dynamic=True)
@@ -521,7 +716,8 @@ def main():
 
     def reading(z, given, target):
         with autocast(device):
-            return F.cross_entropy(model.logits(z, given).float().flatten(0, 1), target.flatten(), ignore_index=-100)
+            logits = model.logits(z, given).float().flatten(0, 1)
+            return F.cross_entropy(logits, target.flatten(), ignore_index=-100)
 
     start = saved = time.time()
     shown = torch.zeros(4, device=device)
@@ -530,7 +726,9 @@ def main():
             if k < at['in_epoch']:
                 continue
             step = at['step']
-            way = max((step - first) / a.decay, (time.time() - start) / 60 / a.minutes) if a.decay else 0.0
+            way = 0.0
+            if a.decay:
+                way = max((step - first) / a.decay, (time.time() - start) / 60 / a.minutes)
             rate = a.lr * min(1.0, (step + 1) / a.warm) * max(0.0, 1 - way)
             for group in (g for o in optimizers for g in o.param_groups):
                 group['lr'] = rate * group.get('share', 1)
@@ -542,7 +740,7 @@ def main():
             taught = corpus.taught(rows, s)
             middle = changed = ce * 0
             loss = ce
-            if is_text:
+            if changes:
                 of_s, middle = corpus.more(model, encode, reading, rng, a.tokens, a.meanings)
                 changed = changes.loss(model, encode, reading, rng, int(a.tokens * CHANGED))
                 taught = taught + of_s
@@ -553,17 +751,23 @@ def main():
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for o in optimizers:
                 o.step()
-            at.update(step=step + 1, in_epoch=k + 1, seen=at['seen'] + int(corpus.ids.length[rows].sum()))
-            shown.lerp_(torch.stack([ce, taught, middle, changed]).detach().float(), 0.02 if step > first else 1.0)
+            seen = at['seen'] + int(corpus.ids.length[rows].sum())
+            at.update(step=step + 1, in_epoch=k + 1, seen=seen)
+            measured = torch.stack([ce, taught, middle, changed]).detach().float()
+            shown.lerp_(measured, 0.02 if step > first else 1.0)
             now = time.time()
             if now - start > a.minutes * 60 or step + 1 - first >= (a.decay or a.steps):
                 stopping.append(1)
             if step % 100 == 99:
-                print(f'{now - start:.0f} s step {step + 1} tokens {at["seen"] / 1e6:.2f}M ' + ' '.join(f'{name} {v:.3f}' for name, v in zip(('ce', 'teacher', 'middle', 'changed'), shown.tolist())), flush=True)
+                names = ('ce', 'teacher', 'middle', 'changed')
+                losses = ' '.join(f'{name} {v:.3f}' for name, v in zip(names, shown.tolist()))
+                print(f'{now - start:.0f} s step {step + 1} tokens {seen / 1e6:.2f}M {losses}',
+                      flush=True)
             if now - saved > a.save * 60 or stopping:
                 saved = now
                 save(decayed if a.decay else trunk)
-                print('saved', 'exact: ' + evaluate(model, corpus, a.glance) if a.glance else '', flush=True)
+                glance = 'exact: ' + evaluate(model, corpus, a.glance) if a.glance else ''
+                print('saved', glance, flush=True)
             if stopping:
                 break
         else:
