@@ -1,5 +1,6 @@
 -- What the scalar functions refuse, and in what words. A statement that failed does not change the
--- next. Wrong type.
+-- next.
+-- Wrong type.
 SELECT latent_encode(5);
 SELECT latent_decode(5.5);
 SELECT latent_decode(x'');
