@@ -41,7 +41,7 @@ seen_by = $(patsubst %,-Iext/%,$(or $(BELOW_$(word 2,$(subst /, ,$(1)))),$(LAYER
 
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all static demo install needed check campaign soak ci golden
+.PHONY: help all static demo install needed check campaign soak golden
 .PHONY: bench bench-index score train clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -128,9 +128,6 @@ campaign: needed  ## half an hour: right under failure: no memory, bad disks, ki
 soak: needed  ## everything at length, with new seeds; the random campaigns for HOURS=2
 	@.ci/need clang
 	@tests/run soak --hours $(HOURS)
-
-ci: needed  ## check and campaign; the last line sums up both
-	@tests/run check campaign
 
 golden: $(PYTHON)  ## after new weights: writes all expectations that depend on them (read the diff)
 	@.ci/need check

@@ -19,7 +19,8 @@ FROM t WHERE id IN (1, 2, 3, 4, 5);
 SELECT 'weightless', typeof(latent_mean(body, weight)), typeof(latent_mean(body, 0)) FROM t WHERE id IN (4, 5);
 SELECT 'text weight', latent_mean(body, '2') = latent_mean(body, 2) FROM t WHERE id IN (1, 2);
 
--- Rows that differ leave a weaker detail: the length of r says how far they agree. s is always of length 1.
+-- Rows that differ leave a weaker detail: the length of r says how far they agree. The length of s
+-- is always 1.
 SELECT 'length of r', (SELECT sum(value*value) FROM json_each(latent_json(z), '$.segments[0].r')) < 0.9999,
   round((SELECT sum(value*value) FROM json_each(latent_json(z), '$.segments[0].s')), 2)
 FROM (SELECT latent_mean(body) AS z FROM t);
@@ -38,7 +39,8 @@ SELECT 'partition', count(DISTINCT z) FROM (SELECT latent_mean(body) OVER (PARTI
 SELECT 'groups', label, typeof(latent_mean(body)) FROM t GROUP BY label;
 SELECT 'filter', latent_mean(body) FILTER (WHERE id < 3) = (SELECT latent_mean(body) FROM t WHERE id < 3) FROM t;
 
--- latent_direction: from the false rows to the true ones. With one row each it is their difference, and not normalised.
+-- latent_direction: from the false rows to the true ones. With one row each it is their difference,
+-- not normalised.
 CREATE TABLE d AS SELECT latent_direction(body, label) AS forth, latent_direction(body, 1 - label) AS back FROM t WHERE id IN (1, 2);
 SELECT 'direction', json_extract(latent_json(forth), '$.kind'), json_array_length(latent_json(forth), '$.segments') FROM d;
 SELECT 'difference', max(abs(x.value - y.value)) < 0.01
@@ -48,7 +50,7 @@ SELECT 'and back', max(abs(x.value + y.value)) < 0.0001
 FROM d, json_each(latent_json(forth), '$.segments[0].s') x, json_each(latent_json(back), '$.segments[0].s') y ON x.key = y.key;
 SELECT 'null labels', latent_direction(body, label) = (SELECT latent_direction(body, label) FROM t WHERE label IS NOT NULL) FROM t;
 SELECT 'truth', latent_direction(body, CASE label WHEN 1 THEN '2nd' ELSE 'no' END) = latent_direction(body, label) FROM t WHERE label IS NOT NULL;
--- The mean of directions is a direction of their length: twice as long where each is.
+-- The mean of directions is a direction. If each of them is twice as long, so is the mean.
 SELECT 'mean direction', json_extract(latent_json(latent_mean(forth)), '$.kind'), latent_mean(forth) = forth FROM d;
 SELECT 'longer', max(abs(2*x.value - y.value)) < 0.0001
 FROM d, json_each(latent_json(forth), '$.segments[0].s') x,

@@ -1,4 +1,5 @@
--- What latent_mean and latent_direction refuse, and that a statement which failed leaves the next one alone.
+-- What latent_mean and latent_direction refuse. A statement that failed does not change the next
+-- one.
 CREATE TABLE t(id INTEGER PRIMARY KEY, body, weight, label);
 INSERT INTO t VALUES (1, 'A man rides a horse.', -1, 1), (2, 'The soup is cold.', 'heavy', 1), (3, 42, 9e999, 1), (4, x'001122', 1, 1);
 SELECT latent_mean(body, weight) FROM t WHERE id = 1;

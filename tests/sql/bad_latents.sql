@@ -1,4 +1,5 @@
--- tiny: the messages name the model. Broken and foreign latents: every statement but the last fails and says why.
+-- tiny: the messages name the model. Broken and foreign latents: every statement except the last
+-- fails and says why.
 CREATE TABLE latents AS SELECT latent_encode('one') AS z;
 
 -- Short, empty, long.
@@ -21,10 +22,10 @@ SELECT latent_decode(CAST(substr(z, 1, 5) || x'02' || substr(z, 7) AS BLOB)) FRO
 -- Not a number, infinite (f16).
 SELECT latent_decode(CAST(substr(z, 1, 16) || x'007E' || substr(z, 19) AS BLOB)) FROM latents;
 SELECT latent_distance('one', CAST(substr(z, 1, 20) || x'007C' || substr(z, 23) AS BLOB)) FROM latents;
--- Of another model: named, and what to do about it.
+-- Of another model: the message names it and says what to do.
 SELECT latent_decode(CAST(substr(z, 1, 12) || x'DDCCBBAA' || substr(z, 17) AS BLOB)) FROM latents;
 SELECT latent_from_json(json_set(latent_json(z), '$.model', 'aabbccdd')) FROM latents;
--- A latent of the other model's, made by it: encode there, come back, and it is refused.
+-- A latent that the other model made: encode there, come back, and it is refused.
 CREATE TABLE foreigner(z BLOB);
 SELECT length(latent_load('build/tests/models/other.safetensors'));
 INSERT INTO foreigner SELECT latent_encode('one');

@@ -1,4 +1,5 @@
--- tiny: the damaged files are copies of it (tests/run makes them). Every load fails and says why; the model at work stays.
+-- tiny: the damaged files are copies of it (tests/checks/common.py makes them). Every load fails
+-- and says why; the model in use stays.
 SELECT latent_distance('one', 'one') < 0.001;
 SELECT latent_load('build/tests/models/truncated.safetensors');
 SELECT latent_load('build/tests/models/altered.safetensors');
@@ -10,6 +11,6 @@ SELECT latent_load('build/tests/models/absent.safetensors');
 SELECT latent_load('build/tests/models');
 SELECT latent_load('Makefile');
 SELECT latent_distance('one', 'one') < 0.001, json_extract(latent_info(), '$.model.path') LIKE '%/tests/data/tiny.safetensors';
--- Nobody but the application may have a file opened: not a view, not a trigger.
+-- Only the application may open a file: not a view, not a trigger.
 CREATE VIEW sly AS SELECT latent_load('tests/data/tiny.safetensors');
 SELECT * FROM sly;

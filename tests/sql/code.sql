@@ -1,4 +1,5 @@
--- tiny, and a code model with the same weights (build/tests/models): a latent says its kind, and each kind has a model of its own.
+-- tiny, and a code model with the same weights (build/tests/models): a latent says its kind, and
+-- each kind has a model of its own.
 SELECT '-- not there: the file that was looked for';
 SELECT latent_encode('return x', '{"kind":"code"}');
 SELECT latent_encode('return x', '{"kind":"music"}');

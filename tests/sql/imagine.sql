@@ -32,7 +32,7 @@ SELECT 'no row is nearer', count(*) FROM g WHERE (SELECT distance FROM notes_lat
 SELECT 'the same again', count(*) = (SELECT count(*) FROM g) FROM (SELECT * FROM latent_gaps('notes_latent', 3) INTERSECT SELECT content, emptiness, latent, fidelity, parents, weights FROM g);
 SELECT 'another seed', count(*) >= 0 FROM latent_gaps('notes_latent', 3, '{"seed": 7}');
 
--- Few rows: none, one, two; rows of this transaction, and gone with it.
+-- Few rows: none, one, two; rows of this transaction, which are gone after a rollback.
 CREATE VIRTUAL TABLE few USING latent(body, year INTEGER filter);
 SELECT 'empty', (SELECT count(*) FROM latent_imagine('few', 'x')), (SELECT count(*) FROM latent_gaps('few'));
 BEGIN;

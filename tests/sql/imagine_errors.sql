@@ -1,4 +1,4 @@
--- What latent_imagine and latent_gaps refuse before they need a latent table, and NULL in, no rows.
+-- What latent_imagine and latent_gaps refuse before they need a latent table. NULL gives no rows.
 CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);
 CREATE VIRTUAL TABLE words USING fts5(body);
 SELECT 'null', (SELECT count(*) FROM latent_imagine(NULL, 'x')), (SELECT count(*) FROM latent_imagine('notes', NULL)), (SELECT count(*) FROM latent_gaps(NULL));

@@ -1,5 +1,6 @@
--- tiny (not swept): 1 MB is a lot for a real model, and for a thousand runs. Long text goes in whole: nothing is cut in silence. Of this model's texts none
--- comes back, however long it is refined; so that is done once.
+-- tiny (not swept): 1 MB is too much for a real model, and for a thousand runs. Long text goes in
+-- whole: nothing is cut in silence. No text comes back from this model, however long it is refined,
+-- so refining is done once.
 CREATE TABLE long AS SELECT replace(printf('%.10000c', 'x'), 'x', 'word ') || '.' AS words, replace(printf('%.2000c', 'x'), 'x', 'A dog runs. ') AS sentences;
 SELECT '10,000 words', length(words), json_array_length(latent_json(latent_encode(words, '{"refine":0}')), '$.segments') > 10000/23 FROM long;
 SELECT '2,000 sentences', json_array_length(latent_json(latent_encode(sentences, '{"refine":0}')), '$.segments') FROM long;

@@ -1,4 +1,5 @@
--- NULL in, NULL out: in every place of every function. Each statement gives a name and the types, all "null".
+-- NULL in, NULL out: in every argument of every function. Each statement gives a name and the
+-- types, all "null".
 SELECT 'encode', typeof(latent_encode(NULL)), typeof(latent_encode(NULL, '{}'));
 SELECT 'decode', typeof(latent_decode(NULL)), typeof(latent_decode(NULL, '{}'));
 SELECT 'interp', typeof(latent_interp(NULL, 'b', 0.5)), typeof(latent_interp('a', NULL, 0.5)), typeof(latent_interp('a', 'b', NULL)), typeof(latent_interp(NULL, NULL, NULL));
@@ -15,7 +16,8 @@ SELECT 'fidelity', typeof(latent_fidelity(NULL));
 SELECT 'score', typeof(latent_score(NULL, 'b')), typeof(latent_score('a', NULL));
 SELECT 'json', typeof(latent_json(NULL)), typeof(latent_from_json(NULL));
 SELECT 'vector', typeof(latent_vector(NULL)), typeof(latent_from_vector(NULL));
--- NULL wins over what else is wrong with a call, so that a query over rows does not stop at the one without a body.
+-- NULL wins over any other mistake in a call, so a query over rows does not stop at a row without a
+-- body.
 SELECT 'with others wrong', typeof(latent_interp(NULL, 'b', 0.5, NULL)), typeof(latent_distance(NULL, NULL));
 -- In a table.
 CREATE TABLE t(body TEXT, z BLOB AS (latent_encode(body)) STORED);

@@ -1,4 +1,5 @@
--- latent_path, and what every table-valued function has in common: properties that hold for any weights.
+-- latent_path, and what every table-valued function has in common: properties that hold for any
+-- weights.
 CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT);
 INSERT INTO t VALUES (1, 'A man rides a horse.'), (2, 'The soup is cold.'), (3, NULL);
 CREATE TABLE p AS SELECT rowid AS id, * FROM latent_path('A man rides a horse.', 'The soup is cold.', 4);
@@ -26,7 +27,7 @@ CREATE TABLE both AS SELECT rowid AS id, * FROM latent_path('A man rides a horse
 SELECT 'both', count(*) BETWEEN 1 AND 3, min(t), max(t) IN (0, 1), total(content = (SELECT content FROM both f WHERE f.id = e.id - 1)) FROM both e;
 SELECT 'the same', count(*) FROM latent_path('A man.', 'A man.', 3, '{"distinct": true, "steps": "even", "fluency": 0, "best_of": 1}');
 
--- Arguments from a table on the left, whatever the order in FROM; the hidden columns; NULL in, no rows.
+-- Arguments from another table, in any order of FROM; the hidden columns; NULL gives no rows.
 SELECT 'lateral', t.id, count(p.t) FROM t LEFT JOIN latent_path(t.body, 'The soup is cold.', 2) p GROUP BY t.id;
 SELECT 'from the right', count(*) FROM latent_path(t.body, 'The soup is cold.', 2) p, t;
 SELECT 'hidden', a, b, n, options FROM latent_path('x', 'y', 2) WHERE t = 1;

@@ -1,4 +1,4 @@
--- tiny: Maps: latent_plot. tests/run reads larger ones as XML.
+-- tiny: Maps: latent_plot. tests/checks/maps.py reads larger ones as XML.
 CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT, png BLOB);
 INSERT INTO t(body) VALUES ('A dog runs.'), ('The dog is running in the park.'), ('It is warm.'), ('It is very warm today.'), ('The soup is cold.'), ('She sings.');
 UPDATE t SET png = x'89504E470D0A1A0A0000000D4948445200000008000000080806000000C40FBE8B000000234944415478DA63B823A7C18084FF43315C0C5D021D13A7E03F3E4C9402CADD80D79B000F5E7455569F28120000000049454E44AE426082' WHERE id IN (2, 5);

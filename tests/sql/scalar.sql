@@ -1,9 +1,10 @@
--- The scalar functions: properties that hold for any weights. Every line of the output says 1 behind its name.
+-- The scalar functions: properties that hold for any weights. Every line of the output says 1 after
+-- its name.
 CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT, z BLOB AS (latent_encode(body)) STORED);
 INSERT INTO t(body) VALUES ('A man rides a horse.'), ('The soup is cold.'), ('It rains. We stay.'), (''), ('zero' || char(0) || 'byte'),
   (CAST(x'41ff42' AS TEXT)), ('Grüße 😀 ▁'), (char(10));
 
--- NULL in, NULL out, before anything is looked at.
+-- NULL in, NULL out, before anything else is checked.
 SELECT 'null', latent_encode(NULL) IS NULL AND latent_decode(NULL) IS NULL AND latent_interp(NULL, 5, 'x') IS NULL
   AND latent_interp('a', 'b', NULL) IS NULL AND latent_slerp('a', NULL, 0.5) IS NULL AND latent_add(NULL, 'a') IS NULL
   AND latent_sub('a', NULL) IS NULL AND latent_scale('a', NULL) IS NULL AND latent_analogy('a', NULL, 'c') IS NULL
@@ -13,7 +14,8 @@ SELECT 'null', latent_encode(NULL) IS NULL AND latent_decode(NULL) IS NULL AND l
   AND latent_from_vector(NULL) IS NULL AND latent_load(NULL) IS NULL;
 SELECT 'null options', latent_decode('a', NULL) = latent_decode('a'), latent_decode('a', '{}') = latent_decode('a');
 
--- The blob: magic, version 1, kind text, f16; as long as its segments say. A generated column holds the same.
+-- The blob: magic, version 1, kind text, f16; its length is what its segments need. A generated
+-- column holds the same.
 SELECT 'blob', min(hex(substr(z, 1, 8)) = '4C544E5401010100'), min(typeof(z) = 'blob'), min(z = latent_encode(body)) FROM t;
 SELECT 'length', min(length(z) = 16 + 2*json_array_length(latent_json(z), '$.segments')
   *(json_array_length(latent_json(z), '$.segments[0].s') + json_array_length(latent_json(z), '$.segments[0].r'))) FROM t;
@@ -64,7 +66,8 @@ SELECT 'sample options', latent_sample(5) = latent_sample(5, '{"fluency":0.5,"de
 SELECT 'vary', latent_vary('a', 0.5, 1) = latent_vary('a', 0.5, 1), latent_vary('a', 0, 7) = latent_decode('a');
 SELECT 'sampled alike', latent_decode('a', '{"temperature":2,"seed":3}') = latent_decode('a', '{"temperature":2,"seed":3}');
 
--- Out and in again. (Not with json_valid(): SQLite's own says 0 when memory runs out, which the allocation sweep takes for a wrong row.)
+-- Out and in again. (Not with json_valid(): SQLite's function says 0 when memory runs out, and the
+-- sweep takes that for a wrong row.)
 SELECT 'json', min(latent_from_json(latent_json(z)) = z), min(json_type(latent_json(z)) = 'object'), min(json_extract(latent_json(z), '$.kind') = 'text') FROM t;
 SELECT 'json of a direction', latent_from_json(latent_json(latent_sub('a', 'b'))) = latent_sub('a', 'b');
 SELECT 'model', json_extract(latent_json('a'), '$.model') = json_extract(latent_info(), '$.model.fingerprint');
@@ -74,7 +77,8 @@ SELECT 'part lengths', min(length(latent_vector(z, 's')) + length(latent_vector(
 SELECT 'brought back to the sphere', latent_distance(latent_from_vector(latent_vector(latent_scale('a', 5))), 'a') < 1e-3,
   round((SELECT sum(value*value) FROM json_each(latent_json(latent_from_vector(latent_vector(latent_scale('a', 5)))), '$.segments[0].s')), 2) = 1;
 
--- Where SQL has expressions, these functions may stand: indexes, checks, triggers, views; also with a schema that is not trusted.
+-- These functions may stand wherever SQL has expressions: indexes, checks, triggers, views; also
+-- with a schema that is not trusted.
 CREATE TABLE log(id, near, CHECK( latent_distance(near, near) < 0.1 ));
 CREATE INDEX by_distance ON t(latent_distance(z, 'soup'));
 CREATE TRIGGER after_t AFTER INSERT ON t BEGIN INSERT INTO log VALUES (new.id, latent_slerp(new.body, 'horse', 0.1)); END;

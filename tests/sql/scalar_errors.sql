@@ -1,4 +1,5 @@
--- What the scalar functions refuse, and in what words. Statements that fail leave the next ones alone.
+-- What the scalar functions refuse, and in what words. A statement that failed does not change the
+-- next.
 -- Wrong type.
 SELECT latent_encode(5);
 SELECT latent_decode(5.5);
@@ -95,7 +96,7 @@ SELECT latent_load('');
 SELECT latent_load('/nowhere/at/all');
 SELECT latent_load('/nowhere/text.safetensors');
 SELECT 'still there', latent_decode(latent_encode('a')) = latent_decode('a');
--- Not from a schema.
+-- A schema may not call it.
 CREATE VIEW loads AS SELECT latent_load('/nowhere');
 SELECT * FROM loads;
 CREATE VIEW informs AS SELECT latent_info() IS NOT NULL;

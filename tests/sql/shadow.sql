@@ -1,4 +1,5 @@
--- Shadow tables: hidden, protected where the connection is defensive, and the table works under every restraint.
+-- Shadow tables: they are hidden, and protected if the connection is defensive. The table works
+-- under every restriction.
 
 CREATE VIRTUAL TABLE t USING latent(width=4, x INTEGER filter, cell_rows=4);
 INSERT INTO t(rowid, latent, x) VALUES (1, x'0000803f000000000000000000000000', 10), (2, x'000000000000803f0000000000000000', 20);
@@ -10,7 +11,7 @@ UPDATE t_cells SET n = 5;
 DELETE FROM t_codes;
 DROP TABLE t_pending;
 
--- Through the table everything can still be done.
+-- Through the table everything still works.
 INSERT INTO t(rowid, latent, x) VALUES (3, x'00000000000000000000803f00000000', 30);
 UPDATE t SET x = 31 WHERE rowid = 3;
 DELETE FROM t WHERE rowid = 2;

@@ -1,4 +1,5 @@
--- shipped: what the shipped code weights say. `make golden` writes the expectations anew; a change of the weights changes them.
+-- shipped: what the shipped code weights say. New weights change it, and `make golden` writes it
+-- anew.
 
 -- Lines come back, with their indentation, in one greedy pass.
 SELECT latent_decode(latent_encode('    return self.name', '{"kind":"code"}'));
@@ -19,5 +20,5 @@ SELECT round(t, 1), content FROM latent_path('return x + 1', 'raise ValueError(n
 SELECT latent_move(latent_encode('return self.name', '{"kind":"code"}'), latent_sub(latent_encode('return self.x()', '{"kind":"code"}'), 'return self.x'), 1);
 SELECT latent_sample(1, '{"kind":"code"}');
 
--- Text is text still.
+-- Text is still text.
 SELECT latent_decode(latent_encode('return x'));

@@ -1,4 +1,5 @@
--- Latents in tables: generated columns, triggers, views, indexes, WITHOUT ROWID, transactions. Each statement gives a name and ones.
+-- Latents in tables: generated columns, triggers, views, indexes, WITHOUT ROWID, transactions. Each
+-- statement gives a name and ones.
 
 -- A stored generated column follows its text.
 CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT, z BLOB AS (latent_encode(body)) STORED);
@@ -9,7 +10,8 @@ SELECT 'follows', z = latent_encode('one fox') FROM notes WHERE id = 1;
 SELECT 'nearest', id = 2 FROM notes WHERE z IS NOT NULL ORDER BY latent_distance(z, 'two cats') LIMIT 1;
 SELECT 'between rows', typeof(latent_interp(a.z, b.z, 0.5)) = 'text' FROM notes a, notes b WHERE a.id = 1 AND b.id = 2;
 
--- A virtual one is made when it is read; an expression can be indexed, since the functions are deterministic.
+-- A virtual one is made when it is read. An expression can be indexed, because the functions are
+-- deterministic.
 CREATE TABLE made(body TEXT, z BLOB AS (latent_encode(body)) VIRTUAL, far REAL AS (latent_distance(body, 'one dog')) STORED);
 CREATE INDEX made_far ON made(far);
 CREATE INDEX made_size ON made(length(latent_encode(body)));
@@ -40,7 +42,7 @@ INSERT INTO words(word) VALUES ('dog'), ('cat'), ('bird');
 SELECT 'without rowid', sum(z = latent_encode(word)) = 3 FROM words;
 SELECT 'neighbours', count(*) = 3 FROM words a JOIN words b ON a.word < b.word WHERE latent_distance(a.z, b.z) >= 0;
 
--- Transactions: what is rolled back is gone, savepoints too; a failing row takes its statement with it.
+-- Transactions: what is rolled back is gone, savepoints too. A row that fails undoes its statement.
 BEGIN;
 INSERT INTO notes(body) VALUES ('six ants');
 SAVEPOINT inner_one;

@@ -1,4 +1,4 @@
--- The virtual table: what holds for any weights.
+-- The virtual table: properties that hold for any weights.
 .headers off
 CREATE VIRTUAL TABLE own USING latent(body, year INTEGER filter, price REAL filter, lang TEXT filter);
 INSERT INTO own(body, year, price, lang) VALUES ('A dog runs.', 2001, 1.5, 'en'), ('It is warm.', 2002, 2, 'en'), (NULL, 2003, NULL, 'de'), ('Ein Hund.', 2004.0, '4', 'de');
@@ -91,7 +91,7 @@ DELETE FROM v WHERE rowid>12;
 INSERT INTO v(v) VALUES ('integrity-check');
 DROP TABLE v;
 
--- What RENAME and DROP leave pending is not lost when they are taken back.
+-- Rows that are pending at a RENAME or DROP are not lost when that is rolled back.
 CREATE VIRTUAL TABLE v USING latent(width=3);
 BEGIN; INSERT INTO v(rowid, latent) VALUES (1, x'0000803f0000000000000000'); SAVEPOINT a; ALTER TABLE v RENAME TO w; INSERT INTO w(rowid, latent) VALUES (2, x'000000000000803f0000803f');
 ROLLBACK TO a; COMMIT;

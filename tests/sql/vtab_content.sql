@@ -1,4 +1,4 @@
--- The virtual table over the content of another table: triggers, renaming, what a rebuild mends.
+-- The virtual table over the content of another table: triggers, renaming, what 'rebuild' repairs.
 CREATE TABLE notes(id INTEGER PRIMARY KEY, body, year, other);
 INSERT INTO notes VALUES (1, 'A dog runs.', 2001, 'a'), (5, 'It is warm.', 2005, 'b'), (7, NULL, 2007, 'c');
 CREATE VIRTUAL TABLE l USING latent(body, year INTEGER filter, content='notes', content_rowid='id');

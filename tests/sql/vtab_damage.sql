@@ -1,4 +1,5 @@
--- Damage of t_rows: what is shown was written, 'integrity-check' finds the rest, and there is a way out of each.
+-- Damage of t_rows: every row that is shown was written, 'integrity-check' finds the damage, and
+-- each kind of it can be repaired.
 CREATE VIRTUAL TABLE own USING latent(body, year INTEGER filter, lang TEXT filter);
 INSERT INTO own VALUES ('A dog runs.', 2001, 'en'), ('It is warm.', 2002, NULL), (NULL, 2003, 'de'), (7, 2004, '5');
 INSERT INTO own(own) VALUES ('integrity-check');
@@ -12,7 +13,8 @@ SELECT rowid, body, lang FROM own WHERE rowid=2;
 SELECT rowid FROM own('A dog runs.') LIMIT 1;
 INSERT INTO own(own) VALUES ('integrity-check');
 
--- A damaged row is not summed anew by chance; written whole, or deleted, it is sound again
+-- A damaged row does not get a new checksum by chance. Written again or deleted, the table is
+-- sound.
 UPDATE own SET year=1 WHERE rowid=1;
 UPDATE own SET body='A dog runs.', year=1, lang='en' WHERE rowid=1;
 DELETE FROM own WHERE rowid=3;

@@ -76,7 +76,7 @@ DELETE FROM t_config;
 DROP TABLE t;
 DROP TABLE v;
 
--- Two arguments, query and options; a third would be a condition on a column.
+-- It takes two arguments, query and options. A third would be a condition on a column.
 CREATE VIRTUAL TABLE two USING latent(body);
 SELECT rowid FROM two('a', NULL, 0.5);
 SELECT rowid FROM two('a') WHERE latent = x'00';
