@@ -1,27 +1,41 @@
-"""Golden values: what the PyTorch reference gives, for tests/test_model.c to compare the C engine with.
+"""Golden values: what the PyTorch reference gives, for tests/test_model*.c to compare the C engine.
 
-    python3 model/golden.py            writes tests/data/golden_tiny.safetensors, golden_picture.safetensors, golden_text.json and, where there is a
-                                       model/picture.safetensors, golden_shipped_picture.json there; run it when weights change. Where tests/data/picture.safetensors, the tiny picture model, is missing, makes it
+    python3 model/golden.py
 
-The tiny model's file holds every layer of a few token rows, float32, rows one behind another without padding, as the engine keeps them:
+Run it when weights change. It writes these files in tests/data:
+
+    golden_tiny.safetensors         of the tiny model
+    golden_picture.safetensors      of the tiny picture model
+    golden_text.json                of the shipped model, end to end
+    golden_shipped_picture.json     of the shipped picture model, from the PNG files of
+                                    examples/pictures, where there is a model/picture.safetensors
+
+and picture.safetensors, the tiny picture model, where it is missing.
+
+golden_tiny.safetensors holds every layer of a few token rows, in float32. Rows stand one behind
+another without padding, as the engine keeps them:
 
     start [n + 1], ids [start[n]]         the rows, without BOS and EOS (whole numbers)
     encoder.<layer> [tokens, d]           registers, ids and EOS of each row, after that layer
     s [n, s], r [n, r], memory [n * memory, d]
     decoder.<layer> [tokens, d]           BOS and ids of each row, after that layer, given its own z
     log_p [tokens]                        log-probability of each next token (ids and EOS)
-    greedy.<f>, greedy.<f>.start          greedy decoding at fluency 0.f, without EOS, rows one behind another
+    greedy.<f>, greedy.<f>.start          greedy decoding at fluency 0.f, without EOS, rows one
+                                          behind another
 
-golden_picture.safetensors has the same of the tiny picture model, whose rows are the codes of pictures (no EOS is asked for), and besides
+golden_picture.safetensors has the same. Its rows are the codes of pictures, and no EOS is asked
+for. It also has
 
     pictures [n, 64 * 64 * 4]             8-bit pixels, straight alpha
     points [n * 64, code_width]           what the nearest codes are taken of
-    codes [n * 64]                        ids; -1 where the best two are nearer to each other than CODE_MARGIN
-    pixels [2 * 32 * 32, 16]              decoded from the last two rows of `ids`: 2x2 joined, premultiplied, not cut to 0..1
+    codes [n * 64]                        ids; -1 where the best two are nearer to each other than
+                                          CODE_MARGIN
+    pixels [2 * 32 * 32, 16]              decoded from the last two rows of `ids`: 2x2 joined,
+                                          premultiplied, not cut to 0..1
     drawn [2, 64 * 64 * 4]                the same as 8-bit pixels, straight alpha
 
-golden_text.json is of the shipped model, end to end, and so is golden_shipped_picture.json, from the PNG files of examples/pictures. A greedy path is kept only when its best token leads the second by MARGIN at every step: float sums in another
-order may turn a nearer tie.
+A greedy path is kept only when its best token leads the second by MARGIN at every step: float sums
+in another order may turn a nearer tie.
 """
 import json
 import math
@@ -42,22 +56,39 @@ CODE_MARGIN = 1e-4      # of the best code over the second, as cosines
 FLUENCY = 0.3
 
 # The tiny picture model: as few codes as a vocabulary may have, one block a level.
-TINY_PICTURE = dict(text_model.TINY, encoder_layers=1, decoder_layers=1, pieces=260, longest=65, positions=True)
-TINY_CODES = dict(size=64, grid=8, codes=256, code_width=16, channels=[8, 8, 16], encoder_blocks=[1, 1, 1], decoder_blocks=[1, 1, 1])
+TINY_PICTURE = dict(text_model.TINY, encoder_layers=1, decoder_layers=1, pieces=260, longest=65,
+                    positions=True)
+TINY_CODES = dict(size=64, grid=8, codes=256, code_width=16, channels=[8, 8, 16],
+                  encoder_blocks=[1, 1, 1], decoder_blocks=[1, 1, 1])
 
 TINY_TEXTS = ['a', ' the cat', ' It was late and the', ' naïve café \U0001f600', ' one two, three.']
 
 TEXTS = [
-    'The cat sat on the mat.', 'A quiet place by the sea.', 'Rain fell on the harbour all night long.', 'Who left the garden gate open?',
-    'She sold her bicycle and bought a piano.', 'No!', 'The bakery opens at six, and the first loaves are gone by seven.',
-    'Nobody in the village remembered the name of the river.', 'Two trains pass each other in the dark.', 'My brother repairs old radios in the cellar.',
-    'Prices rose by 4% in March, then fell again.', 'The museum is closed on Mondays and on public holidays.',
-    'He wrote a long letter to his grandmother, sealed it, and then burned it.', 'A small dog was waiting outside the shop.',
-    'If the bridge is flooded, take the road through the hills.', 'The children painted the fence bright yellow.',
-    'Snow had covered the tracks before anyone thought of looking for them.', 'We counted 1,204 birds before breakfast.',
-    '“Come in,” said the doctor, “and shut the door.”', 'Müller drank his café au lait in the corner.',
-    'In the autumn the old lighthouse keeper moved to the city with his three cats, a wooden chest and a map of the islands that nobody else could read.',
-    'The soup was cold.', 'They danced until the musicians went home.', 'Every window in the street was dark except one.',
+    'The cat sat on the mat.',
+    'A quiet place by the sea.',
+    'Rain fell on the harbour all night long.',
+    'Who left the garden gate open?',
+    'She sold her bicycle and bought a piano.',
+    'No!',
+    'The bakery opens at six, and the first loaves are gone by seven.',
+    'Nobody in the village remembered the name of the river.',
+    'Two trains pass each other in the dark.',
+    'My brother repairs old radios in the cellar.',
+    'Prices rose by 4% in March, then fell again.',
+    'The museum is closed on Mondays and on public holidays.',
+    'He wrote a long letter to his grandmother, sealed it, and then burned it.',
+    'A small dog was waiting outside the shop.',
+    'If the bridge is flooded, take the road through the hills.',
+    'The children painted the fence bright yellow.',
+    'Snow had covered the tracks before anyone thought of looking for them.',
+    'We counted 1,204 birds before breakfast.',
+    '“Come in,” said the doctor, “and shut the door.”',
+    'Müller drank his café au lait in the corner.',
+    'In the autumn the old lighthouse keeper moved to the city with his three cats, a wooden chest '
+    'and a map of the islands that nobody else could read.',
+    'The soup was cold.',
+    'They danced until the musicians went home.',
+    'Every window in the street was dark except one.',
 ]
 
 
@@ -66,11 +97,12 @@ def whole(rows):
     start = [0]
     for row in rows:
         start.append(start[-1] + len(row))
-    return torch.tensor([i for row in rows for i in row], dtype=torch.float32), torch.tensor(start, dtype=torch.float32)
+    flat = [i for row in rows for i in row]
+    return torch.tensor(flat, dtype=torch.float32), torch.tensor(start, dtype=torch.float32)
 
 
 def encoder_layers(model, row):
-    """Every layer's output [registers + ids + EOS, d] of one row: encode() without padding, taken apart."""
+    """Every layer's output [registers + ids + EOS, d] of one row: encode() without padding."""
     ids = torch.tensor(row + [EOS])
     x = torch.cat([model.registers, model.embedding[ids]])[None] * math.sqrt(model.d)
     if model.config.get('positions'):
@@ -83,9 +115,13 @@ def encoder_layers(model, row):
 
 
 def decoder_layers(model, z, row):
-    """Every layer's output [BOS + ids, d], and the log-probabilities of ids and EOS; of a picture all but the last id go in, and no EOS is asked for."""
+    """Every layer's output [BOS + ids, d], and the log-probabilities of ids and EOS.
+
+    Of a picture all but the last id go in, and no EOS is asked for.
+    """
     is_picture = model.config.get('positions')
-    ids, targets = torch.tensor([BOS] + row), torch.tensor(row + [EOS])
+    ids = torch.tensor([BOS] + row)
+    targets = torch.tensor(row + [EOS])
     if is_picture:
         ids, targets = ids[:-1], targets[:-1]
     T = len(ids)
@@ -93,23 +129,34 @@ def decoder_layers(model, z, row):
     x = (model.embedding[ids] * math.sqrt(model.d) + z @ model.z_in)[None]
     if is_picture:
         x = x + model.decoder_position[:T]
+    causal = torch.full((T, T), -1e9).triu(1)
+    rotary = model.cos[:T], model.sin[:T]
     out = []
     for block in model.decoder:
-        x = block(x, torch.full((T, T), -1e9).triu(1), (model.cos[:T], model.sin[:T]), memory)
+        x = block(x, causal, rotary, memory)
         out.append(x[0])
     log_p = (rms_norm(x[0], model.decoder_norm) @ model.embedding.t()).log_softmax(-1)
     return out, log_p[torch.arange(T), targets]
 
 
 def greedy(model, s, r, fluency):
-    """One point -> (ids without EOS, of at most longest - 1; the least lead of a best token over the second)."""
-    z, ids, margin = model.join(s, r)[None], [BOS], math.inf
+    """One point -> (ids, the least lead of a best token over the second).
+
+    The ids are without EOS, of at most longest - 1.
+    """
+    z = model.join(s, r)[None]
+    ids = [BOS]
+    margin = math.inf
+    never = [0, BOS, UNK]
+    if model.config.get('positions'):
+        never.append(EOS)
     while len(ids) < model.config['longest']:
         prefix = torch.tensor([ids])
         score = model.logits(z, prefix)[0, -1].log_softmax(-1)
         if fluency:
-            score = (1 - fluency) * score + fluency * model.logits(z * 0, prefix)[0, -1].log_softmax(-1)
-        score[[0, BOS, UNK] + [EOS] * bool(model.config.get('positions'))] = -math.inf
+            plain = model.logits(z * 0, prefix)[0, -1].log_softmax(-1)
+            score = (1 - fluency) * score + fluency * plain
+        score[never] = -math.inf
         best, second = score.topk(2).values.tolist()
         margin = min(margin, best - second)
         ids.append(int(score.argmax()))
@@ -119,26 +166,38 @@ def greedy(model, s, r, fluency):
 
 
 def tiny_text(path, out):
-    model, tokenizer = text_model.load(str(path)), Tokenizer.from_json(path.with_suffix('.json'))
+    model = text_model.load(str(path))
+    tokenizer = Tokenizer.from_json(path.with_suffix('.json'))
     limit = model.config['longest'] - 1
     rows = [[], *(tokenizer.encode(x)[:limit] for x in TINY_TEXTS)]
-    rows.append([4 + i * 11 % (model.config['pieces'] - 4) for i in range(limit)])      # a row of the greatest length
+    # A row of the greatest length.
+    rows.append([4 + i * 11 % (model.config['pieces'] - 4) for i in range(limit)])
     tiny(model, rows, {}, out)
 
 
 def make_picture(path):
-    """The tiny picture model: every weight has some value, since zeros and ones would hide mistakes, and codes and pixels are spread out."""
+    """The tiny picture model, with codes and pixels that are spread out.
+
+    Every weight has some value, since zeros and ones would hide mistakes.
+    """
+    def some(v):
+        return v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5)
+
     torch.manual_seed(6)
-    some = lambda v: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5)
     codes = picture_codes.PictureCodes(TINY_CODES)
-    weights = {k: some(v) for k, v in text_model.TextModel(TINY_PICTURE).state_dict().items()}
-    weights |= {'picture.' + k: v if k == 'codebook' else some(v) for k, v in codes.state_dict().items()}
+    model = text_model.TextModel(TINY_PICTURE)
+    weights = {k: some(v) for k, v in model.state_dict().items()}
+    for k, v in codes.state_dict().items():
+        weights['picture.' + k] = v if k == 'codebook' else some(v)
     weights['picture.out.bias'] = 0.5 + 0.2 * torch.randn(16)
     export.write(str(path.with_suffix('')), weights, TINY_PICTURE, None, 'picture', TINY_CODES)
 
 
 def test_pictures():
-    """[n, 64, 64, 4] uint8: white and clear in turn, noise in all four, slopes with colours that nobody sees."""
+    """[n, 64, 64, 4] uint8: white and clear in turn; noise in all four; slopes.
+
+    The slopes have colours that nobody sees.
+    """
     y, x = torch.meshgrid(torch.arange(64), torch.arange(64), indexing='ij')
     board = ((x + y) % 2 * 255)[..., None].expand(64, 64, 4)
     noise = torch.randint(256, (64, 64, 4), generator=torch.Generator().manual_seed(1))
@@ -156,9 +215,12 @@ def straight(x):
 
 def load_picture(path):
     """Both halves of a model of kind picture: the Transformer-VAE and the VQ-VAE."""
-    shape, weights = json.loads(path.with_suffix('.json').read_text('utf8')), {k: v.float() for k, v in load_file(path).items()}
-    model, codes = text_model.TextModel(shape['config']), picture_codes.PictureCodes(shape['picture'])
-    codes.load_state_dict({k.removeprefix('picture.'): v for k, v in weights.items() if k.startswith('picture.')})
+    shape = json.loads(path.with_suffix('.json').read_text('utf8'))
+    weights = {k: v.float() for k, v in load_file(path).items()}
+    model = text_model.TextModel(shape['config'])
+    codes = picture_codes.PictureCodes(shape['picture'])
+    codes.load_state_dict({k.removeprefix('picture.'): v for k, v in weights.items()
+                           if k.startswith('picture.')})
     model.load_state_dict({k: v for k, v in weights.items() if not k.startswith('picture.')})
     return model.eval(), codes.eval()
 
@@ -177,13 +239,20 @@ def tiny_picture(path, out):
     found = codes.nearest(points) + 4
     rows = found.view(len(pictures), -1).tolist() + [[4 + i * 11 % 256 for i in range(64)]]
     pixels = codes.pixels(codes.codebook[torch.tensor(rows[-2:]) - 4].view(2, 8, 8, -1))
-    tiny(model, rows, {
-        'pictures': pictures.flatten(1).half(), 'points': points, 'codes': torch.where(near, -1, found).float(),
-        'pixels': picture_codes.patch(pixels).flatten(0, 2), 'drawn': straight(pixels).flatten(1).half()}, out)
-    print(f'{out.name}: {len(found.unique())} different codes, {int(near.sum())} near ties left out')
+    tensors = {
+        'pictures': pictures.flatten(1).half(),
+        'points': points,
+        'codes': torch.where(near, -1, found).float(),
+        'pixels': picture_codes.patch(pixels).flatten(0, 2),
+        'drawn': straight(pixels).flatten(1).half(),
+    }
+    tiny(model, rows, tensors, out)
+    print(f'{out.name}: {len(found.unique())} different codes, {int(near.sum())} near ties left '
+          'out')
 
 
 def tiny(model, rows, tensors, out):
+    """Writes these tensors, and those of every layer of the rows."""
     points = [tuple(x[0] for x in model.encode(torch.tensor([row + [EOS]]))) for row in rows]
     encoder = [encoder_layers(model, row) for row in rows]
     decoder = [decoder_layers(model, model.join(*p), row) for p, row in zip(points, rows)]
@@ -200,9 +269,11 @@ def tiny(model, rows, tensors, out):
         texts = [greedy(model, *p, fluency) for p in points]
         near = [i for i, (_, margin) in enumerate(texts) if margin < MARGIN]
         # A near tie is cut off by an empty row, which the test leaves out.
+        kept = [[] if i in near else ids for i, (ids, _) in enumerate(texts)]
         name = f'greedy.{round(fluency * 10)}'
-        tensors[name], tensors[name + '.start'] = whole([[] if i in near else ids for i, (ids, _) in enumerate(texts)])
-        print(f'{out.name}: fluency {fluency}: {len(texts) - len(near)} of {len(texts)} greedy rows, {len(near)} near ties left out')
+        tensors[name], tensors[name + '.start'] = whole(kept)
+        print(f'{out.name}: fluency {fluency}: {len(texts) - len(near)} of {len(texts)} greedy '
+              f'rows, {len(near)} near ties left out')
     save_file({k: v.detach().contiguous() for k, v in tensors.items()}, out)
     out.chmod(0o644)
 
@@ -214,8 +285,16 @@ def sketch(x):
 
 
 def valid(data):
-    """The bytes as the engine shows them: each one that is not UTF-8 as U+FFFD (Python's own 'replace' joins some)."""
-    return ''.join('\ufffd' if 0xDC80 <= ord(c) <= 0xDCFF else c for c in data.decode('utf8', 'surrogateescape'))
+    """The bytes as the engine shows them: each one that is not UTF-8 as U+FFFD.
+
+    Python's own 'replace' makes one of several.
+    """
+    text = data.decode('utf8', 'surrogateescape')
+    return ''.join('\ufffd' if 0xDC80 <= ord(c) <= 0xDCFF else c for c in text)
+
+
+def weights_hash(path):
+    return json.loads(path.with_suffix('.json').read_text('utf8'))['weights_hash']
 
 
 def sentence(model, tokenizer, text):
@@ -223,12 +302,20 @@ def sentence(model, tokenizer, text):
     s, r = (x[0] for x in model.encode(torch.tensor([ids + [EOS]])))
     decoded, margin = greedy(model, s, r, 0.0)
     _, log_p = decoder_layers(model, model.join(s, r), ids)
-    case = {'text': text, 'ids': ids, 's': sketch(s), 'r': sketch(r), 'decoded': valid(tokenizer.decode_bytes(decoded)), 'log_p': round(float(log_p.sum()), 5)}
+    case = {
+        'text': text,
+        'ids': ids,
+        's': sketch(s),
+        'r': sketch(r),
+        'decoded': valid(tokenizer.decode_bytes(decoded)),
+        'log_p': round(float(log_p.sum()), 5),
+    }
     return case, margin, s, r
 
 
 def shipped(path, out):
-    model, tokenizer = text_model.load(str(path)), Tokenizer.from_json(path.with_suffix('.json'))
+    model = text_model.load(str(path))
+    tokenizer = Tokenizer.from_json(path.with_suffix('.json'))
     cases = [sentence(model, tokenizer, x) for x in TEXTS]
     firm = [c for c in cases if c[1] >= MARGIN]
     middles = []
@@ -236,9 +323,11 @@ def shipped(path, out):
         b, _, s1, r1 = cases[(i * 7 + 3) % len(cases)]
         ids, margin = greedy(model, slerp(s0, s1, 0.5), (r0 + r1) / 2, FLUENCY)
         if a is not b and margin >= MARGIN:
-            middles.append({'a': a['text'], 'b': b['text'], 'decoded': valid(tokenizer.decode_bytes(ids))})
-    print(f'{out.name}: {len(firm)} of {len(cases)} sentences and {len(middles)} middles are no near ties')
-    golden = {'weights_hash': json.loads(path.with_suffix('.json').read_text('utf8'))['weights_hash'], 'fluency': FLUENCY,
+            decoded = valid(tokenizer.decode_bytes(ids))
+            middles.append({'a': a['text'], 'b': b['text'], 'decoded': decoded})
+    print(f'{out.name}: {len(firm)} of {len(cases)} sentences and {len(middles)} middles are no '
+          'near ties')
+    golden = {'weights_hash': weights_hash(path), 'fluency': FLUENCY,
               'sentences': [c[0] for c in firm[:20]], 'middles': middles[:10]}
     out.write_text(json.dumps(golden, ensure_ascii=False, indent=1) + '\n', 'utf8')
 
@@ -257,9 +346,16 @@ def shipped_picture(path, out):
         if margin < MARGIN or near_ties(codes, points).any():
             continue
         _, log_p = decoder_layers(model, model.join(s, r), row)
-        cases.append({'file': str(file.relative_to(ROOT)), 'ids': row, 's': sketch(s), 'r': sketch(r), 'decoded': decoded, 'log_p': round(float(log_p.sum()), 5)})
+        cases.append({
+            'file': str(file.relative_to(ROOT)),
+            'ids': row,
+            's': sketch(s),
+            'r': sketch(r),
+            'decoded': decoded,
+            'log_p': round(float(log_p.sum()), 5),
+        })
     print(f'{out.name}: {len(cases)} pictures without a near tie')
-    golden = {'weights_hash': json.loads(path.with_suffix('.json').read_text('utf8'))['weights_hash'], 'pictures': cases[:8]}
+    golden = {'weights_hash': weights_hash(path), 'pictures': cases[:8]}
     out.write_text(json.dumps(golden, separators=(',', ':')) + '\n', 'utf8')
 
 

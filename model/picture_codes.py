@@ -1,15 +1,23 @@
-"""The VQ-VAE of pictures: 64x64 RGBA <-> 8x8 codes of a codebook of 1,024. Its definition, training, measuring and use.
+"""The VQ-VAE of pictures: 64x64 RGBA <-> 8x8 codes of a codebook of 1,024.
 
-    python3 picture_codes.py train   --data DIR --run RUN --minutes 35      RUN/vq.pt; goes on from it if it is there
-    python3 picture_codes.py measure --data DIR --vq RUN/vq.pt              PSNR and SSIM of held-out pictures, use of the codebook
-    python3 picture_codes.py sheet   --data DIR --vq RUN/vq.pt --to X.png   pictures above what came back
-    python3 picture_codes.py encode  --data DIR --vq RUN/vq.pt              DIR/codes.npz, for train.py
+Its definition, training, measuring and use.
 
-DIR is made by pictures.py. Layout everywhere: [B, rows, columns, channels]; every matrix is [in, out] and applied as x @ w, as in the
-file and in C (README.md has the specification). Pixels are premultiplied by alpha, 0..1.
+    python3 picture_codes.py train   --data DIR --run RUN --minutes 35
+        RUN/vq.pt; goes on from it if it is there
+    python3 picture_codes.py measure --data DIR --vq RUN/vq.pt
+        PSNR and SSIM of held-out pictures, use of the codebook
+    python3 picture_codes.py sheet   --data DIR --vq RUN/vq.pt --to X.png
+        pictures above what came back
+    python3 picture_codes.py encode  --data DIR --vq RUN/vq.pt
+        DIR/codes.npz, for train.py
 
-Known recipes that this follows: codes of unit length in 16 dimensions (Yu et al. 2021), a codebook by moving averages (van den Oord et al. 2017)
-with restart of dead codes (Dhariwal et al. 2020), gradients rotated through the quantisation (Fifty et al. 2024).
+DIR is made by pictures.py. The layout is [B, rows, columns, channels] everywhere. Every matrix is
+[in, out] and applied as x @ w, as in the file and in C (README.md has the specification). Pixels
+are premultiplied by alpha, 0..1.
+
+Known recipes that this follows: codes of unit length in 16 dimensions (Yu et al. 2021), a codebook
+by moving averages (van den Oord et al. 2017) with restart of dead codes (Dhariwal et al. 2020),
+gradients rotated through the quantisation (Fifty et al. 2024).
 """
 import argparse
 import json
@@ -25,14 +33,22 @@ import torch.nn.functional as F
 from text_model import matrix, rms_norm
 from train import Muon, autocast
 
-SHAPE = dict(size=64, grid=8, codes=1024, code_width=16, channels=[32, 64, 160], encoder_blocks=[1, 1, 3], decoder_blocks=[4, 2, 2])
-SMOOTH_STEPS = 250     # the first ones go without quantisation; then the codebook starts from what the encoder gives
-KEEP = 0.99            # of a code's moving average, each step
-DEAD = 0.3             # codes with fewer uses a step than this share of the mean are restarted, until RESTART_UNTIL of the training
+SHAPE = dict(size=64, grid=8, codes=1024, code_width=16, channels=[32, 64, 160],
+             encoder_blocks=[1, 1, 3], decoder_blocks=[4, 2, 2])
+# The first steps go without quantisation. Then the codebook starts from what the encoder gives.
+SMOOTH_STEPS = 250
+# What each step leaves of a code's moving average.
+KEEP = 0.99
+# Codes with fewer uses a step than this share of the mean are restarted, until RESTART_UNTIL of the
+# training.
+DEAD = 0.3
 RESTART_UNTIL = 0.7
+# Weight of the loss that pulls what the encoder gives to its codes.
 COMMIT = 0.25
-VARIANTS = 7           # of each training picture, for the Transformer
-MIRRORED = ('animals-nature', 'food-drink', 'smileys-emotion')  # groups that show the same when mirrored
+# Of each training picture, for the Transformer.
+VARIANTS = 7
+# Groups that show the same when mirrored.
+MIRRORED = ('animals-nature', 'food-drink', 'smileys-emotion')
 
 
 def patch(x):
@@ -42,6 +58,7 @@ def patch(x):
 
 
 def unpatch(x):
+    """The inverse of patch()."""
     B, h, w, c = x.shape
     return x.view(B, h, w, 2, 2, c // 4).transpose(2, 3).reshape(B, 2 * h, 2 * w, c // 4)
 
@@ -49,14 +66,18 @@ def unpatch(x):
 class Linear(nn.Module):
     def __init__(self, n_in, n_out, zero=False):
         super().__init__()
-        self.weight, self.bias = matrix(n_in, n_out, zero), nn.Parameter(torch.zeros(n_out))
+        self.weight = matrix(n_in, n_out, zero)
+        self.bias = nn.Parameter(torch.zeros(n_out))
 
     def forward(self, x):
         return x @ self.weight + self.bias
 
 
 class Conv(Linear):
-    """3x3, zero padding; the weight is that of the matrix product over im2col, order (ky, kx, c)."""
+    """3x3, zero padding.
+
+    The weight is that of the matrix product over im2col, order (ky, kx, c).
+    """
 
     def __init__(self, c):
         super().__init__(9 * c, c)
@@ -70,7 +91,9 @@ class Conv(Linear):
 class Block(nn.Module):
     def __init__(self, c):
         super().__init__()
-        self.norm, self.conv, self.out = nn.Parameter(torch.ones(c)), Conv(c), Linear(c, c, zero=True)
+        self.norm = nn.Parameter(torch.ones(c))
+        self.conv = Conv(c)
+        self.out = Linear(c, c, zero=True)
 
     def forward(self, x):
         return x + self.out(F.silu(self.conv(rms_norm(x, self.norm))))
@@ -106,7 +129,10 @@ class PictureCodes(nn.Module):
     def __init__(self, config=SHAPE):
         super().__init__()
         self.config = dict(config)
-        c, e, d, k = config['channels'], config['encoder_blocks'], config['decoder_blocks'], config['code_width']
+        c = config['channels']
+        e = config['encoder_blocks']
+        d = config['decoder_blocks']
+        k = config['code_width']
         setattr(self, 'in', Linear(16, c[0]))
         self.encoder = Stack(c[2], {
             '0': Level(c[0], e[0], 'down', Linear(4 * c[0], c[1])),
@@ -149,19 +175,28 @@ class PictureCodes(nn.Module):
         """[B, 64] -> [B, 64, 64, 4], premultiplied, 0..1."""
         n = self.config['grid']
         x = self.pixels(self.codebook[codes].view(len(codes), n, n, -1)).float().clamp(0, 1)
-        return torch.cat([torch.minimum(x[..., :3], x[..., 3:]), x[..., 3:]], -1)  # no colour over 1 once un-premultiplied
+        # No colour over 1 once un-premultiplied.
+        return torch.cat([torch.minimum(x[..., :3], x[..., 3:]), x[..., 3:]], -1)
 
 
 def rotate_to(points, rows):
-    """`rows` in the forward pass; the gradient goes back to `points` through the rotation that carries one to the other."""
-    e, q = points.detach(), rows.detach()
+    """`rows` in the forward pass.
+
+    The gradient goes back to `points` through the rotation that carries one to the other.
+    """
+    e = points.detach()
+    q = rows.detach()
     middle = F.normalize(e + q, dim=-1)
-    turned = points - 2 * middle * (middle * points).sum(-1, keepdim=True) + 2 * q * (e * points).sum(-1, keepdim=True)
+    turned = points - 2 * middle * (middle * points).sum(-1, keepdim=True)
+    turned = turned + 2 * q * (e * points).sum(-1, keepdim=True)
     return turned + (q - turned).detach()
 
 
 class Codebook:
-    """Moving averages beside a model's codebook: how often each code is used, and the sum of what used it."""
+    """Moving averages beside a model's codebook.
+
+    How often each code is used, and the sum of what used it.
+    """
 
     def __init__(self, model):
         self.model = model
@@ -172,14 +207,16 @@ class Codebook:
         return dict(count=self.count, sum=self.sum)
 
     def load(self, state):
-        self.count, self.sum = state['count'], state['sum']
+        self.count = state['count']
+        self.sum = state['sum']
 
     def start(self, points):
         """k-means over the points [N, 16], by cosine."""
         rows = points[torch.randperm(len(points))[: len(self.count)]].clone()
         for _ in range(10):
             near = (points @ rows.t()).argmax(-1)
-            rows = F.normalize(torch.zeros_like(rows).index_add_(0, near, points) + 1e-4 * rows, dim=-1)
+            total = torch.zeros_like(rows).index_add_(0, near, points)
+            rows = F.normalize(total + 1e-4 * rows, dim=-1)
         self.model.codebook.copy_(rows)
         self.sum = rows * self.count[:, None]
 
@@ -189,7 +226,8 @@ class Codebook:
         self.sum.mul_(KEEP).index_add_(0, near, points * (1 - KEEP))
         dead = self.count < DEAD * len(near) / len(self.count)
         if restart and dead.any():
-            k = dead.nonzero()[:8, 0]  # a few a step: all at once would be drawn from one batch
+            # A few a step: all at once would be drawn from one batch.
+            k = dead.nonzero()[:8, 0]
             self.count[k] = len(near) / len(self.count)
             self.sum[k] = points[torch.randint(len(points), (len(k),))] * self.count[k][:, None]
         self.model.codebook.copy_(F.normalize(self.sum, dim=-1))
@@ -206,9 +244,15 @@ def on_white(x):
 
 
 def turn_hue(x, angle, gain):
-    """Premultiplied pixels, colours turned about the grey axis by an angle each and made stronger or weaker."""
-    c, s = angle.cos() * gain, angle.sin() * gain
-    a, b = (1 + 2 * c) / 3, (1 - c) / 3
+    """Premultiplied pixels with other colours.
+
+    The colours of each picture are turned about the grey axis by its angle, and made stronger or
+    weaker by its gain.
+    """
+    c = angle.cos() * gain
+    s = angle.sin() * gain
+    a = (1 + 2 * c) / 3
+    b = (1 - c) / 3
     d = s / 3 ** 0.5
     m = torch.stack([a, b - d, b + d, b + d, a, b - d, b - d, b + d, a], -1).view(-1, 1, 3, 3)
     colours = (x[..., :3].flatten(1, 2) @ m[:, 0]).view(*x.shape[:3], 3)
@@ -223,18 +267,24 @@ def shift(x, reach):
 
 
 def zoom(x, least, most, reach):
-    """Each picture scaled (a little differently in the two directions) and shifted by fractions of pixels."""
+    """Each picture scaled (a little differently in the two directions) and shifted.
+
+    Shifts are by fractions of pixels.
+    """
     B = len(x)
-    scale = least + (most - least) * torch.rand(B, 1) * torch.ones(B, 2) * (1 + 0.05 * torch.randn(B, 2))
+    scale = least + (most - least) * torch.rand(B, 1) * torch.ones(B, 2)
+    scale = scale * (1 + 0.05 * torch.randn(B, 2))
     theta = torch.zeros(B, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1] = 1 / scale[:, 0], 1 / scale[:, 1]
+    theta[:, 0, 0] = 1 / scale[:, 0]
+    theta[:, 1, 1] = 1 / scale[:, 1]
     theta[:, :, 2] = (torch.rand(B, 2) * 2 - 1) * reach / 32
     grid = F.affine_grid(theta, (B, 4, 64, 64), align_corners=False)
-    return F.grid_sample(x.permute(0, 3, 1, 2), grid, align_corners=False).permute(0, 2, 3, 1).contiguous()
+    y = F.grid_sample(x.permute(0, 3, 1, 2), grid, align_corners=False)
+    return y.permute(0, 2, 3, 1).contiguous()
 
 
 def vary_hard(x):
-    """Training of the codes: everything that a code should be able to show, whatever the picture then means."""
+    """For training the codes: all that a code should be able to show, whatever it then means."""
     n = len(x)
     x[: n // 2] = zoom(x[: n // 2], 0.7, 1.2, 5)
     x[n // 2:] = shift(x[n // 2:], 4)
@@ -243,7 +293,8 @@ def vary_hard(x):
     x[turned] = turn_hue(x[turned], torch.randn(k) * 0.9, 1 + 0.15 * torch.randn(k))
     mirrored = torch.rand(n) < 0.5
     x[mirrored] = x[mirrored].flip(2)
-    filled = torch.randperm(n)[: n // 12]  # photographs and scans have no transparent ground
+    # Photographs and scans have no transparent ground.
+    filled = torch.randperm(n)[: n // 12]
     x[filled] = fill(x[filled])
     return x
 
@@ -266,10 +317,15 @@ def fill(x):
 
 def block_ssim(x, y):
     """SSIM [B, channels, 15, 15] over squares of 8x8, every 4: cheap enough for a loss."""
-    pool = lambda v: F.avg_pool2d(v, 8, 4)
-    x, y = x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2)
+    def pool(v):
+        return F.avg_pool2d(v, 8, 4)
+
+    x = x.permute(0, 3, 1, 2)
+    y = y.permute(0, 3, 1, 2)
     mx, my = pool(x), pool(y)
-    vx, vy, cov = pool(x * x) - mx * mx, pool(y * y) - my * my, pool(x * y) - mx * my
+    vx = pool(x * x) - mx * mx
+    vy = pool(y * y) - my * my
+    cov = pool(x * y) - mx * my
     return (2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
 
 
@@ -277,7 +333,8 @@ def picture_loss(made, wanted):
     """Absolute and squared differences, those of neighbours' differences, and structure."""
     d = made - wanted
     edges = (d[:, 1:] - d[:, :-1]).abs().mean() + (d[:, :, 1:] - d[:, :, :-1]).abs().mean()
-    return d.abs().mean() + 3 * d.square().mean() + 0.25 * edges + 0.1 * (1 - block_ssim(made, wanted).mean())
+    structure = 1 - block_ssim(made, wanted).mean()
+    return d.abs().mean() + 3 * d.square().mean() + 0.25 * edges + 0.1 * structure
 
 
 def psnr(made, wanted):
@@ -286,15 +343,22 @@ def psnr(made, wanted):
 
 
 def ssim(made, wanted):
-    """Of each picture on white, Wang et al. 2004: Gaussian window of 11, mean over the three colours."""
-    x, y = made.permute(0, 3, 1, 2), wanted.permute(0, 3, 1, 2)
+    """Of each picture on white, Wang et al. 2004: Gaussian window of 11, mean over the colours."""
+    def pool(v):
+        return F.conv2d(v, window, groups=3)
+
+    x = made.permute(0, 3, 1, 2)
+    y = wanted.permute(0, 3, 1, 2)
     g = torch.exp(-(torch.arange(11) - 5.0) ** 2 / (2 * 1.5 ** 2))
     g = g / g.sum()
     window = (g[:, None] * g)[None, None].expand(3, 1, 11, 11)
-    pool = lambda v: F.conv2d(v, window, groups=3)
     mx, my = pool(x), pool(y)
-    vx, vy, cov = pool(x * x) - mx * mx, pool(y * y) - my * my, pool(x * y) - mx * my
-    return ((2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))).flatten(1).mean(1)
+    vx = pool(x * x) - mx * mx
+    vy = pool(y * y) - my * my
+    cov = pool(x * y) - mx * my
+    like = (2 * mx * my + 1e-4) * (2 * cov + 9e-4)
+    most = (mx * mx + my * my + 1e-4) * (vx + vy + 9e-4)
+    return (like / most).flatten(1).mean(1)
 
 
 class Pictures:
@@ -304,7 +368,8 @@ class Pictures:
         self.pixels = np.load(f'{folder}/pixels.npy', mmap_mode='r')
         with open(f'{folder}/index.json', encoding='utf8') as f:
             index = json.load(f)
-        self.rows, self.concepts = index['pictures'], index['concepts']
+        self.rows = index['pictures']
+        self.concepts = index['concepts']
         self.split = np.array([p['split'] for p in self.rows])
 
     def of(self, split):
@@ -320,8 +385,12 @@ def in_parts(rows, n=64):
 
 @torch.no_grad()
 def measure(model, pictures, most=1 << 30):
-    """{split: PSNR on white, PSNR of alpha, SSIM on white, mean over pictures}, and how many codes are used and how evenly."""
-    found, used = {}, torch.zeros(len(model.codebook))
+    """{split: PSNR on white, PSNR of alpha, SSIM on white}, and the codes.
+
+    The figures are means over pictures. Of the codes: how many are used, and how evenly.
+    """
+    found = {}
+    used = torch.zeros(len(model.codebook))
     for split in ('train', 'style', 'concept'):
         rows = pictures.of(split)
         rows = rows[:: max(1, len(rows) // most)]
@@ -335,13 +404,17 @@ def measure(model, pictures, most=1 << 30):
             figures.append(torch.stack([psnr(a, b), psnr(y[..., 3:], x[..., 3:]), ssim(a, b)], 1))
         found[split] = torch.cat(figures).mean(0).tolist()
     share = used / used.sum()
-    found['codes'] = [int((used > 0).sum()), float(torch.exp(-(share * (share + 1e-12).log()).sum()))]
+    entropy = -(share * (share + 1e-12).log()).sum()
+    found['codes'] = [int((used > 0).sum()), float(torch.exp(entropy))]
     return found
 
 
 def said(found):
-    rows = [f'{k} {v[0]:.2f} dB (alpha {min(v[1], 99):.1f}) ssim {v[2]:.3f}' for k, v in found.items() if k != 'codes']
-    return ', '.join(rows) + f', codes used {found["codes"][0]}, as if {found["codes"][1]:.0f} evenly'
+    """What measure() found, in a line."""
+    rows = [f'{k} {v[0]:.2f} dB (alpha {min(v[1], 99):.1f}) ssim {v[2]:.3f}'
+            for k, v in found.items() if k != 'codes']
+    codes = f'codes used {found["codes"][0]}, as if {found["codes"][1]:.0f} evenly'
+    return ', '.join(rows) + ', ' + codes
 
 
 def save(path, **state):
@@ -360,18 +433,24 @@ def load(path):
 class Training:
     def __init__(self, a):
         torch.manual_seed(a.seed)
-        self.a, self.path, self.pictures = a, f'{a.run}/vq.pt', Pictures(a.data)
+        self.a = a
+        self.path = f'{a.run}/vq.pt'
+        self.pictures = Pictures(a.data)
         state = torch.load(self.path) if os.path.exists(self.path) else None
         self.model = PictureCodes(state['config'] if state else dict(SHAPE, **json.loads(a.shape)))
         self.codebook = Codebook(self.model)
-        muon = [p for n, p in self.model.named_parameters() if p.ndim == 2 and n.startswith(('encoder.', 'decoder.'))]
+        muon = [p for n, p in self.model.named_parameters()
+                if p.ndim == 2 and n.startswith(('encoder.', 'decoder.'))]
         others = [p for p in self.model.parameters() if not any(p is m for m in muon)]
+        adam = torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)
         self.rates = (a.lr, a.lr / 6)
-        self.optimizers = [Muon(muon, a.lr), torch.optim.AdamW(others, lr=a.lr / 6, betas=(0.9, 0.95), weight_decay=0.0)]
-        self.at, self.seen = dict(step=0, seconds=0.0), []
+        self.optimizers = [Muon(muon, a.lr), adam]
+        self.at = dict(step=0, seconds=0.0)
+        self.seen = []
         if state:
             self.resume(state)
-        self.points, self.made = torch.compile(self.model.points), torch.compile(self.model.pixels)
+        self.points = torch.compile(self.model.points)
+        self.made = torch.compile(self.model.pixels)
         self.loss = torch.compile(picture_loss)
 
     def resume(self, state):
@@ -382,24 +461,29 @@ class Training:
         self.at = state['at']
 
     def save(self):
-        save(self.path, model=self.model.state_dict(), config=self.model.config, codebook=self.codebook.state(),
-             optimizers=[o.state_dict() for o in self.optimizers], at=self.at)
+        save(self.path, model=self.model.state_dict(), config=self.model.config,
+             codebook=self.codebook.state(), optimizers=[o.state_dict() for o in self.optimizers],
+             at=self.at)
 
     def step(self, x):
         """One batch; how far the training is, 0..1, decides the rate."""
-        step, progress = self.at['step'], self.at['seconds'] / (self.a.minutes * 60)
+        step = self.at['step']
+        progress = self.at['seconds'] / (self.a.minutes * 60)
         scale = min(1.0, (step + 1) / 100) * min(1.0, max(0.0, (1 - progress) / 0.75))
         for o, rate in zip(self.optimizers, self.rates):
             o.param_groups[0]['lr'] = rate * scale
         with autocast('cpu'):
             points = self.points(x)
-        given, commit, flat = points, torch.zeros(()), points.detach().flatten(0, 2)
+        given = points
+        commit = torch.zeros(())
+        flat = points.detach().flatten(0, 2)
         if step == SMOOTH_STEPS:
             self.codebook.start(torch.cat([flat] + self.seen))
         if step >= SMOOTH_STEPS:
             near = self.model.nearest(flat)
             rows = self.model.codebook[near].view_as(points)
-            given, commit = rotate_to(points, rows), 1 - (points * rows).sum(-1).mean()
+            given = rotate_to(points, rows)
+            commit = 1 - (points * rows).sum(-1).mean()
         with autocast('cpu'):
             made = self.made(given)
         loss = self.loss(made.float(), x)
@@ -416,24 +500,34 @@ class Training:
         return loss.item(), commit.item()
 
     def run(self):
-        a, at, stopping = self.a, self.at, []
+        a, at = self.a, self.at
+        stopping = []
+
+        def stop(*_):
+            stopping.append(1)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.append(1))
+            signal.signal(number, stop)
         rows = self.pictures.of('train')
-        print(f'{sum(p.numel() for p in self.model.parameters())} parameters, {len(rows)} pictures, from step {at["step"]}', flush=True)
+        n_parameters = sum(p.numel() for p in self.model.parameters())
+        print(f'{n_parameters} parameters, {len(rows)} pictures, from step {at["step"]}',
+              flush=True)
         began = saved = time.time() - at['seconds']
         saved += at['seconds']
         shown = np.zeros(3)
         while not stopping:
             torch.manual_seed(a.seed * 1000003 + at['step'])
             np.random.seed((a.seed * 1000003 + at['step']) % (1 << 32))
-            loss, commit = self.step(vary_hard(self.pictures[np.sort(np.random.choice(rows, a.batch, replace=False))]))
+            batch = np.sort(np.random.choice(rows, a.batch, replace=False))
+            loss, commit = self.step(vary_hard(self.pictures[batch]))
             shown += loss, commit, 1
             at.update(step=at['step'] + 1, seconds=time.time() - began)
             if at['seconds'] > a.minutes * 60 or at['step'] >= a.steps:
                 stopping.append(1)
             if at['step'] % 100 == 0:
-                print(f'{at["seconds"]:.0f} s step {at["step"]} loss {shown[0] / shown[2]:.4f} commit {shown[1] / shown[2]:.4f}', flush=True)
+                loss, commit, _ = shown / shown[2]
+                print(f'{at["seconds"]:.0f} s step {at["step"]} loss {loss:.4f} '
+                      f'commit {commit:.4f}', flush=True)
                 shown[:] = 0
             if at['seconds'] + began - saved > 240 or stopping:
                 saved = time.time()
@@ -449,8 +543,10 @@ def sheet(model, pictures, rows, path, columns=16):
     x = pictures[rows]
     y = model.decode(model.encode(x))
     pairs = (torch.cat([on_white(x), on_white(y)], 1) * 255).round().to(torch.uint8).numpy()
-    lines = [np.concatenate(list(part), 1) for part in in_parts(pairs, columns) if len(part) == columns]
-    Image.fromarray(np.concatenate(lines)).resize((columns * 64 * 3 // 2, len(lines) * 192)).save(path)
+    lines = [np.concatenate(list(part), 1)
+             for part in in_parts(pairs, columns) if len(part) == columns]
+    image = Image.fromarray(np.concatenate(lines))
+    image.resize((columns * 64 * 3 // 2, len(lines) * 192)).save(path)
 
 
 def encode(model, pictures, path):
@@ -458,24 +554,29 @@ def encode(model, pictures, path):
     torch.manual_seed(7)
     np.random.seed(7)
     began = time.time()
-    codes = np.concatenate([model.encode(pictures[p]).numpy() for p in in_parts(np.arange(len(pictures.rows)))])
+    parts = in_parts(np.arange(len(pictures.rows)))
+    codes = np.concatenate([model.encode(pictures[p]).numpy() for p in parts])
     train = pictures.of('train')
-    mirror = torch.tensor([pictures.concepts[r['concept']]['group'] in MIRRORED for r in pictures.rows])
+    groups = [pictures.concepts[r['concept']]['group'] for r in pictures.rows]
+    mirror = torch.tensor([group in MIRRORED for group in groups])
     varied = np.zeros((len(train), VARIANTS, codes.shape[1]), np.uint16)
     points = torch.compile(model.points, dynamic=True)
     for k in range(VARIANTS):
-        for part in in_parts(np.random.permutation(len(train)), 32):  # a batch may share its shift: other company each time
+        # A batch may share its shift, so its pictures are others each time.
+        for part in in_parts(np.random.permutation(len(train)), 32):
             part = np.sort(part)
             x = vary_gently(pictures[train[part]], mirror[train[part]])
-            with torch.no_grad(), autocast('cpu'):  # near enough for variants
+            with torch.no_grad(), autocast('cpu'):  # precise enough for variants
                 x = points(x)
             varied[part, k] = model.nearest(x).flatten(1).numpy()
     np.savez(path, codes=codes.astype(np.uint16), row=train, varied=varied)
-    print(f'{codes.shape[0]} pictures, {varied.shape[0]} x {VARIANTS} variants, {time.time() - began:.0f} s')
+    print(f'{codes.shape[0]} pictures, {varied.shape[0]} x {VARIANTS} variants, '
+          f'{time.time() - began:.0f} s')
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=['train', 'measure', 'sheet', 'encode'])
     p.add_argument('--data', required=True)
     p.add_argument('--run', help='train: folder of the checkpoint')
@@ -488,14 +589,16 @@ def main():
     p.add_argument('--batch', type=int, default=32)
     p.add_argument('--lr', type=float, default=0.015, help='Muon; AdamW takes a sixth of it')
     p.add_argument('--seed', type=int, default=1)
-    p.add_argument('--glance', type=int, default=192, help='pictures of each split measured at each checkpoint; 0: none')
+    p.add_argument('--glance', type=int, default=192,
+                   help='pictures of each split measured at each checkpoint; 0: none')
     p.add_argument('--threads', type=int, default=os.cpu_count())
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     if a.what == 'train':
         os.makedirs(a.run, exist_ok=True)
         return Training(a).run()
-    model, pictures = load(a.vq), Pictures(a.data)
+    model = load(a.vq)
+    pictures = Pictures(a.data)
     if a.what == 'measure':
         print(said(measure(model, pictures)))
     elif a.what == 'sheet':

@@ -1,15 +1,19 @@
-"""Makes the pictures to train on: six emoji sets from npm, rendered at 64x64, and what each shows in words.
+"""Makes the pictures to train on: six emoji sets from npm, rendered at 64x64, and their words.
 
     python3 pictures.py prepare --out DIR
     python3 pictures.py examples --out DIR --to ../examples/pictures
 
-Needs npm and rsvg-convert (Debian: librsvg2-bin). `prepare` writes DIR/pixels.npy [n, 64, 64, 4] uint8, RGBA with straight alpha, and
-DIR/index.json: {"concepts": [...], "pictures": [...]}. A picture (row of pixels.npy) is {set, name, concept, split}; `concept` is a number:
-the row of `concepts`, which is {id, label, keywords, group, texts}: `id` the code points of the emoji (or the name of a picture that is no
-emoji), `texts` what one may call it, the label first.
+Needs npm and rsvg-convert (Debian: librsvg2-bin).
 
-Held out, as pictures_held.tsv lists them (drawn once at random): 5% of the concepts, in every set (split "concept"), and of two sets 10% of
-the concepts that other sets show too (split "style"). Skin tones and the components of emoji are left out.
+`prepare` writes DIR/pixels.npy [n, 64, 64, 4] uint8, RGBA with straight alpha, and DIR/index.json:
+{"concepts": [...], "pictures": [...]}. A picture (a row of pixels.npy) is {set, name, concept,
+split}. `concept` is a number: the row of `concepts`, which is {id, label, keywords, group, texts}.
+`id` is the code points of the emoji (or the name of a picture that is no emoji). `texts` is what
+one may call it, the label first.
+
+Held out, as pictures_held.tsv lists them (drawn once at random): 5% of the concepts, in every set
+(split "concept"), and of two sets 10% of the concepts that other sets show too (split "style").
+Skin tones and the components of emoji are left out.
 """
 import argparse
 import io
@@ -34,19 +38,31 @@ SETS = {  # npm package @iconify-json/<name>: version, licence
 }
 EMOJIBASE = '17.0.0'
 EXAMPLE_SETS = ('noto', 'fluent-emoji-flat')  # examples/pictures/LICENSES.md has their terms
-EXAMPLES = (  # labels of what the repository ships in both sets; held-out ones among them: dog, rabbit, rocket, volcano, lion, sunflower, ...
-    'grinning face, winking face, loudly crying face, sleeping face, enraged face, smiling face with sunglasses, cat face, dog face, mouse face, fox, bear, panda, '
-    'lion, tiger face, cow face, pig face, frog, monkey face, horse face, unicorn, elephant, giraffe, dog, cat, rabbit, hedgehog, bat, chicken, penguin, owl, '
-    'duck, turtle, snake, dragon, whale, dolphin, fish, octopus, butterfly, bug, honeybee, lady beetle, rose, sunflower, tulip, cactus, palm tree, evergreen tree, '
-    'deciduous tree, four leaf clover, maple leaf, mushroom, red apple, green apple, banana, grapes, watermelon, strawberry, cherries, pineapple, lemon, tomato, '
-    'carrot, bread, cheese wedge, hamburger, pizza, hot dog, cookie, birthday cake, ice cream, hot beverage, beer mug, wine glass, house, castle, volcano, '
-    'automobile, bus, train, bicycle, motorcycle, airplane, helicopter, rocket, sailboat, sun, full moon, star, cloud, rainbow, snowflake, snowman, fire, soccer ball, '
-    'basketball, trophy, guitar, violin, clown face, robot, ghost, alien, crown, top hat, key, hammer, light bulb, alarm clock, books, red heart').split(', ')
-HAIR = ('bald', 'curly-hair', 'curly-haired', 'red-hair', 'red-haired', 'white-hair', 'white-haired')
+# Labels of what the repository ships in both sets. Among them are held-out ones: dog, rabbit,
+# rocket, volcano, lion, sunflower, ...
+EXAMPLES = (
+    'grinning face, winking face, loudly crying face, sleeping face, enraged face, '
+    'smiling face with sunglasses, cat face, dog face, mouse face, fox, bear, panda, lion, '
+    'tiger face, cow face, pig face, frog, monkey face, horse face, unicorn, elephant, giraffe, '
+    'dog, cat, rabbit, hedgehog, bat, chicken, penguin, owl, duck, turtle, snake, dragon, whale, '
+    'dolphin, fish, octopus, butterfly, bug, honeybee, lady beetle, rose, sunflower, tulip, '
+    'cactus, palm tree, evergreen tree, deciduous tree, four leaf clover, maple leaf, mushroom, '
+    'red apple, green apple, banana, grapes, watermelon, strawberry, cherries, pineapple, lemon, '
+    'tomato, carrot, bread, cheese wedge, hamburger, pizza, hot dog, cookie, birthday cake, '
+    'ice cream, hot beverage, beer mug, wine glass, house, castle, volcano, automobile, bus, '
+    'train, bicycle, motorcycle, airplane, helicopter, rocket, sailboat, sun, full moon, star, '
+    'cloud, rainbow, snowflake, snowman, fire, soccer ball, basketball, trophy, guitar, violin, '
+    'clown face, robot, ghost, alien, crown, top hat, key, hammer, light bulb, alarm clock, '
+    'books, red heart').split(', ')
+HAIR = ('bald', 'curly-hair', 'curly-haired', 'red-hair', 'red-haired', 'white-hair',
+        'white-haired')
 TONES = {'1F3FB', '1F3FC', '1F3FD', '1F3FE', '1F3FF'}
-MORE_WORDS = ('grin tears weary wry tear hourglass clamshell floppy typewriter backhand pennant ballot script opened half semi dot minimize maximize bold '
-              'exclamation above below side sideways missing smiley bell cancellation touch tone stamped storm mood wide flowers chili control knob disk steam '
-              'negative squared latin capital fist fisted flex bicep wired networked computers mans womans mens runner mantelpiece clock pages pen rays stock')
+MORE_WORDS = (
+    'grin tears weary wry tear hourglass clamshell floppy typewriter backhand pennant ballot '
+    'script opened half semi dot minimize maximize bold exclamation above below side sideways '
+    'missing smiley bell cancellation touch tone stamped storm mood wide flowers chili control '
+    'knob disk steam negative squared latin capital fist fisted flex bicep wired networked '
+    'computers mans womans mens runner mantelpiece clock pages pen rays stock')
 SHORT_WORDS = 'of no ok tv up on in at to go no at ox id'
 TONED_NAME = re.compile(r'(-skin-tone|-tone\d|-(medium-)?(light|dark)|-medium)$')
 
@@ -58,8 +74,10 @@ def install(out):
     if not os.path.exists(f'{folder}/package.json'):
         with open(f'{folder}/package.json', 'w', encoding='utf8') as f:
             f.write('{"private": true}')
-    wanted = [f'@iconify-json/{name}@{version}' for name, (version, _) in SETS.items()] + [f'emojibase-data@{EMOJIBASE}']
-    subprocess.run(['npm', 'install', '--no-audit', '--no-fund', *wanted], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    wanted = [f'@iconify-json/{name}@{version}' for name, (version, _) in SETS.items()]
+    wanted.append(f'emojibase-data@{EMOJIBASE}')
+    subprocess.run(['npm', 'install', '--no-audit', '--no-fund', *wanted], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL)
     return f'{folder}/node_modules'
 
 
@@ -69,12 +87,18 @@ def read_json(path):
 
 
 def code_points(hexcode):
-    """An emoji's id: its code points without joiners and variation selectors, which the sets write differently."""
+    """An emoji's id: its code points without joiners and variation selectors.
+
+    The sets write these two differently.
+    """
     return '-'.join(c for c in hexcode.upper().split('-') if c not in ('FE0F', '200D'))
 
 
 def squeeze(name):
-    """Letters and digits only: the sets differ in hyphens, and one writes none. All flags become flag + name."""
+    """Letters and digits only: the sets differ in hyphens, and one writes none.
+
+    All flags become flag + name.
+    """
     name = re.sub(r'^flag-for-(flag-)?', 'flag-', name.lower())
     name = re.sub(r'[^a-z0-9]', '', unicodedata.normalize('NFKD', name))
     return 'flag' + name[:-4] if name.endswith('flag') else name
@@ -86,81 +110,121 @@ def unicode_name(hexcode):
 
 
 class IconSet:
-    """One package: the SVG of each name, without aliases, and the code points of the names that have some."""
+    """One package: the SVG of each name, without aliases, and the code points of some names."""
 
     def __init__(self, folder):
         f = read_json(f'{folder}/icons.json')
-        self.icons, self.aliases, self.size = f['icons'], f.get('aliases', {}), (f.get('width', 16), f.get('height', 16))
+        self.icons = f['icons']
+        self.aliases = f.get('aliases', {})
+        self.size = f.get('width', 16), f.get('height', 16)
         self.ids = {}
         for points, name in read_json(f'{folder}/chars.json').items():
             self.ids.setdefault(self.root(name), set()).add(code_points(points))
 
     def root(self, name):
+        """The name that an alias stands for."""
         while name in self.aliases:
             name = self.aliases[name]['parent']
         return name
 
     def names(self):
         """Names worth a picture: no skin tones, no hair alone."""
-        toned = lambda name: any(TONES & set(i.split('-')) for i in self.ids.get(name, ()))
-        return [n for n in self.icons if not toned(n) and n not in HAIR and (n in self.ids or not TONED_NAME.search(n))]
+        def is_wanted(name):
+            if any(TONES & set(i.split('-')) for i in self.ids.get(name, ())):
+                return False
+            return name not in HAIR and (name in self.ids or not TONED_NAME.search(name))
+
+        return [n for n in self.icons if is_wanted(n)]
 
     def svg(self, name):
         """A document around the icon's body, its box made square."""
         icon = self.icons[name]
-        w, h = icon.get('width', self.size[0]), icon.get('height', self.size[1])
+        w = icon.get('width', self.size[0])
+        h = icon.get('height', self.size[1])
         side = max(w, h)
-        box = f'{icon.get("left", 0) - (side - w) / 2} {icon.get("top", 0) - (side - h) / 2} {side} {side}'
-        return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="{SIZE}" height="{SIZE}" '
-                f'viewBox="{box}">{icon["body"]}</svg>')
+        left = icon.get('left', 0) - (side - w) / 2
+        top = icon.get('top', 0) - (side - h) / 2
+        return ('<svg xmlns="http://www.w3.org/2000/svg" '
+                f'xmlns:xlink="http://www.w3.org/1999/xlink" width="{SIZE}" height="{SIZE}" '
+                f'viewBox="{left} {top} {side} {side}">{icon["body"]}</svg>')
 
 
 class Concepts:
-    """What pictures show. Found by code points, or by any name that a set or Unicode has for them."""
+    """What pictures show.
+
+    A concept is found by code points, or by any name that a set or Unicode has for it.
+    """
 
     def __init__(self, modules, sets):
-        groups = read_json(f'{modules}/emojibase-data/meta/groups.json')['groups']
-        self.rows, self.by_id, self.by_name = [], {}, {}
-        emoji = [e for e in read_json(f'{modules}/emojibase-data/en/data.json') if e.get('group') != 2]
-        for e in emoji:
-            self.add(code_points(e['hexcode']), e['label'], e.get('tags', []), groups.get(str(e.get('group')), 'symbols'))
-        for e in emoji:
-            self.by_name.setdefault(squeeze(unicode_name(e['hexcode'])), self.by_id[code_points(e['hexcode'])])
+        self.rows = []
+        self.by_id = {}
+        self.by_name = {}
+        folder = f'{modules}/emojibase-data'
+        emoji = [e for e in read_json(f'{folder}/en/data.json') if e.get('group') != 2]
+        self.add_emoji(emoji, read_json(f'{folder}/meta/groups.json')['groups'])
         for source in ('cldr', 'joypixels', 'iamcal'):
-            for points, names in read_json(f'{modules}/emojibase-data/en/shortcodes/{source}.json').items():
-                if code_points(points) in self.by_id:
-                    for name in names if isinstance(names, list) else [names]:
-                        self.by_name.setdefault(squeeze(name), self.by_id[code_points(points)])
+            self.add_names(read_json(f'{folder}/en/shortcodes/{source}.json'))
         for s in sets.values():
-            called = {}
-            for name in (*s.icons, *s.aliases):
-                called.setdefault(s.root(name), []).append(name)
-            for name, ids in s.ids.items():
-                for known in sorted(ids & self.by_id.keys()):
-                    for other in called.get(name, ()):
-                        self.by_name.setdefault(squeeze(other), self.by_id[known])
-        texts = [t for e in emoji for t in (e['label'], *e.get('tags', []))] + [n for s in sets.values() for n in s.ids]
-        self.words = {w for t in texts for w in re.findall('[a-z]{2,}', t.lower())} | set(MORE_WORDS.split())
+            self.add_aliases(s)
+        texts = [t for e in emoji for t in (e['label'], *e.get('tags', []))]
+        texts += [n for s in sets.values() for n in s.ids]
+        self.words = {w for t in texts for w in re.findall('[a-z]{2,}', t.lower())}
+        self.words |= set(MORE_WORDS.split())
         self.words -= {w for w in self.words if len(w) == 2 and w not in SHORT_WORDS.split()}
 
+    def add_emoji(self, emoji, groups):
+        """The emoji themselves, found by their labels and then by their names in Unicode."""
+        for e in emoji:
+            group = groups.get(str(e.get('group')), 'symbols')
+            self.add(code_points(e['hexcode']), e['label'], e.get('tags', []), group)
+        for e in emoji:
+            known = self.by_id[code_points(e['hexcode'])]
+            self.by_name.setdefault(squeeze(unicode_name(e['hexcode'])), known)
+
+    def add_names(self, shortcodes):
+        """Other names, by code points."""
+        for points, names in shortcodes.items():
+            known = self.by_id.get(code_points(points))
+            if known is None:
+                continue
+            for name in names if isinstance(names, list) else [names]:
+                self.by_name.setdefault(squeeze(name), known)
+
+    def add_aliases(self, s):
+        """What a set calls the emoji that it has code points of."""
+        called = {}
+        for name in (*s.icons, *s.aliases):
+            called.setdefault(s.root(name), []).append(name)
+        for name, ids in s.ids.items():
+            for known in sorted(ids & self.by_id.keys()):
+                for other in called.get(name, ()):
+                    self.by_name.setdefault(squeeze(other), self.by_id[known])
+
     def split(self, name):
-        """A name written without spaces, cut into the fewest known words and figures; as it is, if that cannot be done."""
+        """A name written without spaces, cut into the fewest known words and figures.
+
+        As it is, if that cannot be done.
+        """
         best = [(0, [])]
         for end in range(1, len(name) + 1):
-            known = [a for a in range(end) if best[a] and (name[a:end] in self.words or name[a:end].isdigit())]
-            best.append(min(((best[a][0] + 1, best[a][1] + [name[a:end]]) for a in known), default=None))
+            known = [a for a in range(end)
+                     if best[a] and (name[a:end] in self.words or name[a:end].isdigit())]
+            cuts = ((best[a][0] + 1, best[a][1] + [name[a:end]]) for a in known)
+            best.append(min(cuts, default=None))
         return ' '.join(best[-1][1]) if best[-1] else name
 
     def add(self, id, label, keywords, group):
+        """A new concept; gives its number."""
         label = label.lower() if label.isupper() else label
         self.by_id[id] = len(self.rows)
         self.by_name.setdefault(squeeze(label), len(self.rows))
         keywords = [k for k in keywords if k != label]
-        self.rows.append(dict(id=id, label=label, keywords=keywords, group=group, texts=phrasings(label, keywords)))
+        self.rows.append(dict(id=id, label=label, keywords=keywords, group=group,
+                              texts=phrasings(label, keywords)))
         return self.by_id[id]
 
     def find(self, name, ids):
-        """The concept of a picture; one that nobody knows becomes its own, called by its name."""
+        """The concept of a picture. One that nobody knows becomes its own, called by its name."""
         for i in sorted(ids):
             if i in self.by_id:
                 return self.by_id[i]
@@ -174,7 +238,8 @@ def phrasings(label, keywords):
     """What one may call a concept, the label first."""
     name = re.sub(r'^flag: ', 'flag of ', label).replace(': ', ' ')
     article = 'an' if name[0].lower() in 'aeiou' else 'a'
-    texts = [label, name, f'{article} {name}', f'a picture of {article} {name}', f'{name} emoji', f'an icon of {name}']
+    texts = [label, name, f'{article} {name}', f'a picture of {article} {name}', f'{name} emoji',
+             f'an icon of {name}']
     if keywords:
         texts += [f'{name}, {", ".join(keywords[:n])}' for n in (4, 9)]
     return list(dict.fromkeys(texts))
@@ -182,29 +247,43 @@ def phrasings(label, keywords):
 
 def render(svg):
     """SVG text -> [64, 64, 4] uint8, straight alpha; None if it cannot be drawn."""
-    r = subprocess.run(['rsvg-convert', '-w', str(SIZE), '-h', str(SIZE)], input=svg.encode(), capture_output=True)
-    return np.array(Image.open(io.BytesIO(r.stdout)).convert('RGBA')) if r.returncode == 0 and r.stdout else None
+    command = ['rsvg-convert', '-w', str(SIZE), '-h', str(SIZE)]
+    r = subprocess.run(command, input=svg.encode(), capture_output=True)
+    if r.returncode or not r.stdout:
+        return None
+    return np.array(Image.open(io.BytesIO(r.stdout)).convert('RGBA'))
 
 
 def hold_out(pictures, concepts):
-    """Sets `split` of every picture. The list was drawn once: it stays when sets grow or names are understood better."""
-    with open(f'{os.path.dirname(os.path.abspath(__file__))}/pictures_held.tsv', encoding='utf8') as f:
+    """Sets `split` of every picture.
+
+    The list was drawn once: it stays when sets grow or names are understood better.
+    """
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(f'{folder}/pictures_held.tsv', encoding='utf8') as f:
         held = {tuple(line.rstrip('\n').split('\t')) for line in f}
     for p in pictures:
         id = concepts[p['concept']]['id']
-        p['split'] = 'concept' if ('every set', id) in held else 'style' if (p['set'], id) in held else 'train'
+        if ('every set', id) in held:
+            p['split'] = 'concept'
+        elif (p['set'], id) in held:
+            p['split'] = 'style'
+        else:
+            p['split'] = 'train'
 
 
 def prepare(a):
     modules = install(a.out)
     sets = {name: IconSet(f'{modules}/@iconify-json/{name}') for name in SETS}
     concepts = Concepts(modules, sets)
-    pictures = [dict(set=s, name=n, concept=concepts.find(n, icons.ids.get(n, ()))) for s, icons in sets.items() for n in icons.names()]
+    pictures = [dict(set=s, name=n, concept=concepts.find(n, icons.ids.get(n, ())))
+                for s, icons in sets.items() for n in icons.names()]
     with multiprocessing.Pool(a.jobs) as pool:
         drawn = pool.map(render, [sets[p['set']].svg(p['name']) for p in pictures], chunksize=64)
     kept = [(p, x) for p, x in zip(pictures, drawn) if x is not None and x[..., 3].any()]
     np.save(f'{a.out}/pixels.part.npy', np.stack([x for _, x in kept]))
-    os.replace(f'{a.out}/pixels.part.npy', f'{a.out}/pixels.npy')  # a training may have the old file mapped
+    # A training may have the old file mapped.
+    os.replace(f'{a.out}/pixels.part.npy', f'{a.out}/pixels.npy')
     write_index(f'{a.out}/index.json', [p for p, _ in kept], concepts)
     print(f'{len(drawn) - len(kept)} could not be drawn')
 
@@ -225,23 +304,29 @@ def write_index(path, pictures, concepts):
 
 def examples(a):
     """<to>/<set>/<label-with-dashes>.png for the pictures of EXAMPLES."""
-    pixels, index = np.load(f'{a.out}/pixels.npy', mmap_mode='r'), read_json(f'{a.out}/index.json')
+    pixels = np.load(f'{a.out}/pixels.npy', mmap_mode='r')
+    index = read_json(f'{a.out}/index.json')
     label = [c['label'] for c in index['concepts']]
     found = {(p['set'], label[p['concept']]): i for i, p in enumerate(index['pictures'])}
     for s in EXAMPLE_SETS:
         os.makedirs(f'{a.to}/{s}', exist_ok=True)
         for name in EXAMPLES:
-            Image.fromarray(pixels[found[s, name]]).save(f'{a.to}/{s}/{name.replace(" ", "-")}.png', optimize=True)
+            picture = Image.fromarray(pixels[found[s, name]])
+            picture.save(f'{a.to}/{s}/{name.replace(" ", "-")}.png', optimize=True)
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=['prepare', 'examples'])
     p.add_argument('--out', required=True)
     p.add_argument('--to', help='examples: folder to write them in')
     p.add_argument('--jobs', type=int, default=os.cpu_count())
     a = p.parse_args()
-    prepare(a) if a.what == 'prepare' else examples(a)
+    if a.what == 'prepare':
+        prepare(a)
+    else:
+        examples(a)
 
 
 if __name__ == '__main__':
