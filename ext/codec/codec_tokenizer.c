@@ -68,7 +68,7 @@ struct tokenizer {
 
 /* ---- Pieces ---- */
 
-static int is_space(const char *text, int length){
+static int is_marker(const char *text, int length){
   return length==SPACE_BYTES && memcmp(text, SPACE, SPACE_BYTES)==0;
 }
 
@@ -90,7 +90,7 @@ static int copy_piece(struct tokenizer *t, int i, const char *text, struct err *
   for(size_t at=0; at<n; ){
     int length = utf8_length(text + at, n - at);
     if( length==0 ) return fail(e, SQLITE_CORRUPT, "piece %d is not UTF-8", i);
-    if( is_space(text + at, length) ){
+    if( is_marker(text + at, length) ){
       copy[p->n++] = ' ';
     }else{
       memcpy(copy + p->n, text + at, (size_t)length);
@@ -373,17 +373,6 @@ void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out){
 
 /* ---- Words ---- */
 
-static int is_word_byte(unsigned char c){
-  unsigned char lower = c | 0x20;
-  return c>=0x80
-      || (c>='0' && c<='9')
-      || (lower>='a' && lower<='z');
-}
-
-static uint32_t lower_case(unsigned char c){
-  return c>='A' && c<='Z' ? c|0x20u : c;
-}
-
 /* The next byte of the tokens; 0 when there is none. */
 static int next_byte(struct word_reader *w, unsigned char *c){
   for(; w->at<w->n; w->at++){
@@ -405,8 +394,8 @@ int tokenizer_next_word(struct word_reader *w, uint32_t *hash){
   unsigned char c;
   assert( w->t!=NULL );
   while( next_byte(w, &c) ){
-    if( is_word_byte(c) ){
-      h = (h ^ lower_case(c))*0x01000193u;
+    if( is_word_part(c) ){
+      h = (h ^ (uint32_t)ascii_lower(c))*0x01000193u;
       in_word = 1;
     }else if( in_word ){
       break;

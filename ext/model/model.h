@@ -139,9 +139,9 @@ int places_list(struct places *p, int kind, struct arena *a, struct err *e);
 ** SQLITE_CANTOPEN, and the message lists the places. */
 int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e);
 
-/* ---- model_point.c: arithmetic of points ---- A point's s has unit length, its r at most unit
-** length; a direction (KIND_DIRECTION) has any length. Results lie in the arena. Latents that meet
-** here are of one width and one s. */
+/* ---- model_point.c: arithmetic of points ----
+** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any
+** length. Results lie in the arena. Latents that meet here are of one width and one s. */
 float *latent_segment(const struct latent *z, int i);   /* [width] */
 /* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds. */
 float point_distance(const struct latent *a, const struct latent *b);
@@ -328,8 +328,8 @@ double interp_ease(double t);           /* where on the arc a user's t lies */
 float interp_fluency(int kind, double t);       /* the plain language model's share at t of it */
 enum { SAID_MOST = 2 };
 /* What the points z[n_z] decode to, as ids: said[n_said], for decode_options.avoid. Nothing where
-** one of them has several segments or is a picture, which rarely stays what it was. n_z<=SAID_MOST.
-** */
+** one of them has several segments, or is a picture: those rarely stay as they are. n_z is at most
+** SAID_MOST. */
 int said_by(const struct model *m, struct run *run, const struct latent *z, int n_z,
             struct tokens *said, int *n_said);
 enum { BEST_OF_OTHERS = 8 };    /* candidates where something else is wanted than what was said */

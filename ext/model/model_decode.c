@@ -88,11 +88,9 @@ struct contest {                        /* for some points at a time */
 
 /* Does the piece go on with a word? It does if it begins with a letter, not with a space. */
 static int continues_word(const struct model *m, int id, struct buf *bytes){
-  char c;
   bytes->n = 0;
   tokenizer_decode(m->config.tokenizer, id, bytes);
-  c = bytes->n>0 ? bytes->data[0] : 0;
-  return (c>='a' && c<='z') || (c>='A' && c<='Z');
+  return bytes->n>0 && is_ascii_letter(bytes->data[0]);
 }
 
 /* The least of the log-probabilities of those of ids[n] that go on with a word. A picture has

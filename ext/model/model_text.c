@@ -24,16 +24,8 @@ enum {
 
 /* ---- Where a document is cut ---- */
 
-static int is_space(char c){
-  return c==' ' || (c>='\t' && c<='\r');
-}
-
 static int is_break(char c){
   return c=='\n' || c=='\r';
-}
-
-static int is_lower(char c){
-  return c>='a' && c<='z';
 }
 
 /* Bytes of the closing quote or bracket that ends before text[at], or 0. These are ) ] } " ' and
@@ -56,19 +48,19 @@ static int ends_sentence(const char *text, size_t at){
 /* Is text cut before the white space space..next-1, at the end of a sentence? */
 static int cuts_sentence(const char *text, size_t space, size_t next){
   int is_one_space = next==space+1 && text[space]==' ';
-  return ends_sentence(text, space) && !(is_one_space && is_lower(text[next]));
+  return ends_sentence(text, space) && !(is_one_space && is_ascii_lower(text[next]));
 }
 
 /* The end of the sentence that starts at `from`: where the next one starts, or n. */
 static size_t sentence_end(int kind, const char *text, size_t n, size_t from){
   size_t at = from;
-  while( at<n && is_space(text[at]) ) at++;     /* its own leading white space */
+  while( at<n && is_ascii_space(text[at]) ) at++;       /* its own leading white space */
   while( at<n ){
     int has_break = 0;
     size_t space;
-    while( at<n && !is_space(text[at]) ) at++;
+    while( at<n && !is_ascii_space(text[at]) ) at++;
     space = at;
-    while( at<n && is_space(text[at]) ) has_break |= is_break(text[at++]);
+    while( at<n && is_ascii_space(text[at]) ) has_break |= is_break(text[at++]);
     if( at==n ) break;
     if( has_break ) return space;
     if( kind!=KIND_CODE && cuts_sentence(text, space, at) ) return space;

@@ -21,12 +21,8 @@ struct words {                  /* one argument, read from left to right */
   struct err *err;
 };
 
-static int is_space(char c){
-  return c==' ' || c=='\t' || c=='\n' || c=='\r' || c=='\f';
-}
-
 static int is_word(char c){
-  if( (c>='a' && c<='z') || (c>='A' && c<='Z') || (c>='0' && c<='9') || (c & 0x80) ) return 1;
+  if( is_word_part(c) ) return 1;
   return c!=0 && strchr("_$.-+", c);
 }
 
@@ -50,7 +46,7 @@ static char *next_word(struct words *w){
   const char *from;
   char *word;
   char *to;
-  while( is_space(*w->at) ) w->at++;
+  while( is_sql_space(*w->at) ) w->at++;
   if( *w->at==0 ) return NULL;
   word = to = arena_get(w->arena, strlen(w->at) + 1);
   if( word==NULL ){
