@@ -142,8 +142,8 @@ static void test_json_string(void){
 
 /* ---- The set of keys ---- */
 
-/* Keys that are near each other and far apart, 0 and the largest among them. No two are the same.
-** */
+/* Keys that are near each other and far apart, 0 and the largest among them. No two are
+** the same. */
 static uint64_t key_of(int i){
   return i%3==0 ? (uint64_t)(i/3) : i%3==1 ? UINT64_MAX - (uint64_t)(i/3) : (uint64_t)i << 40;
 }

@@ -190,8 +190,8 @@ struct file_map {
   const unsigned char *data;            /* NULL: nothing is mapped */
   size_t n;
 };
-/* SQLITE_CANTOPEN, SQLITE_IOERR; an empty file is SQLITE_CORRUPT. The text names path and reason.
-** */
+/* SQLITE_CANTOPEN, SQLITE_IOERR; an empty file is SQLITE_CORRUPT. The text names path
+** and reason. */
 int map_open(struct file_map *m, const char *path, struct err *e);
 void map_close(struct file_map *m);             /* may be called twice */
 
@@ -214,8 +214,8 @@ float random_normal(struct random *r);
 ** Returns when all are done. Threads are made for the call and joined before it returns: none
 ** outlives it. When one cannot be made, fewer do the work. */
 void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part), void *arg);
-/* The most threads that a call may use: LATENT_THREADS, else the machine's processors, at most 8.
-** */
+/* The most threads that a call may use: LATENT_THREADS, else the machine's processors,
+** at most 8. */
 int thread_count(void);
 
 #endif

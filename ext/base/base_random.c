@@ -29,8 +29,8 @@ float random_uniform(struct random *r){
   return (float)random_24_bits(r)*TWO_TO_MINUS_24;
 }
 
-/* The sum of twelve uniforms has variance 1. As whole numbers, they are rounded once, at the end.
-** */
+/* The sum of twelve uniforms has variance 1. As whole numbers, they are rounded once, at
+** the end. */
 float random_normal(struct random *r){
   int32_t sum = -6*16777216;
   for(int i=0; i<12; i++) sum += random_24_bits(r);

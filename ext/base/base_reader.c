@@ -71,8 +71,8 @@ float half_to_float(uint16_t half){
   return x;
 }
 
-/* x without its lowest `shift` bits (1..31), rounded to nearest; a tie goes to the even neighbour.
-** */
+/* x without its lowest `shift` bits (1..31), rounded to nearest; a tie goes to the even
+** neighbour. */
 static uint32_t shift_rounded(uint32_t x, int shift){
   uint32_t kept = x >> shift;
   uint32_t rest = x & (((uint32_t)1 << shift) - 1);

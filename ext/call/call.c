@@ -135,10 +135,10 @@ void call_scalar(sqlite3_context *context, int n, sqlite3_value **args){
   call_end(&c);
 }
 
-/* ---- What SQLite calls: aggregates ---- What an aggregate has gathered lies in SQLite's own
-** memory for it, behind this head. SQLite calls final() on every way out: after a result, after a
-** step that failed, after a statement that was reset in the middle, for every frame of a window. So
-** what the state owns is released there and never leaks. */
+/* ---- What SQLite calls: aggregates ----
+** What an aggregate has gathered lies in SQLite's own memory for it, behind this head. SQLite calls
+** final() on every way out: after a result, after a step that failed, after a statement that was
+** reset in the middle. So what the state owns is released there and never leaks. */
 struct gathered {
   int has_failed;               /* a step has: there will be no result */
   _Alignas(8) unsigned char state[STATE_BYTES];

@@ -177,8 +177,8 @@ static void check_model(struct call *c, const struct latent *z, const struct mod
   }
 }
 
-/* Every latent from outside passes here: it is whole, finite, and of the present model of its kind.
-** */
+/* Every latent from outside passes here: it is whole, finite, and of the present model
+** of its kind. */
 static void read_latent(struct call *c, struct content blob, const char *what, struct latent *z){
   const char *who = c->function->name;
   struct model *m;
@@ -261,8 +261,9 @@ struct latent value_point(struct call *c, sqlite3_value *v, const char *what){
   return z;
 }
 
-/* ---- Constant arguments are encoded once a statement ---- SQLite keeps auxiliary data for
-** arguments that are constant throughout a statement, and frees it at once for all others. */
+/* ---- Constant arguments are encoded once a statement ----
+** SQLite keeps auxiliary data for arguments that are constant throughout a statement, and frees it
+** at once for all others. */
 struct encoded {                /* one allocation: the head, then the numbers of z */
   struct latent z;              /* its fingerprint tells whether latent_load() came in between */
   int rounds;

@@ -166,8 +166,8 @@ void direction_step(struct call *c, void *state){
   if( c->err.rc==SQLITE_OK ) gather_add(c, state, is_true, &z, 1, 1);
 }
 
-/* From the mean of the false rows to the mean of the true ones, as long as the classes lie apart.
-** */
+/* From the mean of the false rows to the mean of the true ones, as long as the classes
+** lie apart. */
 void direction_give(struct call *c, void *state){
   struct gather *g = state;
   const double *no = gather_sum(g, 0);

@@ -230,8 +230,8 @@ static int is_alike(const struct draft *d, const struct draft *const *shown, int
   return 0;
 }
 
-/* Does the table hold the text after all, in a row that is not among the neighbours of the query?
-** */
+/* Does the table hold the text after all, in a row that is not among the neighbours of
+** the query? */
 static int is_held(struct call *c, struct imagine *g, const struct draft *d){
   struct arena_mark mark = arena_mark(&c->arena);
   struct neighbour rows[2];

@@ -39,8 +39,8 @@ static void put_model(struct buf *out, const struct model *m){
   buf_char(out, '}');
 }
 
-/* There are no weights: why, and where they were looked for. Here that is an answer and no error.
-** */
+/* There are no weights: why, and where they were looked for. Here that is an answer and
+** no error. */
 static void put_missing(struct call *c, struct buf *out){
   struct places places;
   int is_nomem = c->err.rc==SQLITE_NOMEM;

@@ -81,8 +81,8 @@ INLINE __m512i pair_sums(__m512i a, __m512i b){
   return _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
-/* The products of eight rows of up to 128 signs. As many rows as fit lie side by side in a vector.
-** */
+/* The products of eight rows of up to 128 signs. As many rows as fit lie side by side in
+** a vector. */
 INLINE void eight_short(int32_t *y, const uint64_t *codes, const __m512i plane[4], int words){
   const __m512i order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
   __m512i sums = words_product(_mm512_loadu_si512(codes), plane);
