@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""`make bench`: the engine beside ONNX Runtime, in one run on one machine, as a table in build/bench.md.
+"""`make bench`: the engine beside ONNX Runtime, in one run on one machine, as a table.
 
     bench.py [--repeat N] [--rows WORD] [--picture FILE]
-                          needs build/core/bench/bench; installs numpy, onnx and onnxruntime into build/bench-venv
+        needs build/core/bench/bench; installs numpy, onnx and onnxruntime into build/bench-venv;
+        writes build/bench.md
 
-Both sides get the same token ids or pixels and the same weights (onnx_model.py, onnx_picture.py) and take turns: ours once, the peer once, ours again. A
-figure is the median of the repetitions. The peer gets what it needs to be at its best: batches sorted by length, no mask where all lengths are
-equal, its cache bound in place, no copy of logits, finished texts taken out of a batch. `--rows pictures` measures those alone.
+Both sides get the same token ids or pixels and the same weights (onnx_model.py, onnx_picture.py)
+and take turns. A figure is the median of the repetitions. The peer gets what it needs to be at its
+best: batches sorted by length, no mask where all lengths are equal, its cache bound in place, no
+copy of logits, finished texts taken out of a batch. `--rows pictures` measures those alone.
 """
 import argparse
 import array
@@ -36,8 +38,11 @@ ENGINE = os.path.join(BUILD, 'core', 'bench', 'bench')
 WEIGHTS = os.path.join(ROOT, 'model', 'text.safetensors')
 PICTURE = os.path.join(ROOT, 'model', 'picture.safetensors')
 SENTENCE = 'The boy ran across the road to meet his mother.'
-IMAGE_TEXTS = ('a red apple', 'a happy dog', 'an old castle by the sea', 'a yellow flower in the sun', 'a sad face', 'a fast car', 'a cake with candles')
-BOS, EOS, PAD, FIRST_CODE, BATCH = 1, 2, 0, 4, 64
+IMAGE_TEXTS = ('a red apple', 'a happy dog', 'an old castle by the sea',
+               'a yellow flower in the sun', 'a sad face', 'a fast car', 'a cake with candles')
+PAD, BOS, EOS = 0, 1, 2
+FIRST_CODE = 4
+BATCH = 64
 
 
 def enter_venv():
@@ -49,7 +54,8 @@ def enter_venv():
         print('installing the peer (numpy, onnx, onnxruntime) into build/bench-venv', flush=True)
         try:
             subprocess.run([sys.executable, '-m', 'venv', VENV], check=True)
-            subprocess.run([python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', 'numpy', 'onnx', 'onnxruntime'], check=True)
+            subprocess.run([python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
+                            'numpy', 'onnx', 'onnxruntime'], check=True)
         except subprocess.CalledProcessError:
             print('it cannot be installed here: our figures alone')
             return
@@ -58,6 +64,7 @@ def enter_venv():
 
 
 def read_json(weights):
+    """What stands beside weights."""
     with open(weights.replace('.safetensors', '.json'), encoding='utf8') as f:
         return json.load(f)
 
@@ -65,13 +72,14 @@ def read_json(weights):
 # ---- The texts ----
 
 def sentences():
-    """Held-out sentences of the training data where they are at hand, else the notes of the tour."""
+    """Held-out sentences of the training data where they are at hand, or the notes of the tour."""
     path = os.path.join(ROOT, '..', 'shared', 'data', 'text', 'valid.txt.xz')
     if os.path.exists(path):
         with lzma.open(path, 'rt', encoding='utf8') as f:
             return [line.strip() for line in f], 'held-out sentences'
     with open(os.path.join(ROOT, 'sql', 'notes.sql'), encoding='utf8') as f:
-        return re.findall(r"', '((?:[^']|'')*)'\)", f.read()), 'sentences of sql/notes.sql, repeated'
+        notes = re.findall(r"', '((?:[^']|'')*)'\)", f.read())
+    return notes, 'sentences of sql/notes.sql, repeated'
 
 
 @functools.cache
@@ -80,15 +88,20 @@ def shipped_tokenizer():
 
 
 def token_rows(texts, least, most, n):
-    """n rows of ids without END, of least..most tokens with it; texts are used again where there are too few."""
-    tokenizer, rows = shipped_tokenizer(), []
+    """n rows of ids without END, of least..most tokens with it.
+
+    Texts are used again where there are too few.
+    """
+    tokenizer = shipped_tokenizer()
+    rows = []
     for text in texts:
         ids = tokenizer.encode(text) if len(text) < 200 else []
         if least <= len(ids) + 1 <= most:
             rows.append(ids)
         if len(rows) == n:
             break
-    if not rows:        # no text of just this length: the middle of what there is
+    # No text of just this length: the middle of what there is.
+    if not rows:
         rows = [(tokenizer.encode(t) * most)[:least - 1] for t in texts[:n]]
     return [rows[i % len(rows)] for i in range(n)]
 
@@ -103,10 +116,13 @@ def write_rows(rows, path):
 # ---- Ours ----
 
 class Engine:
+    """A process of bench.c. Its methods are the commands, in the units of the other side."""
+
     name = 'latent'
 
     def __init__(self, weights=WEIGHTS):
-        self.process = subprocess.Popen([ENGINE, weights], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.process = subprocess.Popen([ENGINE, weights], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
     def ask(self, *words):
         self.process.stdin.write(' '.join(map(str, words)) + '\n')
@@ -136,7 +152,8 @@ class Engine:
         return np.fromfile(path, kind)
 
     def texts(self, name, n):
-        return [[int(x) for x in row.split()] for row in self.ask('texts', name, n).split(',')[:n]]
+        rows = self.ask('texts', name, n).split(',')[:n]
+        return [[int(x) for x in row.split()] for row in rows]
 
 
 # ---- The peer ----
@@ -145,19 +162,35 @@ def sessions(threads, names, folder):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    return {name: onnxruntime.InferenceSession(os.path.join(folder, name + '.onnx'), options, providers=['CPUExecutionProvider']) for name in names}
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+
+    def session(name):
+        path = os.path.join(folder, name + '.onnx')
+        return onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
+
+    return {name: session(name) for name in names}
 
 
 class Peer:
+    """The same in ONNX Runtime."""
+
     name = 'ONNX Runtime'
-    folder, graphs, decoded_together = FOLDER, ('encoder', 'encoder_same', 'memory', 'step'), BATCH
+    folder = FOLDER
+    graphs = 'encoder', 'encoder_same', 'memory', 'step'
+    decoded_together = BATCH
 
     def __init__(self, config):
-        self.config, self.sets, self.z, self.sessions = config, {}, {}, {}
+        self.config = config
+        self.sets = {}
+        self.z = {}
+        self.sessions = {}
 
     def load(self, name, rows):
-        """The batches of both ways, laid out beforehand, with the rows of their words: that is not what is measured, though ours finds the words itself."""
+        """The batches of both ways, laid out beforehand, with the rows of their words.
+
+        Laying out is not what is measured, though our side finds the words itself.
+        """
         import numpy as np
 
         def matrix(part, fill):
@@ -169,37 +202,46 @@ class Peer:
         def pad(part):
             feeds = {'ids': matrix([row + [EOS] for row in part], PAD)}
             if n := self.config.get('words'):
-                feeds['words'] = matrix([[h % n for h in word_hashes(shipped_tokenizer().decode_bytes(row))] for row in part], n)
+                texts = [shipped_tokenizer().decode_bytes(row) for row in part]
+                feeds['words'] = matrix([[h % n for h in word_hashes(t)] for t in texts], n)
             return feeds
 
         ordered = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         groups = [ordered[i:i + BATCH] for i in range(0, len(ordered), BATCH)]
-        self.sets[name] = {'order': ordered, 'batch': [pad([rows[i] for i in g]) for g in groups], 'each': [pad([r]) for r in rows]}
+        batches = [pad([rows[i] for i in g]) for g in groups]
+        self.sets[name] = {'order': ordered, 'batch': batches, 'each': [pad([r]) for r in rows]}
 
     def use(self, threads):
-        """Only one number of threads is open at a time: waiting threads of another session would spin beside us."""
+        """The sessions with so many threads.
+
+        Only one number of threads is open at a time: waiting threads of another session would spin
+        beside us.
+        """
         if threads not in self.sessions:
             self.sessions = {threads: sessions(threads, self.graphs, self.folder)}
         return self.sessions[threads]
 
     def encode(self, name, threads, how):
         s = self.use(threads)
-        z, start = [], time.perf_counter()
+        z = []
+        start = time.perf_counter()
         for batch in self.sets[name][how]:
             z.append(self.encode_batch(s, batch))
         seconds = time.perf_counter() - start
         if how == 'batch':
             import numpy as np
 
-            self.z[name] = np.empty((len(self.sets[name]['order']), z[0].shape[1]), np.float32)
-            self.z[name][self.sets[name]['order']] = np.concatenate(z)
+            order = self.sets[name]['order']
+            self.z[name] = np.empty((len(order), z[0].shape[1]), np.float32)
+            self.z[name][order] = np.concatenate(z)
         return seconds
 
     def encode_batch(self, s, feeds):
         return s['encoder_same' if feeds['ids'].all() else 'encoder'].run(None, feeds)[0]
 
     def decode(self, name, threads, how, n):
-        s, z = self.use(threads), self.z[name][:n]
+        s = self.use(threads)
+        z = self.z[name][:n]
         size = self.decoded_together if how == 'batch' else 1
         start = time.perf_counter()
         self.texts = [t for i in range(0, n, size) for t in self.decode_batch(s, z[i:i + size])]
@@ -211,13 +253,18 @@ class Peer:
         names = [o.name for o in s['memory'].get_outputs()]
         memory = dict(zip(names, s['memory'].run(None, {'z': z})))
         shape = len(z), self.config['d'] // 64, self.config['longest'], 64
-        cache = {f'{part}_{i}': np.zeros(shape, np.float32) for i in range(self.config['decoder_layers']) for part in ('key', 'value')}
-        texts, live, seen = [[] for _ in z], list(range(len(z))), 0
-        ids, binding = np.full((len(z), 1), BOS, np.int64), None
+        cache = {f'{part}_{i}': np.zeros(shape, np.float32)
+                 for i in range(self.config['decoder_layers']) for part in ('key', 'value')}
+        texts = [[] for _ in z]
+        live = list(range(len(z)))
+        seen = 0
+        ids = np.full((len(z), 1), BOS, np.int64)
+        binding = None
         while live and seen < self.config['longest'] - 1:
             if binding is None:
                 binding, following, counts, total = self.bind(s['step'], ids, memory, cache)
-            counts[:], total[...] = seen, seen + 1
+            counts[:] = seen
+            total[...] = seen + 1
             s['step'].run_with_iobinding(binding)
             seen += 1
             ids[:] = following
@@ -225,20 +272,27 @@ class Peer:
                 if ids[i, 0] != EOS and row >= 0:
                     texts[row].append(int(ids[i, 0]))
                 else:
-                    live[i] = -1                # goes on unread until the batch is made smaller
+                    # It goes on unread until the batch is made smaller.
+                    live[i] = -1
             n_live = sum(row >= 0 for row in live)
             if n_live <= len(live) * 3 // 4:
                 keep = [i for i, row in enumerate(live) if row >= 0]
-                live, ids, binding = [live[i] for i in keep], ids[keep], None
-                memory, cache = ({k: v[keep] for k, v in part.items()} for part in (memory, cache))
+                live = [live[i] for i in keep]
+                ids = ids[keep]
+                memory = {k: v[keep] for k, v in memory.items()}
+                cache = {k: v[keep] for k, v in cache.items()}
+                binding = None
         return texts
 
     def bind(self, session, ids, memory, cache):
         """Everything in numpy's own memory: a step copies nothing in or out."""
         import numpy as np
 
-        binding, n = session.io_binding(), len(ids)
-        following, counts, total = np.zeros((n, 1), np.int64), np.zeros(n, np.int32), np.zeros((), np.int32)
+        n = len(ids)
+        binding = session.io_binding()
+        following = np.zeros((n, 1), np.int64)
+        counts = np.zeros(n, np.int32)
+        total = np.zeros((), np.int32)
         for name, x in [('ids', ids), ('seen', counts), ('total', total), *memory.items()]:
             binding.bind_cpu_input(name, x)
         for name, x in cache.items():
@@ -249,12 +303,18 @@ class Peer:
 
 
 class PicturePeer(Peer):
-    folder, graphs = os.path.join(FOLDER, 'picture'), ('encoder', 'memory', 'step', 'pixels')
-    encoded_together, decoded_together = 16, 256        # 5% and 8% less CPU time than 64 (AMD EPYC with AVX2)
+    folder = os.path.join(FOLDER, 'picture')
+    graphs = 'encoder', 'memory', 'step', 'pixels'
+    # 5% and 8% less CPU time than 64 (AMD EPYC with AVX2).
+    encoded_together = 16
+    decoded_together = 256
 
     def load(self, name, pixels):
-        self.sets[name] = {how: [pixels[i:i + n] for i in range(0, len(pixels), n)] for how, n in (('batch', self.encoded_together), ('each', 1))}
-        self.sets[name]['order'] = range(len(pixels))
+        def parts(n):
+            return [pixels[i:i + n] for i in range(0, len(pixels), n)]
+
+        self.sets[name] = {'order': range(len(pixels)), 'batch': parts(self.encoded_together),
+                           'each': parts(1)}
 
     def encode(self, *what):
         self.codes = []
@@ -273,52 +333,50 @@ class PicturePeer(Peer):
         import numpy as np
 
         texts = super().decode_batch(s, z)
-        self.drawn.extend(s['pixels'].run(None, {'codes': np.array(texts) - FIRST_CODE})[0])
+        codes = np.array(texts) - FIRST_CODE
+        self.drawn.extend(s['pixels'].run(None, {'codes': codes})[0])
         return texts
 
 
 # ---- Rows ----
 
-# From `perf record` of the engine's side (November 2026, AMD EPYC Zen 5).
-LIMITS = """
-What limits the engine:
-
-- Encoding: multiply-adds. Products take 85% of the time at 92 to 97% of the peak, attention 7%, gates 3%. One short text stays on one thread.
-- Decoding in batches: most likely the last-level cache. What a step of 64 texts touches is 27 MB (weights 12, memories 8, caches 4, logits 2), and
-  products reach 60 to 75% of the peak where the same ones alone reach 93%; attention takes 13% of the time, choosing tokens 8%.
-- Decoding one text: reading the weights, 11.7 MB of f16 a token, at the speed of the last-level cache. It runs on one thread.
-- Pictures (AVX2): products take 82% of encoding and 76% of decoding in batches, attention 9% and 14%. Of latent_image() decoding 16 candidates takes 52%, encoding
-  them again 43%, of which more than half is their way through pixels.
-- Starting: a hash of 23 MB of weights, 8,192 pieces as JSON, the embedding turned round (4 MB, and most of a process's own memory)."""
-
-
 def row_list(n_sentences, n_latents):
     """(what, set, verb, how, items): one row of the table for each number of threads."""
-    mixed, same = f'encode {n_sentences:,} sentences of 8 to 23 tokens', f'encode {n_sentences:,} sentences of 16 tokens'
+    mixed = f'encode {n_sentences:,} sentences of 8 to 23 tokens'
+    same = f'encode {n_sentences:,} sentences of 16 tokens'
     return [
-        (mixed + ', in one batch', 'mixed', 'encode', 'batch', n_sentences), (mixed + ', one by one', 'mixed', 'encode', 'each', n_sentences),
-        (same + ', in one batch', 'same', 'encode', 'batch', n_sentences), (same + ', one by one', 'same', 'encode', 'each', n_sentences),
+        (mixed + ', in one batch', 'mixed', 'encode', 'batch', n_sentences),
+        (mixed + ', one by one', 'mixed', 'encode', 'each', n_sentences),
+        (same + ', in one batch', 'same', 'encode', 'batch', n_sentences),
+        (same + ', one by one', 'same', 'encode', 'each', n_sentences),
         (f'decode {n_latents} latents, in batches', 'mixed', 'decode', 'batch', n_latents),
         (f'decode {n_latents} latents, one by one', 'mixed', 'decode', 'each', n_latents)]
 
 
 def operations(config, rows, verb):
-    """Floating-point operations of the products alone, and bytes of weights (f16) that one text or one step reads."""
-    d, h = config['d'], (config['d'] * 8 // 3 + 63) // 64 * 64
-    z, layer = config['s'] + config['r'], 4 * d * d + 3 * d * h
+    """Of one text or one step: operations, and bytes of weights (f16) read.
+
+    Floating-point operations of the products alone.
+    """
+    d = config['d']
+    h = (d * 8 // 3 + 63) // 64 * 64
+    z = config['s'] + config['r']
+    layer = 4 * d * d + 3 * d * h
     if verb == 'encode':
         one = config['encoder_layers'] * layer
         tokens = sum(len(r) + 1 + config['registers'] for r in rows)
         return 2 * tokens * one, 2 * one
     one = config['decoder_layers'] * (layer + 2 * d * d) + d * config['pieces']
-    texts = z * d * (config['memory'] + 1) + config['decoder_layers'] * config['memory'] * 2 * d * d
+    in_memory = config['decoder_layers'] * config['memory'] * 2 * d * d
+    texts = z * d * (config['memory'] + 1) + in_memory
     return 2 * (sum(len(r) + 1 for r in rows) * one + len(rows) * texts), 2 * one
 
 
 def picture_list(n):
     few = max(1, n // 10)           # a minute for all of them
     return [
-        (f'encode {n:,} pictures, in one batch', 'pictures', 'encode', 'batch', n), (f'encode {n:,} pictures, one by one', 'pictures', 'encode', 'each', n),
+        (f'encode {n:,} pictures, in one batch', 'pictures', 'encode', 'batch', n),
+        (f'encode {n:,} pictures, one by one', 'pictures', 'encode', 'each', n),
         (f'decode {n:,} latents to pictures, in batches', 'pictures', 'decode', 'batch', n),
         (f'decode {few:,} latents to pictures, one by one', 'pictures', 'decode', 'each', few)]
 
@@ -326,21 +384,30 @@ def picture_list(n):
 def picture_operations(model, items, verb):
     """As operations(), with the VQ-VAE's products; its weights are not in the bytes."""
     p = model['picture']
-    c, width, places = p['channels'], p['code_width'], [(p['size'] >> level) ** 2 for level in (1, 2, 3)]
+    c = p['channels']
+    width = p['code_width']
+    places = [(p['size'] >> level) ** 2 for level in (1, 2, 3)]
     blocks = p['encoder_blocks'] if verb == 'encode' else p['decoder_blocks'][::-1]
-    between = [16 * c[0], 4 * c[0] * c[1], 4 * c[1] * c[2] + c[2] * width + (verb == 'encode') * width * p['codes']]
+    to_code = 4 * c[1] * c[2] + c[2] * width
+    if verb == 'encode':
+        to_code += width * p['codes']
+    between = [16 * c[0], 4 * c[0] * c[1], to_code]
     one = sum(n * (a + 10 * b * k * k) for n, a, b, k in zip(places, between, blocks, c))
-    flops, weights = operations(model['config'], [range(places[2] - (verb == 'decode'))] * items, verb)     # no step for an end
+    # No step for an end.
+    tokens = range(places[2] - (verb == 'decode'))
+    flops, weights = operations(model['config'], [tokens] * items, verb)
     return flops + 2 * items * one, weights
 
 
 def measure(sides, what, repeat):
     """Medians of both sides, in turns, after one round that does not count."""
     _, name, verb, how, items, threads = what
-    seconds, tokens = {s.name: [] for s in sides}, {}
+    seconds = {s.name: [] for s in sides}
+    tokens = {}
     for turn in range(repeat + 1):
         for side in sides:
-            time.sleep(0.1)         # the peer's threads look for more work for 40 ms: not beside us
+            # The peer's threads look for more work for 40 ms: not beside us.
+            time.sleep(0.1)
             if verb == 'encode':
                 t = side.encode(name, threads, how)
             else:
@@ -351,7 +418,11 @@ def measure(sides, what, repeat):
 
 
 def start_up(config, repeat, has_peer):
-    """Ours: a whole process, and a whole sqlite3 shell. The peer's: sessions and first run inside a Python that has imported it."""
+    """Seconds from the start to a first text.
+
+    Ours: of a whole process, and of a whole sqlite3 shell. The peer's: of sessions and first run
+    inside a Python that has imported it.
+    """
     out = {'process': [], 'shell': [], 'peer': []}
     sql = f"SELECT latent_decode(latent_encode('{SENTENCE}'));"
     rows = token_rows([SENTENCE], 1, 60, 1)
@@ -360,8 +431,8 @@ def start_up(config, repeat, has_peer):
         subprocess.run([ENGINE, WEIGHTS, '--once', SENTENCE], check=True, stdout=subprocess.DEVNULL)
         out['process'].append(time.perf_counter() - start)
         start = time.perf_counter()
-        subprocess.run(['sqlite3', ':memory:', '-cmd', f'.load {BUILD}/latent', sql], check=True, stdout=subprocess.DEVNULL,
-                       env=dict(os.environ, LATENT_MODEL=WEIGHTS))
+        subprocess.run(['sqlite3', ':memory:', '-cmd', f'.load {BUILD}/latent', sql], check=True,
+                       stdout=subprocess.DEVNULL, env=dict(os.environ, LATENT_MODEL=WEIGHTS))
         out['shell'].append(time.perf_counter() - start)
         if not has_peer:
             continue
@@ -376,13 +447,18 @@ def start_up(config, repeat, has_peer):
 
 
 def memory_of_self():
+    """[resident, proportional, private] KiB."""
     with open('/proc/self/smaps_rollup') as f:
         found = dict(re.findall(r'(\w+): +(\d+) kB', f.read()))
-    return [int(found['Rss']), int(found['Pss']), int(found['Private_Clean']) + int(found['Private_Dirty'])]
+    private = int(found['Private_Clean']) + int(found['Private_Dirty'])
+    return [int(found['Rss']), int(found['Pss']), private]
 
 
 def peer_child():
-    """A process for memory(): says what Python and numpy take, then what the peer takes after a first text, then waits."""
+    """A process for memory(): says what it takes, twice, and waits after each.
+
+    First what Python and numpy take, then what the peer takes after a first text.
+    """
     import numpy
 
     print(*memory_of_self(), flush=True)
@@ -397,7 +473,10 @@ def peer_child():
 
 
 def memory(has_peer):
-    """[resident, proportional, private] KiB of the second of two processes that hold the model and have used it once."""
+    """[resident, proportional, private] KiB of the second of two processes.
+
+    They hold the model and have used it once.
+    """
     engines = [Engine(), Engine()]
     for e in engines:
         e.load('one', [list(range(260, 270))])
@@ -408,7 +487,9 @@ def memory(has_peer):
         e.process.wait()
     if not has_peer:
         return ours, None, None
-    peers = [subprocess.Popen([sys.executable, __file__, '--peer-child'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in '12']
+    command = [sys.executable, __file__, '--peer-child']
+    peers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             for _ in '12']
     base = [[int(x) for x in p.stdout.readline().split()] for p in peers][1]
     time.sleep(3)
     theirs = []
@@ -431,15 +512,23 @@ def list_pictures(files, n, path):
         print(n, file=f)
         for i in range(n):
             reach = 3 * (i >= len(files))
-            print(files[i % len(files)], numbers.randint(-reach, reach), numbers.randint(-reach, reach), file=f)
+            dx = numbers.randint(-reach, reach)
+            dy = numbers.randint(-reach, reach)
+            print(files[i % len(files)], dx, dy, file=f)
 
 
 def picture_agreement(engine, peer, n):
-    """Each half alone, from the same pixels and from the same points: the share of equal codes; the largest difference of a number of z where all of a
-    picture's are; the share of latents decoded to the same codes; of these, the largest difference of a byte of pixels, and the share of bytes that differ."""
+    """How well the two sides agree; each half alone, from the same pixels and the same points.
+
+    Encoding: the share of equal codes, and the largest difference of a number of z where all of a
+    picture's codes are equal. Decoding: the share of latents decoded to the same codes; of these,
+    the largest difference of a byte of pixels, and the share of bytes that differ.
+    """
     import numpy as np
 
-    array = lambda what, kind: engine.array('pictures', what, kind).reshape(n, -1)
+    def array(what, kind):
+        return engine.array('pictures', what, kind).reshape(n, -1)
+
     peer.encode('pictures', 1, 'batch')
     same = array('ids', np.int32) - FIRST_CODE == np.array(peer.codes)
     z = array('latents', np.float32)
@@ -447,60 +536,85 @@ def picture_agreement(engine, peer, n):
     peer.z['pictures'] = z
     peer.decode('pictures', 1, 'batch', n)
     equal = (np.array(engine.texts('pictures', n)) == np.array(peer.texts)).all(1)
-    bytes_apart = np.abs(array('drawn', np.uint8).astype(int) - np.array(peer.drawn).reshape(n, -1))[equal]
-    return same.mean(), apart.max(initial=0), equal.mean(), bytes_apart.max(initial=0), (bytes_apart > 0).mean()
+    drawn = array('drawn', np.uint8).astype(int)
+    bytes_apart = np.abs(drawn - np.array(peer.drawn).reshape(n, -1))[equal]
+    most = bytes_apart.max(initial=0)
+    return same.mean(), apart.max(initial=0), equal.mean(), most, (bytes_apart > 0).mean()
 
 
 def png_rows(engine, args):
-    times = zip(*([float(x) for x in engine.ask('png', 'pictures').split()] for _ in range(args.repeat)))
-    for what, t in zip(('write {:,} pictures as PNG', 'read {:,} pictures from PNG'), times):
-        yield what.format(args.pictures), 1, figures(statistics.median(t), None, args.pictures), 'no peer: libpng, not in the rows above', '', ''
+    turns = [[float(x) for x in engine.ask('png', 'pictures').split()] for _ in range(args.repeat)]
+    whats = 'write {:,} pictures as PNG', 'read {:,} pictures from PNG'
+    for what, t in zip(whats, zip(*turns)):
+        ours = figures(statistics.median(t), None, args.pictures)
+        peer = 'no peer: libpng, not in the rows above'
+        yield what.format(args.pictures), 1, ours, peer, '', ''
 
 
 def shell_times(folder, threads, first, statements):
-    """Seconds of each statement in one sqlite3 shell with the extension, after the first ones, which load the models. threads '': as many as it takes."""
+    """Seconds of each statement in one sqlite3 shell with the extension.
+
+    The first statements, which load the models, do not count. threads '': as many as it takes.
+    """
     script = '\n'.join([f'.load {BUILD}/latent', *first, '.timer on', *statements])
-    out = subprocess.run(['sqlite3', '-bail', ':memory:'], input=script, text=True, check=True, stdout=subprocess.PIPE, cwd=ROOT,
-                         env=dict(os.environ, LATENT_MODEL=folder, LATENT_THREADS=threads)).stdout
+    env = dict(os.environ, LATENT_MODEL=folder, LATENT_THREADS=threads)
+    out = subprocess.run(['sqlite3', '-bail', ':memory:'], input=script, text=True, check=True,
+                         stdout=subprocess.PIPE, cwd=ROOT, env=env).stdout
     return [float(x) for x in re.findall('Run Time: real ([0-9.]+)', out)]
 
 
 def picture_sql_rows(files, args):
-    """PNG in and out with the rest. The shell's clock has 1 ms, so what is shorter goes many times into a statement."""
+    """PNG in and out with the rest.
+
+    The shell's clock has 1 ms, so what is shorter goes many times into a statement.
+    """
     files = files[::max(1, len(files) // 50)]
-    n, n_files = args.repeat, len(files)
-    first = [f"CREATE TABLE p AS SELECT readfile(value) AS png, latent_encode(readfile(value), '{{\"refine\":0}}') AS z FROM json_each('{json.dumps(files)}');",
+    n = args.repeat
+    first = ["CREATE TABLE p AS SELECT readfile(value) AS png, "
+             """latent_encode(readfile(value), '{"refine":0}') AS z """
+             f"FROM json_each('{json.dumps(files)}');",
              "SELECT length(latent_image('a first one', 0));"]
-    statements = ['''SELECT count(latent_encode(png, '{"refine":0}')) FROM p;'''] * n + ['SELECT count(latent_decode(z)) FROM p;'] * n
-    statements += [f"SELECT length(latent_image('{text}', {seed}));" for seed in range(n) for text in IMAGE_TEXTS]
-    whats = [('latent_encode(png) of {} pictures, in SQL', n_files, slice(n)), ('latent_decode(z) of {} pictures, in SQL', n_files, slice(n, 2 * n)),
-             (f'latent_image(text, seed), the best of 16 pictures, in SQL, {len(IMAGE_TEXTS)} texts', 1, slice(2 * n, None))]
-    times = {threads: shell_times(os.path.dirname(args.picture), threads, first, statements) for threads in ('1', '')}
+    statements = ["""SELECT count(latent_encode(png, '{"refine":0}')) FROM p;"""] * n
+    statements += ['SELECT count(latent_decode(z)) FROM p;'] * n
+    statements += [f"SELECT length(latent_image('{text}', {seed}));"
+                   for seed in range(n) for text in IMAGE_TEXTS]
+    whats = [
+        ('latent_encode(png) of {} pictures, in SQL', len(files), slice(n)),
+        ('latent_decode(z) of {} pictures, in SQL', len(files), slice(n, 2 * n)),
+        ('latent_image(text, seed), the best of 16 pictures, in SQL, '
+         f'{len(IMAGE_TEXTS)} texts', 1, slice(2 * n, None))]
+    folder = os.path.dirname(args.picture)
+    times = {threads: shell_times(folder, threads, first, statements) for threads in ('1', '')}
     for what, items, part in whats:
         for threads, t in times.items():
-            yield what.format(items), threads or 'default', figures(statistics.median(t[part]), None, items), 'no peer', '', ''
+            ours = figures(statistics.median(t[part]), None, items)
+            yield what.format(items), threads or 'default', ours, 'no peer', '', ''
 
 
 # ---- The table ----
 
 def agreement(engine, peer, rows, n):
-    """Both compute the same: the largest difference of a number of z, and the share of equal texts."""
+    """(the largest difference of a number of z, share of equal texts, share of exact ones)."""
     import numpy as np
 
     peer.encode('mixed', 1, 'batch')
     peer.decode('mixed', 1, 'batch', n)
-    apart = float(np.abs(engine.array('mixed', 'latents', np.float32) - peer.z['mixed'].ravel()).max())
+    apart = np.abs(engine.array('mixed', 'latents', np.float32) - peer.z['mixed'].ravel()).max()
     ours = engine.texts('mixed', n)
-    return apart, sum(a == b for a, b in zip(ours, peer.texts)) / n, sum(a == b for a, b in zip(ours, rows)) / n
+    equal = sum(a == b for a, b in zip(ours, peer.texts)) / n
+    exact = sum(a == b for a, b in zip(ours, rows)) / n
+    return float(apart), equal, exact
 
 
 def machine():
     with open('/proc/cpuinfo') as f:
         name = re.search(r'model name\s*: (.*)', f.read())
-    return f"{name.group(1) if name else 'unknown CPU'}, {os.cpu_count()} cores, Linux {os.uname().release}"
+    cpu = name.group(1) if name else 'unknown CPU'
+    return f'{cpu}, {os.cpu_count()} cores, Linux {os.uname().release}'
 
 
 def figures(seconds, tokens, items):
+    """A rate and the time of one, as the table shows them."""
     if seconds is None:
         return 'not measured'
     rate = f'{tokens / seconds:,.0f} tokens/s' if tokens else f'{items / seconds:,.0f}/s'
@@ -514,34 +628,48 @@ def speed_rows(sides, whats, work, args, peaks):
             seconds, tokens = measure(sides, (*what, threads), args.repeat)
             name, verb, how, items = what[1:]
             shown = {} if name == 'pictures' else tokens
-            ours, theirs = seconds['latent'], seconds.get('ONNX Runtime')
+            ours = seconds['latent']
+            theirs = seconds.get('ONNX Runtime')
             flops, weights = work(name, items, verb)
             share = f"{100 * flops / ours * 1e-9 / peaks[threads][0]:.0f}% of the multiply-add peak"
             if how == 'each':
                 passes = items if verb == 'encode' else tokens['latent']
                 share += f", weights at {weights * passes / ours * 1e-9:.0f} GB/s"
-            yield (what[0], threads, figures(ours, shown.get('latent'), items), figures(theirs, shown.get('ONNX Runtime'), items),
+            yield (what[0], threads, figures(ours, shown.get('latent'), items),
+                   figures(theirs, shown.get('ONNX Runtime'), items),
                    f'{theirs / ours:.2f}' if theirs else '', share)
 
 
 def start_and_memory_rows(config, args, has_peer):
+    def ms(key):
+        return f'{statistics.median(t[key]) * 1e3:.0f} ms'
+
+    def mb(kib):
+        return f'{kib[1] / 1024:.0f} MB proportional, {kib[2] / 1024:.0f} MB private'
+
     t = start_up(config, args.repeat, has_peer)
     ours, theirs, base = memory(has_peer)
-    ms = lambda key: f'{statistics.median(t[key]) * 1e3:.0f} ms'
-    mb = lambda kib: f'{kib[1] / 1024:.0f} MB proportional, {kib[2] / 1024:.0f} MB private'
     process = f"{ms('process')} (a whole process), {ms('shell')} (a whole `sqlite3` shell)"
-    start, second = 'start to first text encoded and decoded', 'memory of a second process'
+    start = 'start to first text encoded and decoded'
+    second = 'memory of a second process'
     if not has_peer:
         return [(start, '', process, '', '', ''), (second, '', mb(ours), '', '', '')]
     faster = statistics.median(t['peer']) / statistics.median(t['process'])
-    return [(start, '', process, ms('peer') + ' (sessions and first run in a running Python)', f'{faster:.2f}', ''),
-            (second, '', mb(ours), f'{mb(theirs)} (Python with numpy alone: {mb(base)})', f'{theirs[1] / ours[1]:.2f}', '')]
+    return [(start, '', process, ms('peer') + ' (sessions and first run in a running Python)',
+             f'{faster:.2f}', ''),
+            (second, '', mb(ours), f'{mb(theirs)} (Python with numpy alone: {mb(base)})',
+             f'{theirs[1] / ours[1]:.2f}', '')]
 
 
 def text_part(args, write, has_peer):
-    """Both sides with the texts; says how well they agree."""
-    config, (texts, source) = read_json(WEIGHTS)['config'], sentences()
-    sets = {'mixed': token_rows(texts, 8, 23, args.sentences), 'same': token_rows(texts, 16, 16, args.sentences)}
+    """Both sides with the texts, and operations() of a row; writes how well they agree."""
+    def work(name, items, verb):
+        return operations(config, sets[name][:items], verb)
+
+    config = read_json(WEIGHTS)['config']
+    texts, source = sentences()
+    sets = {'mixed': token_rows(texts, 8, 23, args.sentences),
+            'same': token_rows(texts, 16, 16, args.sentences)}
     sides = [Engine()]
     if has_peer:
         import onnx_model
@@ -554,15 +682,22 @@ def text_part(args, write, has_peer):
     same = ''
     if has_peer:
         apart, equal, exact = agreement(*sides, sets['mixed'], args.latents)
-        same = (f' Same results: z differs by {apart:.1e} at most, {100 * equal:.1f}% of the decoded texts are equal ({100 * exact:.1f}% are the '
-                'encoded ones).')
+        same = (f' Same results: z differs by {apart:.1e} at most, {100 * equal:.1f}% of the '
+                f'decoded texts are equal ({100 * exact:.1f}% are the encoded ones).')
     write(f'Texts: {source}.{same}')
-    return sides, lambda name, items, verb: operations(config, sets[name][:items], verb)
+    return sides, work
 
 
 def picture_part(args, files, write, has_peer):
-    model, path, n = read_json(args.picture), os.path.join(FOLDER, 'pictures.list'), args.pictures
-    sides, same = [Engine(args.picture)], ''
+    """As text_part(), with pictures."""
+    def work(_, items, verb):
+        return picture_operations(model, items, verb)
+
+    model = read_json(args.picture)
+    path = os.path.join(FOLDER, 'pictures.list')
+    n = args.pictures
+    sides = [Engine(args.picture)]
+    same = ''
     list_pictures(files, n, path)
     sides[0].ask('load', 'pictures', path)
     if has_peer:
@@ -574,25 +709,35 @@ def picture_part(args, files, write, has_peer):
         onnx_picture.export(args.picture, PicturePeer.folder)
         sides.append(PicturePeer(model['config']))
         size = model['picture']['size']
-        sides[1].load('pictures', sides[0].array('pictures', 'pixels', np.uint8).reshape(n, size, size, 4))
+        pixels = sides[0].array('pictures', 'pixels', np.uint8).reshape(n, size, size, 4)
+        sides[1].load('pictures', pixels)
         codes, apart, equal, most, share = picture_agreement(*sides, n)
-        same = (f' Same results: {100 * codes:.2f}% of the codes are equal, where all of a picture are z differs by {apart:.1e} at most; {100 * equal:.1f}% of '
-                f'the latents are decoded to the same codes, and of the bytes of their pixels {100 * share:.3f}% differ, by {most} at most.')
-    write(f'Pictures: examples/pictures, repeated with small shifts; weights {model["weights_hash"]}.{same}')
-    return sides, lambda _, items, verb: picture_operations(model, items, verb)
+        same = (f' Same results: {100 * codes:.2f}% of the codes are equal, where all of a picture '
+                f'are z differs by {apart:.1e} at most; {100 * equal:.1f}% of the latents are '
+                f'decoded to the same codes, and of the bytes of their pixels {100 * share:.3f}% '
+                f'differ, by {most} at most.')
+    write('Pictures: examples/pictures, repeated with small shifts; weights '
+          f'{model["weights_hash"]}.{same}')
+    return sides, work
 
 
 def report(args, write, has_peer):
+    def asked(whats):
+        return [what for what in whats if args.rows in what[0]]
+
     os.makedirs(FOLDER, exist_ok=True)
-    asked = lambda whats: [what for what in whats if args.rows in what[0]]
-    texts, pictures = asked(row_list(args.sentences, args.latents)), asked(picture_list(args.pictures))
-    files, parts, peer_name = sorted(glob.glob('examples/pictures/*/*.png', root_dir=ROOT)), [], 'no peer'
+    texts = asked(row_list(args.sentences, args.latents))
+    pictures = asked(picture_list(args.pictures))
+    files = sorted(glob.glob('examples/pictures/*/*.png', root_dir=ROOT))
+    parts = []
+    peer_name = 'no peer'
     if has_peer:
         import onnxruntime
 
         peer_name = f'onnxruntime {onnxruntime.__version__}, fp32'
-    write(f"{machine()}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; load {os.getloadavg()[0]:.1f}; `make bench`; "
-          f"{peer_name}; medians of {args.repeat}, in turns.\n")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    write(f'{machine()}; {now:%Y-%m-%d %H:%M} UTC; load {os.getloadavg()[0]:.1f}; `make bench`; '
+          f'{peer_name}; medians of {args.repeat}, in turns.\n')
     if texts:
         parts.append((texts, *text_part(args, write, has_peer)))
     if pictures and not os.path.exists(args.picture):
@@ -601,19 +746,22 @@ def report(args, write, has_peer):
         parts.append((pictures, *picture_part(args, files, write, has_peer)))
     if not parts:
         return
-    peaks = {t: [float(x) for x in parts[0][1][0].ask('peak', t).split()] for t in (1, 2)}
+    engine = parts[0][1][0]
+    peaks = {t: [float(x) for x in engine.ask('peak', t).split()] for t in (1, 2)}
     for t, (flops, near, far) in peaks.items():
-        write(f'Peak with {t} thread{"s" * (t > 1)}: {flops:.0f} GFLOP/s of fused multiply-adds; reads 6 MB at {near:.0f} GB/s, 256 MB at {far:.0f} GB/s.')
-    write('\n| | threads | latent | ONNX Runtime | times as fast | share of the machine |\n| --- | --- | --- | --- | --- | --- |')
+        write(f'Peak with {t} thread{"s" * (t > 1)}: {flops:.0f} GFLOP/s of fused multiply-adds; '
+              f'reads 6 MB at {near:.0f} GB/s, 256 MB at {far:.0f} GB/s.')
+    write('\n| | threads | latent | ONNX Runtime | times as fast | share of the machine |\n'
+          '| --- | --- | --- | --- | --- | --- |')
     rows = [speed_rows(sides, whats, work, args, peaks) for whats, sides, work in parts]
-    if parts[-1][0] is pictures and args.rows in 'pictures':        # asked for all, or for all pictures
-        rows += [png_rows(parts[-1][1][0], args), picture_sql_rows(files, args)]
+    # Asked for all, or for all pictures.
+    if parts[-1][0] is pictures and args.rows in 'pictures':
+        engine = parts[-1][1][0]
+        rows += [png_rows(engine, args), picture_sql_rows(files, args)]
     if args.rows == '':
         rows.append(start_and_memory_rows(read_json(WEIGHTS)['config'], args, has_peer))
     for row in itertools.chain(*rows):
         write('| ' + ' | '.join(map(str, row)) + ' |')
-    if args.rows == '':
-        write(LIMITS)
 
 
 def main():
@@ -623,7 +771,9 @@ def main():
     parser.add_argument('--sentences', type=int, default=1000)
     parser.add_argument('--latents', type=int, default=200)
     parser.add_argument('--pictures', type=int, default=1000)
-    parser.add_argument('--picture', type=os.path.abspath, default=PICTURE, help='weights of the picture model; latent_image() takes the texts of its folder')
+    parser.add_argument('--picture', type=os.path.abspath, default=PICTURE,
+                        help='weights of the picture model; latent_image() takes the texts of its '
+                        'folder')
     parser.add_argument('--peer-child', action='store_true')
     args = parser.parse_args()
     enter_venv()

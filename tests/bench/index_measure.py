@@ -1,9 +1,10 @@
-"""What the index benchmark measures of one system: each measure is a process of its own, which prints one line of JSON.
+"""What the index benchmark measures of one system.
 
     index_measure.py MEASURE '{"system": ..., "data": ..., "n": ..., "path": ...}'
 
-Times of work that waits for nobody are seconds of processor time, so that what else runs on the machine counts little; what waits for the disk, and
-the opening, is by the clock.
+Each measure is a process of its own, which prints one line of JSON. Work that waits for nobody is
+timed in seconds of processor time, so that what else runs on the machine counts little. What waits
+for the disk, and the opening, is timed by the clock.
 """
 import json
 import os
@@ -24,12 +25,14 @@ LONGEST = 3             # seconds for one knob
 
 
 def make(task, filtered=False):
+    """(the system, still closed; its rows; queries)."""
     rows, queries = index_data.load(task['data'])
     system = index_systems.SYSTEMS[task['system']](rows.shape[1], task['n'], filtered)
     return system, rows, queries
 
 
 def filter_values(n):
+    """f of n rows."""
     return np.random.default_rng(2).integers(0, F_VALUES, n)
 
 
@@ -37,13 +40,15 @@ class Clock:
     """Seconds of the processor and of the clock."""
 
     def __init__(self):
-        self.cpu, self.wall = time.process_time(), time.perf_counter()
+        self.cpu = time.process_time()
+        self.wall = time.perf_counter()
 
     def read(self):
         return {'cpu': time.process_time() - self.cpu, 'wall': time.perf_counter() - self.wall}
 
 
 def empty(path):
+    """Makes path an empty directory, and the working directory."""
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
     os.chdir(path)
@@ -75,11 +80,18 @@ def build(task):
 
 
 def insert(task):
-    """Rows into an index that is there (a copy of it): rows a second in one transaction, and with one row a transaction."""
+    """Rows into an index that is there (a copy of it).
+
+    Rows a second in one transaction, and with one row a transaction.
+    """
     system, rows, _ = make(task)
     n, path = task['n'], task['path']
-    fresh = np.array(rows[n:n + SPARE] if len(rows) >= n + SPARE else rows[n - SPARE:n][:, ::-1])       # turned over where no row is left
-    f, ids = filter_values(SPARE), range(n + 1, n + 1 + SPARE)
+    if len(rows) >= n + SPARE:
+        fresh = np.array(rows[n:n + SPARE])
+    else:       # no row is left: turned over ones
+        fresh = np.array(rows[n - SPARE:n][:, ::-1])
+    f = filter_values(SPARE)
+    ids = range(n + 1, n + 1 + SPARE)
     open_copy(system, path, '-more')
     at = SPARE - SINGLE
     clock = Clock()
@@ -95,7 +107,10 @@ def insert(task):
 
 
 def plain(task):
-    """What SQLite itself takes: rows with a blob in an ordinary table, one a transaction; and a query that finds nothing out."""
+    """What SQLite itself takes.
+
+    Rows with a blob in an ordinary table, one a transaction; and a query that finds nothing out.
+    """
     import apsw
 
     empty(task['path'])
@@ -103,12 +118,15 @@ def plain(task):
     for name, value in index_systems.SETTINGS.items():
         db.pragma(name, value)
     db.execute('CREATE TABLE v(id INTEGER PRIMARY KEY, vector BLOB)')
-    blob, clock = bytes(400), Clock()
+    blob = bytes(400)
+    clock = Clock()
     for i in range(SINGLE):
         with db:
             db.execute('INSERT INTO v VALUES(?, ?)', (i, blob))
     single = SINGLE / clock.read()['wall']
-    execute, sql, n = db.cursor().execute, "SELECT key FROM json_each('[0,1,2,3,4,5,6,7,8,9]') WHERE ?1 IS NOT NULL LIMIT 10", 20000
+    execute = db.cursor().execute
+    sql = "SELECT key FROM json_each('[0,1,2,3,4,5,6,7,8,9]') WHERE ?1 IS NOT NULL LIMIT 10"
+    n = 20000
     clock = Clock()
     for _ in range(n):
         execute(sql, (blob,)).fetchall()
@@ -118,10 +136,14 @@ def plain(task):
 # ---- Searching ----
 
 def timed(search, queries):
-    """(what was found, queries a second of processor time, and by the clock): one after the other, warm; slow systems are asked less."""
+    """(what was found, queries a second of processor time, and by the clock).
+
+    One query after the other, warm; slow systems are asked less.
+    """
     for q in queries[:20]:
         search(q)
-    clock, found = Clock(), []
+    clock = Clock()
+    found = []
     for q in queries:
         found.append(search(q))
         if len(found) % 20 == 0 and clock.read()['cpu'] > LONGEST:
@@ -131,17 +153,26 @@ def timed(search, queries):
 
 def sweep_of(system, rows, queries, wanted, below=None):
     """For each knob: recall, queries a second."""
-    points, blobs = [], [q.tobytes() for q in queries]
+    points = []
+    blobs = [q.tobytes() for q in queries]
     for knob in system.knobs():
         found, qps, qps_wall = timed(system.searcher(knob, below), blobs)
-        points.append({'knob': knob, 'recall': index_data.recall(found, rows, queries, wanted), 'qps': qps, 'qps_wall': qps_wall})
+        recall = index_data.recall(found, rows, queries, wanted)
+        points.append({'knob': knob, 'recall': recall, 'qps': qps, 'qps_wall': qps_wall})
     return points
+
+
+def wanted_of(task, rows, label):
+    """index_data.worst_wanted() of all queries."""
+    queries = index_data.load(task['data'])[1]
+    return index_data.worst_wanted(task['data'], rows, queries, label)
 
 
 def sweep(task):
     system, rows, queries = make(task)
-    rows, queries = rows[:task['n']], queries[:task['queries']]
-    wanted = index_data.worst_wanted(task['data'], rows, index_data.load(task['data'])[1], task['n'])
+    rows = rows[:task['n']]
+    queries = queries[:task['queries']]
+    wanted = wanted_of(task, rows, task['n'])
     os.chdir(task['path'])
     system.open()
     points = sweep_of(system, rows, queries, wanted)
@@ -165,13 +196,17 @@ def first(task):
 
 
 def own_memory():
+    """MB: [its own, with the pages of files that are mapped]."""
     with open('/proc/self/smaps_rollup') as f:
         kib = dict(re.findall(r'(\w+): +(\d+) kB', f.read()))
     return np.array([int(kib['Anonymous']), int(kib['Rss'])]) / 1024
 
 
 def memory(task):
-    """MB that a process grows by when it opens the file and answers 1,000 queries: its own, and with the pages of the file that are mapped."""
+    """MB that a process grows by when it opens the file and answers 1,000 queries.
+
+    Its own, and with the pages of the file that are mapped.
+    """
     system, _, queries = make(task)
     blobs = [q.tobytes() for q in queries[:1000]]
     if system.in_sql:
@@ -190,12 +225,16 @@ def memory(task):
 # ---- Churn and filters ----
 
 def churn(task):
-    """Half of the rows are deleted and as many others inserted: recall and speed before and after, of the same number of rows."""
+    """Half of the rows are deleted and as many others inserted.
+
+    Recall and speed before and after, of the same number of rows.
+    """
     system, rows, queries = make(task)
-    n, half = task['n'], task['n'] // 2
+    n = task['n']
+    half = n // 2
     queries = queries[:task['queries']]
     open_copy(system, task['path'], '-churned')
-    wanted = index_data.worst_wanted(task['data'], rows[:n], index_data.load(task['data'])[1], n)
+    wanted = wanted_of(task, rows[:n], n)
     out = {'before': sweep_of(system, rows[:n], queries, wanted)}
     gone = np.random.default_rng(3).permutation(n)[:half]
     clock = Clock()
@@ -206,7 +245,7 @@ def churn(task):
     out['insert'] = half / clock.read()['cpu']
     now = np.array(rows[:n + half])
     now[gone] = 0               # never near: rowids stay positions
-    wanted = index_data.worst_wanted(task['data'], now, index_data.load(task['data'])[1], f'{n}-churned')
+    wanted = wanted_of(task, now, f'{n}-churned')
     out['after'] = sweep_of(system, now, queries, wanted)
     system.close()
     out['bytes_ratio'] = system.bytes() / rows[:n].nbytes
@@ -218,21 +257,34 @@ def filters(task):
     """Conditions that keep a half, a twentieth and a two-hundredth of the rows."""
     system, rows, queries = make(task, filtered=True)
     empty(task['path'] + '-filtered')
-    rows, queries, f = np.array(rows[:task['n']]), queries[:task['queries']], filter_values(task['n'])
+    rows = np.array(rows[:task['n']])
+    queries = queries[:task['queries']]
+    f = filter_values(task['n'])
     system.create()
     system.insert(range(1, len(rows) + 1), rows, f)
     system.finish()
     out = {}
     for below in (F_VALUES // 2, F_VALUES // 20, F_VALUES // 200):
         kept = np.where((f < below)[:, None], rows, 0)
-        wanted = index_data.worst_wanted(task['data'], kept, index_data.load(task['data'])[1], f"{task['n']}-f{below}")
+        wanted = wanted_of(task, kept, f"{task['n']}-f{below}")
         out[below] = sweep_of(system, kept, queries, wanted, below)
     system.close()
     shutil.rmtree(os.getcwd())
     return out
 
 
+MEASURES = {
+    'build': build,
+    'insert': insert,
+    'plain': plain,
+    'sweep': sweep,
+    'first': first,
+    'memory': memory,
+    'churn': churn,
+    'filters': filters,
+}
+
 if __name__ == '__main__':
     os.sched_setaffinity(0, {0})
-    measure = {'build': build, 'insert': insert, 'plain': plain, 'sweep': sweep, 'first': first, 'memory': memory, 'churn': churn, 'filters': filters}[sys.argv[1]]
+    measure = MEASURES[sys.argv[1]]
     print(json.dumps(measure(json.loads(sys.argv[2]))))

@@ -1,7 +1,15 @@
 """Curves as SVG, in plain text: panels side by side, one legend for all of them."""
 import math
 
-COLOURS = {'latent': '#d1242f', 'vec1': '#0969da', 'sqlite-vec': '#6e7781', 'sqlite-vec bits': '#8c6d1f', 'vectorlite': '#1a7f37', 'Faiss IVF': '#8250df', 'Faiss HNSW': '#bf5af2'}
+COLOURS = {
+    'latent': '#d1242f',
+    'vec1': '#0969da',
+    'sqlite-vec': '#6e7781',
+    'sqlite-vec bits': '#8c6d1f',
+    'vectorlite': '#1a7f37',
+    'Faiss IVF': '#8250df',
+    'Faiss HNSW': '#bf5af2',
+}
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP = 340, 240, 52, 30, 40, 30
 
 
@@ -13,9 +21,20 @@ class Axis:
     """From numbers to pixels; ticks are numbers."""
 
     def __init__(self, low, high, ticks, is_log, start, end):
-        turn = math.log if is_log else lambda x: x
-        self.ticks, self.low, self.high = [t for t in ticks if low <= t <= high], low, high
-        self.at = lambda x: start + (turn(x) - turn(low)) / (turn(high) - turn(low)) * (end - start)
+        self.low = low
+        self.high = high
+        self.ticks = [t for t in ticks if low <= t <= high]
+        self.is_log = is_log
+        self.start = start
+        self.end = end
+
+    def turn(self, x):
+        return math.log(x) if self.is_log else x
+
+    def at(self, x):
+        low = self.turn(self.low)
+        high = self.turn(self.high)
+        return self.start + (self.turn(x) - low) / (high - low) * (self.end - self.start)
 
 
 def decades(low, high):
@@ -31,12 +50,16 @@ def text(x, y, words, anchor='middle', more=''):
 
 def frame(title, x_label, y_label, x, y, x_name):
     out = [text(WIDTH / 2, 16, title, more=' font-weight="bold"')]
+    bottom = HEIGHT - BOTTOM
     for t in y.ticks:
-        out.append(f'<path d="M{LEFT} {y.at(t):.1f}H{WIDTH - 8}" class="g"/>' + text(LEFT - 5, y.at(t) + 4, short(t), 'end'))
+        out.append(f'<path d="M{LEFT} {y.at(t):.1f}H{WIDTH - 8}" class="g"/>'
+                   + text(LEFT - 5, y.at(t) + 4, short(t), 'end'))
     for t in x.ticks:
-        out.append(f'<path d="M{x.at(t):.1f} {TOP}V{HEIGHT - BOTTOM}" class="g"/>' + text(x.at(t), HEIGHT - BOTTOM + 14, x_name(t)))
+        out.append(f'<path d="M{x.at(t):.1f} {TOP}V{bottom}" class="g"/>'
+                   + text(x.at(t), bottom + 14, x_name(t)))
     out.append(text((LEFT + WIDTH) / 2, HEIGHT - 8, x_label))
-    out.append(f'<text transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)" text-anchor="middle">{y_label}</text>')
+    out.append(f'<text transform="translate(12 {(TOP + bottom) / 2:.0f}) rotate(-90)" '
+               f'text-anchor="middle">{y_label}</text>')
     return out
 
 
@@ -44,23 +67,42 @@ def line(points, x, y, colour, dash=''):
     inside = [(px, py) for px, py in points if x.low <= px <= x.high and y.low <= py <= y.high]
     if not inside:
         return ''
-    path = 'M' + 'L'.join(f'{x.at(px):.1f} {y.at(py):.1f}' for px, py in inside)
-    dots = '' if dash else ''.join(f'<circle cx="{x.at(px):.1f}" cy="{y.at(py):.1f}" r="2.5" fill="{colour}"/>' for px, py in inside)
+    places = [(f'{x.at(px):.1f}', f'{y.at(py):.1f}') for px, py in inside]
+    path = 'M' + 'L'.join(f'{px} {py}' for px, py in places)
+    dots = ''
+    if not dash:
+        dots = ''.join(f'<circle cx="{px}" cy="{py}" r="2.5" fill="{colour}"/>'
+                       for px, py in places)
     return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>{dots}'
 
 
+def plain(x):
+    return f'{x:g}'
+
+
+def rows_axis(low, high):
+    """Logarithmic, with a tick at every 1 and 3 of a decade."""
+    low, high, ticks = decades(low, high)
+    ones = [t for t in ticks if f'{t:.0e}'[0] == '1']
+    return Axis(low, high, ones + [3 * t for t in ones], True, LEFT, WIDTH - 8)
+
+
 def panel(title, curves, x_label, y_label, x_range=None, guide=None):
-    """curves: {name: [(x, y)]}; x is linear over x_range = (low, high, ticks), or logarithmic. guide: one more line, dashed."""
+    """curves: {name: [(x, y)]}.
+
+    x is linear over x_range = (low, high, ticks), or logarithmic. guide: one more line, dashed.
+    """
     points = [p for c in curves.values() for p in c if not x_range or p[0] >= x_range[0]]
     if not points:
         return ''
-    y = Axis(*decades(min(p[1] for p in points), max(p[1] for p in points)), True, HEIGHT - BOTTOM, TOP)
+    low, high, ticks = decades(min(p[1] for p in points), max(p[1] for p in points))
+    y = Axis(low, high, ticks, True, HEIGHT - BOTTOM, TOP)
     if x_range:
-        x, name = Axis(*x_range, False, LEFT, WIDTH - 8), lambda t: f'{t:g}'
+        x = Axis(*x_range, False, LEFT, WIDTH - 8)
+        out = frame(title, x_label, y_label, x, y, plain)
     else:
-        low, high, ticks = decades(min(p[0] for p in points), max(p[0] for p in points))
-        x, name = Axis(low, high, [t for t in ticks if f'{t:.0e}'[0] in '13'] + [3 * t for t in ticks if f'{t:.0e}'[0] == '1'], True, LEFT, WIDTH - 8), short
-    out = frame(title, x_label, y_label, x, y, name)
+        x = rows_axis(min(p[0] for p in points), max(p[0] for p in points))
+        out = frame(title, x_label, y_label, x, y, short)
     if guide:
         out.append(line(guide, x, y, '#57606a', ' stroke-dasharray="4 3"'))
     return '\n'.join(out + [line(sorted(c), x, y, COLOURS[name]) for name, c in curves.items()])
@@ -72,10 +114,16 @@ def picture(panels, names):
     width = len(panels) * WIDTH + (len(panels) - 1) * GAP
     columns = max(1, width // 110)
     rows = -(-len(names) // columns)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT + 4 + 18 * rows}" width="{width}" font-family="sans-serif" font-size="11">',
-           '<style>.g{stroke:#d0d7de;stroke-width:.6}</style><rect width="100%" height="100%" fill="#fff"/>']
-    out += [f'<g transform="translate({i * (WIDTH + GAP)} 0)">\n{p}\n</g>' for i, p in enumerate(panels)]
+    height = HEIGHT + 4 + 18 * rows
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+           f'width="{width}" font-family="sans-serif" font-size="11">',
+           '<style>.g{stroke:#d0d7de;stroke-width:.6}</style>'
+           '<rect width="100%" height="100%" fill="#fff"/>']
+    out += [f'<g transform="translate({i * (WIDTH + GAP)} 0)">\n{p}\n</g>'
+            for i, p in enumerate(panels)]
     for i, name in enumerate(names):
-        x, y = 20 + i % columns * 110, HEIGHT + 10 + i // columns * 18
-        out.append(f'<path d="M{x} {y}h16" stroke="{COLOURS[name]}" stroke-width="3"/>' + text(x + 21, y + 4, name, 'start'))
+        x = 20 + i % columns * 110
+        y = HEIGHT + 10 + i // columns * 18
+        out.append(f'<path d="M{x} {y}h16" stroke="{COLOURS[name]}" stroke-width="3"/>'
+                   + text(x + 21, y + 4, name, 'start'))
     return '\n'.join(out) + '\n</svg>\n'

@@ -1,6 +1,7 @@
-"""The systems of the index benchmark, all with the same few verbs. Each is set up as its own documentation advises.
+"""The systems of the index benchmark, all with the same few verbs.
 
-Those in SQL run in one SQLite (apsw's), with prepared statements, and with the same settings of the database: SETTINGS.
+Each is set up as its own documentation advises. Those in SQL run in one SQLite (apsw's), with
+prepared statements, and with the same settings of the database: SETTINGS.
 """
 import os
 
@@ -8,18 +9,25 @@ import numpy as np
 
 import index_data
 
-# The file, in the working directory. Write-ahead log, and a sync at every commit (FULL); pages are read from a memory map, as vec1's own measurements do.
+# The file, in the working directory. Write-ahead log, and a sync at every commit (FULL); pages are
+# read from a memory map, as vec1's own measurements do.
 FILE = 'table'
-SETTINGS = {'journal_mode': 'wal', 'synchronous': 'full', 'mmap_size': 1 << 30, 'cache_size': -65536}
+SETTINGS = {'journal_mode': 'wal', 'synchronous': 'full', 'mmap_size': 1 << 30,
+            'cache_size': -65536}
 
 
 class System:
-    """One table in the working directory, which holds nothing else. The columns are the vector and, where filtered, an integer f."""
+    """One table in the working directory, which holds nothing else.
+
+    The columns are the vector and, where filtered, an integer f.
+    """
     name = ''
     in_sql = True
 
     def __init__(self, width, rows, filtered=False):
-        self.width, self.rows, self.filtered = width, rows, filtered
+        self.width = width
+        self.rows = rows
+        self.filtered = filtered
 
     def create(self):
         """An empty table, ready for insert()."""
@@ -35,15 +43,21 @@ class System:
         return [None]
 
     def searcher(self, knob, below=None):
-        """A function from the bytes of a query to a list of rowids; below: only rows whose f is less."""
+        """A function from the bytes of a query to a list of rowids.
+
+        below: only rows whose f is less.
+        """
 
     def bytes(self):
+        """Of all its files."""
         return sum(os.path.getsize(name) for name in os.listdir())
 
 
 class InSql(System):
     table = ''          # CREATE VIRTUAL TABLE; {filter} is replaced
     filter = ''         # the declaration of f in it
+    columns = 'rowid, vector'
+    marks = '?, ?'
 
     def extension(self):
         """The path for load_extension()."""
@@ -59,9 +73,9 @@ class InSql(System):
 
     def create(self):
         self.open()
-        self.db.execute(self.table.format(width=self.width, filter=self.filter if self.filtered else '', file=FILE, room=self.rows * 2))
-
-    columns, marks = 'rowid, vector', '?, ?'
+        filtered = self.filter if self.filtered else ''
+        self.db.execute(self.table.format(width=self.width, filter=filtered, file=FILE,
+                                          room=self.rows * 2))
 
     def blobs(self, vector):
         return (vector.tobytes(),)
@@ -72,8 +86,12 @@ class InSql(System):
             self.insert_rows(rowids, vectors, f)
 
     def insert_rows(self, rowids, vectors, f):
-        columns, marks = (self.columns + ', f', self.marks + ', ?') if self.filtered else (self.columns, self.marks)
-        values = ((int(i), *self.blobs(x), int(y))[:columns.count(',') + 1] for i, x, y in zip(rowids, vectors, f))
+        columns, marks = self.columns, self.marks
+        if self.filtered:
+            columns += ', f'
+            marks += ', ?'
+        n = columns.count(',') + 1
+        values = ((int(i), *self.blobs(x), int(y))[:n] for i, x, y in zip(rowids, vectors, f))
         self.db.executemany(f'INSERT INTO v({columns}) VALUES({marks})', values)
 
     def delete(self, rowids):
@@ -88,8 +106,14 @@ class InSql(System):
 
     def searcher(self, knob, below=None):
         sql = self.statement(knob, '' if below is None else 'f < ?2')
-        execute, arguments, more = self.db.cursor().execute, self.arguments, () if below is None else (below,)
-        return lambda query: [row[0] for row in execute(sql, (*arguments(query), *more)).fetchall()]
+        execute = self.db.cursor().execute
+        arguments = self.arguments
+        more = () if below is None else (below,)
+
+        def search(query):
+            return [row[0] for row in execute(sql, (*arguments(query), *more)).fetchall()]
+
+        return search
 
     def close(self):
         self.db.close()
@@ -97,7 +121,9 @@ class InSql(System):
 
 class Latent(InSql):
     name = 'latent'
-    table, filter, columns = 'CREATE VIRTUAL TABLE v USING latent(width={width}{filter})', ', f INTEGER filter', 'rowid, latent'
+    table = 'CREATE VIRTUAL TABLE v USING latent(width={width}{filter})'
+    filter = ', f INTEGER filter'
+    columns = 'rowid, latent'
 
     def extension(self):
         return os.path.join(index_data.ROOT, 'build', 'latent')
@@ -106,14 +132,19 @@ class Latent(InSql):
         return [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99]
 
     def statement(self, knob, where):
-        return f"SELECT rowid FROM v(?1, '{{\"recall\":{knob}}}'){where and ' WHERE ' + where} LIMIT 10"
+        where = where and ' WHERE ' + where
+        return f"""SELECT rowid FROM v(?1, '{{"recall":{knob}}}'){where} LIMIT 10"""
 
 
 class Vec1(InSql):
-    """Trained as its manual advises, codes re-ranked by the exact distance. Of 1 and 1.75 times the square root of the rows as buckets, codes of 20, 25 and 50
-    bytes for a width of 100, with OPQ and without, this was the fastest at a recall of 0.95."""
+    """Trained as its manual advises, codes re-ranked by the exact distance.
+
+    Of 1 and 1.75 times the square root of the rows as buckets, codes of 20, 25 and 50 bytes for a
+    width of 100, with OPQ and without, this was the fastest at a recall of 0.95.
+    """
     name = 'vec1'
-    table, filter = 'CREATE VIRTUAL TABLE v USING vec1(vector{filter})', ', f'
+    table = 'CREATE VIRTUAL TABLE v USING vec1(vector{filter})'
+    filter = ', f'
     trained_rows = 100000
 
     def extension(self):
@@ -128,20 +159,25 @@ class Vec1(InSql):
     def finish(self):
         sample = f'SELECT vector FROM v WHERE rowid <= {self.trained_rows}'
         with self.db:
-            model = self.db.execute(f'SELECT vec1_train(vector, ?) FROM ({sample})', (self.model(),)).get
+            train = f'SELECT vec1_train(vector, ?) FROM ({sample})'
+            model = self.db.execute(train, (self.model(),)).get
             self.db.execute("INSERT INTO v(cmd, arg) VALUES('rebuild', ?)", (model,))
 
     def knobs(self):
-        return [(50, .02), (50, .04), (100, .04), (50, .06), (100, .06), (100, .08), (100, .11), (100, .16), (100, .25), (200, .25), (200, .4), (200, .7), (200, .999)]
+        return [(50, .02), (50, .04), (100, .04), (50, .06), (100, .06), (100, .08), (100, .11),
+                (100, .16), (100, .25), (200, .25), (200, .4), (200, .7), (200, .999)]
 
     def statement(self, knob, where):
-        inner = f"SELECT rowid, vector FROM v(?1, '{{k:{knob[0]}, nprobe:{knob[1]}}}'){where and ' WHERE ' + where}"
+        where = where and ' WHERE ' + where
+        k, nprobe = knob
+        inner = f"SELECT rowid, vector FROM v(?1, '{{k:{k}, nprobe:{nprobe}}}'){where}"
         return f'SELECT rowid FROM ({inner}) ORDER BY vec1_cos_distance(?1, vector) LIMIT 10'
 
 
 class SqliteVec(InSql):
     name = 'sqlite-vec'
-    table = 'CREATE VIRTUAL TABLE v USING vec0(vector float[{width}] distance_metric=cosine{filter})'
+    table = ('CREATE VIRTUAL TABLE v USING vec0(vector float[{width}] '
+             'distance_metric=cosine{filter})')
     filter = ', f integer'
 
     def extension(self):
@@ -150,16 +186,22 @@ class SqliteVec(InSql):
         return sqlite_vec.loadable_path()
 
     def statement(self, knob, where):
-        return f"SELECT rowid FROM v WHERE vector MATCH ?1 AND k = 10{where and ' AND ' + where}"
+        where = where and ' AND ' + where
+        return f'SELECT rowid FROM v WHERE vector MATCH ?1 AND k = 10{where}'
 
 
 class SqliteVecBits(SqliteVec):
-    """Binary quantisation with re-scoring, as its guide shows. The bits are padded to whole bytes, which it asks for."""
+    """Binary quantisation with re-scoring, as its guide shows.
+
+    The bits are padded to whole bytes, which it asks for.
+    """
     name = 'sqlite-vec bits'
-    columns, marks = 'rowid, vector, bits', '?, ?, vec_bit(?)'
+    columns = 'rowid, vector, bits'
+    marks = '?, ?, vec_bit(?)'
 
     def create(self):
-        self.table = self.table.replace('{filter}', f', bits bit[{(self.width + 7) // 8 * 8}]{{filter}}')
+        bits = f', bits bit[{(self.width + 7) // 8 * 8}]'
+        self.table = self.table.replace('{filter}', bits + '{filter}')
         super().create()
 
     def bits(self, vector):
@@ -175,15 +217,16 @@ class SqliteVecBits(SqliteVec):
         return query, self.bits(np.frombuffer(query, np.float32))
 
     def statement(self, knob, where):
-        where = where.replace('?2', '?3')
-        inner = f"SELECT rowid, vector FROM v WHERE bits MATCH vec_bit(?2) AND k = {knob}{where and ' AND ' + where}"
+        where = where and ' AND ' + where.replace('?2', '?3')
+        inner = f'SELECT rowid, vector FROM v WHERE bits MATCH vec_bit(?2) AND k = {knob}{where}'
         return f'SELECT rowid FROM ({inner}) ORDER BY vec_distance_cosine(vector, ?1) LIMIT 10'
 
 
 class Vectorlite(InSql):
     """hnswlib in memory; it writes its index to a file of its own when the table is let go of."""
     name = 'vectorlite'
-    table = "CREATE VIRTUAL TABLE v USING vectorlite(vector float32[{width}] cosine, hnsw(max_elements={room}, ef_construction=200, M=16), '{file}.index')"
+    table = ('CREATE VIRTUAL TABLE v USING vectorlite(vector float32[{width}] cosine, '
+             "hnsw(max_elements={room}, ef_construction=200, M=16), '{file}.index')")
 
     def extension(self):
         import vectorlite_py
@@ -196,9 +239,11 @@ class Vectorlite(InSql):
             self.db.execute('CREATE TABLE filters(id INTEGER PRIMARY KEY, f INTEGER)')
 
     def insert_rows(self, rowids, vectors, f):
-        self.db.executemany('INSERT INTO v(rowid, vector) VALUES(?, ?)', ((int(i), x.tobytes()) for i, x in zip(rowids, vectors)))
+        blobs = ((int(i), x.tobytes()) for i, x in zip(rowids, vectors))
+        self.db.executemany('INSERT INTO v(rowid, vector) VALUES(?, ?)', blobs)
         if self.filtered:
-            self.db.executemany('INSERT INTO filters VALUES(?, ?)', ((int(i), int(y)) for i, y in zip(rowids, f)))
+            values = ((int(i), int(y)) for i, y in zip(rowids, f))
+            self.db.executemany('INSERT INTO filters VALUES(?, ?)', values)
 
     def knobs(self):
         return [10, 20, 40, 80, 160, 320, 640]
@@ -210,19 +255,21 @@ class Vectorlite(InSql):
 
 class Faiss(System):
     """The limit outside SQL: no transactions, no file but a whole copy."""
-    in_sql, factory = False, ''
+    in_sql = False
+    factory = ''
 
     def create(self):
         import faiss
 
         faiss.omp_set_num_threads(1)
-        self.kept, self.at = [], []
-        self.index = faiss.index_factory(self.width, self.factory.format(lists=round(2 * self.rows ** 0.5)), faiss.METRIC_INNER_PRODUCT)
+        factory = self.factory.format(lists=round(2 * self.rows ** 0.5))
+        self.index = faiss.index_factory(self.width, factory, faiss.METRIC_INNER_PRODUCT)
 
     def insert(self, rowids, vectors, f):
         if not self.index.is_trained:
             self.index.train(vectors)
-        self.index.add(vectors)                 # numbered in order: rowids are 1, 2, ...
+        # Numbered in order: rowids are 1, 2, ...
+        self.index.add(vectors)
 
     def finish(self):
         import faiss
@@ -237,15 +284,22 @@ class Faiss(System):
 
     def searcher(self, knob, below=None):
         self.turn(knob)
-        search, width = self.index.search, self.width
-        return lambda query: [i + 1 for i in search(np.frombuffer(query, np.float32).reshape(1, width), 10)[1][0].tolist() if i >= 0]
+        index_search = self.index.search
+        width = self.width
+
+        def search(query):
+            _, found = index_search(np.frombuffer(query, np.float32).reshape(1, width), 10)
+            return [i + 1 for i in found[0].tolist() if i >= 0]
+
+        return search
 
     def close(self):
         pass
 
 
 class FaissIvf(Faiss):
-    name, factory = 'Faiss IVF', 'IVF{lists},Flat'
+    name = 'Faiss IVF'
+    factory = 'IVF{lists},Flat'
 
     def knobs(self):
         return [2, 4, 8, 16, 32, 64, 128, 256]
@@ -255,7 +309,8 @@ class FaissIvf(Faiss):
 
 
 class FaissHnsw(Faiss):
-    name, factory = 'Faiss HNSW', 'HNSW16'
+    name = 'Faiss HNSW'
+    factory = 'HNSW16'
 
     def insert(self, rowids, vectors, f):
         self.index.hnsw.efConstruction = 200
@@ -268,7 +323,8 @@ class FaissHnsw(Faiss):
         self.index.hnsw.efSearch = knob
 
 
-SYSTEMS = {s.name: s for s in (Latent, Vec1, SqliteVec, SqliteVecBits, Vectorlite, FaissIvf, FaissHnsw)}
+SYSTEMS = {s.name: s for s in (Latent, Vec1, SqliteVec, SqliteVecBits, Vectorlite, FaissIvf,
+                               FaissHnsw)}
 
 
 def versions():
@@ -279,5 +335,7 @@ def versions():
     db = apsw.Connection(':memory:')
     db.enable_load_extension(True)
     db.load_extension(Vec1(1, 1).extension())
-    packages = ', '.join(f'{p} {metadata.version(p)}' for p in ('sqlite-vec', 'vectorlite-py', 'faiss-cpu', 'numpy'))
-    return f"SQLite {apsw.sqlite_lib_version()}, vec1 {db.execute('SELECT vec1_info()').get}, {packages}"
+    packages = ', '.join(f'{p} {metadata.version(p)}'
+                         for p in ('sqlite-vec', 'vectorlite-py', 'faiss-cpu', 'numpy'))
+    vec1 = db.execute('SELECT vec1_info()').get
+    return f'SQLite {apsw.sqlite_lib_version()}, vec1 {vec1}, {packages}'

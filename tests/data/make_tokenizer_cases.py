@@ -1,6 +1,7 @@
-"""Writes tokenizer.tsv: what model/tokenizer.py makes of strings that are hard to split. Run from anywhere; needs only Python.
+"""Writes tokenizer.tsv: what model/tokenizer.py makes of strings that are hard to split.
 
-A row is: the model (tiny or text), the text in hexadecimal, its ids. The leading space that encode() adds is the test's to add.
+Run it from anywhere; it needs only Python. A row is: the model (tiny or text), the text in
+hexadecimal, its ids. The leading space that encode() adds is the test's to add.
 """
 import pathlib
 import random
@@ -30,24 +31,28 @@ Où est la bibliothèque ? À côté du café.
 naïve façade, coöperate, résumé
 emoji: \U0001F600\U0001F468\u200d\U0001F469\u200d\U0001F467 done
 a\u0301 combining, \u00a0no-break, \u2003em space, \ufeffmark, \u200bzero width'''.split('\n')
+# Nothing, and white space in all places.
+BLANK = ['', ' ', '  ', '     ', 'a', ' a', 'a ', '  the  the  ', '\t', '\n', 'a\tb\nc\r\nd',
+         ' \n \n ']
+# Ties when repeated: the same pieces in another order have the same sum.
+TIES = ['a', 'aa', 'aaa', 'ab', 'ing', 'the', 's', '.', '..', '-', "'", '"', '0', '12', 'ss', 'ee',
+        ' .', '. ', 'in in']
+# The mark that stands for a space in pieces, and the names of control and byte pieces.
+NAMES = [SPACE, SPACE * 3, 'a' + SPACE + 'the', SPACE + 'the', ' ' + SPACE + ' ',
+         '<s></s><unk><pad>', '<0x00><0x41>', 'the' + SPACE]
+# Bytes that are not UTF-8: alone, cut short, overlong, surrogates, too large, and between pieces.
+NOT_UTF8 = [b'\0', b'\0\0the\0', b'\xff', b'\x80', b'\xe2\x96', b'the\xe2\x96\x81cat\xe2',
+            b'\xc0\x80', b'\xe0\x80\x80', b'\xed\xa0\x80', b'\xed\xb2\x80\xed\xb0\x80',
+            b'\xf4\x90\x80\x80', b'\xf0\x9f\x98', b'a\xf0\x9f\x98b', b'\xf8\x88\x80\x80\x80',
+            b'the \xe9t\xe9 of', bytes(range(256))]
 
 
 def cases():
     yield from (x.encode() for x in SENTENCES)
-    # Nothing, and white space in all places.
-    for x in ['', ' ', '  ', '     ', 'a', ' a', 'a ', '  the  the  ', '\t', '\n', 'a\tb\nc\r\nd', ' \n \n ']:
-        yield x.encode()
-    # Ties: the same pieces in another order have the same sum.
-    for x in ['a', 'aa', 'aaa', 'ab', 'ing', 'the', 's', '.', '..', '-', "'", '"', '0', '12', 'ss', 'ee', ' .', '. ', 'in in']:
-        yield (x * 17).encode()
-    # The mark that stands for a space in pieces, and the names of control and byte pieces.
-    for x in [SPACE, SPACE * 3, 'a' + SPACE + 'the', SPACE + 'the', ' ' + SPACE + ' ', '<s></s><unk><pad>', '<0x00><0x41>', 'the' + SPACE]:
-        yield x.encode()
-    # Bytes that are not UTF-8: alone, cut short, overlong, surrogates, too large, and between pieces.
-    for x in [b'\0', b'\0\0the\0', b'\xff', b'\x80', b'\xe2\x96', b'the\xe2\x96\x81cat\xe2', b'\xc0\x80', b'\xe0\x80\x80', b'\xed\xa0\x80',
-              b'\xed\xb2\x80\xed\xb0\x80', b'\xf4\x90\x80\x80', b'\xf0\x9f\x98', b'a\xf0\x9f\x98b', b'\xf8\x88\x80\x80\x80', b'the \xe9t\xe9 of',
-              bytes(range(256))]:
-        yield x
+    yield from (x.encode() for x in BLANK)
+    yield from ((x * 17).encode() for x in TIES)
+    yield from (x.encode() for x in NAMES)
+    yield from NOT_UTF8
     rng = random.Random(3)
     for n in (1, 2, 3, 7, 20, 100):
         yield rng.randbytes(n)
