@@ -58,8 +58,8 @@ void plot_give(struct call *c, void *state);
 ** It is not called when one of the n_min first arguments is NULL: NULL in, no rows. */
 extern const sqlite3_module TABLE_MODULE;
 struct rows {
-  struct buf cells;             /* of struct cell: the arguments, then row after row */
-  struct buf bytes;             /* what text and blob cells hold: own copies */
+  struct buf values;            /* of struct row_value: the arguments, then row after row */
+  struct buf bytes;             /* what text and blob values hold: own copies */
 };
 void rows_null(struct rows *r);
 void rows_integer(struct rows *r, sqlite3_int64 x);
