@@ -1,140 +1,207 @@
 /*
 ** functions.h -- the functions of SQL, and the table of features that they are registered from.
 **
-** A function here is thin: read the arguments, ask the model, give the result. All it holds lies in its `struct call` (call.h).
+** A function here is thin: it reads its arguments, asks the model, and gives the result. All that
+** it holds lies in its `struct call` (call.h). Failures go to call.err: after the first one, every
+** function below that is given the call does nothing, and its results are empty.
 */
 #ifndef LATENT_FUNCTIONS_H
 #define LATENT_FUNCTIONS_H
 #include "call.h"
 
-/* ---- functions.c: one row is one feature ----
-** Registration, latent_functions(), the reference in sql/README.md and the example tests are all made from these rows. */
+/* ---- functions.c: one row is one feature ---- Registration, latent_functions(), the reference in
+** sql/README.md and the tests of the examples are all made from these rows. */
+#define LATENT_VERSION "0.1.0"
 extern const struct function FUNCTIONS[];
 extern const int N_FUNCTIONS;
-#define LATENT_VERSION "0.1.0"
-int functions_register(sqlite3 *db, char **message);    /* SQLite result code; *message (sqlite3_free) on failure */
+/* Registers all of them, or none. An SQLite result code; on failure *message says why. It is for
+** sqlite3_free(). message may be NULL. */
+int functions_register(sqlite3 *db, char **message);
 
-/* ---- Scalar functions: one C function each, run by call_scalar() ---- */
-#define SCALAR(name) void name(struct call *c)
-/* functions_scalar.c */
-SCALAR(scalar_encode);    SCALAR(scalar_decode);    SCALAR(scalar_fidelity);  SCALAR(scalar_score);
-SCALAR(scalar_interp);    SCALAR(scalar_slerp);     SCALAR(scalar_analogy);   SCALAR(scalar_move);
-SCALAR(scalar_vary);      SCALAR(scalar_sample);    SCALAR(scalar_distance);
-SCALAR(scalar_add);       SCALAR(scalar_sub);       SCALAR(scalar_scale);
-/* functions_exchange.c */
-SCALAR(scalar_json);      SCALAR(scalar_from_json); SCALAR(scalar_vector);    SCALAR(scalar_from_vector);
-/* functions_info.c */
-SCALAR(scalar_info);      SCALAR(scalar_load);
-/* functions_picture.c */
-SCALAR(scalar_cross);     SCALAR(scalar_image);
-/* functions_sheet.c */
-SCALAR(scalar_strip);
+/* ======== Scalar functions: one C function each, which call_scalar() runs ======== */
 
-/* Mean log-probability per token of content of the model's kind, given z. what: "argument 1".
-** (functions_picture.c) */
+/* ---- functions_scalar.c: content, points, and what lies between and beyond ---- */
+void scalar_encode(struct call *c);
+void scalar_decode(struct call *c);
+void scalar_distance(struct call *c);
+void scalar_fidelity(struct call *c);
+void scalar_score(struct call *c);
+void scalar_interp(struct call *c);
+void scalar_slerp(struct call *c);
+void scalar_analogy(struct call *c);
+void scalar_move(struct call *c);
+void scalar_vary(struct call *c);
+void scalar_sample(struct call *c);
+void scalar_add(struct call *c);
+void scalar_sub(struct call *c);
+void scalar_scale(struct call *c);
+
+/* ---- functions_picture.c: two kinds at once ---- */
+void scalar_cross(struct call *c);
+void scalar_image(struct call *c);
+/* Mean log-probability per token (of a picture: per code) of content of the model's kind at z. what
+** stands in messages: "argument 1". 0 on failure. */
 float content_score(struct call *c, const struct model *m, const struct content *content,
                     const char *what, const struct latent *z);
 
-/* ---- Aggregates: run by call_step(), call_value() and call_final() ----
+/* ---- functions_exchange.c: latents as JSON and as bare numbers ---- */
+void scalar_json(struct call *c);
+void scalar_from_json(struct call *c);
+void scalar_vector(struct call *c);
+void scalar_from_vector(struct call *c);
+
+/* ---- functions_info.c: the model itself ---- */
+void scalar_info(struct call *c);
+void scalar_load(struct call *c);
+
+/* ======== Aggregates: call_step(), call_inverse(), call_value() and call_final() run them ========
 ** state is zeroed before the first row. */
-/* functions_aggregate.c */
-void gather_release(void *state);
-void mean_step(struct call *c, void *state);            /* latent_mean(x [, weight]) */
+
+/* ---- functions_aggregate.c: latent_mean(x [, weight]) and latent_direction(x, label) ---- */
+void mean_step(struct call *c, void *state);
 void mean_inverse(struct call *c, void *state);
 void mean_give(struct call *c, void *state);
-void direction_step(struct call *c, void *state);       /* latent_direction(x, label) */
+void direction_step(struct call *c, void *state);
 void direction_give(struct call *c, void *state);
-/* functions_sheet.c */
-void sheet_release(void *state);
-void sheet_step(struct call *c, void *state);           /* latent_sheet(png [, label]) */
-void sheet_give(struct call *c, void *state);
-/* functions_plot.c */
-void plot_release(void *state);
-void plot_step(struct call *c, void *state);            /* latent_plot(z, label [, picture]) */
-void plot_give(struct call *c, void *state);
+void gather_release(void *state);               /* of both */
 
-/* ---- functions_table.c: table-valued functions ----
-** One module for all of them: fill() makes every row at the start of a scan, cell by cell, each row's visible columns in order.
-** It is not called when one of the n_min first arguments is NULL: NULL in, no rows. */
+/* ---- functions_keep.c: what the next two keep of each row until they draw ---- */
+struct kept {                   /* bytes of a buffer */
+  size_t at;                    /* where they begin */
+  size_t n;                     /* 0: there are none */
+};
+/* Appends argument i as text. Nothing where it was not given or is NULL. */
+struct kept keep_label(struct call *c, struct buf *b, int i);
+/* Notes the failure of a buffer of kept bytes. what: "map", of which there would be one. */
+void check_kept(struct call *c, const struct buf *b, const char *what);
+/* A PNG or JPEG file, fitted to size x size; the pixels lie in the call's arena. what stands in
+** messages: "argument 1". Empty on failure. */
+struct picture read_picture(struct call *c, struct content file, int size, const char *what);
+
+/* ---- functions_sheet.c: latent_sheet(png [, label]), and a scalar one, latent_strip() ---- */
+void sheet_step(struct call *c, void *state);
+void sheet_give(struct call *c, void *state);
+void sheet_release(void *state);
+void scalar_strip(struct call *c);
+
+/* ---- functions_plot.c: latent_plot(z, label [, picture]) ---- */
+void plot_step(struct call *c, void *state);
+void plot_give(struct call *c, void *state);
+void plot_release(void *state);
+
+/* ======== Table-valued functions ======== */
+
+/* ---- functions_table.c: one module for all of them ---- At the start of a scan, fill() makes all
+** rows: one value after another, the visible columns of each row in order. It is not called where a
+** needed argument is NULL: then there are no rows. */
 extern const sqlite3_module TABLE_MODULE;
-struct rows {
-  struct buf cells;             /* of struct cell: the arguments, then row after row */
-  struct buf bytes;             /* what text and blob cells hold: own copies */
+struct rows {                   /* owned by the cursor of the scan */
+  struct buf values;            /* of struct row_value: the arguments, then row after row */
+  struct buf bytes;             /* copies of the bytes of text and blobs */
 };
 void rows_null(struct rows *r);
 void rows_integer(struct rows *r, sqlite3_int64 x);
 void rows_real(struct rows *r, double x);
-void rows_text(struct rows *r, const char *text, size_t n);     /* UTF-8; a NULL pointer gives NULL */
+void rows_text(struct rows *r, const char *text, size_t n);     /* UTF-8; text NULL gives NULL */
 void rows_blob(struct rows *r, const void *data, size_t n);
-void rows_content(struct rows *r, int kind, const char *content, size_t n);     /* TEXT; of kind picture a BLOB */
-void functions_fill(struct call *c, struct rows *r);       /* latent_functions() */
-void path_fill(struct call *c, struct rows *r);            /* functions_path.c */
-void tokens_fill(struct call *c, struct rows *r);          /* functions_tokens.c */
+/* A BLOB where the kind is picture, otherwise text. */
+void rows_content(struct rows *r, int kind, const char *content, size_t n);
+void functions_fill(struct call *c, struct rows *r);            /* latent_functions() */
 
-/* ---- functions_near.c: a latent table, for the functions over one ---- */
-struct neighbour {              /* one of its rows; what it points to comes from the call's arena */
+/* ---- functions_path.c, functions_tokens.c ---- */
+void path_fill(struct call *c, struct rows *r);
+void tokens_fill(struct call *c, struct rows *r);
+
+/* ======== Functions over a latent table ======== */
+
+/* ---- functions_near.c: the rows of the table that lie near a point ---- */
+struct neighbour {              /* a row; what it points to lies in the call's arena */
   sqlite3_int64 rowid;
-  double distance;
+  double distance;              /* to the point that was asked for */
   struct latent z;
   const char *text;             /* the content: UTF-8, or a picture's file */
   size_t text_bytes;
-  int is_blob;                  /* it was a BLOB */
+  int is_blob;                  /* the content is a BLOB */
 };
-struct near {
+struct near {                   /* a table, and the kind of its rows that counts */
   struct call *call;
-  int kind;                     /* rows of this kind alone; 0: not settled yet */
-  struct model *model;          /* of this kind; NULL: not settled */
-  const char *schema, *table, *content;         /* the table, and its content column */
-  sqlite3_stmt *nearest, *from; /* owned: near_release() */
+  int kind;                     /* rows of other kinds are left out; 0: not settled yet */
+  struct model *model;          /* of this kind; NULL: not settled yet */
+  const char *schema, *table;
+  const char *content;          /* the table's content column */
+  sqlite3_stmt *nearest;        /* nearest to a point; owned, like the next one */
+  sqlite3_stmt *from;           /* from a rowid on; NULL until its first use */
 };
-/* Argument i, (index), is the name: 'notes_latent' or 'main.notes_latent'. kind: which rows; 0: to be settled. */
+/* Opens the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
+** which rows; 0: the first near_rows() settles it. near_release() may follow a failure too. */
 int near_open(struct near *t, struct call *c, int i, int kind);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
-/* Nearest first: rows[*n] of [most]. Where the kind is not settled the nearest row settles it. */
+/* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it. */
 int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);
-int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most);     /* of all rows; most < least: there are none */
-int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found);  /* the first row with content from this rowid on, not far behind it */
+/* The least and the greatest rowid; of an empty table 0 and -1. */
+int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most);
+/* The first row with content at this rowid or behind it. *found is 0 if the next 20 rows are not of
+** the kind, or have no content. */
+int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found);
 
-/* ---- functions_draft.c: texts for points that nobody has written one for, and how they read; pictures likewise, as far as they can be read ---- */
-enum { DRAFT_DIALS = 6, DRAFT_WORDS = 100, DRAFTS_MOST = 1024 };
+/* ---- functions_draft.c: texts for points that nobody has written one for, and how they read ----
+** "Text" is said of pictures too: they are made and judged in the same way, without the words. */
+enum {
+  DRAFT_DIALS = 6,              /* drafts of one point */
+  DRAFT_WORDS = 100,            /* words of a text that are looked at */
+  DRAFTS_MOST = 1024            /* of one reading */
+};
 struct point {                  /* a mean of rows */
-  const struct neighbour *parents[3];
-  double weights[3];            /* sum 1 */
+  const struct neighbour *parents[3];           /* borrowed */
+  double weights[3];            /* of the parents; their sum is 1 */
   int n_parents;
   struct latent z;
-  float cost;                   /* the less the better: what its maker ranks it by */
+  float cost;                   /* its maker ranks points by it, the least first */
 };
 struct draft {
   const struct point *point;    /* borrowed */
-  struct buf text;              /* or a PNG */
-  struct latent again;          /* what it encodes to */
-  float fidelity;               /* cosine of the two */
-  float distance;               /* to what is asked for: the caller's */
-  int n_words, n_repeated, n_unknown;
+  struct buf text;              /* or a PNG; owned */
+  struct latent again;          /* what the text encodes to */
+  float fidelity;               /* cosine of `again` and the point */
+  float distance;               /* to what was asked for; the caller sets it */
+  int n_words;
+  int n_repeated;               /* words that it says more often than its parents do */
+  int n_unknown;                /* words that neither the tokenizer nor the rows know */
   float strange;                /* share of runs of three words that none of the rows has */
   float log_probability;        /* mean per token, for the plain language model */
-  float flaw;                   /* of all these, in units of distance */
+  float flaw;                   /* made of all these, in units of distance */
 };
-struct drafts { struct draft *list; int n; };
-struct reading {                /* what the rows say: drafts are read beside them. All of it from the call's arena */
+struct drafts {
+  struct draft *list;           /* [n], in the call's arena */
+  int n;
+};
+struct reading {                /* what the rows say, to compare drafts with; in the call's arena */
   struct call *call;
-  const struct model *model;
-  struct key_set texts, words, triples;
+  const struct model *model;    /* of the rows, and of the drafts */
+  struct key_set texts;         /* hashes of what no draft shall say */
+  struct key_set words;         /* hashes of the rows' words */
+  struct key_set triples;       /* hashes of the rows' runs of three words */
 };
-int reading_init(struct reading *g, struct call *c, const struct model *m, const struct neighbour *rows, int n_rows);
-int reading_hold(struct reading *g, const char *text, size_t bytes);    /* drafts shall not say this; true when it is new. DRAFTS_MOST at most */
-/* Fills d with what the points decode to, without what `g` holds. points must outlive d; what d holds goes with drafts_release(), which may be called
-** after a failure too. */
-int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points, const struct options *o);
+int reading_init(struct reading *g, struct call *c, const struct model *m,
+                 const struct neighbour *rows, int n_rows);
+/* From now on drafts shall not say this. True if it is new. DRAFTS_MOST texts at most. */
+int reading_hold(struct reading *g, const char *text, size_t bytes);
+/* Fills d with what the points decode to, except what g holds. points must outlive d. What d owns
+** goes with drafts_release(), which may be called after a failure too. */
+int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points,
+                const struct options *o);
 void drafts_release(struct drafts *d);
-int draft_says(const struct draft *d, const struct neighbour *row);     /* the same in all but case, spaces and punctuation; a picture that is the same to the eye */
+/* The row says the same, if case, spaces and punctuation do not count. Of pictures: it looks the
+** same. */
+int draft_says(const struct draft *d, const struct neighbour *row);
 int drafts_alike(const struct draft *a, const struct draft *b);         /* nobody needs both */
-/* Cells of a row: content, distance, latent, fidelity, parents, weights. */
+/* The columns content, distance, latent, fidelity, parents and weights of a row. */
 int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
                float distance, float fidelity, struct rows *r);
 
-void imagine_fill(struct call *c, struct rows *r);         /* functions_imagine.c */
-void gaps_fill(struct call *c, struct rows *r);            /* functions_gaps.c */
+/* ---- functions_imagine.c, functions_gaps.c ---- */
+void imagine_fill(struct call *c, struct rows *r);
+void gaps_fill(struct call *c, struct rows *r);
 
 #endif

@@ -1,26 +1,37 @@
 /*
-** functions_picture.c -- two kinds at once: latent_cross() and latent_image(); and how likely a picture is at a point.
+** functions_picture.c -- two kinds at once: latent_cross() and latent_image(); and how likely a
+** picture is at a point.
 **
-** s means the same in every kind, r belongs to one. So a point of one kind may take its s from another kind, and that is all there is to both functions:
+** s means the same in every kind, r belongs to one kind. So the s of one kind can stand beside the
+** r of another. Both functions stand on that:
 **
-**   latent_cross(content, style [, amount [, options]])   style's point, its s turned towards content's: amount says how far along the arc, 0 (as it was) to 1
-**   (content's). Decoded as what style is.
-**   latent_image(text, seed [, options])                  s is the text's; nobody says how the picture is drawn, so r is:
-**     1. best_of (CANDIDATES) points: the asked s, and for each an r drawn from the prior, in the order of the seed. detail makes r weak, since most
-**        of the sphere of r lies between styles.
-**     2. All are decoded in one batch, by sampling, and what they look like is encoded again in one batch: codes to pixels to codes, as a user's own
-**        latent_encode() would see them.
-**     3. Kept is the candidate whose s lies nearest to the asked one: its pixels become a PNG.
+** latent_cross(content, style [, amount [, options]])
+**
+**    The point of style, its s turned towards content's. amount says how far along the arc: from 0
+**    (style's own s) to 1 (content's). It is decoded as what style is.
+**
+** latent_image(text, seed [, options])
+**
+**    s is the text's. Nothing says how the picture is drawn, so r is random:
+**
+**    1. best_of (CANDIDATES) points have the text's s, and an r drawn from the prior, in the order
+**       of the seed. Most of the sphere of r lies between styles, so `detail` makes r weak.
+**    2. All are decoded in one batch, by sampling. The pictures are encoded again in one batch,
+**       from their pixels, as a user's latent_encode() would do it.
+**    3. The candidate whose s is now nearest to the text's becomes the PNG.
 */
 #include "functions.h"
 #include <string.h>
 
-/* What latent_image() does where options say nothing. */
-static const int CANDIDATES = 16;
-static const float IMAGE_DETAIL = 0.3f, IMAGE_TEMPERATURE = 0.6f, IMAGE_FLUENCY = 0;
+/* Where options set nothing else. */
+enum { CANDIDATES = 16 };
+static const float IMAGE_DETAIL = 0.3f;
+static const float IMAGE_TEMPERATURE = 0.6f;
+static const float IMAGE_FLUENCY = 0;
 static const float CROSS_FLUENCY = 0;
 
-/* Options of a call in which points of two kinds meet: the kind they name is that of the result. */
+/* Options of a call in which points of two kinds meet. A kind that they name is that of the result,
+** not of the arguments. */
 static struct options get_options(struct call *c, int i){
   struct options o = call_options(c, i);
   c->named = 0;
@@ -38,8 +49,8 @@ static float *mean_s(struct call *c, const struct latent *z){
 /* ---- latent_cross(content, style [, amount [, options]]) ---- */
 
 /* out = segment i of style, its s turned towards s by `amount` of the arc. */
-static void cross_segment(struct call *c, float *out, const struct latent *style, int i, const float *s,
-                          float amount){
+static void cross_segment(struct call *c, float *out, const struct latent *style, int i,
+                          const float *s, float amount){
   size_t bytes = (size_t)style->width*sizeof(float);
   struct latent from = *style;
   struct latent to = *style;
@@ -54,8 +65,8 @@ static void cross_segment(struct call *c, float *out, const struct latent *style
   }
 }
 
-/* Segment by segment where both have as many. Else every segment of style turns to the mean s of all of
-** content. */
+/* The point of style, its s turned. Segment by segment where both have the same number. Otherwise
+** every segment of style turns towards the mean s of content. */
 static struct latent cross(struct call *c, const struct latent *content, const struct latent *style,
                            float amount){
   const struct model *content_model = latent_model(c, content);
@@ -90,11 +101,12 @@ void scalar_cross(struct call *c){
 
 struct image {
   struct model *m;
-  const float *s;               /* [s]: what is asked for */
+  const float *s;               /* [s]: the text's, of unit length */
   int n;                        /* candidates */
   float *z;                     /* [n, s+r] */
 };
 
+/* Draws the candidates. */
 static void image_begin(struct call *c, const struct latent *text, uint64_t seed, struct image *g){
   const struct model *text_model = latent_model(c, text);
   size_t width;
@@ -114,33 +126,38 @@ static void image_begin(struct call *c, const struct latent *text, uint64_t seed
   }
 }
 
-/* The candidate whose codes say best what is asked for; the first of equal ones. */
-static int choose(struct call *c, const struct image *g, const struct tokens *rows, int *best){
-  int n_s = g->m->config.shape.s, width = n_s + g->m->config.shape.r;
-  float *again = arena_floats(&c->arena, (size_t)g->n*(size_t)width), most = -2;
-  *best = 0;
-  if( !again ) return fail_nomem(&c->err);
-  if( g->n==1 || tokens_encode(g->m, &c->run, rows, g->n, 0, again)!=SQLITE_OK ) return c->err.rc;
+/* The candidate whose pixels, encoded again, lie nearest to what is asked for; the first of equal
+** ones. */
+static const struct tokens *choose(struct call *c, const struct image *g,
+                                   const struct tokens *rows){
+  int s = g->m->config.shape.s;
+  size_t width = (size_t)(s + g->m->config.shape.r);
+  float *again = arena_floats(&c->arena, (size_t)g->n*width);
+  float most = -2;
+  int best = 0;
+  if( again==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK || g->n==1 ) return rows;
+  if( tokens_encode(g->m, &c->run, rows, g->n, 0, again)!=SQLITE_OK ) return rows;
   for(int i=0; i<g->n; i++){
-    float near = point_cosine(again + (size_t)i*(size_t)width, g->s, n_s);
-    if( near<=most ) continue;
-    most = near;
-    *best = i;
+    float cosine = point_cosine(again + (size_t)i*width, g->s, s);
+    if( cosine<=most ) continue;
+    most = cosine;
+    best = i;
   }
-  return SQLITE_OK;
+  return &rows[best];
 }
 
 static void give_image(struct call *c, const struct image *g, struct decode_options *o){
   struct tokens *rows = arena_get(&c->arena, (size_t)g->n*sizeof(*rows));
+  const struct tokens *best = rows;
   struct buf png = call_buf(c);
   struct picture p;
-  int best;
-  if( !rows ){ fail_nomem(&c->err); return; }
-  o->best_of = 1;               /* the choice is made here, by s alone */
-  if( decode_tokens(g->m, &c->run, g->z, g->n, o, rows)==SQLITE_OK && choose(c, g, rows, &best)==SQLITE_OK
-   && tokens_pictures(g->m, &c->run, &rows[best], 1, &p)==SQLITE_OK ){
-    png_write(&png, &p, &c->err);
-  }
+  if( rows==NULL ) fail_nomem(&c->err);
+  o->best_of = 1;               /* choose() chooses, by s alone */
+  if( c->err.rc==SQLITE_OK ) decode_tokens(g->m, &c->run, g->z, g->n, o, rows);
+  if( c->err.rc==SQLITE_OK ) best = choose(c, g, rows);
+  if( c->err.rc==SQLITE_OK ) tokens_pictures(g->m, &c->run, best, 1, &p);
+  if( c->err.rc==SQLITE_OK ) png_write(&png, &p, &c->err);
   result_blob(c, &png);
 }
 
@@ -161,13 +178,13 @@ void scalar_image(struct call *c){
 
 /* ---- latent_score() of a picture ---- */
 
-/* Its codes, as a text's tokens. */
+/* Its codes are scored as a text's tokens are. */
 static float picture_score(struct call *c, const struct model *m, const struct content *content,
                            const char *what, const struct latent *z){
   int n = m->config.shape.longest - 1;
   int start[2] = { 0, n };
   int *ids = arena_get(&c->arena, (size_t)n*sizeof(*ids));
-  struct picture came, p;
+  struct picture p;
   struct err *e = &c->err;
   float sum = 0;
   if( ids==NULL ) fail_nomem(e);
@@ -175,9 +192,8 @@ static float picture_score(struct call *c, const struct model *m, const struct c
     fail(e, SQLITE_ERROR, "a latent of %d segments, expected 1: a picture is one segment",
          z->n_segments);
   }
+  p = read_picture(c, *content, m->config.picture.size, what);
   if( e->rc!=SQLITE_OK ) return 0;
-  if( picture_read(&came, content->bytes, content->n, &c->arena, what, e)!=SQLITE_OK ) return 0;
-  if( picture_fit(&p, &came, m->config.picture.size, &c->arena, e)!=SQLITE_OK ) return 0;
   if( pictures_tokens(m, &c->run, &p, 1, ids)!=SQLITE_OK ) return 0;
   score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL, NULL);
   return sum/(float)n;

@@ -1,83 +1,113 @@
 /*
-** functions_sheet.c -- pictures beside each other, so that a user of the shell looks instead of reading: latent_sheet() and latent_strip(). Both give one PNG.
+** functions_sheet.c -- pictures beside each other, so that a user of the shell can look instead of
+** read: latent_sheet() and latent_strip(). Both give one PNG.
 **
-** latent_sheet(png [, label]) is an aggregate. Each row becomes a cell at once (its picture fitted to 64x64, its label copied), so that nothing of the row need be
-** kept; latents alone wait, to be decoded in one batch at the end. The cells are then laid out in the order in which they came:
+** latent_sheet(png [, label]) is an aggregate. Each row becomes a tile at once: its picture is
+** fitted to 64x64 and its label is copied, so nothing of the row need be kept. Only latents wait:
+** they are decoded in one batch at the end. Then the tiles are laid out in the order in which they
+** came:
 **
-**      MARGIN, then for each column PICTURE and MARGIN            in as many columns as make the sheet nearly square
-**      MARGIN, then for each row PICTURE, the label's lines, MARGIN     labels are broken at a space, and cut when two lines are not enough
+**    across   MARGIN, then for each column PICTURE and MARGIN. As many columns as make the sheet
+**             nearly square.
+**    down     MARGIN, then for each row PICTURE, the lines of the labels, and MARGIN. Labels are
+**             broken at a space, and cut where two lines are not enough.
 **
-** What the aggregate holds lies in its struct sheet and is freed by sheet_final(), which SQLite calls on every way out: after a step that failed and after a
-** statement that was reset in the middle too. A sheet of the most pictures takes 190 MB while it is made.
+** What the aggregate holds lies in its struct sheet. SQLite ends every aggregate, also after a step
+** that failed and after a statement that was reset in the middle, and then sheet_release() frees
+** it. A sheet of the most pictures takes 190 MB while it is made.
 */
 #include "functions.h"
 #include "functions_draw.h"
 #include <string.h>
 
-enum { PICTURE = 64, PICTURE_BYTES = PICTURE*PICTURE*4, PICTURES_MOST = 4096, STRIP_MOST = 64 };
-enum { MARGIN = 12, LABEL_WIDTH = PICTURE+MARGIN-4, LABEL_GAP = 4, LINE = DRAW_ROWS+1, LINES_MOST = 2 };
-static const uint32_t GROUND = 0xf7f7f5, INK = 0x3a3a38;
-#define WANTED_PICTURE "a picture (PNG, JPEG) or a latent of one"       /* in messages: what is expected */
+enum {
+  PICTURE = 64,                 /* pixels to a side */
+  PICTURE_BYTES = PICTURE*PICTURE*4,
+  PICTURES_MOST = 4096,         /* of a sheet */
+  STRIP_MOST = 64,              /* pictures of a strip */
+  MARGIN = 12,                  /* between pictures, and around all of them */
+  LABEL_WIDTH = PICTURE + MARGIN - 4,
+  LABEL_GAP = 4,                /* between a picture and its label */
+  LINE = DRAW_ROWS + 1,         /* height of a line of a label */
+  LINES_MOST = 2                /* of a label */
+};
+static const uint32_t GROUND = 0xf7f7f5;
+static const uint32_t INK = 0x3a3a38;
+#define WANTED_PICTURE "a picture (PNG, JPEG) or a latent of one"       /* in messages */
 
-/* ---- Latents to pixels ---- */
+/* ---- Files and latents to pixels ---- */
 
-/* A PNG of our own decoder as pixels[PICTURE, PICTURE, 4]. */
-static int unpack(struct call *c, const void *png, size_t n, const char *what, unsigned char *pixels){
+/* A PNG or JPEG file as pixels[PICTURE, PICTURE, 4]. */
+static void unpack(struct call *c, struct content file, const char *what, unsigned char *pixels){
   struct arena_mark mark = arena_mark(&c->arena);
-  struct picture read, fitted;
-  if( picture_read(&read, png, n, &c->arena, what, &c->err)!=SQLITE_OK ) return c->err.rc;
-  if( picture_fit(&fitted, &read, PICTURE, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-  memcpy(pixels, fitted.pixels, PICTURE_BYTES);
+  struct picture p = read_picture(c, file, PICTURE, what);
+  if( c->err.rc==SQLITE_OK ) memcpy(pixels, p.pixels, PICTURE_BYTES);
   arena_rewind(&c->arena, mark);
-  return SQLITE_OK;
 }
 
-/* z[n] of kind picture, decoded in one batch: pixels[i][PICTURE, PICTURE, 4]. */
-static int decode(struct call *c, const struct latent *z, int n, const float *fluencies, const struct decode_options *o, unsigned char *const *pixels){
-  struct buf *files = arena_zeroed(&c->arena, sizeof(*files)*(size_t)n);
+/* Decodes z[n], of kind picture, in one batch: pixels[i][PICTURE, PICTURE, 4]. */
+static void decode(struct call *c, const struct latent *z, int n, const float *fluencies,
+                   const struct decode_options *o, unsigned char *const *pixels){
   const struct model *m = latent_model(c, &z[0]);
-  if( !files ) return fail_nomem(&c->err);
-  if( m && contents_decode(m, &c->run, z, n, fluencies, o, files, NULL)==SQLITE_OK ){
-    for(int i=0; i<n && c->err.rc==SQLITE_OK; i++) unpack(c, files[i].data, files[i].n, "what was decoded", pixels[i]);
+  struct buf *files = arena_zeroed(&c->arena, (size_t)n*sizeof(*files));
+  if( files==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
+  contents_decode(m, &c->run, z, n, fluencies, o, files, NULL);
+  for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
+    struct content file = { files[i].data, files[i].n };
+    unpack(c, file, "what was decoded", pixels[i]);
   }
   for(int i=0; i<n; i++) buf_release(&files[i]);
-  return c->err.rc;
 }
 
 /* ---- Layout ---- */
 
 struct layout {
-  int columns, rows;
+  int columns, rows;            /* of tiles */
   int lines;                    /* of the longest label, 0 to LINES_MOST */
 };
 
-static int cell_height(const struct layout *l){
-  return PICTURE + MARGIN + (l->lines ? LABEL_GAP + l->lines*LINE : 0);
+static int tile_height(const struct layout *l){
+  int label_height = l->lines>0 ? LABEL_GAP + l->lines*LINE : 0;
+  return PICTURE + MARGIN + label_height;
 }
 
-/* The fewest columns that make n cells at least as wide as high. */
+/* The fewest columns with which n tiles are at least as wide as high. */
 static void lay_out(struct layout *l, int n){
-  l->columns = 1;
-  while( l->columns<n && l->columns*(PICTURE+MARGIN) < (n + l->columns-1)/l->columns*cell_height(l) ) l->columns++;
-  l->rows = (n + l->columns-1)/l->columns;
+  int columns = 1;
+  int rows = n;
+  while( columns<n && columns*(PICTURE + MARGIN)<rows*tile_height(l) ){
+    columns++;
+    rows = (n + columns - 1)/columns;
+  }
+  l->columns = columns;
+  l->rows = rows;
 }
 
-static int cell_x(const struct layout *l, int i){ return MARGIN + i%l->columns*(PICTURE+MARGIN); }
-static int cell_y(const struct layout *l, int i){ return MARGIN + i/l->columns*cell_height(l); }
-
-/* The ground of a layout; from the arena. */
-static int ground(struct call *c, struct picture *p, const struct layout *l){
-  p->width = MARGIN + l->columns*(PICTURE+MARGIN);
-  p->height = MARGIN + l->rows*cell_height(l);
-  p->pixels = arena_get(&c->arena, (size_t)p->width*(size_t)p->height*4);
-  if( !p->pixels ) return fail_nomem(&c->err);
-  draw_fill(p, GROUND);
-  return SQLITE_OK;
+/* The left edge of the picture of tile i, and its upper edge. */
+static int tile_x(const struct layout *l, int i){
+  return MARGIN + i%l->columns*(PICTURE + MARGIN);
 }
 
-static void draw_cell(struct picture *on, const struct layout *l, int i, unsigned char *pixels){
-  struct picture p = { PICTURE, PICTURE, pixels };
-  draw_picture(on, &p, cell_x(l, i), cell_y(l, i));
+static int tile_y(const struct layout *l, int i){
+  return MARGIN + i/l->columns*tile_height(l);
+}
+
+/* A picture that has room for the layout, of one colour. Its pixels lie in the call's arena. */
+static struct picture make_ground(struct call *c, const struct layout *l){
+  struct picture p = {
+    .width = MARGIN + l->columns*(PICTURE + MARGIN),
+    .height = MARGIN + l->rows*tile_height(l),
+  };
+  p.pixels = arena_get(&c->arena, (size_t)p.width*(size_t)p.height*4);
+  if( p.pixels ) draw_fill(&p, GROUND);
+  else fail_nomem(&c->err);
+  return p;
+}
+
+static void draw_tile(struct picture *on, const struct layout *l, int i, unsigned char *pixels){
+  struct picture p = { .width = PICTURE, .height = PICTURE, .pixels = pixels };
+  draw_picture(on, &p, tile_x(l, i), tile_y(l, i));
 }
 
 static void give_picture(struct call *c, const struct picture *p){
@@ -88,202 +118,225 @@ static void give_picture(struct call *c, const struct picture *p){
 
 /* ---- Labels ---- */
 
-struct line { const char *text; size_t n; };
+struct text {                   /* borrowed */
+  const char *text;
+  size_t n;
+};
 
-/* One line where the label fits on it, else two where a space or hyphen allows it; what is too wide even so draw_text() cuts. Returns how many. */
-static int break_label(struct line label, struct line lines[LINES_MOST]){
+/* Breaks a label into lines and returns how many: one if it fits, else two where a space or a
+** hyphen allows it. What is too wide even then is cut by draw_text(). */
+static int break_label(struct text label, struct text lines[LINES_MOST]){
   const char *text = label.text;
-  size_t n = label.n, at = draw_fits(text, n, LABEL_WIDTH);
+  size_t n = label.n;
+  size_t at = draw_fits(text, n, LABEL_WIDTH);          /* where the second line begins */
+  size_t end;                                           /* of the first line */
   lines[0] = label;
-  if( n==0 || at==n ) return n>0;
+  if( n==0 ) return 0;
+  if( at==n ) return 1;
   if( text[at]!=' ' ){
     while( at>0 && text[at-1]!=' ' && text[at-1]!='-' ) at--;
   }
   if( at==0 ) return 1;
-  for(lines[0].n=at; lines[0].n>0 && text[lines[0].n-1]==' '; lines[0].n--){}
+  end = at;
+  while( end>0 && text[end-1]==' ' ) end--;
   while( at<n && text[at]==' ' ) at++;
-  lines[1] = (struct line){ text+at, n-at };
+  lines[0] = (struct text){ text, end };
+  lines[1] = (struct text){ text + at, n - at };
   return at<n ? 2 : 1;
 }
 
-static void draw_label(struct picture *on, const struct layout *l, int i, struct line label){
-  struct line lines[LINES_MOST];
+/* Under picture i, in the middle. */
+static void draw_label(struct picture *on, const struct layout *l, int i, struct text label){
+  struct text lines[LINES_MOST];
   int n_lines = break_label(label, lines);
   for(int k=0; k<n_lines; k++){
     int width = draw_width(lines[k].text, lines[k].n);
-    int x = cell_x(l, i) + (PICTURE - (width<LABEL_WIDTH ? width : LABEL_WIDTH))/2;
-    draw_text(on, x, cell_y(l, i) + PICTURE + LABEL_GAP + k*LINE, LABEL_WIDTH, lines[k].text, lines[k].n, INK);
+    int shown = width<LABEL_WIDTH ? width : LABEL_WIDTH;
+    int x = tile_x(l, i) + (PICTURE - shown)/2;
+    int y = tile_y(l, i) + PICTURE + LABEL_GAP + k*LINE;
+    draw_text(on, x, y, LABEL_WIDTH, lines[k].text, lines[k].n, INK);
   }
 }
 
 /* ---- latent_sheet(png [, label]) ---- */
 
-struct sheet_cell {
-  size_t label, label_bytes;    /* where in sheet.labels; 0 bytes: none */
-  size_t z;                     /* of a latent: where in sheet.points; else unused */
-  struct latent like;           /* of a latent, without its z; n_segments 0: a picture, whose pixels are there */
+struct tile {                   /* what a row of the query becomes */
+  struct kept label;            /* in sheet.labels */
+  struct latent like;           /* a latent, its z in sheet.points; no segments: it was a picture */
+  size_t z;                     /* of a latent: where in sheet.points */
 };
-struct sheet {                  /* the aggregate's memory; as SQLite zeroes it: empty. The buffers are owned: sheet_release() */
-  struct buf cells;             /* of struct sheet_cell */
-  struct buf pixels;            /* PICTURE_BYTES a cell */
+/* The aggregate's memory. As SQLite zeroes it, it is empty. The buffers are owned. */
+struct sheet {
+  struct buf tiles;             /* of struct tile */
+  struct buf pixels;            /* PICTURE_BYTES for each tile */
   struct buf points;            /* floats of the latents */
   struct buf labels;
-  int n;
+  int n;                        /* tiles */
 };
 _Static_assert(sizeof(struct sheet)<=STATE_BYTES, "the state of an aggregate fits");
 
 void sheet_release(void *state){
   struct sheet *s = state;
-  buf_release(&s->cells);
+  buf_release(&s->tiles);
   buf_release(&s->pixels);
   buf_release(&s->points);
   buf_release(&s->labels);
 }
 
-static struct sheet_cell *sheet_cells(const struct sheet *s){
-  return (struct sheet_cell*)(void*)s->cells.data;
-}
-static unsigned char *sheet_pixels(const struct sheet *s, int i){
-  return (unsigned char*)s->pixels.data + (size_t)i*PICTURE_BYTES;
+static const struct tile *sheet_tile(const struct sheet *s, int i){
+  const struct tile *tiles = (const void *)s->tiles.data;
+  return &tiles[i];
 }
 
-static struct line sheet_label(const struct sheet *s, int i){
-  const struct sheet_cell *cell = &sheet_cells(s)[i];
-  return (struct line){ cell->label_bytes ? s->labels.data + cell->label : "", cell->label_bytes };
+static unsigned char *sheet_pixels(const struct sheet *s, int i){
+  return (unsigned char *)s->pixels.data + (size_t)i*PICTURE_BYTES;
+}
+
+static struct text sheet_label(const struct sheet *s, int i){
+  struct kept label = sheet_tile(s, i)->label;
+  const char *text = label.n>0 ? s->labels.data + label.at : "";
+  return (struct text){ text, label.n };
 }
 
 /* A latent waits in the sheet until all are decoded. */
-static void hold_latent(struct call *c, struct sheet *s, struct sheet_cell *cell){
+static void keep_latent(struct call *c, struct sheet *s, struct tile *tile){
   struct latent z = call_point(c, 0, "png");
   if( c->err.rc!=SQLITE_OK ) return;
   if( z.kind!=KIND_PICTURE ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (png) is a latent of kind %s, expected " WANTED_PICTURE, kind_name(z.kind));
+    fail(&c->err, SQLITE_ERROR, "argument 1 (png) is a latent of kind %s, expected "
+         WANTED_PICTURE, kind_name(z.kind));
+    return;
   }
-  cell->z = s->points.n;
-  cell->like = z;
-  cell->like.z = NULL;
+  tile->z = s->points.n;
+  tile->like = z;
+  tile->like.z = NULL;
   buf_append(&s->points, z.z, sizeof(float)*(size_t)z.n_segments*(size_t)z.width);
 }
 
-static void hold_picture(struct call *c, struct sheet *s, struct sheet_cell *cell){
+/* Makes room for the pixels, and fills it unless a latent has to be decoded first. */
+static void keep_picture(struct call *c, struct sheet *s, struct tile *tile){
   unsigned char *pixels = buf_extend(&s->pixels, PICTURE_BYTES);
-  struct content came = { "", 0 };
-  if( !pixels ) fail_nomem(&c->err);
-  if( sqlite3_value_type(c->args[0])==SQLITE_BLOB ) came = value_bytes(c, c->args[0]);
+  struct content file = { "", 0 };
+  if( pixels==NULL ) fail_nomem(&c->err);
+  if( sqlite3_value_type(c->args[0])==SQLITE_BLOB ) file = value_bytes(c, c->args[0]);
   if( c->err.rc!=SQLITE_OK ) return;
-  if( latent_is(came.bytes, came.n) ) hold_latent(c, s, cell);
-  else if( picture_is(came.bytes, came.n) ) unpack(c, came.bytes, came.n, "argument 1 (png)", pixels);
+  if( latent_is(file.bytes, file.n) ) keep_latent(c, s, tile);
+  else if( picture_is(file.bytes, file.n) ) unpack(c, file, "argument 1 (png)", pixels);
   else refuse_argument(c, 0, "png", WANTED_PICTURE);
 }
 
-/* A label is what the value is as text; NULL is none. */
-static void hold_label(struct call *c, struct sheet *s, struct sheet_cell *cell){
-  const char *text;
-  if( c->err.rc!=SQLITE_OK || !call_has(c, 1) ) return;
-  text = (const char *)sqlite3_value_text(c->args[1]);
-  if( text==NULL ){
-    fail_nomem(&c->err);
-    return;
-  }
-  cell->label = s->labels.n;
-  cell->label_bytes = (size_t)sqlite3_value_bytes(c->args[1]);
-  buf_append(&s->labels, text, cell->label_bytes);
-}
-
-/* Only the picture can be a point: a label says nothing about the kind. */
+/* Only the picture can be a point. A label says nothing about the kind. */
 void sheet_step(struct call *c, void *state){
   struct sheet *s = state;
-  struct sheet_cell cell = { 0 };
-  int rc;
+  struct tile tile = { 0 };
   c->n_points = 1;
   if( s->n>=PICTURES_MOST ){
     fail(&c->err, SQLITE_ERROR, "more than %d pictures, the most of one sheet", PICTURES_MOST);
     return;
   }
-  hold_picture(c, s, &cell);
-  hold_label(c, s, &cell);
-  buf_append(&s->cells, &cell, sizeof(cell));
-  rc = s->points.rc ? s->points.rc : s->labels.rc ? s->labels.rc : s->cells.rc;
-  if( rc==SQLITE_TOOBIG ) fail(&c->err, rc, "the rows hold too much for one sheet");
-  else if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  keep_picture(c, s, &tile);
+  tile.label = keep_label(c, &s->labels, 1);
+  buf_append(&s->tiles, &tile, sizeof(tile));
+  check_kept(c, &s->points, "sheet");
+  check_kept(c, &s->labels, "sheet");
+  check_kept(c, &s->tiles, "sheet");
   s->n++;
 }
 
-/* Gives the cells that are latents their pixels. */
-static int sheet_decode(struct call *c, struct sheet *s){
-  struct sheet_cell *cells = sheet_cells(s);
-  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)s->n);
-  unsigned char **pixels = arena_get(&c->arena, sizeof(*pixels)*(size_t)s->n);
-  float *fluencies = arena_zeroed(&c->arena, sizeof(*fluencies)*(size_t)s->n);
+/* Gives the tiles that are latents their pixels. */
+static void decode_latents(struct call *c, struct sheet *s){
+  size_t most = (size_t)s->n;
+  struct latent *z = arena_get(&c->arena, most*sizeof(*z));
+  unsigned char **pixels = arena_get(&c->arena, most*sizeof(*pixels));
+  float *fluencies = arena_zeroed(&c->arena, most*sizeof(*fluencies));
   struct decode_options o;
   int n = 0;
-  if( c->arena.oom ) return fail_nomem(&c->err);
+  if( c->arena.oom ){
+    fail_nomem(&c->err);
+    return;
+  }
   decode_options_init(&o);
   for(int i=0; i<s->n; i++){
-    if( cells[i].like.n_segments==0 ) continue;
-    z[n] = cells[i].like;
-    z[n].z = (float*)(void*)(s->points.data + cells[i].z);
+    const struct tile *tile = sheet_tile(s, i);
+    if( tile->like.n_segments==0 ) continue;
+    z[n] = tile->like;
+    z[n].z = (float *)(void *)(s->points.data + tile->z);
     pixels[n++] = sheet_pixels(s, i);
   }
-  return n>0 ? decode(c, z, n, fluencies, &o, pixels) : SQLITE_OK;
+  if( n>0 ) decode(c, z, n, fluencies, &o, pixels);
 }
 
-static int sheet_draw(struct call *c, struct sheet *s, struct picture *p){
+static struct picture draw_sheet(struct call *c, const struct sheet *s){
   struct layout l = { 0 };
-  struct line lines[LINES_MOST];
+  struct text lines[LINES_MOST];
+  struct picture p;
   for(int i=0; i<s->n; i++){
     int n_lines = break_label(sheet_label(s, i), lines);
     if( n_lines>l.lines ) l.lines = n_lines;
   }
   lay_out(&l, s->n);
-  if( ground(c, p, &l)!=SQLITE_OK ) return c->err.rc;
+  p = make_ground(c, &l);
+  if( c->err.rc!=SQLITE_OK ) return p;
   for(int i=0; i<s->n && !run_stopped(&c->run); i++){
-    draw_cell(p, &l, i, sheet_pixels(s, i));
-    draw_label(p, &l, i, sheet_label(s, i));
+    draw_tile(&p, &l, i, sheet_pixels(s, i));
+    draw_label(&p, &l, i, sheet_label(s, i));
   }
-  return c->err.rc;
+  return p;
 }
 
 void sheet_give(struct call *c, void *state){
   struct sheet *s = state;
   struct picture p;
-  if( s->n>0 && sheet_decode(c, s)==SQLITE_OK && sheet_draw(c, s, &p)==SQLITE_OK ) give_picture(c, &p);
+  if( s->n==0 ) return;
+  decode_latents(c, s);
+  if( c->err.rc!=SQLITE_OK ) return;
+  p = draw_sheet(c, s);
+  give_picture(c, &p);
 }
 
 /* ---- latent_strip(a, b, n [, options]) ---- */
 
-/* Points as latent_interp() places them at t = 0 .. 1, and its fluencies. */
-static int strip_points(struct call *c, const struct latent *ends, const struct options *o, int n, struct latent *z, float *fluencies){
-  const struct model *m = latent_model(c, &ends[0]);
-  if( m==NULL ) return c->err.rc;
+/* z[n] and fluencies[n] as latent_interp() has them at t = 0 .. 1. */
+static void place_points(struct call *c, const struct latent *ends, const struct options *o, int n,
+                         struct latent *z, float *fluencies){
+  const struct decode_options *decode = &o->decode;
   for(int i=0; i<n; i++){
-    double t = interp_ease((double)i/(n-1));
-    if( point_interp(&z[i], &ends[0], &ends[1], (float)t, &c->arena, &c->err)!=SQLITE_OK ) return c->err.rc;
-    fluencies[i] = o->decode.has_fluency ? o->decode.fluency : interp_fluency(m->config.kind, t);
+    double t = interp_ease((double)i/(n - 1));
+    if( c->err.rc!=SQLITE_OK ) return;
+    point_interp(&z[i], &ends[0], &ends[1], (float)t, &c->arena, &c->err);
+    fluencies[i] = interp_fluency(KIND_PICTURE, t);
+    if( decode->has_fluency ) fluencies[i] = decode->fluency;
   }
-  return SQLITE_OK;
 }
 
-static int strip_draw(struct call *c, const struct latent *ends, const struct options *o, int n, struct picture *p){
+static struct picture draw_strip(struct call *c, const struct latent *ends,
+                                 const struct options *o, int n){
   struct layout l = { .columns = n, .rows = 1 };
-  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)n);
+  struct latent *z = arena_get(&c->arena, (size_t)n*sizeof(*z));
   float *fluencies = arena_floats(&c->arena, (size_t)n);
-  unsigned char *all = arena_get(&c->arena, (size_t)n*PICTURE_BYTES), *pixels[STRIP_MOST];
-  if( c->arena.oom ) return fail_nomem(&c->err);
+  unsigned char *all = arena_get(&c->arena, (size_t)n*PICTURE_BYTES);
+  unsigned char *pixels[STRIP_MOST];
+  struct picture p = { 0 };
+  if( c->arena.oom ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return p;
   for(int i=0; i<n; i++) pixels[i] = all + (size_t)i*PICTURE_BYTES;
-  if( strip_points(c, ends, o, n, z, fluencies)!=SQLITE_OK || decode(c, z, n, fluencies, &o->decode, pixels)!=SQLITE_OK ) return c->err.rc;
-  if( ground(c, p, &l)!=SQLITE_OK ) return c->err.rc;
-  for(int i=0; i<n; i++) draw_cell(p, &l, i, pixels[i]);
-  return SQLITE_OK;
+  place_points(c, ends, o, n, z, fluencies);
+  if( c->err.rc==SQLITE_OK ) decode(c, z, n, fluencies, &o->decode, pixels);
+  if( c->err.rc==SQLITE_OK ) p = make_ground(c, &l);
+  for(int i=0; i<n && c->err.rc==SQLITE_OK; i++) draw_tile(&p, &l, i, pixels[i]);
+  return p;
 }
 
 /* Argument i as a point of kind picture. */
-static struct latent strip_end(struct call *c, int i, const char *name){
-  struct latent z = { 0 };
-  if( c->err.rc==SQLITE_OK && sqlite3_value_type(c->args[i])!=SQLITE_BLOB ) refuse_argument(c, i, name, WANTED_PICTURE);
+static struct latent get_end(struct call *c, int i, const char *name){
+  struct latent z;
+  if( c->err.rc==SQLITE_OK && sqlite3_value_type(c->args[i])!=SQLITE_BLOB ){
+    refuse_argument(c, i, name, WANTED_PICTURE);
+  }
   z = call_point(c, i, name);
   if( c->err.rc==SQLITE_OK && z.kind!=KIND_PICTURE ){
-    fail(&c->err, SQLITE_ERROR, "argument %d (%s) is a latent of kind %s, expected " WANTED_PICTURE, i + 1, name, kind_name(z.kind));
+    fail(&c->err, SQLITE_ERROR, "argument %d (%s) is a latent of kind %s, expected " WANTED_PICTURE,
+         i + 1, name, kind_name(z.kind));
   }
   return z;
 }
@@ -293,7 +346,8 @@ void scalar_strip(struct call *c){
   struct options o = call_options(c, 3);
   struct latent ends[2];
   struct picture p;
-  ends[0] = strip_end(c, 0, "a");
-  ends[1] = strip_end(c, 1, "b");
-  if( c->err.rc==SQLITE_OK && strip_draw(c, ends, &o, n, &p)==SQLITE_OK ) give_picture(c, &p);
+  ends[0] = get_end(c, 0, "a");
+  ends[1] = get_end(c, 1, "b");
+  p = draw_strip(c, ends, &o, n);
+  give_picture(c, &p);
 }
