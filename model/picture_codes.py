@@ -272,8 +272,8 @@ def zoom(x, least, most, reach):
     Shifts are by fractions of pixels.
     """
     B = len(x)
-    scale = least + (most - least) * torch.rand(B, 1) * torch.ones(B, 2)
-    scale = scale * (1 + 0.05 * torch.randn(B, 2))
+    wide = (most - least) * torch.rand(B, 1) * torch.ones(B, 2)
+    scale = least + wide * (1 + 0.05 * torch.randn(B, 2))
     theta = torch.zeros(B, 2, 3)
     theta[:, 0, 0] = 1 / scale[:, 0]
     theta[:, 1, 1] = 1 / scale[:, 1]

@@ -1,24 +1,30 @@
 /*
-** bench.c -- the engine's side of `make bench`: a process that does one measurement for each line of its input.
+** bench.c -- the engine's side of `make bench`: one measurement for each line of its input.
 **
-** bench.py drives it and ONNX Runtime in turns, so that whatever disturbs the machine disturbs both. Commands, one a line; each is
-** answered by one line:
+** bench.py drives it and ONNX Runtime in turns, so that whatever disturbs the machine disturbs
+** both. Commands stand one a line. Each is answered by one line:
 **
-**   load NAME PATH               rows of tokens, called NAME from now on: int32 n, start[n+1], ids, as bench.py writes them. Where MODEL is of kind
-**                                picture, pictures: a line with their number, then for each FILE DX DY, how far its pixels are moved
-**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row)         -> seconds
-**   decode NAME THREADS how n    decodes the latents of the first n rows, greedy                   -> seconds tokens
-**   texts NAME n                 ids of the decoded rows                                           -> ids , ids , ...
-**   write NAME PATH what         writes the set's latents (float32) or ids (int32; a picture's codes), of pictures also their
-**                                pixels, or those of what their latents decode to (drawn)          -> ok
-**   png NAME                     writes all pictures as PNG, and reads these                       -> seconds, seconds
+**   load NAME PATH               rows of tokens, called NAME from now on: int32 n, start[n+1], ids,
+**                                as bench.py writes them. Where MODEL is of kind picture, pictures:
+**                                a line with their number, then for each FILE DX DY, how far its
+**                                pixels are moved
+**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row)
+**                                -> seconds
+**   decode NAME THREADS how n    decodes the latents of the first n rows, greedy
+**                                -> seconds tokens
+**   texts NAME n                 -> ids of the decoded rows, a comma after each row
+**   write NAME PATH what         writes the set's latents (float32) or ids (int32; a picture's
+**                                codes), of pictures also their pixels, or those of what their
+**                                latents decode to (drawn)  -> ok
+**   png NAME                     writes all pictures as PNG, and reads these  -> seconds, seconds
 **   memory                       -> resident, proportional and private KiB of this process
-**   peak THREADS                 -> GFLOP/s of a loop of fused multiply-adds on all threads, GB/s of reading 6 MB again and again,
-**                                   GB/s of reading 256 MB
+**   peak THREADS                 -> GFLOP/s of a loop of fused multiply-adds on all threads, GB/s
+**                                of reading 6 MB again and again, GB/s of reading 256 MB
 **
 ** Pictures are pixels before encoding and after decoding: PNG is not in those times.
 **
-** bench MODEL --once TEXT is a whole life instead: opens the model, encodes the text, decodes it, prints what came out.
+** bench MODEL --once TEXT is a whole life instead: it opens the model, encodes the text, decodes
+** it, prints what came out.
 */
 #include "model.h"
 #include <stdio.h>
@@ -29,16 +35,20 @@
 # include <immintrin.h>
 #endif
 
-#define MAX_SETS 8
-#define THREADS_MOST 64
+enum {
+  SETS_MOST = 8,
+  THREADS_MOST = 64,
+};
 
 struct set {                            /* token rows, and their latents once they are asked for */
   char name[32];
-  struct picture *pictures;             /* [n], kind picture only: encoding makes the ids of them; else NULL */
-  int n, *start, *ids;                  /* ids[start[i]..start[i+1]]; start[n+1] */
+  struct picture *pictures;             /* [n]: encoding makes ids of them; NULL in sets of text */
+  int n;
+  int *start;                           /* [n+1] */
+  int *ids;                             /* ids[start[i]..start[i+1]) */
   float *z;                             /* [n, s+r] or NULL */
 };
-static struct set sets[MAX_SETS];
+static struct set sets[SETS_MOST];
 static int n_sets;
 static struct model *model;
 
@@ -54,52 +64,68 @@ static void die(const char *what){
 }
 
 /* What one call uses. */
-struct call { struct arena arena; struct err err; struct run run; };
+struct call {
+  struct arena arena;
+  struct err err;
+  struct run run;
+};
+
 static void call_begin(struct call *c, int n_threads){
-  memset(c, 0, sizeof(*c));
+  *c = (struct call){ 0 };
   c->run.arena = &c->arena;
   c->run.err = &c->err;
   c->run.n_threads = n_threads;
 }
+
 static void call_end(struct call *c){
   if( c->err.rc ) die(c->err.text);
   arena_release(&c->arena);
 }
 
 static int width(void){
-  return model->config.shape.s + model->config.shape.r;
+  return model_width(model);
 }
 
 /* ---- Sets ---- */
 
 static void *get(size_t n, size_t bytes){
   void *p = calloc(n, bytes);
-  if( p==0 ) die("out of memory");
+  if( p==NULL ) die("out of memory");
   return p;
 }
 
 static void load_ids(struct set *s, FILE *f, const char *path){
+  size_t n_starts;
+  size_t n_ids;
   if( fread(&s->n, 4, 1, f)!=1 || s->n<1 || s->n>1000000 ) die(path);
-  s->start = get((size_t)s->n+1, 4);
-  if( fread(s->start, 4, (size_t)s->n+1, f)!=(size_t)s->n+1 ) die(path);
-  s->ids = get((size_t)s->start[s->n], 4);
-  if( fread(s->ids, 4, (size_t)s->start[s->n], f)!=(size_t)s->start[s->n] ) die(path);
+  n_starts = (size_t)s->n + 1;
+  s->start = get(n_starts, 4);
+  if( fread(s->start, 4, n_starts, f)!=n_starts ) die(path);
+  n_ids = (size_t)s->start[s->n];
+  s->ids = get(n_ids, 4);
+  if( fread(s->ids, 4, n_ids, f)!=n_ids ) die(path);
 }
 
-/* The picture of a file, fitted and then moved: what comes in from outside is clear. */
+/* The picture of a file, fitted and then moved. What comes in from outside is clear. */
 static struct picture load_picture(const char *path, int dx, int dy){
   int size = model->config.picture.size;
-  struct picture came = {0}, p = {0}, out = { size, size, get((size_t)size*size, 4) };
-  struct file_map file = {0};
+  struct picture came = { 0 };
+  struct picture p = { 0 };
+  struct picture out = { size, size, get((size_t)size*size, 4) };
+  struct file_map file = { 0 };
   struct call c;
   call_begin(&c, 1);
-  if( map_open(&file, path, &c.err)==SQLITE_OK && picture_read(&came, file.data, file.n, &c.arena, path, &c.err)==SQLITE_OK ){
+  if( map_open(&file, path, &c.err)==SQLITE_OK
+   && picture_read(&came, file.data, file.n, &c.arena, path, &c.err)==SQLITE_OK ){
     picture_fit(&p, &came, size, &c.arena, &c.err);
   }
   for(int y=0; y<size && p.pixels; y++){
+    int from_y = y - dy;
+    if( from_y<0 || from_y>=size ) continue;
     for(int x=0; x<size; x++){
-      int from_x = x-dx, from_y = y-dy, inside = from_x>=0 && from_x<size && from_y>=0 && from_y<size;
-      if( inside ) memcpy(out.pixels + (y*size + x)*4, p.pixels + (from_y*size + from_x)*4, 4);
+      int from_x = x - dx;
+      if( from_x<0 || from_x>=size ) continue;
+      memcpy(out.pixels + (y*size + x)*4, p.pixels + (from_y*size + from_x)*4, 4);
     }
   }
   call_end(&c);
@@ -108,11 +134,12 @@ static struct picture load_picture(const char *path, int dx, int dy){
 }
 
 static void load_pictures(struct set *s, FILE *f, const char *path){
-  int codes = model->config.picture.grid*model->config.picture.grid, dx, dy;
+  int codes = model->config.picture.grid*model->config.picture.grid;
+  int dx, dy;
   char file[400];
   if( fscanf(f, "%d", &s->n)!=1 || s->n<1 || s->n>100000 ) die(path);
   s->pictures = get((size_t)s->n, sizeof(struct picture));
-  s->start = get((size_t)s->n+1, sizeof(int));
+  s->start = get((size_t)s->n + 1, sizeof(int));
   s->ids = get((size_t)s->n*codes, sizeof(int));
   for(int i=0; i<s->n; i++){
     if( fscanf(f, "%399s %d %d", file, &dx, &dy)!=3 ) die(path);
@@ -124,18 +151,23 @@ static void load_pictures(struct set *s, FILE *f, const char *path){
 static void load_set(const char *name, const char *path){
   struct set *s = &sets[n_sets];
   FILE *f = fopen(path, "rb");
-  if( n_sets==MAX_SETS || f==0 ) die(path);
-  if( model->config.kind==KIND_PICTURE ) load_pictures(s, f, path);
-  else load_ids(s, f, path);
+  if( n_sets==SETS_MOST || f==NULL ) die(path);
+  if( model->config.kind==KIND_PICTURE ){
+    load_pictures(s, f, path);
+  }else{
+    load_ids(s, f, path);
+  }
   fclose(f);
   snprintf(s->name, sizeof(s->name), "%s", name);
   n_sets++;
 }
 
 static struct set *find_set(const char *name){
-  for(int i=0; i<n_sets; i++) if( strcmp(sets[i].name, name)==0 ) return &sets[i];
+  for(int i=0; i<n_sets; i++){
+    if( strcmp(sets[i].name, name)==0 ) return &sets[i];
+  }
   die(name);
-  return 0;
+  return NULL;
 }
 
 /* ---- Rows of the table ---- */
@@ -143,8 +175,10 @@ static struct set *find_set(const char *name){
 static void encode_rows(const struct set *s, int at, int n, int n_threads, float *z){
   struct call c;
   call_begin(&c, n_threads);
-  if( s->pictures ) pictures_tokens(model, &c.run, s->pictures+at, n, s->ids + s->start[at]);
-  if( c.err.rc==SQLITE_OK ) encode_tokens(model, &c.run, s->ids, s->start+at, n, z);
+  if( s->pictures ){
+    pictures_tokens(model, &c.run, s->pictures + at, n, s->ids + s->start[at]);
+  }
+  if( c.err.rc==SQLITE_OK ) encode_tokens(model, &c.run, s->ids, s->start + at, n, z);
   call_end(&c);
 }
 
@@ -156,7 +190,8 @@ static void latents_of(struct set *s){
 
 static double encode(struct set *s, int n_threads, int each){
   float *z = get((size_t)s->n*width(), sizeof(float));
-  double start = now(), seconds;
+  double start = now();
+  double seconds;
   if( each ){
     for(int i=0; i<s->n; i++) encode_rows(s, i, 1, n_threads, z + (size_t)i*width());
   }else{
@@ -171,7 +206,8 @@ static void write_pixels(const struct picture *p, FILE *f){
   fwrite(p->pixels, 4, (size_t)p->width*p->height, f);
 }
 
-/* Decodes rows at..at+n; the tokens chosen (each text's END counted). ids, pixels (may be NULL): where to print the ids, write the pixels. */
+/* Decodes rows at..at+n. Gives the number of tokens chosen (each text's END counts). ids, pixels
+** (may be NULL): where to print the ids, and where to write the pixels. */
 static int decode_rows(const struct set *s, int at, int n, int n_threads, FILE *ids, FILE *pixels){
   struct decode_options o;
   struct tokens *out = get((size_t)n, sizeof(*out));
@@ -181,8 +217,8 @@ static int decode_rows(const struct set *s, int at, int n, int n_threads, FILE *
   call_begin(&c, n_threads);
   decode_options_init(&o);
   decode_tokens(model, &c.run, s->z + (size_t)at*width(), n, &o, out);
-  if( s->pictures && c.err.rc==0 ) tokens_pictures(model, &c.run, out, n, drawn);
-  for(int i=0; i<n && c.err.rc==0; i++){
+  if( s->pictures && c.err.rc==SQLITE_OK ) tokens_pictures(model, &c.run, out, n, drawn);
+  for(int i=0; i<n && c.err.rc==SQLITE_OK; i++){
     n_tokens += out[i].n;
     for(int k=0; ids && k<out[i].n; k++) fprintf(ids, "%d ", out[i].ids[k]);
     if( ids ) fprintf(ids, ", ");
@@ -200,22 +236,28 @@ static double decode(struct set *s, int n_threads, int each, int n, int *n_token
   start = now();
   *n_tokens = 0;
   if( each ){
-    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads, 0, 0);
+    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads, NULL, NULL);
   }else{
-    *n_tokens = decode_rows(s, 0, n, n_threads, 0, 0);
+    *n_tokens = decode_rows(s, 0, n, n_threads, NULL, NULL);
   }
   return now() - start;
 }
 
 static void write_set(struct set *s, const char *path, const char *what){
   FILE *f = fopen(path, "wb");
-  if( f==0 ) die(path);
+  if( f==NULL ) die(path);
   latents_of(s);
-  if( strcmp(what, "latents")==0 ) fwrite(s->z, sizeof(float)*(size_t)width(), (size_t)s->n, f);
-  else if( strcmp(what, "ids")==0 ) fwrite(s->ids, sizeof(int), (size_t)s->start[s->n], f);
-  else if( strcmp(what, "drawn")==0 && s->pictures ) decode_rows(s, 0, s->n, 1, 0, f);
-  else if( strcmp(what, "pixels")==0 && s->pictures ) for(int i=0; i<s->n; i++) write_pixels(&s->pictures[i], f);
-  else die(what);
+  if( strcmp(what, "latents")==0 ){
+    fwrite(s->z, sizeof(float)*(size_t)width(), (size_t)s->n, f);
+  }else if( strcmp(what, "ids")==0 ){
+    fwrite(s->ids, sizeof(int), (size_t)s->start[s->n], f);
+  }else if( strcmp(what, "drawn")==0 && s->pictures ){
+    decode_rows(s, 0, s->n, 1, NULL, f);
+  }else if( strcmp(what, "pixels")==0 && s->pictures ){
+    for(int i=0; i<s->n; i++) write_pixels(&s->pictures[i], f);
+  }else{
+    die(what);
+  }
   if( ferror(f) || fclose(f)!=0 ) die(path);
 }
 
@@ -223,12 +265,13 @@ static void print_png(const struct set *s){
   struct buf *files = get((size_t)s->n, sizeof(*files));
   struct picture p;
   struct call c;
-  double start = now(), written;
-  if( !s->pictures ) die("png: a set of texts");
+  double start = now();
+  double written;
+  if( s->pictures==NULL ) die("png: a set of texts");
   call_begin(&c, 1);
   for(int i=0; i<s->n; i++) png_write(&files[i], &s->pictures[i], &c.err);
   written = now();
-  for(int i=0; i<s->n && c.err.rc==0; i++){
+  for(int i=0; i<s->n && c.err.rc==SQLITE_OK; i++){
     struct arena_mark mark = arena_mark(&c.arena);
     picture_read(&p, files[i].data, files[i].n, &c.arena, "png", &c.err);
     arena_rewind(&c.arena, mark);
@@ -243,20 +286,25 @@ static void print_png(const struct set *s){
 
 static void print_memory(void){
   char line[256];
-  long rss = 0, pss = 0, own = 0, x;
+  long rss = 0, pss = 0, own = 0;
+  long x;
   FILE *f = fopen("/proc/self/smaps_rollup", "r");
   while( f && fgets(line, sizeof(line), f) ){
     if( sscanf(line, "Rss: %ld", &x)==1 ) rss = x;
     if( sscanf(line, "Pss: %ld", &x)==1 ) pss = x;
-    if( sscanf(line, "Private_Clean: %ld", &x)==1 || sscanf(line, "Private_Dirty: %ld", &x)==1 ) own += x;
+    if( sscanf(line, "Private_Clean: %ld", &x)==1 ) own += x;
+    if( sscanf(line, "Private_Dirty: %ld", &x)==1 ) own += x;
   }
   if( f ) fclose(f);
   printf("%ld %ld %ld\n", rss, pss, own);
 }
 
-/* One vector unit's loop: 12 chains, as many as latency times units asks for and more, nothing from memory. Returns operations. */
-#define CHAINS 12
-#define TURNS 20000000
+/* One vector unit's loop, and nothing from memory: 12 chains, which are as many as latency times
+** units asks for, and more. Returns operations. */
+enum {
+  CHAINS = 12,
+  TURNS = 20000000,
+};
 #if defined(__x86_64__)
 # define FMA_LOOP(name, isa, vec, set1, fma, first, floats) \
   __attribute__((target(isa))) static double name(float *out){ \
@@ -273,6 +321,7 @@ FMA_LOOP(loop_avx2, "avx2,fma", __m256, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_
 #endif
 
 struct peak {
+  double (*loop)(float *out);           /* of this CPU's vector unit; NULL: it has none of ours */
   const char *memory;
   size_t bytes;                         /* that each thread reads, `times` times */
   int times;
@@ -282,23 +331,31 @@ struct peak {
 
 static void peak_part(void *arg, int part){
   struct peak *p = arg;
-  (void)p;
-  (void)part;
+  if( p->loop ) p->operations[part] = p->loop(&p->out[part]);
+}
+
+static void peak_choose(struct peak *p){
 #if defined(__x86_64__)
-  if( linear_avx512_usable() ) p->operations[part] = loop_avx512(&p->out[part]);
-  else if( linear_avx2_usable() ) p->operations[part] = loop_avx2(&p->out[part]);
+  if( strcmp(linear_kernel(), "avx512")==0 ) p->loop = loop_avx512;
+  if( strcmp(linear_kernel(), "avx2")==0 ) p->loop = loop_avx2;
+#else
+  (void)p;
 #endif
 }
 
-/* Nothing but reading: n words, a multiple of 64, into as many sums as it takes to wait for none. */
+/* Nothing but reading: n words, a multiple of 64. There are as many sums as it takes to wait for
+** none. */
 typedef uint64_t words __attribute__((vector_size(64), aligned(8), may_alias));
 #if defined(__x86_64__) && !defined(__clang__)
 __attribute__((target_clones("avx512f", "avx2", "default")))
 #endif
 static uint64_t read_words(const uint64_t *x, size_t n){
-  words a = {0}, b = {0}, c = {0}, d = {0};
-  const words *at = (const words*)x, *end = (const words*)(x+n);
-  for(; at<end; at+=4){
+  words a = { 0 };
+  words b = { 0 };
+  words c = { 0 };
+  words d = { 0 };
+  const words *end = (const words *)(x + n);
+  for(const words *at = (const words *)x; at<end; at+=4){
     a ^= at[0];
     b ^= at[1];
     c ^= at[2];
@@ -310,7 +367,7 @@ static uint64_t read_words(const uint64_t *x, size_t n){
 
 static void read_part(void *arg, int part){
   struct peak *p = arg;
-  const uint64_t *x = (const uint64_t*)(p->memory + part*p->bytes);
+  const uint64_t *x = (const uint64_t *)(p->memory + part*p->bytes);
   uint64_t sum = 0;
   for(int t=0; t<p->times; t++) sum ^= read_words(x, p->bytes/8) + t;
   p->out[part] = (float)sum;
@@ -328,13 +385,15 @@ static double read_speed(struct peak *p, int n_threads, size_t bytes, int times)
 }
 
 static void print_peak(int n_threads){
-  struct peak p = {0};
-  double start, flops = 0, seconds;
+  struct peak p = { 0 };
+  double flops = 0;
+  double seconds, start;
   size_t most = (size_t)256<<20;
   char *memory = malloc(most);
-  if( memory==0 || n_threads<1 || n_threads>THREADS_MOST ) die("peak: too much asked");
+  if( memory==NULL || n_threads<1 || n_threads>THREADS_MOST ) die("peak: too much asked");
   memset(memory, 1, most);
   p.memory = memory;
+  peak_choose(&p);
   start = now();
   thread_parts(n_threads, n_threads, peak_part, &p);
   seconds = now() - start;
@@ -347,8 +406,13 @@ static void print_peak(int n_threads){
 /* ---- Commands ---- */
 
 static void obey(char *line){
-  char verb[16] = "", name[32] = "", word[300] = "", how[16] = "";
-  int n = 0, n_tokens, n_words = sscanf(line, "%15s %31s %299s %15s %d", verb, name, word, how, &n);
+  char verb[16] = "";
+  char name[32] = "";
+  char word[300] = "";
+  char how[16] = "";
+  int n = 0;
+  int n_tokens;
+  int n_words = sscanf(line, "%15s %31s %299s %15s %d", verb, name, word, how, &n);
   int each = strcmp(how, "each")==0;
   if( strcmp(verb, "load")==0 && n_words==3 ){
     load_set(name, word);
@@ -360,7 +424,7 @@ static void obey(char *line){
     printf("%.9f %d\n", seconds, n_tokens);
   }else if( strcmp(verb, "texts")==0 && n_words==3 ){
     latents_of(find_set(name));
-    decode_rows(find_set(name), 0, atoi(word), 1, stdout, 0);
+    decode_rows(find_set(name), 0, atoi(word), 1, stdout, NULL);
     printf("\n");
   }else if( strcmp(verb, "write")==0 && n_words==4 ){
     write_set(find_set(name), word, how);
@@ -380,25 +444,29 @@ static void obey(char *line){
 static void once(const char *text){
   struct decode_options o;
   struct latent z;
-  struct buf out = {0};
+  struct buf out = { 0 };
   struct call c;
   size_t n = strlen(text);
   call_begin(&c, thread_count());
   decode_options_init(&o);
   texts_encode(model, &c.run, &text, &n, 1, 0, &z);
-  text_decode(model, &c.run, &z, &o, &out, 0);
+  text_decode(model, &c.run, &z, &o, &out, NULL);
   puts(buf_text(&out));
   buf_release(&out);
   call_end(&c);
 }
 
 int main(int argc, char **argv){
-  struct err e = {0};
+  struct err e = { 0 };
   char line[1000];
-  if( argc!=2 && !(argc==4 && strcmp(argv[2], "--once")==0) ) die("usage: bench MODEL [--once TEXT] < commands");
+  int is_once = argc==4 && strcmp(argv[2], "--once")==0;
+  if( argc!=2 && !is_once ) die("usage: bench MODEL [--once TEXT] < commands");
   if( model_open(&model, argv[1], &e) ) die(e.text);
-  if( argc==4 ) once(argv[3]);
-  else while( fgets(line, sizeof(line), stdin) ) obey(line);
+  if( is_once ){
+    once(argv[3]);
+  }else{
+    while( fgets(line, sizeof(line), stdin) ) obey(line);
+  }
   model_close(model);
   return 0;
 }
