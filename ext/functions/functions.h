@@ -171,6 +171,7 @@ struct draft {
   float strange;                /* share of runs of three words that none of the rows has */
   float log_probability;        /* mean per token, for the plain language model */
   float flaw;                   /* made of all these, in units of distance */
+  int is_seen;                  /* drafts_best() has given it */
 };
 struct drafts {
   struct draft *list;           /* [n], in the call's arena */
@@ -196,6 +197,10 @@ void drafts_release(struct drafts *d);
 ** same. */
 int draft_says(const struct draft *d, const struct neighbour *row);
 int drafts_alike(const struct draft *a, const struct draft *b);         /* nobody needs both */
+/* The draft of least distance + flaw that it has not given yet; NULL: none is left. */
+struct draft *drafts_best(struct drafts *all);
+/* Enters d into shown[*n], which ascends by distance and has room; behind equal ones. */
+void draft_show(const struct draft *d, const struct draft **shown, int *n);
 /* The columns content, distance, latent, fidelity, parents and weights of a row. */
 int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
                float distance, float fidelity, struct rows *r);

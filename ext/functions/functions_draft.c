@@ -401,6 +401,23 @@ void drafts_release(struct drafts *d){
 
 /* ---- Side by side, and out ---- */
 
+struct draft *drafts_best(struct drafts *all){
+  struct draft *best = NULL;
+  for(int i=0; i<all->n; i++){
+    struct draft *d = &all->list[i];
+    if( d->is_seen ) continue;
+    if( best==NULL || d->distance + d->flaw<best->distance + best->flaw ) best = d;
+  }
+  if( best ) best->is_seen = 1;
+  return best;
+}
+
+void draft_show(const struct draft *d, const struct draft **shown, int *n){
+  int at;
+  for(at=(*n)++; at>0 && shown[at-1]->distance>d->distance; at--) shown[at] = shown[at-1];
+  shown[at] = d;
+}
+
 /* Share of words that makes two texts nearly the same. */
 static const double WORDS_ALIKE = 0.75;
 /* Cosine of whole points that makes two pictures nearly the same, and the same to the eye. */

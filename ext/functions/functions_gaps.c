@@ -211,43 +211,28 @@ static int is_near(const struct draft *d, const struct draft *const *shown, int 
   return 0;
 }
 
-/* The best draft that was not seen yet; NULL: none is left. */
-static const struct draft *best_draft(const struct drafts *all, char *seen){
-  const struct draft *best = NULL;
-  for(int i=0; i<all->n; i++){
-    const struct draft *d = &all->list[i];
-    if( seen[i] ) continue;
-    if( best==NULL || d->point->cost + d->flaw<best->point->cost + best->flaw ) best = d;
-  }
-  if( best ) seen[best - all->list] = 1;
-  return best;
-}
-
-/* The best drafts, at most g->n of them, the emptiest first: shown[n]. Returns n. */
-static int choose_drafts(const struct gaps *g, char *seen, const struct draft **shown){
+/* The best drafts, at most g->n of them, the emptiest first: shown[n]. Returns n. A draft's
+** distance is less its emptiness. */
+static int choose_drafts(struct gaps *g, const struct draft **shown){
   int n = 0;
+  for(int i=0; i<g->drafts.n; i++) g->drafts.list[i].distance = g->drafts.list[i].point->cost;
   while( n<g->n ){
-    const struct draft *best = best_draft(&g->drafts, seen);
-    int at;
+    const struct draft *best = drafts_best(&g->drafts);
     if( best==NULL ) break;
-    if( is_near(best, shown, n) ) continue;
-    for(at=n++; at>0 && shown[at-1]->point->cost>best->point->cost; at--) shown[at] = shown[at-1];
-    shown[at] = best;
+    if( !is_near(best, shown, n) ) draft_show(best, shown, &n);
   }
   return n;
 }
 
 static void give_rows(struct call *c, struct gaps *g, struct rows *r){
   const struct draft **shown = arena_get(&c->arena, (size_t)g->n*sizeof(*shown));
-  char *seen = arena_zeroed(&c->arena, (size_t)g->drafts.n + 1);
   int n;
-  if( c->arena.oom ) fail_nomem(&c->err);
+  if( shown==NULL ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
-  n = choose_drafts(g, seen, shown);
+  n = choose_drafts(g, shown);
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
     const struct draft *d = shown[i];
-    float emptiness = -d->point->cost;
-    draft_give(c, d->point, g->near.kind, d->text.data, d->text.n, emptiness, d->fidelity, r);
+    draft_give(c, d->point, g->near.kind, d->text.data, d->text.n, -d->distance, d->fidelity, r);
   }
 }
 

@@ -244,31 +244,15 @@ static int is_held(struct call *c, struct imagine *g, const struct draft *d){
   return found;
 }
 
-/* The best draft that was not seen yet; NULL: none is left. */
-static struct draft *best_draft(struct drafts *all, char *seen){
-  struct draft *best = NULL;
-  for(int i=0; i<all->n; i++){
-    struct draft *d = &all->list[i];
-    if( seen[i] ) continue;
-    if( best==NULL || d->distance + d->flaw<best->distance + best->flaw ) best = d;
-  }
-  if( best ) seen[best - all->list] = 1;
-  return best;
-}
-
 /* The best drafts, at most `most` of them, ascending by distance: shown[*n]. */
 static void choose_drafts(struct call *c, struct imagine *g, const struct draft **shown, int most,
                           int *n){
-  char *seen = arena_zeroed(&c->arena, (size_t)g->drafts.n + 1);
   *n = 0;
-  if( seen==NULL ) fail_nomem(&c->err);
   while( *n<most && c->err.rc==SQLITE_OK ){
-    const struct draft *best = best_draft(&g->drafts, seen);
-    int at;
+    const struct draft *best = drafts_best(&g->drafts);
     if( best==NULL ) return;
     if( is_alike(best, shown, *n) || is_held(c, g, best) || c->err.rc!=SQLITE_OK ) continue;
-    for(at=(*n)++; at>0 && shown[at-1]->distance>best->distance; at--) shown[at] = shown[at-1];
-    shown[at] = best;
+    draft_show(best, shown, n);
   }
 }
 
