@@ -68,7 +68,9 @@ def campaign():
     steps += [program('asan', name) for name in unit_tests()]
     steps += [sweep('core', script, 1000) for script in swept_scripts()]
     steps += [sweep('asan', script, 16) for script in swept_scripts()]
-    steps += [program('core', name) for name in ('oracle', 'damage', 'recall', 'io', 'kill')]
+    steps += [program('core', name) for name in ('oracle', 'recall')]
+    steps += [program('core', 'damage', TINY, '3'), program('core', 'io', TINY, FOLDER, '100'),
+              program('core', 'kill', TINY, FOLDER, '200')]
     steps += [program('asan', 'damage', TINY, '101'), program('asan', 'flips')]
     steps += [program('tsan', 'beside'), program('tsan', 'threads')]
     steps += [program('core', 'threads', SHIPPED if os.path.exists(SHIPPED) else TINY, FOLDER)]
