@@ -20,8 +20,6 @@ WIDTH = 100
 EXEMPT = """
 ext/functions/*
 tests/ok.h
-tests/bench/*
-tests/data/*.py
 """.split()
 # A row of this table has its example and its result on a line each, so that tests/golden.py can
 # write them.
