@@ -1,15 +1,19 @@
 /*
-** functions.c -- the table of features, and its registration.
+** functions.c -- the table of features, and its registration. What SQL sees is here.
 **
-** One row is one feature: registration, latent_functions(), the reference chapter of the manual and the example tests are made from
-** it. tests/golden.py runs every example and writes what the shell printed (list mode, lines joined by \n) into .result:
-** keep .example and .result on one line each, in this order.
+** One row is one feature. Registration, latent_functions(), the chapter Functions of sql/README.md
+** and the tests of the examples are all made from it. To add a function, add a row (without result)
+** and the C function, and run tests/golden.py: it runs every example and writes what the shell
+** prints (list mode, lines joined by \n) into .result. Keep .example and .result on one line each,
+** in this order.
 **
-** Flags. PURE functions give the same for the same arguments and the same model, so generated columns and indexes may use them. They are
-** INNOCUOUS in SQLite's sense: they change nothing and tell nothing but what follows from their arguments and from the weights that the
-** application chose, so a schema from elsewhere can do no more harm with them than with a long computation of its own, which
-** sqlite3_interrupt() stops like theirs. That makes them usable in views, triggers and CHECK under PRAGMA trusted_schema=OFF.
-** latent_info() tells paths of this machine: not for a foreign schema. latent_load() opens a file: only for statements of the application.
+** Flags. PURE functions give the same for the same arguments and the same model, so generated
+** columns and indexes may use them. They are INNOCUOUS in SQLite's sense: they change nothing, and
+** tell nothing but what follows from their arguments and from the weights that the application
+** chose. A schema from elsewhere can do no more harm with them than with a long computation of its
+** own, which sqlite3_interrupt() stops too. So they may stand in views, triggers and CHECK under
+** PRAGMA trusted_schema=OFF. latent_info() tells paths of this machine, so a foreign schema may not
+** use it. latent_load() opens a file: only statements of the application may.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -17,41 +21,55 @@
 #define PURE (SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
 
 const struct function FUNCTIONS[] = {
-
   /* ---- content and points ---- */
 
   { .name = "latent_encode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_encode,
     .group = "Content and points",
     .usage = "latent_encode(x [, options])",
-    .sentence = "The point of the latent space that x (text, or a picture: the BLOB of a PNG or JPEG) lies at, as a latent: a BLOB with a header that names its model. Option \"refine\": rounds in which it is moved until it decodes to x (8; 0 is faster).",
+    .sentence =
+      "The point of the latent space at which x lies, as a latent: a BLOB with a header "
+      "that names its model. x is text, or a picture: the BLOB of a PNG or JPEG. Option "
+      "\"refine\": the number of rounds in which the point is moved until it decodes to "
+      "x (8; 0 is faster).",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
     .result = "4C544E540101|784" },
 
   { .name = "latent_decode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_decode,
     .group = "Content and points",
     .usage = "latent_decode(z [, options])",
-    .sentence = "The content at the point z: text, or the PNG of a picture, 64x64. Content is encoded first, so that latent_decode(text) shows what the model makes of it.",
+    .sentence =
+      "The content at the point z: text, or a PNG of 64x64 pixels. Content is encoded "
+      "first, so latent_decode(text) shows what the model makes of it.",
     .example = "SELECT latent_decode(latent_encode('A man rides a horse.'))",
     .result = "A man rides a horse." },
 
-  { .name = "latent_distance", .n_min = 2, .n_max = 2, .is_rough = 1, .flags = PURE, .scalar = scalar_distance,
+  { .name = "latent_distance", .n_min = 2, .n_max = 2, .is_rough = 1, .flags = PURE,
+    .scalar = scalar_distance,
     .group = "Content and points",
     .usage = "latent_distance(a, b)",
-    .sentence = "How far apart a and b are in meaning: one minus the cosine of their semantic parts, 0 (the same) to 2. They may be of two kinds: a text and a picture.",
+    .sentence =
+      "How far apart a and b are in meaning: one minus the cosine of their semantic "
+      "parts, from 0 (the same) to 2. They may be of two kinds, as a text and a "
+      "picture.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
     .result = "0.2|0.98" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
     .usage = "latent_fidelity(x [, options])",
-    .sentence = "How well x survives decoding: the cosine between its latent and the re-encoding of what that decodes to; 1 is perfect.",
+    .sentence =
+      "How well x survives decoding: the cosine between its latent and the encoding of "
+      "what that decodes to. 1 is perfect.",
     .example = "SELECT round(latent_fidelity('A man rides a horse.'), 2)",
     .result = "1.0" },
 
   { .name = "latent_score", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_score,
     .group = "Content and points",
     .usage = "latent_score(content, z)",
-    .sentence = "The mean log-probability per token (of a picture, per code) of content at the point z: near 0 where z would be decoded to it, far below where not.",
+    .sentence =
+      "The mean log-probability per token (of a picture: per code) of the content at "
+      "the point z. It is near 0 where z would be decoded to the content, and far below "
+      "where not.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
     .result = "0.0|-1.3" },
 
@@ -60,58 +78,77 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_interp", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_interp,
     .group = "Between and beyond",
     .usage = "latent_interp(a, b, t [, options])",
-    .sentence = "The content at t on the way from a (t = 0) to b (t = 1), of 8 candidates the best (\"best_of\"). Near the ends a step of t is a long one, as points there decode to the ends.",
+    .sentence =
+      "The content at t on the way from a (t = 0) to b (t = 1), the best of 8 "
+      "candidates (option \"best_of\"). Points near the ends decode to the ends, so "
+      "steps of t are longer there.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
     .result = "A man riding a horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
     .usage = "latent_slerp(a, b, t)",
-    .sentence = "The latent at t along the arc from a to b, in equal steps; latent_interp() decodes such points, mostly from its middle.",
+    .sentence =
+      "The latent at t along the arc from a to b, in equal steps. latent_interp() "
+      "decodes such points, most of them from the middle of the arc.",
     .example = "SELECT latent_decode(latent_slerp('A man rides a horse.', 'A man rides a bike.', 0.8))",
     .result = "A man rides a bike." },
 
   { .name = "latent_analogy", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_analogy,
     .group = "Between and beyond",
     .usage = "latent_analogy(a, b, c [, options])",
-    .sentence = "a is to b as c is to what? The content at c + b - a that is not c itself.",
+    .sentence =
+      "a is to b as c is to what? The content at c + b - a. It is not c itself.",
     .example = "SELECT latent_analogy('A man is walking.', 'A woman is walking.', 'A man is singing.')",
     .result = "A woman is singing." },
 
   { .name = "latent_move", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_move,
     .group = "Between and beyond",
     .usage = "latent_move(x, direction, amount [, options])",
-    .sentence = "The content at x + amount * direction; of a step that counts, something else than x. A direction comes from latent_sub() or latent_direction(); content is moved towards.",
+    .sentence =
+      "The content at x + amount * direction. For steps longer than 0.2 it prefers "
+      "content other than x. A direction comes from latent_sub() or latent_direction(); "
+      "if it is content, x moves towards it.",
     .example = "SELECT latent_move('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.'), 1.0)",
     .result = "A woman is singing." },
 
   { .name = "latent_vary", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_vary,
     .group = "Between and beyond",
     .usage = "latent_vary(x, amount, seed [, options])",
-    .sentence = "The content at a point near x, in a direction drawn by seed: amount 0 is x itself, 1 is a quarter turn away.",
+    .sentence =
+      "The content at a point near x, in a direction drawn by seed. An amount of 0 is x "
+      "itself, 1 is a quarter turn away.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
     .result = "A man riding rides a horse." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
     .usage = "latent_sample(seed [, options])",
-    .sentence = "The content at a point drawn by seed from the whole space: a text, or what kind the options name.",
+    .sentence =
+      "The content at a point drawn by seed from the whole space: a text, or content of "
+      "the kind that the options name.",
     .example = "SELECT latent_sample(4)",
     .result = "A staircase is a pigment of a flower." },
 
-  { .name = "latent_cross", .n_min = 2, .n_max = 4, .n_needed = 3, .flags = PURE, .scalar = scalar_cross,
+  { .name = "latent_cross", .n_min = 2, .n_max = 4, .n_needed = 3, .flags = PURE,
+    .scalar = scalar_cross,
     .group = "Between and beyond",
     .usage = "latent_cross(content, style [, amount [, options]])",
-    .sentence = "The content with the meaning of one and the manner of the other, of the kind that style is: the s of content (of any kind) and the r of style. "
-                "amount says how far s turns from style's (0) to content's (1, the default).",
+    .sentence =
+      "The content with the meaning (s) of one and the manner (r) of the other, of the "
+      "kind that style is. amount says how far s turns from that of style (0) to that "
+      "of content (1, the default).",
     .example = "SELECT latent_cross('A child plays.', 'A man rides a horse.', 0) = latent_decode('A man rides a horse.'), hex(substr(latent_cross('a red heart', latent_image('a star', 1)), 1, 4))",
     .result = "1|89504E47" },
 
-  { .name = "latent_image", .n_min = 2, .n_max = 3, .is_rough = 1, .flags = PURE, .scalar = scalar_image,
+  { .name = "latent_image", .n_min = 2, .n_max = 3, .is_rough = 1, .flags = PURE,
+    .scalar = scalar_image,
     .group = "Between and beyond",
     .usage = "latent_image(text, seed [, options])",
-    .sentence = "A picture of a text (or of any point: of a picture, another of the same thing), as a PNG of 64x64. Of best_of (16) candidates, drawn by seed, the one whose "
-                "meaning is nearest to the text's.",
+    .sentence =
+      "A picture of a text, as a PNG of 64x64 pixels. Of best_of (16) candidates, drawn "
+      "by seed, it is the one whose meaning lies nearest to the text. Instead of a text "
+      "any point will do: of a picture it gives another picture of the same thing.",
     .example = "SELECT hex(substr(latent_image('a rocket', 7), 1, 4)), latent_distance('a rocket', latent_image('a rocket', 7)) < latent_distance('a sad cat', latent_image('a rocket', 7))",
     .result = "89504E47|1" },
 
@@ -120,67 +157,85 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_add", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_add,
     .group = "Algebra",
     .usage = "latent_add(a, b)",
-    .sentence = "a + b as a latent: two directions give a direction, everything else a point, brought back to the sphere.",
+    .sentence =
+      "a + b as a latent. Two directions give a direction; everything else gives a "
+      "point, brought back to the sphere.",
     .example = "SELECT latent_decode(latent_add('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.')))",
     .result = "A woman is singing." },
 
   { .name = "latent_sub", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_sub,
     .group = "Algebra",
     .usage = "latent_sub(a, b)",
-    .sentence = "a - b as a latent: the direction from point b to point a; a point less a direction is a point.",
+    .sentence =
+      "a - b as a latent: the direction from point b to point a. A point less a "
+      "direction is a point.",
     .example = "SELECT json_extract(latent_json(latent_sub('It is warm.', 'It is cold.')), '$.kind')",
     .result = "direction" },
 
   { .name = "latent_scale", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_scale,
     .group = "Algebra",
     .usage = "latent_scale(z, k)",
-    .sentence = "k * z, a direction: for weighting directions before they are added to a point.",
+    .sentence =
+      "k * z, a direction. It weights directions before they are added to a point.",
     .example = "SELECT latent_decode(latent_add('It is cold.', latent_scale(latent_sub('It is warm.', 'It is cold.'), 0.9)))",
     .result = "It is warm." },
 
   /* ---- many rows to one ---- */
 
-  { .name = "latent_mean", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .step = mean_step, .inverse = mean_inverse, .give = mean_give, .release = gather_release,
+  { .name = "latent_mean", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE,
+    .feature = FEATURE_AGGREGATE, .step = mean_step, .inverse = mean_inverse, .give = mean_give,
+    .release = gather_release,
     .group = "Many rows to one",
     .usage = "latent_mean(x [, weight])",
-    .sentence = "The mean of the rows, which are of one kind, as a latent, each counting by its weight (1); an aggregate, and a window function. The more the rows differ, the "
-                "weaker its detail.",
+    .sentence =
+      "The mean of the rows as a latent, each with its weight (1). All rows are of one "
+      "kind. The more they differ, the weaker is the detail of the mean. An aggregate, "
+      "and a window function.",
     .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
     .result = "0.03" },
 
-  { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .step = direction_step, .give = direction_give, .release = gather_release,
+  { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE,
+    .feature = FEATURE_AGGREGATE, .step = direction_step, .give = direction_give,
+    .release = gather_release,
     .group = "Many rows to one",
     .usage = "latent_direction(x, label)",
-    .sentence = "The direction from the rows whose label is false (0) to those whose label is true (not 0), for latent_move(); an aggregate.",
+    .sentence =
+      "The direction from the rows whose label is false (0) to those whose label is "
+      "true (not 0), for latent_move(). An aggregate.",
     .example = "SELECT latent_move('A man is singing.', latent_direction(column1, column2), 1.0) FROM (VALUES ('A man is walking.', 0), ('A man is eating.', 0), ('A woman is walking.', 1), ('A woman is eating.', 1))",
     .result = "A woman is singing." },
 
   /* ---- pictures ---- */
 
-  { .name = "latent_sheet", .n_min = 1, .n_max = 2, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .step = sheet_step, .give = sheet_give, .release = sheet_release,
+  { .name = "latent_sheet", .n_min = 1, .n_max = 2, .is_rough = 1, .flags = PURE,
+    .feature = FEATURE_AGGREGATE, .step = sheet_step, .give = sheet_give,
+    .release = sheet_release,
     .group = "Pictures",
     .usage = "latent_sheet(png [, label])",
-    .sentence = "One PNG with all pictures (PNG, JPEG, latents of pictures) of the rows side by side, in their order, each above its label; an aggregate. "
-                "For writefile('sheet.png', ...) in the shell.",
+    .sentence =
+      "One PNG with the pictures of all rows side by side, in their order, each above "
+      "its label. A picture is a PNG, a JPEG or a latent. In the shell "
+      "writefile('sheet.png', ...) saves it. An aggregate.",
     .example = "SELECT hex(substr(latent_sheet(x'89504E470D0A1A0A0000000D4948445200000001000000010802000000907753DE0000000C4944415478DA63F8D0A0000003F40191ED293CC80000000049454E44AE426082', 'a dot'), 1, 8))",
     .result = "89504E470D0A1A0A" },
 
   { .name = "latent_strip", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_strip,
     .group = "Pictures",
     .usage = "latent_strip(a, b, n [, options])",
-    .sentence = "One PNG with n pictures (2 to 64) side by side on the way from the picture a to the picture b: latent_interp() at t = 0 to 1, decoded together.",
+    .sentence =
+      "One PNG with n pictures (2 to 64) side by side on the way from the picture a to "
+      "the picture b: latent_interp() at t = 0 to 1, decoded together.",
     .example = "SELECT hex(substr(latent_strip(latent_image('a rocket', 1), latent_image('a cat', 1), 9), 17, 8))",
     .result = "000002B800000058" },
 
-  { .name = "latent_plot", .n_min = 2, .n_max = 3, .n_needed = 1, .is_rough = 1, .flags = PURE, .feature = FEATURE_AGGREGATE,
-    .step = plot_step, .give = plot_give, .release = plot_release,
+  { .name = "latent_plot", .n_min = 2, .n_max = 3, .n_needed = 1, .is_rough = 1, .flags = PURE,
+    .feature = FEATURE_AGGREGATE, .step = plot_step, .give = plot_give, .release = plot_release,
     .group = "Pictures",
     .usage = "latent_plot(z, label [, picture])",
-    .sentence = "A map of the rows as SVG: what is alike lies together, each row a dot, or its picture, with its label beside it where there is room; an aggregate. "
-                "Up to 2,000 rows of any kind; the first ones choose places for their labels first.",
+    .sentence =
+      "A map of the rows as SVG: rows that are alike lie together. Each is a dot, or "
+      "its picture, with its label beside it where there is room. At most 2,000 rows of "
+      "any kind; the first rows choose the places of their labels first. An aggregate.",
     .example = "SELECT substr(latent_plot(column1, column1), 1, 4) FROM (VALUES ('A dog runs.'), ('The dog is running.'), ('It is warm.'))",
     .result = "<svg" },
 
@@ -188,53 +243,73 @@ const struct function FUNCTIONS[] = {
 
   { .name = "latent_path", .n_min = 3, .n_max = 4, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = path_fill,
-    .columns = "t REAL, content TEXT, latent BLOB, fidelity REAL, distance_a REAL, distance_b REAL,"
-               " a HIDDEN, b HIDDEN, n HIDDEN, options HIDDEN",
+    .columns =
+      "t REAL, content TEXT, latent BLOB, fidelity REAL, distance_a REAL, "
+      "distance_b REAL, a HIDDEN, b HIDDEN, n HIDDEN, options HIDDEN",
     .group = "Tables",
     .usage = "latent_path(a, b, n [, options])",
-    .sentence = "n points on the way from a to b, both ends among them: content, how true it is to its point, and how far from each end. "
-                "Options: \"steps\": \"even\" (in meaning, not in t), \"distinct\": true (no text twice in a row).",
+    .sentence =
+      "n points on the way from a to b, both ends included: the content, how true it is "
+      "to its point, and how far it is from each end. Options: \"steps\": \"even\" "
+      "(even in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
     .result = "0.0|A man rides a horse.\n0.25|A man riding a horse on a snowboard.\n0.5|A man is riding a snowboard on a horse.\n0.75|A man riding a snow.\n1.0|A child plays in the snow." },
 
-  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
-    .module = &TABLE_MODULE, .fill = imagine_fill,
-    .columns = "content TEXT, distance REAL, latent BLOB, fidelity REAL, parents TEXT, weights TEXT,"
-               " \"index\" HIDDEN, query HIDDEN, n HIDDEN, options HIDDEN",
+  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_INNOCUOUS,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,
+    .columns =
+      "content TEXT, distance REAL, latent BLOB, fidelity REAL, parents TEXT, "
+      "weights TEXT, \"index\" HIDDEN, query HIDDEN, n HIDDEN, options HIDDEN",
     .group = "Tables",
     .usage = "latent_imagine(index, query [, n] [, options])",
-    .sentence = "n texts (5) nearest to the query, by distance: the nearest row of the latent table `index`, its own only parent, and texts between rows that no row has. "
-                "Those above the row fit the query better than any row; where it comes first the table has the better answer. Pictures where that row is one, or \"kind\" says so.",
+    .sentence =
+      "n texts (5) nearest to the query, by distance: the nearest row of the latent "
+      "table `index`, with itself as its only parent, and texts between rows that no "
+      "row has. Those above the row fit the query better than any row does. Where the "
+      "row comes first, the table has the better answer. They are pictures if the "
+      "nearest row is one, or if \"kind\" says so.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.02|[2,1,3]\nI hate my job.|0.31|[2]" },
 
-  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_INNOCUOUS, .feature = FEATURE_TABLE,
-    .module = &TABLE_MODULE, .fill = gaps_fill,
-    .columns = "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, weights TEXT,"
-               " \"index\" HIDDEN, n HIDDEN, options HIDDEN",
+  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_INNOCUOUS,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
+    .columns =
+      "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, "
+      "weights TEXT, \"index\" HIDDEN, n HIDDEN, options HIDDEN",
     .group = "Tables",
     .usage = "latent_gaps(index [, n] [, options])",
-    .sentence = "n places (5) between two neighbouring rows of the latent table `index` where no row is, the emptiest first, each with a text for it; emptiness is the "
-                "distance of the nearest row. It looks at 48 rows, of the kind that most of them are of; another \"seed\" looks at others.",
+    .sentence =
+      "n places (5) between two neighbouring rows of the latent table `index` where no "
+      "row is, the emptiest first, each with a text for it. Emptiness is the distance "
+      "of the nearest row. It looks at 48 rows of one kind, the most frequent; another "
+      "\"seed\" looks at others.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
     .result = "A woman is walking.|0.32|[1,2]" },
 
-  { .name = "latent_tokens", .n_min = 1, .n_max = 3, .n_needed = 3, .flags = PURE, .feature = FEATURE_TABLE,
-    .module = &TABLE_MODULE, .fill = tokens_fill,
-    .columns = "position INTEGER, token TEXT, id INTEGER, bytes BLOB, segment INTEGER, source TEXT, a HIDDEN, b HIDDEN, t HIDDEN",
+  { .name = "latent_tokens", .n_min = 1, .n_max = 3, .n_needed = 3, .flags = PURE,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = tokens_fill,
+    .columns =
+      "position INTEGER, token TEXT, id INTEGER, bytes BLOB, segment INTEGER, "
+      "source TEXT, a HIDDEN, b HIDDEN, t HIDDEN",
     .group = "Tables",
     .usage = "latent_tokens(text) or latent_tokens(a, b, t)",
-    .sentence = "The tokens of a text; or the words of latent_interp(a, b, t), each with its source: 'a', 'b', 'both' or 'neither'.",
+    .sentence =
+      "The tokens of a text; or the words of latent_interp(a, b, t), each with its "
+      "source: 'a', 'b', 'both' or 'neither'.",
     .example = "SELECT group_concat(token, ' ') FROM latent_tokens('A man rides a horse.')",
     .result = "▁A ▁man ▁ride s ▁a ▁horse ." },
 
   /* ---- search ---- */
 
-  { .name = "latent", .is_rough = 1, .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE, .module = &VTAB_MODULE.base,
+  { .name = "latent", .is_rough = 1, .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE,
+    .module = &VTAB_MODULE.base,
     .group = "Search",
     .usage = "CREATE VIRTUAL TABLE t USING latent(body [, year INTEGER filter] [, content='notes'] [, content_rowid='id'])",
-    .sentence = "A table of texts and pictures that is searched by meaning: t(query) gives its rows nearest first to a text or a picture, with their distance. Content of its own, or that of another "
-                "table, kept in step by triggers; or, USING latent(width=384), vectors of another model.",
+    .sentence =
+      "A table of texts and pictures that is searched by meaning: t(query) gives its "
+      "rows with their distance, the nearest first; the query is a text or a picture. "
+      "The content is its own, or that of another table, followed by triggers. USING "
+      "latent(width=384) holds vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
     .result = "A dog runs.|0.11\nIt is warm.|0.78" },
 
@@ -243,28 +318,37 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_json,
     .group = "Exchange",
     .usage = "latent_json(z)",
-    .sentence = "The latent as JSON: kind, model, and for every segment the semantic part s and the detail part r.",
+    .sentence =
+      "The latent as JSON: kind, model, and for every segment the semantic part s and "
+      "the detail part r.",
     .example = "SELECT key, type FROM json_each(latent_json('It is warm.'))",
     .result = "kind|text\nmodel|text\nsegments|array" },
 
   { .name = "latent_from_json", .n_min = 1, .n_max = 1, .flags = PURE, .scalar = scalar_from_json,
     .group = "Exchange",
     .usage = "latent_from_json(json)",
-    .sentence = "The latent that latent_json() wrote.",
+    .sentence =
+      "The latent that latent_json() wrote.",
     .example = "SELECT latent_from_json(latent_json('It is warm.')) = latent_encode('It is warm.')",
     .result = "1" },
 
-  { .name = "latent_vector", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE, .scalar = scalar_vector,
+  { .name = "latent_vector", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE,
+    .scalar = scalar_vector,
     .group = "Exchange",
     .usage = "latent_vector(z [, part])",
-    .sentence = "The bare numbers, little-endian f32, segment after segment, as other vector extensions take them; part is 's', 'r' or 'z' (both).",
+    .sentence =
+      "The bare numbers as little-endian f32, segment after segment, as other vector "
+      "extensions take them. part is 's', 'r' or 'z' (both).",
     .example = "SELECT length(latent_vector('It is warm.')), length(latent_vector('It is warm.', 's'))",
     .result = "1536|512" },
 
-  { .name = "latent_from_vector", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_from_vector,
+  { .name = "latent_from_vector", .n_min = 1, .n_max = 2, .flags = PURE,
+    .scalar = scalar_from_vector,
     .group = "Exchange",
     .usage = "latent_from_vector(blob [, options])",
-    .sentence = "The point at the numbers that latent_vector() gave; numbers off the sphere are brought back to it.",
+    .sentence =
+      "The point at the numbers that latent_vector() gave. Numbers off the sphere are "
+      "brought back to it.",
     .example = "SELECT latent_from_vector(latent_vector('It is warm.')) = latent_encode('It is warm.')",
     .result = "1" },
 
@@ -273,24 +357,32 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = 0, .scalar = scalar_info,
     .group = "The model",
     .usage = "latent_info()",
-    .sentence = "What is at work, as JSON: version, weights, shape, kernel, threads, memory; without weights, where they were looked for.",
+    .sentence =
+      "What is at work, as JSON: version, weights, shape, kernel, threads, memory. "
+      "Without weights it says where they were looked for.",
     .example = "SELECT json_extract(latent_info(), '$.model.kind'), json_extract(latent_info(), '$.model.shape.longest')",
     .result = "text|64" },
 
-  { .name = "latent_load", .n_min = 1, .n_max = 1, .flags = SQLITE_DIRECTONLY, .scalar = scalar_load,
+  { .name = "latent_load", .n_min = 1, .n_max = 1, .flags = SQLITE_DIRECTONLY,
+    .scalar = scalar_load,
     .group = "The model",
     .usage = "latent_load(path)",
-    .sentence = "Takes the weights at path (a file, or a directory with text.safetensors and those of other kinds) for this connection, and gives their fingerprint.",
+    .sentence =
+      "Takes the weights at path for this connection, and gives their fingerprint. path "
+      "is a file, or a directory with text.safetensors and the files of other kinds.",
     .example = "SELECT latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint')",
     .result = "1" },
 
   { .name = "latent_functions", .n_min = 0, .n_max = 0, .flags = PURE, .feature = FEATURE_TABLE,
     .module = &TABLE_MODULE, .fill = functions_fill,
-    .columns = "name TEXT, n_min INTEGER, n_max INTEGER, kind TEXT, deterministic INTEGER, usage TEXT, sentence TEXT, example TEXT, result TEXT,"
-               " chapter TEXT",
+    .columns =
+      "name TEXT, n_min INTEGER, n_max INTEGER, kind TEXT, deterministic INTEGER, "
+      "usage TEXT, sentence TEXT, example TEXT, result TEXT, chapter TEXT",
     .group = "The manual",
     .usage = "latent_functions",
-    .sentence = "This manual: one row a function. The example is a statement, the result what the shell prints for it.",
+    .sentence =
+      "This manual, one row a function. The example is a statement; the result is what "
+      "the shell prints for it.",
     .example = "SELECT usage FROM latent_functions WHERE name = 'latent_interp'",
     .result = "latent_interp(a, b, t [, options])" },
 
@@ -315,7 +407,8 @@ static int register_count(const struct function *f, struct connection *c, int i,
                                     binding_drop);
 }
 
-/* Once for each count of arguments, so that SQLite itself refuses the others: "wrong number of arguments to function f()". */
+/* Once for each count of arguments, so that SQLite itself refuses the others: "wrong number of
+** arguments to function f()". */
 static int register_row(struct connection *c, int i){
   const struct function *f = &FUNCTIONS[i];
   int rc = SQLITE_OK;
@@ -323,7 +416,9 @@ static int register_row(struct connection *c, int i){
     connection_use(c);
     return sqlite3_create_module_v2(c->db, f->name, f->module, &c->bindings[i], binding_drop);
   }
-  for(int n_args=f->n_min; n_args<=f->n_max && rc==SQLITE_OK; n_args++) rc = register_count(f, c, i, n_args);
+  for(int n_args=f->n_min; n_args<=f->n_max && rc==SQLITE_OK; n_args++){
+    rc = register_count(f, c, i, n_args);
+  }
   return rc;
 }
 
@@ -338,13 +433,19 @@ static void unregister_row(sqlite3 *db, const struct function *f){
   }
 }
 
+static void tell_failure(sqlite3 *db, int rc, int n_registered, char **message){
+  const char *name = n_registered>0 ? FUNCTIONS[n_registered-1].name : "functions";
+  const char *why = rc==SQLITE_NOMEM ? "out of memory" : sqlite3_errmsg(db);
+  if( message ) *message = sqlite3_mprintf("latent: cannot register %s: %s", name, why);
+}
+
 int functions_register(sqlite3 *db, char **message){
   struct connection *c = connection_open(db, FUNCTIONS, N_FUNCTIONS);
-  int rc = c ? SQLITE_OK : SQLITE_NOMEM, i = 0;
-  for(; i<N_FUNCTIONS && rc==SQLITE_OK; i++) rc = register_row(c, i);
+  int rc = c ? SQLITE_OK : SQLITE_NOMEM;
+  int i = 0;
+  while( i<N_FUNCTIONS && rc==SQLITE_OK ) rc = register_row(c, i++);
   if( rc!=SQLITE_OK ){
-    const char *why = rc==SQLITE_NOMEM ? "out of memory" : sqlite3_errmsg(db);
-    if( message ) *message = sqlite3_mprintf("latent: cannot register %s: %s", i>0 ? FUNCTIONS[i-1].name : "functions", why);
+    tell_failure(db, rc, i, message);
     while( i>0 ) unregister_row(db, &FUNCTIONS[--i]);
   }
   if( c ) connection_drop(c);
