@@ -41,7 +41,9 @@ static int holds(struct property *p, int good, const char *detail, ...){
   vsnprintf(p->first, sizeof(p->first), detail, args);
   va_end(args);
   return good;
+
 }
+
 __attribute__((unused))
 static void property_ok(const struct property *p, const char *name){
   ok(p->n_cases>0 && p->n_bad==0, name, "%d of %d cases, first: %s", p->n_bad, p->n_cases,

@@ -1,37 +1,65 @@
 /*
-** functions_plot.c -- latent_plot(z, label [, picture]): an aggregate that draws a table as a map, rows near each other that are near in meaning. It gives SVG.
+** functions_plot.c -- latent_plot(z, label [, picture]): an aggregate that draws a table as a map.
+** It gives SVG. Rows that are near in meaning lie near each other.
 **
-**   1. Each step keeps the row's s (a document's: the mean of its segments), its label, and its picture as a PNG of 64x64.
-**   2. points_map() finds places in the plane, and groups for the colours.
-**   3. The places are fitted to a page whose area grows with the number of rows, and marks (dots, pictures) that cover each other are moved apart.
-**   4. In the order of the rows, each label takes the first place beside its mark that nothing covers. One that finds none is left to the mark's tooltip, which
-**      has every label in full.
+** 1. Each step keeps the row's s (of a document: the mean of its segments), its label, and its
+**    picture as a PNG of 64x64.
+** 2. points_map() finds places in the plane, and groups, which become colours.
+** 3. The places are fitted to a page whose area grows with the number of rows. Marks (dots and
+**    pictures) that cover each other are moved apart.
+** 4. In the order of the rows, each label takes the first place beside its mark that nothing
+**    covers. If there is none the label is left out. The tooltip of a mark always has all of it.
 **
-** All in whole numbers or double arithmetic without libm, lengths of text from a table, so the same rows give the same bytes on every machine.
-** What the aggregate holds lies in its struct plot and is freed by plot_final(), which SQLite calls on every way out.
+** The same rows give the same bytes on every machine. For that everything is computed in whole
+** numbers, or in doubles with + - * / sqrt() floor() fabs() alone, whose bits IEEE 754 defines. The
+** widths of characters come from a table.
+**
+** What the aggregate holds lies in its struct plot. SQLite ends every aggregate, also after a step
+** that failed and after a statement that was reset in the middle, and then plot_release() frees it.
 */
 #include "functions.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
-enum { POINTS_MOST = 2000, PICTURE = 64, GROUPS_MOST = 8 };
-enum { AREA = 10500, WIDTH_LEAST = 640, WIDTH_MOST = 2400, MARGIN = 40 };     /* of the page, in its own units; AREA of a row and its label */
-enum { DOT = 4, PICTURE_LEAST = 20, PICTURE_LARGEST = 48 };     /* radius of a dot; sizes at which pictures are shown */
-enum { APART = 4, SPREAD_STEPS = 100 };         /* between marks; how often they are looked at */
-enum { FONT = 12, LINE = 14, LINES_MOST = 3, GAP = 4 };
-static const char *const COLOURS[GROUPS_MOST] = { "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#3fa7a0", "#9c755f", "#c9a227" };
+enum {
+  POINTS_MOST = 2000,           /* rows of a map */
+  PICTURE = 64,                 /* pixels to a side of the PNGs */
+  GROUPS_MOST = 8,
+  /* The page, in its own units. */
+  AREA = 10500,                 /* of a row and its label */
+  WIDTH_LEAST = 640,
+  WIDTH_MOST = 2400,
+  MARGIN = 40,
+  /* Marks. */
+  DOT = 4,                      /* radius */
+  PICTURE_LEAST = 20,           /* sizes at which pictures are shown */
+  PICTURE_LARGEST = 48,
+  APART = 4,                    /* between two marks */
+  SPREAD_STEPS = 100,           /* how often all pairs of marks are looked at, at most */
+  /* Labels. */
+  FONT = 12,                    /* size */
+  LINE = 14,                    /* height of a line */
+  LINES_MOST = 3,
+  GAP = 4                       /* between a mark and its label */
+};
+static const char *const COLOURS[GROUPS_MOST] = {
+  "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#b07aa1", "#3fa7a0", "#9c755f", "#c9a227"
+};
 
 /* ---- The rows ---- */
 
-struct row {                    /* offsets into plot.bytes; 0 bytes: none */
-  size_t label, label_bytes;
-  size_t png, png_bytes;
+struct plot_row {               /* bytes of plot.bytes */
+  struct kept label;
+  struct kept png;
 };
-struct plot {                   /* the aggregate's memory; as SQLite zeroes it: empty. The buffers are owned: plot_release() */
+/* The aggregate's memory. As SQLite zeroes it, it is empty. The buffers are owned. */
+struct plot {
   struct buf s;                 /* floats [n, width] */
-  struct buf rows;              /* of struct row */
+  struct buf rows;              /* of struct plot_row */
   struct buf bytes;
-  int n, width;
+  int n;                        /* rows */
+  int width;                    /* of s */
 };
 _Static_assert(sizeof(struct plot)<=STATE_BYTES, "the state of an aggregate fits");
 
@@ -42,13 +70,14 @@ void plot_release(void *state){
   buf_release(&p->bytes);
 }
 
-static void hold_point(struct call *c, struct plot *p){
+static void keep_point(struct call *c, struct plot *p){
   struct latent z = call_point(c, 0, "z");
   float *mean;
   latent_model(c, &z);          /* latent_load() may have come in between */
   if( c->err.rc!=SQLITE_OK ) return;
   if( p->n>0 && z.s!=p->width ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (z) has an s of width %d, the rows before it %d: these kinds cannot be compared", z.s, p->width);
+    fail(&c->err, SQLITE_ERROR, "argument 1 (z) has an s of width %d, the rows before it %d: "
+         "these kinds cannot be compared", z.s, p->width);
     return;
   }
   p->width = z.s;
@@ -61,53 +90,38 @@ static void hold_point(struct call *c, struct plot *p){
   buf_append(&p->s, mean, sizeof(float)*(size_t)p->width);
 }
 
-/* A label is what the value is as text. */
-static void hold_label(struct call *c, struct plot *p, struct row *row){
-  const char *text;
-  if( c->err.rc!=SQLITE_OK || !call_has(c, 1) ) return;
-  text = (const char *)sqlite3_value_text(c->args[1]);
-  if( text==NULL ){
-    fail_nomem(&c->err);
-    return;
-  }
-  row->label = p->bytes.n;
-  row->label_bytes = (size_t)sqlite3_value_bytes(c->args[1]);
-  buf_append(&p->bytes, text, row->label_bytes);
-}
-
-/* As a PNG of one size, however large it came. */
-static void hold_picture(struct call *c, struct plot *p, struct row *row){
-  struct picture came, fitted;
+/* The picture as a PNG of one size, however large it came. */
+static struct kept keep_picture(struct call *c, struct plot *p){
+  struct kept png = { .at = p->bytes.n };
   struct content file = { "", 0 };
-  struct err *e = &c->err;
-  if( e->rc!=SQLITE_OK || !call_has(c, 2) ) return;
+  struct picture fitted;
+  if( c->err.rc!=SQLITE_OK || !call_has(c, 2) ) return png;
   if( sqlite3_value_type(c->args[2])==SQLITE_BLOB ) file = value_bytes(c, c->args[2]);
-  if( e->rc==SQLITE_OK && !picture_is(file.bytes, file.n) ) refuse_argument(c, 2, "picture", "a picture (PNG, JPEG) or NULL");
-  if( e->rc!=SQLITE_OK ) return;
-  if( picture_read(&came, file.bytes, file.n, &c->arena, "argument 3 (picture)", e)!=SQLITE_OK ) return;
-  if( picture_fit(&fitted, &came, PICTURE, &c->arena, e)!=SQLITE_OK ) return;
-  row->png = p->bytes.n;
-  if( png_write(&p->bytes, &fitted, e)!=SQLITE_OK ) return;
-  row->png_bytes = p->bytes.n - row->png;
+  if( c->err.rc==SQLITE_OK && !picture_is(file.bytes, file.n) ){
+    refuse_argument(c, 2, "picture", "a picture (PNG, JPEG) or NULL");
+  }
+  fitted = read_picture(c, file, PICTURE, "argument 3 (picture)");
+  if( c->err.rc==SQLITE_OK ) png_write(&p->bytes, &fitted, &c->err);
+  png.n = p->bytes.n - png.at;
+  return png;
 }
 
-/* Only z can be a point: label and picture say nothing about the kind. */
+/* Only z can be a point. Label and picture say nothing about the kind. */
 void plot_step(struct call *c, void *state){
   struct plot *p = state;
-  struct row row = { 0 };
-  int rc;
+  struct plot_row row;
   c->n_points = 1;
   if( p->n>=POINTS_MOST ){
     fail(&c->err, SQLITE_ERROR, "more than %d rows, the most of one map", POINTS_MOST);
     return;
   }
-  hold_point(c, p);
-  hold_label(c, p, &row);
-  hold_picture(c, p, &row);
+  keep_point(c, p);
+  row.label = keep_label(c, &p->bytes, 1);
+  row.png = keep_picture(c, p);
   buf_append(&p->rows, &row, sizeof(row));
-  rc = p->s.rc ? p->s.rc : p->bytes.rc ? p->bytes.rc : p->rows.rc;
-  if( rc==SQLITE_TOOBIG ) fail(&c->err, rc, "the rows hold too much for one map");
-  else if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  check_kept(c, &p->s, "map");
+  check_kept(c, &p->bytes, "map");
+  check_kept(c, &p->rows, "map");
   p->n++;
 }
 
@@ -118,14 +132,20 @@ struct mark {
   double x, y;                  /* its centre */
   double half;                  /* of its width and height */
   int group;
-  const char *label; size_t label_bytes;        /* as the row has them */
-  const unsigned char *png; size_t png_bytes;
+  const char *label;            /* all of it; borrowed from the plot, like the PNG */
+  size_t label_bytes;
+  const unsigned char *png;
+  size_t png_bytes;             /* 0: the mark is a dot */
 };
-struct line { const char *text; size_t n; int is_cut; };
+struct line {                   /* of a label; borrowed from the mark's */
+  const char *text;
+  size_t n;
+  int is_cut;                   /* more would follow */
+};
 struct label {
   struct line lines[LINES_MOST];
-  int n_lines;                  /* 0: none, or no place for it */
-  int is_whole;                 /* nothing is cut, and no word broken */
+  int n_lines;                  /* 0: there is no label, or no place for it */
+  int is_whole;                 /* nothing is cut, and no word is broken */
   struct box box;
   const char *anchor;           /* SVG's text-anchor */
   double x;                     /* where the anchor is */
@@ -137,38 +157,45 @@ struct page {
   int n;
 };
 
+static double clamp(double x, double least, double most){
+  if( x<least ) return least;
+  return x>most ? most : x;
+}
+
 static struct box mark_box(const struct mark *m, double room){
   double half = m->half + room;
-  return (struct box){ m->x-half, m->y-half, m->x+half, m->y+half };
+  return (struct box){ m->x - half, m->y - half, m->x + half, m->y + half };
 }
 
 static int boxes_meet(const struct box *a, const struct box *b){
   return a->left<b->right && b->left<a->right && a->top<b->bottom && b->top<a->bottom;
 }
 
-/* The length of the page's sides: as wide as the rows need, in the proportions of what is on it, lying rather than standing. */
+/* The page is as large as the rows need, has about the proportions of what is on it, and is never
+** higher than wide. */
 static void size_page(struct page *p, double wide, double high){
-  double share = wide>0 ? high/wide : 0;
-  share = share<0.6 ? 0.6 : share>1 ? 1 : share;
-  p->width = (int)sqrt(p->n*AREA/share);
-  p->width = p->width<WIDTH_LEAST ? WIDTH_LEAST : p->width>WIDTH_MOST ? WIDTH_MOST : p->width;
+  double share = clamp(wide>0 ? high/wide : 0, 0.6, 1);
+  p->width = (int)clamp(sqrt(p->n*AREA/share), WIDTH_LEAST, WIDTH_MOST);
   p->height = (int)(p->width*share);
 }
 
 static void find_range(const double *x, int n, double *least, double *most){
-  *least = *most = x[0];
+  *least = x[0];
+  *most = x[0];
   for(int i=1; i<n; i++){
     if( x[i]<*least ) *least = x[i];
     if( x[i]>*most ) *most = x[i];
   }
 }
 
-/* Places in units of the map -> marks on the page, at one scale for both directions, in its middle. */
+/* Places in units of the map become marks in the middle of the page, at one scale for both
+** directions. Where the map is higher than wide its axes change places. */
 static void fit_marks(struct page *p, const double *x, const double *y){
-  double left, right, top, bottom, scale_x, scale_y, scale;
+  double left, right, top, bottom;
+  double scale, scale_x, scale_y;
   find_range(x, p->n, &left, &right);
   find_range(y, p->n, &top, &bottom);
-  if( bottom-top > right-left ){                /* lying rather than standing: the axes change places */
+  if( bottom-top>right-left ){
     fit_marks(p, y, x);
     return;
   }
@@ -182,12 +209,23 @@ static void fit_marks(struct page *p, const double *x, const double *y){
   }
 }
 
-/* Two dots that are too near part along the line between them: those of equal rows come to lie in a disc. */
+/* ---- Marks apart ---- */
+
+/* Two dots that are too near part along the line between them. So the dots of equal rows come to
+** lie in a disc. Returns whether they moved. */
 static int part_dots(struct mark *a, struct mark *b){
-  double need = a->half + b->half + APART, dx = b->x - a->x, dy = b->y - a->y, distance = dx*dx + dy*dy, push;
+  double need = a->half + b->half + APART;
+  double dx = b->x - a->x;
+  double dy = b->y - a->y;
+  double distance = dx*dx + dy*dy;
+  double push;
   if( distance>=need*need ) return 0;
   distance = sqrt(distance);
-  if( distance<1e-9 ) *((b-a)%2 ? &dx : &dy) = distance = 1e-9;        /* at one place: some to the side, some up */
+  if( distance<1e-9 ){          /* at one place: some part sideways, some upwards */
+    distance = 1e-9;
+    if( (b - a)%2 ) dx = distance;
+    else dy = distance;
+  }
   push = (need - distance)/2/distance;
   a->x -= push*dx;
   a->y -= push*dy;
@@ -196,11 +234,16 @@ static int part_dots(struct mark *a, struct mark *b){
   return 1;
 }
 
-/* Where a picture is one of them, they part in the direction that needs less. Between pictures is room for a caption. */
+/* If one of them is a picture they part in the direction that needs less. Between two pictures
+** there is room for a caption. */
 static int part_pictures(struct mark *a, struct mark *b){
-  int captions = a->png_bytes>0 && b->png_bytes>0;
-  double need_x = a->half + b->half + (captions ? LINE : APART), need_y = a->half + b->half + (captions ? 2*LINE : APART);
-  double dx = b->x - a->x, dy = b->y - a->y, over_x = (need_x - fabs(dx))/2, over_y = (need_y - fabs(dy))/2;
+  int has_captions = a->png_bytes>0 && b->png_bytes>0;
+  double need_x = a->half + b->half + (has_captions ? LINE : APART);
+  double need_y = a->half + b->half + (has_captions ? 2*LINE : APART);
+  double dx = b->x - a->x;
+  double dy = b->y - a->y;
+  double over_x = (need_x - fabs(dx))/2;
+  double over_y = (need_y - fabs(dy))/2;
   if( over_x<=0 || over_y<=0 ) return 0;
   if( over_x<=over_y ){
     a->x -= dx<0 ? -over_x : over_x;
@@ -213,22 +256,22 @@ static int part_pictures(struct mark *a, struct mark *b){
 }
 
 static int part_marks(struct mark *a, struct mark *b){
-  return a->png_bytes==0 && b->png_bytes==0 ? part_dots(a, b) : part_pictures(a, b);
+  int are_dots = a->png_bytes==0 && b->png_bytes==0;
+  return are_dots ? part_dots(a, b) : part_pictures(a, b);
 }
 
-static int spread_marks(struct call *c, struct page *p){
-  int moved = 1;
-  for(int step=0; step<SPREAD_STEPS && moved; step++){
-    moved = 0;
-    if( run_stopped(&c->run) ) return c->err.rc;
+static void spread_marks(struct call *c, struct page *p){
+  int has_moved = 1;
+  for(int step=0; step<SPREAD_STEPS && has_moved; step++){
+    has_moved = 0;
+    if( run_stopped(&c->run) ) return;
     for(int i=0; i<p->n; i++){
-      for(int k=i+1; k<p->n; k++) moved |= part_marks(&p->marks[i], &p->marks[k]);
+      for(int k=i+1; k<p->n; k++) has_moved |= part_marks(&p->marks[i], &p->marks[k]);
     }
   }
-  return SQLITE_OK;
 }
 
-/* The page grows where marks have left it, and all are moved to its middle. */
+/* The page grows where marks have left it, and all marks move to its middle. */
 static void centre_marks(struct page *p){
   struct box all = mark_box(&p->marks[0], 0);
   for(int i=1; i<p->n; i++){
@@ -238,17 +281,18 @@ static void centre_marks(struct page *p){
     if( box.right>all.right ) all.right = box.right;
     if( box.bottom>all.bottom ) all.bottom = box.bottom;
   }
-  if( all.right-all.left + 3*MARGIN > p->width ) p->width = (int)(all.right-all.left) + 3*MARGIN;
-  if( all.bottom-all.top + 2*MARGIN > p->height ) p->height = (int)(all.bottom-all.top) + 2*MARGIN;
+  if( all.right-all.left + 3*MARGIN>p->width ) p->width = (int)(all.right-all.left) + 3*MARGIN;
+  if( all.bottom-all.top + 2*MARGIN>p->height ) p->height = (int)(all.bottom-all.top) + 2*MARGIN;
   for(int i=0; i<p->n; i++){
     p->marks[i].x += (p->width - all.left - all.right)/2;
     p->marks[i].y += (p->height - all.top - all.bottom)/2;
   }
 }
 
-/* ---- Labels ---- */
+/* ---- Lines of a label ---- */
 
-/* About the width of the character at text[0..n) in a sans-serif font, a wide one, in thousandths of its size; *bytes it takes. */
+/* About the width of the character at text[0..n) in a wide sans-serif font, in thousandths of the
+** font's size. *bytes: its length. */
 static int character_width(const char *text, size_t n, int *bytes){
   *bytes = utf8_length(text, n);
   if( *bytes>2 ) return 1000;
@@ -259,107 +303,148 @@ static int character_width(const char *text, size_t n, int *bytes){
   if( strchr("ijl.,:;'|!", text[0]) ) return 320;
   if( strchr("ftr()[]{}/\\-\" I", text[0]) ) return 400;
   if( strchr("mwMW@%", text[0]) ) return 960;
-  return text[0]>='A' && text[0]<='Z' ? 720 : 620;
+  return is_ascii_upper(text[0]) ? 720 : 620;
 }
 
 static double text_width(const char *text, size_t n){
-  int bytes, sum = 0;
-  for(size_t i=0; i<n && sum<1000000; i+=(size_t)bytes) sum += character_width(text+i, n-i, &bytes);
+  int bytes;
+  int sum = 0;
+  for(size_t i=0; i<n && sum<1000000; i+=(size_t)bytes){
+    sum += character_width(text+i, n-i, &bytes);
+  }
   return sum*FONT/1000.0;
 }
 
 /* Bytes of the longest beginning that is at most `width` wide. */
 static size_t text_fits(const char *text, size_t n, int width){
-  int bytes, sum = 0;
+  int bytes;
+  int sum = 0;
   size_t i = 0;
   for(; i<n; i+=(size_t)bytes){
     sum += character_width(text+i, n-i, &bytes);
-    if( sum*FONT > width*1000 ) break;
+    if( sum*FONT>width*1000 ) break;
   }
   return i;
 }
 
-static int is_space(char c){
-  return c==' ' || c=='\n' || c=='\t' || c=='\r';
-}
-
-/* Without the spaces around it. */
+/* Without the white space around it. */
 static struct line trimmed(const char *text, size_t n){
-  while( n>0 && is_space(text[0]) ){ text++; n--; }
-  while( n>0 && is_space(text[n-1]) ) n--;
-  return (struct line){ text, n, 0 };
+  while( n>0 && is_xml_space(text[0]) ){
+    text++;
+    n--;
+  }
+  while( n>0 && is_xml_space(text[n-1]) ) n--;
+  return (struct line){ .text = text, .n = n };
 }
 
-/* Bytes of `rest` on one line: to its end, to the last space that fits, or to what fits of a long word. */
+/* Bytes of `rest` on one line: all of it, or up to the last space that fits, or as much of a long
+** word as fits. */
 static size_t line_bytes(const struct line *rest, int width){
-  size_t fits = text_fits(rest->text, rest->n, width), word = fits;
+  size_t fits = text_fits(rest->text, rest->n, width);
+  size_t word = fits;
   if( fits==rest->n ) return fits;
-  while( word>0 && !is_space(rest->text[word]) ) word--;
+  while( word>0 && !is_xml_space(rest->text[word]) ) word--;
   return word>0 ? word : fits;
 }
 
-/* Up to `lines` lines, broken at spaces; the last one is cut where more would follow. */
-static void break_label(struct label *l, const char *text, size_t n, int width, int lines){
-  struct line rest = trimmed(text, n);
+struct label_shape { int width, lines; };       /* most of a label */
+
+/* Breaks a label at spaces. The last line is cut where more would follow. */
+static void break_label(struct label *l, const struct mark *m, struct label_shape shape){
+  struct line rest = trimmed(m->label, m->label_bytes);
   l->is_whole = 1;
-  for(l->n_lines=0; rest.n>0 && l->n_lines<lines; l->n_lines++){
-    size_t at = line_bytes(&rest, width);
+  for(l->n_lines=0; rest.n>0 && l->n_lines<shape.lines; l->n_lines++){
+    size_t at = line_bytes(&rest, shape.width);
     l->lines[l->n_lines] = trimmed(rest.text, at);
-    l->is_whole &= at==rest.n || is_space(rest.text[at]);
-    rest = trimmed(rest.text+at, rest.n-at);
+    l->is_whole &= at==rest.n || is_xml_space(rest.text[at]);
+    rest = trimmed(rest.text + at, rest.n - at);
   }
-  if( rest.n>0 ) l->lines[lines-1].is_cut = 1;
+  if( rest.n>0 ) l->lines[shape.lines-1].is_cut = 1;
   l->is_whole &= rest.n==0;
 }
 
-/* The same number of lines, as even as they can be. */
-static void balance_label(struct label *l, const char *text, size_t n, int width){
+/* Makes the lines as even as they can be, without another line. */
+static void balance_label(struct label *l, const struct mark *m, int width){
+  struct label_shape shape = { .width = width, .lines = l->n_lines };
   struct label narrower = *l;
-  int lines = l->n_lines;
-  while( lines>1 && narrower.is_whole && width>0 ){
+  while( shape.lines>1 && narrower.is_whole && shape.width>0 ){
     *l = narrower;
-    width -= FONT;
-    break_label(&narrower, text, n, width, lines);
+    shape.width -= FONT;
+    break_label(&narrower, m, shape);
   }
 }
 
 static double label_width(const struct label *l){
   double most = 0;
   for(int i=0; i<l->n_lines; i++){
-    double width = text_width(l->lines[i].text, l->lines[i].n) + (l->lines[i].is_cut ? FONT : 0);
+    const struct line *line = &l->lines[i];
+    double ellipsis = line->is_cut ? FONT : 0;
+    double width = text_width(line->text, line->n) + ellipsis;
     if( width>most ) most = width;
   }
   return most;
 }
 
-enum side { RIGHT, LEFT, BELOW, ABOVE, RIGHT_BELOW, RIGHT_ABOVE, LEFT_BELOW, LEFT_ABOVE, N_SIDES };
-enum { N_SHAPES = 2 };
-struct manner {                 /* in which labels are tried */
-  struct { int width, lines; } shapes[N_SHAPES];        /* the second where there is no room for the first */
-  enum side sides[N_SIDES];     /* the best first */
+/* ---- Places of labels ---- */
+
+/* Of a label, seen from its mark. across: 1 right, -1 left, 0 in the middle; down: 1 below, -1
+** above, 0 at the same height. */
+struct side { int across, down; };
+
+enum { N_SHAPES = 2, SIDES_MOST = 8 };
+struct manner {                 /* how labels are tried */
+  struct label_shape shapes[N_SHAPES];        /* the second where there is no room for the first */
+  struct side sides[SIDES_MOST];        /* the best first */
   int n_sides;
 };
-static const struct manner NAME = { { { 160, 2 }, { 110, 3 } }, { RIGHT, LEFT, RIGHT_BELOW, RIGHT_ABOVE, LEFT_BELOW, LEFT_ABOVE, BELOW, ABOVE }, 8 };
-/* Not above: there it would read as that of the picture above. */
-static const struct manner CAPTION = { { { 76, 2 }, { 120, 2 } }, { BELOW, RIGHT, LEFT }, 3 };
+static const struct manner NAME = {
+  .shapes = { { 160, 2 }, { 110, 3 } },
+  .sides = { { 1, 0 }, { -1, 0 }, { 1, 1 }, { 1, -1 }, { -1, 1 }, { -1, -1 }, { 0, 1 }, { 0, -1 } },
+  .n_sides = 8
+};
+/* Not above: there it would read as the caption of the picture above. */
+static const struct manner CAPTION = {
+  .shapes = { { 76, 2 }, { 120, 2 } },
+  .sides = { { 0, 1 }, { 1, 0 }, { -1, 0 } },
+  .n_sides = 3
+};
 
-static void set_beside(struct label *l, const struct mark *m, enum side side, double width){
-  int is_right = side==RIGHT || side==RIGHT_BELOW || side==RIGHT_ABOVE, is_left = side==LEFT || side==LEFT_BELOW || side==LEFT_ABOVE;
-  double height = l->n_lines*LINE, room = m->half + GAP, left = m->x - width/2, top = m->y - height/2;
-  if( is_right ) left = m->x + room;
-  if( is_left ) left = m->x - room - width;
-  if( side==BELOW ) top = m->y + room - 2;
-  if( side==ABOVE ) top = m->y - room + 1 - height;
-  if( side==RIGHT_BELOW || side==LEFT_BELOW ) top = m->y - 2;
-  if( side==RIGHT_ABOVE || side==LEFT_ABOVE ) top = m->y + 2 - height;
-  l->box = (struct box){ left, top, left+width, top+height };
-  l->anchor = is_right ? "start" : is_left ? "end" : "middle";
-  l->x = is_right ? left : is_left ? left+width : m->x;
+static double label_left(const struct mark *m, int across, double width){
+  double room = m->half + GAP;
+  if( across>0 ) return m->x + room;
+  if( across<0 ) return m->x - room - width;
+  return m->x - width/2;
 }
 
+/* Above and below stand close to the mark. At a corner a label reaches a little past its middle. */
+static double label_top(const struct mark *m, struct side side, double height){
+  double room = m->half + GAP;
+  if( side.down==0 ) return m->y - height/2;
+  if( side.across==0 ) return side.down>0 ? m->y + room - 2 : m->y - room + 1 - height;
+  return side.down>0 ? m->y - 2 : m->y + 2 - height;
+}
+
+static void set_beside(struct label *l, const struct mark *m, struct side side, double width){
+  double height = l->n_lines*LINE;
+  double left = label_left(m, side.across, width);
+  double top = label_top(m, side, height);
+  l->box = (struct box){ left, top, left + width, top + height };
+  l->anchor = "middle";
+  l->x = m->x;
+  if( side.across>0 ){
+    l->anchor = "start";
+    l->x = left;
+  }else if( side.across<0 ){
+    l->anchor = "end";
+    l->x = left + width;
+  }
+}
+
+/* Is the label on the page, and does it touch no other mark and no label that was placed before? */
 static int is_free(const struct page *p, int i){
   const struct box *box = &p->labels[i].box;
-  if( box->left<GAP || box->top<GAP || box->right>p->width-GAP || box->bottom>p->height-GAP ) return 0;
+  if( box->left<GAP || box->right>p->width-GAP ) return 0;
+  if( box->top<GAP || box->bottom>p->height-GAP ) return 0;
   for(int k=0; k<p->n; k++){
     struct box mark = mark_box(&p->marks[k], 1);
     if( k!=i && boxes_meet(box, &mark) ) return 0;
@@ -368,13 +453,16 @@ static int is_free(const struct page *p, int i){
   return 1;
 }
 
-/* Returns true when there is room for the label in this shape; must_be_whole: and nothing of it is cut or broken. */
-static int place_shape(struct page *p, int i, const struct manner *how, int shape, int must_be_whole){
+/* Places the label if there is room for it in this shape. must_be_whole: only if nothing of it is
+** cut or broken. Returns whether it has a place. */
+static int place_shape(struct page *p, int i, const struct manner *how,
+                       struct label_shape shape, int must_be_whole){
   struct label *l = &p->labels[i];
   const struct mark *m = &p->marks[i];
-  break_label(l, m->label, m->label_bytes, how->shapes[shape].width, how->shapes[shape].lines);
+  assert( shape.lines<=LINES_MOST );
+  break_label(l, m, shape);
   if( must_be_whole && !l->is_whole ) return 0;
-  balance_label(l, m->label, m->label_bytes, how->shapes[shape].width);
+  balance_label(l, m, shape.width);
   for(int k=0; k<how->n_sides && l->n_lines>0; k++){
     set_beside(l, m, how->sides[k], label_width(l));
     if( is_free(p, i) ) return 1;
@@ -382,11 +470,14 @@ static int place_shape(struct page *p, int i, const struct manner *how, int shap
   return 0;
 }
 
-/* A label under a picture reads as its caption; beside a dot as its name. */
+/* A label under a picture reads as its caption; beside a dot, as its name. Whole labels are tried
+** first, in both shapes. */
 static void place_label(struct page *p, int i){
   const struct manner *how = p->marks[i].png_bytes>0 ? &CAPTION : &NAME;
-  for(int k=0; k<2*N_SHAPES; k++){
-    if( place_shape(p, i, how, k%N_SHAPES, k<N_SHAPES) ) return;
+  for(int must_be_whole=1; must_be_whole>=0; must_be_whole--){
+    for(int k=0; k<N_SHAPES; k++){
+      if( place_shape(p, i, how, how->shapes[k], must_be_whole) ) return;
+    }
   }
   p->labels[i].n_lines = 0;
 }
@@ -395,8 +486,11 @@ static void place_label(struct page *p, int i){
 
 /* One decimal, rounded. */
 static void put_number(struct buf *out, double x){
-  int tenths = (int)floor(x*10 + 0.5), size = tenths<0 ? -tenths : tenths;
-  buf_printf(out, size%10 ? "%s%d.%d" : "%s%d", tenths<0 ? "-" : "", size/10, size%10);
+  int tenths = (int)floor(x*10 + 0.5);
+  int size = tenths<0 ? -tenths : tenths;
+  if( tenths<0 ) buf_char(out, '-');
+  if( size%10 ) buf_printf(out, "%d.%d", size/10, size%10);
+  else buf_printf(out, "%d", size/10);
 }
 
 static void put_attribute(struct buf *out, const char *name, double x){
@@ -405,16 +499,22 @@ static void put_attribute(struct buf *out, const char *name, double x){
   buf_char(out, '"');
 }
 
-/* Text between tags: what XML cannot have in it (most control characters, U+FFFE, U+FFFF, what is no UTF-8) becomes U+FFFD. */
+/* Can XML have this character, of n bytes, in a text? Not most control characters, nor U+FFFE and
+** U+FFFF. */
+static int is_xml(const unsigned char *text, int n){
+  if( n==0 ) return 0;
+  if( text[0]<' ' ) return is_xml_space(text[0]);
+  return n!=3 || text[0]!=0xef || text[1]!=0xbf || text[2]<0xbe;
+}
+
+/* Text between tags. What XML cannot have, and what is no UTF-8, becomes U+FFFD. */
 static void put_xml(struct buf *out, const char *text, size_t n){
   for(size_t i=0; i<n; ){
     int bytes = utf8_length(text+i, n-i);
-    unsigned char c = (unsigned char)text[i];
-    int is_none = bytes==0 || (c<' ' && !is_space((char)c)) || (bytes==3 && c==0xef && (unsigned char)text[i+1]==0xbf && (unsigned char)text[i+2]>=0xbe);
-    if( is_none ) buf_str(out, UTF8_REPLACEMENT);
-    else if( c=='&' ) buf_str(out, "&amp;");
-    else if( c=='<' ) buf_str(out, "&lt;");
-    else if( c=='>' ) buf_str(out, "&gt;");
+    if( !is_xml((const unsigned char *)text+i, bytes) ) buf_str(out, UTF8_REPLACEMENT);
+    else if( text[i]=='&' ) buf_str(out, "&amp;");
+    else if( text[i]=='<' ) buf_str(out, "&lt;");
+    else if( text[i]=='>' ) buf_str(out, "&gt;");
     else buf_append(out, text+i, (size_t)bytes);
     i += bytes ? (size_t)bytes : 1;
   }
@@ -423,10 +523,29 @@ static void put_xml(struct buf *out, const char *text, size_t n){
 static void put_base64(struct buf *out, const unsigned char *data, size_t n){
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for(size_t i=0; i<n; i+=3){
-    uint32_t x = (uint32_t)data[i]<<16 | (i+1<n ? (uint32_t)data[i+1]<<8 : 0) | (i+2<n ? data[i+2] : 0);
-    char four[4] = { digits[x>>18], digits[x>>12 & 63], i+1<n ? digits[x>>6 & 63] : '=', i+2<n ? digits[x & 63] : '=' };
+    int has_second = i+1<n;
+    int has_third = i+2<n;
+    uint32_t x = (uint32_t)data[i]<<16;
+    char four[4];
+    if( has_second ) x |= (uint32_t)data[i+1]<<8;
+    if( has_third ) x |= data[i+2];
+    four[0] = digits[x>>18];
+    four[1] = digits[x>>12 & 63];
+    four[2] = has_second ? digits[x>>6 & 63] : '=';
+    four[3] = has_third ? digits[x & 63] : '=';
     buf_append(out, four, 4);
   }
+}
+
+static void put_picture(struct buf *out, const struct mark *m){
+  buf_str(out, "<image");
+  put_attribute(out, "x", m->x - m->half);
+  put_attribute(out, "y", m->y - m->half);
+  put_attribute(out, "width", 2*m->half);
+  put_attribute(out, "height", 2*m->half);
+  buf_str(out, " href=\"data:image/png;base64,");
+  put_base64(out, m->png, m->png_bytes);
+  buf_str(out, "\"/>");
 }
 
 static void put_mark(struct buf *out, const struct mark *m){
@@ -437,14 +556,7 @@ static void put_mark(struct buf *out, const struct mark *m){
     buf_str(out, "</title>");
   }
   if( m->png_bytes>0 ){
-    buf_str(out, "<image");
-    put_attribute(out, "x", m->x-m->half);
-    put_attribute(out, "y", m->y-m->half);
-    put_attribute(out, "width", 2*m->half);
-    put_attribute(out, "height", 2*m->half);
-    buf_str(out, " href=\"data:image/png;base64,");
-    put_base64(out, m->png, m->png_bytes);
-    buf_str(out, "\"/>");
+    put_picture(out, m);
   }else{
     buf_str(out, "<circle");
     put_attribute(out, "cx", m->x);
@@ -455,19 +567,22 @@ static void put_mark(struct buf *out, const struct mark *m){
 }
 
 static void put_label(struct buf *out, const struct label *l){
+  enum { BASELINE = 11 };       /* below the top of a line */
   for(int i=0; i<l->n_lines; i++){
     buf_str(out, "<text");
     put_attribute(out, "x", l->x);
-    put_attribute(out, "y", l->box.top + i*LINE + 11);
+    put_attribute(out, "y", l->box.top + i*LINE + BASELINE);
     buf_printf(out, " text-anchor=\"%s\">", l->anchor);
     put_xml(out, l->lines[i].text, l->lines[i].n);
-    buf_str(out, l->lines[i].is_cut ? "\xe2\x80\xa6</text>\n" : "</text>\n");
+    if( l->lines[i].is_cut ) buf_str(out, "\xe2\x80\xa6");     /* an ellipsis */
+    buf_str(out, "</text>\n");
   }
 }
 
-/* Under everything a glow of each mark's colour, which shows where groups lie. */
+/* Under everything else, each mark glows in its colour. That shows where groups lie. */
 static void put_ground(struct buf *out, const struct page *p){
-  buf_printf(out, "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n<g fill-opacity=\".07\">\n", p->width, p->height);
+  buf_printf(out, "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n", p->width, p->height);
+  buf_str(out, "<g fill-opacity=\".07\">\n");
   for(int i=0; i<p->n; i++){
     buf_str(out, "<circle");
     put_attribute(out, "cx", p->marks[i].x);
@@ -479,59 +594,74 @@ static void put_ground(struct buf *out, const struct page *p){
 }
 
 static void put_page(struct buf *out, const struct page *p){
-  buf_printf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"A map of %d rows\">\n",
-             p->width, p->height, p->width, p->height, p->n);
+  int w = p->width;
+  int h = p->height;
+  buf_printf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\"", w, h);
+  buf_printf(out, " width=\"%d\" height=\"%d\" role=\"img\"", w, h);
+  buf_printf(out, " aria-label=\"A map of %d rows\">\n", p->n);
   put_ground(out, p);
   for(int i=0; i<p->n; i++) put_mark(out, &p->marks[i]);
-  buf_printf(out, "<g font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\" font-size=\"%d\" fill=\"#333\" stroke=\"#fff\" stroke-width=\"3\" "
-                  "stroke-opacity=\".8\" paint-order=\"stroke\" stroke-linejoin=\"round\" pointer-events=\"none\">\n", FONT);
+  buf_str(out, "<g font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\"");
+  buf_printf(out, " font-size=\"%d\" fill=\"#333\"", FONT);
+  buf_str(out, " stroke=\"#fff\" stroke-width=\"3\" stroke-opacity=\".8\" paint-order=\"stroke\""
+               " stroke-linejoin=\"round\" pointer-events=\"none\">\n");
   for(int i=0; i<p->n; i++) put_label(out, &p->labels[i]);
   buf_str(out, "</g>\n</svg>\n");
 }
 
 /* ---- latent_plot(z, label [, picture]) ---- */
 
-/* As large as leaves about half of the page free. */
+/* Half the size of pictures. The size leaves about half of the page free. */
 static double picture_half(const struct page *p){
   double side = sqrt(0.3*p->width*p->height/p->n);
-  return (side<PICTURE_LEAST ? PICTURE_LEAST : side>PICTURE_LARGEST ? PICTURE_LARGEST : side)/2;
+  return clamp(side, PICTURE_LEAST, PICTURE_LARGEST)/2;
 }
 
+/* All but the places, which fit_marks() has set. */
 static void set_marks(struct page *p, const struct plot *plot, const int *group){
-  const struct row *rows = (const struct row*)(const void*)plot->rows.data;
+  const struct plot_row *rows = (const void *)plot->rows.data;
   const char *bytes = plot->bytes.n ? plot->bytes.data : "";
   for(int i=0; i<p->n; i++){
+    const struct plot_row *row = &rows[i];
     struct mark *m = &p->marks[i];
     m->group = group[i];
-    m->half = rows[i].png_bytes>0 ? picture_half(p) : DOT;
-    m->label = bytes + rows[i].label;
-    m->label_bytes = rows[i].label_bytes;
-    m->png = (const unsigned char*)bytes + rows[i].png;
-    m->png_bytes = rows[i].png_bytes;
+    m->half = row->png.n>0 ? picture_half(p) : DOT;
+    m->label = bytes + row->label.at;
+    m->label_bytes = row->label.n;
+    m->png = (const unsigned char *)bytes + row->png.at;
+    m->png_bytes = row->png.n;
   }
 }
 
 /* Few rows need few colours. */
 static int count_groups(int n){
-  int groups = n/12 + 2;
-  return n<6 ? 1 : groups<GROUPS_MOST ? groups : GROUPS_MOST;
+  int n_groups = n/12 + 2;
+  if( n<6 ) return 1;
+  return n_groups<GROUPS_MOST ? n_groups : GROUPS_MOST;
 }
 
-static int plot_draw(struct call *c, const struct plot *plot, struct page *p){
+/* Everything on the page, in the call's arena. */
+static void draw_page(struct call *c, const struct plot *plot, struct page *p){
   size_t n = (size_t)plot->n;
-  double *x = arena_get(&c->arena, sizeof(*x)*n), *y = arena_get(&c->arena, sizeof(*y)*n);
-  int *group = arena_get(&c->arena, sizeof(*group)*n);
+  const float *s = (const void *)plot->s.data;
+  double *x = arena_get(&c->arena, n*sizeof(*x));
+  double *y = arena_get(&c->arena, n*sizeof(*y));
+  int *group = arena_get(&c->arena, n*sizeof(*group));
+  int n_groups = count_groups(plot->n);
   p->n = plot->n;
-  p->marks = arena_zeroed(&c->arena, sizeof(*p->marks)*n);
-  p->labels = arena_zeroed(&c->arena, sizeof(*p->labels)*n);
-  if( c->arena.oom ) return fail_nomem(&c->err);
-  if( points_map(&c->run, (const float*)(const void*)plot->s.data, p->n, plot->width, count_groups(p->n), x, y, group)!=SQLITE_OK ) return c->err.rc;
+  p->marks = arena_zeroed(&c->arena, n*sizeof(*p->marks));
+  p->labels = arena_zeroed(&c->arena, n*sizeof(*p->labels));
+  if( c->arena.oom ){
+    fail_nomem(&c->err);
+    return;
+  }
+  if( points_map(&c->run, s, p->n, plot->width, n_groups, x, y, group)!=SQLITE_OK ) return;
   fit_marks(p, x, y);
   set_marks(p, plot, group);
-  if( spread_marks(c, p)!=SQLITE_OK ) return c->err.rc;
+  spread_marks(c, p);
+  if( c->err.rc!=SQLITE_OK ) return;
   centre_marks(p);
   for(int i=0; i<p->n && !run_stopped(&c->run); i++) place_label(p, i);
-  return c->err.rc;
 }
 
 void plot_give(struct call *c, void *state){
@@ -539,6 +669,7 @@ void plot_give(struct call *c, void *state){
   struct page page = { 0 };
   struct buf out = call_buf(c);
   if( plot->n==0 ) return;
-  if( plot_draw(c, plot, &page)==SQLITE_OK ) put_page(&out, &page);
+  draw_page(c, plot, &page);
+  if( c->err.rc==SQLITE_OK ) put_page(&out, &page);
   result_buf(c, &out);
 }
