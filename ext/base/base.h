@@ -2,7 +2,7 @@
 ** base.h -- what every layer stands on: errors, memory, growable buffers, sets of keys, characters,
 ** bounded reading, file maps, hashing, random numbers, threads.
 **
-** Base asks SQLite for memory and for the process-wide mutex (base_memory.c), and for nothing else.
+** Base asks SQLite for memory (base_memory.c), and for nothing else.
 ** Of the layers below call, vtab and functions, only index speaks to SQLite too: index_store.c runs
 ** statements on its shadow tables.
 */
@@ -67,10 +67,6 @@ struct arena_mark {
 };
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark m);
-
-/* The one lock of the process (SQLITE_MUTEX_STATIC_APP1). Only the model registry takes it. */
-void global_lock(void);
-void global_unlock(void);
 
 /* ---- base_buf.c: a growable byte buffer with a maximum ----
 ** Zeroed is a valid empty buffer. A run of appends needs no check between them: ask rc after it. */
@@ -214,6 +210,9 @@ float random_normal(struct random *r);
 ** Returns when all are done. Threads are made for the call and joined before it returns: none
 ** outlives it. When one cannot be made, fewer do the work. */
 void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part), void *arg);
+/* The one lock of the process. Only the model registry takes it. */
+void global_lock(void);
+void global_unlock(void);
 /* The most threads that a call may use: LATENT_THREADS, else the machine's processors,
 ** at most 8. */
 int thread_count(void);

@@ -2,8 +2,7 @@
 ** base_memory.c -- memory from SQLite's allocator, and the arena over it.
 **
 ** So everything that the extension holds is counted by sqlite3_memory_used(), obeys the
-** application's heap limit, and can be made to fail by a test. The one lock of the process is here
-** too, because it is SQLite's.
+** application's heap limit, and can be made to fail by a test.
 **
 ** The arena is a list of blocks, newest first:
 **
@@ -131,14 +130,4 @@ void arena_rewind(struct arena *a, struct arena_mark m){
   if( m.block==NULL ) return;
   assert( m.used<=m.block->used );
   m.block->used = m.used;
-}
-
-/* The mutex is NULL when SQLite was built without threads. Entering that does nothing, as it
-** should. */
-void global_lock(void){
-  sqlite3_mutex_enter(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1));
-}
-
-void global_unlock(void){
-  sqlite3_mutex_leave(sqlite3_mutex_alloc(SQLITE_MUTEX_STATIC_APP1));
 }

@@ -78,3 +78,15 @@ int thread_count(void){
   n = sysconf(_SC_NPROCESSORS_ONLN);
   return n<1 ? 1 : n>THREADS_DEFAULT ? THREADS_DEFAULT : (int)n;
 }
+
+/* Not SQLite's own mutex: a SQLite that was built without threads (SQLITE_THREADSAFE=0) has none,
+** and could not be linked with. */
+static pthread_mutex_t global = PTHREAD_MUTEX_INITIALIZER;
+
+void global_lock(void){
+  pthread_mutex_lock(&global);
+}
+
+void global_unlock(void){
+  pthread_mutex_unlock(&global);
+}

@@ -76,6 +76,10 @@ void scalar_info(struct call *c){
   }
   buf_char(&out, ',');
   put_text(&out, "kernel", linear_kernel());
+  if( strcmp(linear_kernel(), "plain")==0 ){
+    buf_char(&out, ',');
+    put_text(&out, "warning", "no fast kernel for this CPU: plain loops, some 100 times slower");
+  }
   buf_printf(&out, ",\"threads\":%d", c->connection->n_threads);
   buf_printf(&out, ",\"memory\":%lld}", (long long)sqlite3_memory_used());
   result_buf(c, &out);

@@ -121,6 +121,10 @@ linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and ke
 
 /* kernels_blas.c */
 linear_code linear_openblas;            /* only where it is usable */
+/* kernels_choose.c: what an x86-64 CPU and the system on it have. AVX2 with FMA and F16C; AVX-512
+** F; the same with BW and VPOPCNTDQ. */
+enum cpu_feature { CPU_POPCNT, CPU_AVX2, CPU_AVX512, CPU_AVX512_POPCNT };
+int cpu_has(enum cpu_feature feature);
 int linear_openblas_usable(void);       /* opens the library at the first call */
 
 #endif

@@ -56,8 +56,7 @@ void bits_popcnt(int32_t *y, const uint64_t *codes, const uint64_t *planes, int 
 }
 
 static int popcnt_usable(void){
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("popcnt");
+  return cpu_has(CPU_POPCNT);
 }
 
 /* ---- AVX-512 with VPOPCNTDQ: Intel since 2019, AMD since 2022 ---- */
@@ -153,10 +152,7 @@ void bits_avx512(int32_t *y, const uint64_t *codes, const uint64_t *planes, int 
 }
 
 static int avx512_usable(void){
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f")
-      && __builtin_cpu_supports("avx512bw")
-      && __builtin_cpu_supports("avx512vpopcntdq");
+  return cpu_has(CPU_AVX512_POPCNT);
 }
 #endif
 

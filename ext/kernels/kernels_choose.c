@@ -20,17 +20,39 @@ struct code {
 };
 
 #if defined(__x86_64__) && defined(__GNUC__)
-static int avx512_usable(void){
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512f");
+/* The registers that the system saves when it switches threads: XCR0. */
+static unsigned saved_registers(void){
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
 }
 
-/* F16C has to be asked for by its bit: clang 14 does not know __builtin_cpu_supports("f16c"). */
+/* Asked by cpuid itself. __builtin_cpu_supports() needs the compiler's run-time library, and where
+** that is missing it answers 0 to everything: the engine would then run "plain", 150 times slower,
+** and say nothing. */
+int cpu_has(enum cpu_feature feature){
+  enum { AVX_SAVED = 0x06, AVX512_SAVED = 0xe6 };
+  unsigned a, b, c, d, b7, c7;
+  unsigned saved;
+  if( !__get_cpuid(1, &a, &b, &c, &d) ) return 0;
+  if( feature==CPU_POPCNT ) return (c & bit_POPCNT)!=0;
+  if( !(c & bit_OSXSAVE) || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d) ) return 0;
+  saved = saved_registers();
+  if( feature==CPU_AVX2 ){
+    unsigned wanted = bit_AVX | bit_FMA | bit_F16C;
+    return (saved & AVX_SAVED)==AVX_SAVED && (c & wanted)==wanted && (b7 & bit_AVX2)!=0;
+  }
+  if( (saved & AVX512_SAVED)!=AVX512_SAVED || !(b7 & bit_AVX512F) ) return 0;
+  if( feature==CPU_AVX512 ) return 1;
+  return (b7 & bit_AVX512BW)!=0 && (c7 & bit_AVX512VPOPCNTDQ)!=0;
+}
+
+static int avx512_usable(void){
+  return cpu_has(CPU_AVX512);
+}
+
 static int avx2_usable(void){
-  unsigned a, b, c, d;
-  __builtin_cpu_init();
-  if( !__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ) return 0;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+  return cpu_has(CPU_AVX2);
 }
 #endif
 

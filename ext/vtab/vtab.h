@@ -185,6 +185,8 @@ sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order);
 sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
                           int64_t high);
 void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* or NULL */
+/* All rows of the content table, for store_prepare(): id, content, filters. */
+#define SELECT_CONTENT "SELECT T.$their_id, T.$body$from_filters FROM $theirs AS T"
 /* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
 sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);
 int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement, no rows */

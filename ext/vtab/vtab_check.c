@@ -98,11 +98,11 @@ int vtab_check(struct call *c, struct vtab *t, struct buf *report){
   check_index(c, t, n_latents, report);
   if( t->definition.content==NULL ) return c->err.rc;
   store_statement(c, t, CONTENT_GET);           /* finds the content table's name */
-  check_none(c, t, report, "SELECT $their_id FROM $theirs"
-             " WHERE $their_id NOT IN (SELECT id FROM $rows) LIMIT 20",
+  check_none(c, t, report, "SELECT T.$their_id FROM $theirs AS T"
+             " WHERE T.$their_id NOT IN (SELECT id FROM $rows) LIMIT 20",
              "of the content table is missing");
   check_none(c, t, report, "SELECT id FROM $rows"
-             " WHERE id NOT IN (SELECT $their_id FROM $theirs) LIMIT 20",
+             " WHERE id NOT IN (SELECT T.$their_id FROM $theirs AS T) LIMIT 20",
              "is none of the content table's");
   return c->err.rc;
 }

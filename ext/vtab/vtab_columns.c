@@ -119,15 +119,21 @@ static const char *const FILTER_TYPES[] = {
 };
 enum { N_FILTER_TYPES = sizeof(FILTER_TYPES)/sizeof(FILTER_TYPES[0]) };
 
-static int check_name(const struct definition *d, struct words *w, const char *name){
+/* The table has a column of this name already. */
+static int is_taken(const char *name){
   static const char *const taken[] = {
     "options", "distance", "latent", "rowid", "_rowid_", "oid"
   };
-  if( *name==0 || strchr(name, '?') ) return bad_argument(w, "has no name that a column can have");
   for(size_t i=0; i<sizeof(taken)/sizeof(taken[0]); i++){
-    if( sqlite3_stricmp(name, taken[i])==0 ){
-      return bad_argument(w, "has a name that the table gives to a column of its own");
-    }
+    if( sqlite3_stricmp(name, taken[i])==0 ) return 1;
+  }
+  return 0;
+}
+
+static int check_name(const struct definition *d, struct words *w, const char *name){
+  if( *name==0 || strchr(name, '?') ) return bad_argument(w, "has no name that a column can have");
+  if( is_taken(name) ){
+    return bad_argument(w, "has a name that the table gives to a column of its own");
   }
   if( sqlite3_stricmp(name, w->table)==0 ){
     return bad_argument(w, "has the name of the table, which is that of the column for queries");
@@ -225,6 +231,10 @@ int definition_read(struct definition *d, const char *table, int argc, const cha
                     struct arena *a, struct err *e){
   struct words w = { .table = table, .arena = a, .err = e };
   *d = (struct definition){ .has_triggers = 1 };
+  if( is_taken(table) ){
+    return fail(e, SQLITE_ERROR, "%s: the column for queries is called like the table, and a "
+                "column \"%s\" is there already: give the table another name", table, table);
+  }
   for(int i=3; i<argc; i++){
     w.at = w.argument = argv[i];
     if( read_argument(d, &w)!=SQLITE_OK ) return e->rc;

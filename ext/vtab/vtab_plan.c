@@ -107,13 +107,6 @@ static int has_condition(const struct planning *p, int column){
   return 0;
 }
 
-/* The distance is asked for in a condition or an order. */
-static int asks_distance(const struct planning *p){
-  int distance = hidden_at(&p->t->definition, HIDDEN_DISTANCE);
-  if( has_condition(p, distance) ) return 1;
-  return p->info->nOrderBy>0 && p->info->aOrderBy[0].iColumn==distance;
-}
-
 /* Only upper bounds on the distance are of use. */
 static void use_distance(struct planning *p, int i){
   int op = p->info->aConstraint[i].op;
@@ -252,10 +245,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
   int query = find_equal(&p, hidden_at(d, HIDDEN_QUERY), 1, &no_query);
   int options = find_equal(&p, hidden_at(d, HIDDEN_OPTIONS), 0, &no_options);
   if( query<0 && no_query ) return SQLITE_CONSTRAINT;
-  if( options<0 && no_options ) return SQLITE_CONSTRAINT;
-  if( query<0 && options>=0 ){
-    return refuse_plan(t, "%s: options without a query: write \"%w\"(query, options)");
-  }
+  if( query>=0 && options<0 && no_options ) return SQLITE_CONSTRAINT;
   if( query>=0 ){
     if( find_equal(&p, hidden_at(d, HIDDEN_LATENT), 0, &third)>=0 || third ){
       return refuse_plan(t, "%s: a third argument, or a condition on latent beside a query: "
@@ -266,11 +256,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
     plan_scan(&p);
     info->estimatedCost = 1e30;
   }else{
-    if( asks_distance(&p) ){
-      return refuse_plan(t, "%s: a distance needs something to be distant from: write FROM "
-                         "\"%w\"(query) ... ORDER BY distance");
-    }
-    plan_scan(&p);
+    plan_scan(&p);              /* distance and options are then NULL, as FTS5's rank is */
   }
   return give_words(&p);
 }

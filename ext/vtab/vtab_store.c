@@ -38,6 +38,7 @@
 **   $their_id                       "id"; or rowid, without quotes
 **   $id $body                       "id", "body"
 **   $their_filters                  , "year", "lang"
+**   $from_filters                   , T."year", T."lang"
 **   $new_filters                    , new."year", new."lang"
 **   $set_filters                    , "year"=new."year", "lang"=new."lang"
 **   $or_filters_differ              OR old."year" COLLATE BINARY IS NOT new."year" OR ...
@@ -45,6 +46,9 @@
 **   $t                              "t"
 **   $t_config $t_rows $t_pending    "t_config", ...
 **   $t_insert $t_delete $t_update   "main"."t_insert", ...: its triggers
+**
+** A column of the content table is always written with its table (T."body", new."body"): a bare
+** "body" that names no column is a string to SQLite, and every row would read 'body'.
 **
 ** The last three lines can be asked for under the name that the table will have: store_run_as().
 */
@@ -70,7 +74,7 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
                     " SET content=CASE WHEN ?4 THEN excluded.content ELSE content END"),
   [PENDING_LIST] = "SELECT id, old, content FROM $pending ORDER BY id LIMIT ?1",
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
-  [CONTENT_GET]  = "SELECT $body FROM $theirs WHERE $their_id=?1",
+  [CONTENT_GET]  = "SELECT T.$body FROM $theirs AS T WHERE T.$their_id=?1",
   [TICK]         = "SELECT 1",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
@@ -109,6 +113,7 @@ static const struct variable {
   { "id",                ID,          "" },
   { "body",              BODY,        "" },
   { "their_filters",     EACH_FILTER, ", @" },
+  { "from_filters",      EACH_FILTER, ", T.@" },
   { "new_filters",       EACH_FILTER, ", new.@" },
   { "set_filters",       EACH_FILTER, ", @=new.@" },
   { "or_filters_differ", EACH_FILTER, " OR old.@ COLLATE BINARY IS NOT new.@" },

@@ -356,7 +356,7 @@ static void take_content(struct call *c, struct vtab *t){
   sqlite3_stmt *s;
   store_run(c, t, "DELETE FROM $rows");
   store_statement(c, t, CONTENT_GET);           /* finds the content table's name */
-  s = store_prepare(c, t, "SELECT $their_id, $body$their_filters FROM $theirs");
+  s = store_prepare(c, t, SELECT_CONTENT);
   while( store_step(c, s) ){
     take_row(c, t, s);
     if( t->n_pending>=pending_most(t) ) pending_flush(c, t);
