@@ -12,8 +12,12 @@
 ** tell nothing but what follows from their arguments and from the weights that the application
 ** chose. A schema from elsewhere can do no more harm with them than with a long computation of its
 ** own, which sqlite3_interrupt() stops too. So they may stand in views, triggers and CHECK under
-** PRAGMA trusted_schema=OFF. latent_info() tells paths of this machine, so a foreign schema may not
-** use it. latent_load() opens a file: only statements of the application may.
+** PRAGMA trusted_schema=OFF.
+**
+** DIRECTONLY functions read what their arguments do not hold, so only statements of the application
+** may call them, never a view or a trigger of a file that it has opened: latent_imagine() and
+** latent_gaps() read the rows of a table by its name in a string, whatever schema it is in;
+** latent_info() tells paths of this machine; latent_load() opens a file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -255,7 +259,7 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
     .result = "0.0|A man rides a horse.\n0.25|A man riding a horse on a snowboard.\n0.5|A man is riding a snowboard on a horse.\n0.75|A man riding a snow.\n1.0|A child plays in the snow." },
 
-  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_INNOCUOUS,
+  { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,
     .columns =
       "content TEXT, distance REAL, latent BLOB, fidelity REAL, parents TEXT, "
@@ -271,7 +275,7 @@ const struct function FUNCTIONS[] = {
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.02|[2,1,3]\nI hate my job.|0.31|[2]" },
 
-  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_INNOCUOUS,
+  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
     .columns =
       "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, "
@@ -354,7 +358,7 @@ const struct function FUNCTIONS[] = {
 
   /* ---- the model ---- */
 
-  { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = 0, .scalar = scalar_info,
+  { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = SQLITE_DIRECTONLY, .scalar = scalar_info,
     .group = "The model",
     .usage = "latent_info()",
     .sentence =
