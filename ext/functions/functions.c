@@ -358,7 +358,8 @@ const struct function FUNCTIONS[] = {
 
   /* ---- the model ---- */
 
-  { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = SQLITE_DIRECTONLY, .scalar = scalar_info,
+  { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = SQLITE_DIRECTONLY,
+    .scalar = scalar_info,
     .group = "The model",
     .usage = "latent_info()",
     .sentence =
