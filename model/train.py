@@ -249,7 +249,7 @@ class Corpus:
         return with_end(less(ids)), None, masked(given), target
 
     def stand_in(self, rows, s, r):
-        """The points to decode these rows from. They are their own, but for some of pictures."""
+        """The points to decode these rows from: their own, except for some pictures."""
         return s, r
 
     def taught(self, rows, s):
@@ -359,7 +359,7 @@ class Texts(Corpus):
         self.middles = self.find_middles(pool[np.argsort(topic[pool], kind='stable')], rng)
 
     def batch(self, rows):
-        """As Corpus.batch. A text that has lost tokens keeps its words, but for some."""
+        """As Corpus.batch. A text that has lost tokens keeps its words, except some."""
         ids = self.ids.padded(rows, PAD, 1)
         words = self.words.padded(rows, -1)
         given, target = to_write(ids)

@@ -19,16 +19,16 @@ LIBRARIES = ['-lcjson', '-lpng', '-ljpeg', '-lm', '-lpthread', '-ldl']
 FOLDER = f'{WORK}/newest'
 
 
-def linked(name):
+def linked(name, source=None, sqlite='sqlite3.o'):
     """A test program with the newest SQLite in the place of the system's."""
     os.makedirs(FOLDER, exist_ok=True)
     out = f'{NEWEST}/{name}'
     sources = sorted(glob.glob('ext/*.c') + glob.glob('ext/*/*.c'))
     layers = ['-I' + folder for folder in sorted(glob.glob('ext/*/'))]
     status, told = run(['gcc', '-std=gnu11', '-w', '-O2', '-DSQLITE_CORE', *layers, f'-I{NEWEST}',
-                        '-o', out, f'tests/{name}.c',
+                        '-o', out, source or f'tests/{name}.c',
                         *(f'build/core/{path[:-2]}.o' for path in sources),
-                        f'{NEWEST}/sqlite3.o', *LIBRARIES])
+                        f'{NEWEST}/{sqlite}', *LIBRARIES])
     if status != 0:
         raise RuntimeError(told[-2000:])
     return out
@@ -46,6 +46,23 @@ def programs():
     ok(tuple(map(int, version.split('.'))) > (3, 50), f'the newest SQLite is {version}', version)
     program([linked('oracle'), TINY, FOLDER])
     program([linked('sweep'), '--points', '40', TINY, *vtab_scripts()])
+
+
+def without_threads():
+    """A SQLite that was built without threads has no mutexes to link with."""
+    if '--soak' in sys.argv:
+        return
+    name = 'examples/embed.c links with a SQLite without threads, and runs'
+    why = get_newest_sqlite()
+    if why:
+        skip(name, why)
+        return
+    single = f'{NEWEST}/sqlite3_single.o'
+    if not os.path.exists(single):
+        run(['gcc', '-w', '-O1', '-DSQLITE_THREADSAFE=0', '-c', '-o', single,
+             f'{NEWEST}/sqlite3.c'])
+    status, out = run([linked('embed', 'examples/embed.c', 'sqlite3_single.o')])
+    ok(status == 0 and 'rror' not in out, name, out)
 
 
 def with_apsw():
@@ -69,4 +86,4 @@ def with_apsw():
 
 
 if __name__ == '__main__':
-    main(with_apsw, programs)
+    main(with_apsw, programs, without_threads)
