@@ -36,13 +36,14 @@
 /* ---- base_err.c: one fixed buffer; the first failure wins ---- */
 struct err {
   int rc;               /* SQLITE_OK or the first failure */
-  char text[500];       /* its message, always terminated; empty while rc is SQLITE_OK */
+  char text[500];       /* its message: UTF-8, terminated; empty while rc is SQLITE_OK */
 };
 
 /* Notes a failure, unless one is noted already. Gives e->rc, so that one line reports and leaves:
 ** `return fail(e, ...)`. A longer text than fits is cut. */
 int fail(struct err *e, int rc, const char *format, ...) PRINTF_LIKE(3, 4);
 int fail_nomem(struct err *e);          /* SQLITE_NOMEM, "out of memory" */
+void err_settle(struct err *e);         /* each byte of the text that is not UTF-8 becomes '?' */
 
 /* ---- base_memory.c: SQLite's allocator, and the arena over it ---- */
 void *mem_alloc(size_t bytes);          /* NULL when out of memory or bytes==0 */

@@ -8,6 +8,18 @@
 #include "base.h"
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
+
+/* A text may hold bytes of a user's that are no UTF-8, or be cut within a character. */
+void err_settle(struct err *e){
+  size_t n = strlen(e->text);
+  size_t i = 0;
+  while( i<n ){
+    int length = utf8_length(e->text + i, n - i);
+    if( length==0 ) e->text[i] = '?';
+    i += length ? (size_t)length : 1;
+  }
+}
 
 int fail(struct err *e, int rc, const char *format, ...){
   va_list args;
@@ -18,6 +30,7 @@ int fail(struct err *e, int rc, const char *format, ...){
   va_start(args, format);
   vsnprintf(e->text, sizeof(e->text), format, args);
   va_end(args);
+  err_settle(e);
   return rc;
 }
 

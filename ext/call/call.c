@@ -83,6 +83,7 @@ static void name_function(struct err *e, const char *name){
   if( strncmp(e->text, name, n)==0 && e->text[n]==':' ) return;
   memcpy(text, e->text, sizeof(text));
   sqlite3_snprintf(sizeof(e->text), e->text, "%s: %s", name, text);
+  err_settle(e);                /* the end may have been cut */
 }
 
 static void report(struct call *c){

@@ -444,10 +444,28 @@ static void tell_failure(sqlite3 *db, int rc, int n_registered, char **message){
   if( message ) *message = sqlite3_mprintf("latent: cannot register %s: %s", name, why);
 }
 
+static int prepares(sqlite3 *db, const char *sql){
+  sqlite3_stmt *s = NULL;
+  int rc = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
+  sqlite3_finalize(s);
+  return rc==SQLITE_OK;
+}
+
+/* The extension was loaded on this connection before. To register again would fail while a
+** statement runs, and SELECT load_extension() is one. */
+static int is_registered(sqlite3 *db){
+  if( prepares(db, "SELECT latent_info()") ) return 1;
+  prepares(db, "SELECT 1");     /* an error that stayed would fail sqlite3_open() */
+  return 0;
+}
+
 int functions_register(sqlite3 *db, char **message){
-  struct connection *c = connection_open(db, FUNCTIONS, N_FUNCTIONS);
-  int rc = c ? SQLITE_OK : SQLITE_NOMEM;
+  struct connection *c;
+  int rc = SQLITE_OK;
   int i = 0;
+  if( is_registered(db) ) return SQLITE_OK;
+  c = connection_open(db, FUNCTIONS, N_FUNCTIONS);
+  if( c==NULL ) rc = SQLITE_NOMEM;
   while( i<N_FUNCTIONS && rc==SQLITE_OK ) rc = register_row(c, i++);
   if( rc!=SQLITE_OK ){
     tell_failure(db, rc, i, message);

@@ -143,6 +143,15 @@ int vector_from_latent(const struct vtab *t, float *vector, const struct latent 
   return normalize(vector, t->width)>0 ? SQLITE_OK : no_length(what, e);
 }
 
+/* The squares of numbers beyond 1e17 overflow a float when they are summed, and those of numbers
+** below 1e-18 vanish. Such a vector is brought to a size of 1 first. All others keep their bits. */
+static void bring_in_range(float *vector, int width){
+  float most = 0;
+  for(int i=0; i<width; i++) most = fmaxf(most, fabsf(vector[i]));
+  if( most==0 || (most>1e-18f && most<1e17f) ) return;
+  for(int i=0; i<width; i++) vector[i] /= most;
+}
+
 static int read_bare(const struct vtab *t, float *vector, struct content blob, const char *what,
                      struct err *e){
   struct reader r = reader_of(blob.bytes, blob.n);
@@ -158,6 +167,7 @@ static int read_bare(const struct vtab *t, float *vector, struct content blob, c
       return fail(e, SQLITE_ERROR, "%s: number %d is not finite", what, i + 1);
     }
   }
+  bring_in_range(vector, width);
   return normalize(vector, width)>0 ? SQLITE_OK : no_length(what, e);
 }
 

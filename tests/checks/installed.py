@@ -43,6 +43,14 @@ def reloaded():
     ok(status == 0, 'loaded, closed and loaded again from a process that lives on', out)
 
 
+def loaded_twice():
+    """Within a statement that uses it. What latent_load() has chosen for the connection stays."""
+    status, out = shell(f"SELECT latent_load('{TINY}') IS NOT NULL",
+                        "SELECT load_extension('build/latent') IS NULL, latent_info() IS NOT NULL",
+                        f"SELECT latent_info() ->> '$.model.path' LIKE '%{TINY}'")
+    ok(status == 0 and out == '1\n1|1\n1\n', 'loading it twice changes nothing', out)
+
+
 def example(name, command):
     status, out = run(command)
     good = status == 0 and out.count('\n') >= 3 and not re.search('error', out, re.I)
@@ -58,4 +66,4 @@ def examples():
 
 
 if __name__ == '__main__':
-    main(installed, without_pictures, reloaded, examples)
+    main(installed, without_pictures, reloaded, loaded_twice, examples)

@@ -103,3 +103,5 @@ CREATE VIEW informs AS SELECT latent_info() IS NOT NULL;
 SELECT * FROM informs;
 PRAGMA trusted_schema = OFF;
 SELECT * FROM informs;
+-- Messages are UTF-8, whatever came.
+SELECT latent_decode('x', CAST(x'7b22ff223a317d' AS TEXT));

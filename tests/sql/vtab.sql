@@ -115,3 +115,8 @@ SELECT body FROM u('there');
 DROP TABLE other.t;
 DROP TABLE u;
 DETACH other;
+-- Vectors of somebody else's model whose squares overflow or vanish in a float.
+CREATE VIRTUAL TABLE large USING latent(width=2);
+INSERT INTO large(rowid, latent) VALUES (1, x'd9c2007f00000000'), (2, x'00000000d9c2007f'), (3, x'0000803f00000000'), (4, x'0100000000000000');
+SELECT rowid, round(distance, 6) FROM large(x'0000803f0000803f');
+SELECT rowid, round(distance, 6) FROM large(x'd9c2007f00000000');
