@@ -61,7 +61,8 @@ def without_threads():
     if not os.path.exists(single):
         run(['gcc', '-w', '-O1', '-DSQLITE_THREADSAFE=0', '-c', '-o', single,
              f'{NEWEST}/sqlite3.c'])
-    status, out = run([linked('embed', 'examples/embed.c', 'sqlite3_single.o')])
+    embed = linked('embed', 'examples/embed.c', 'sqlite3_single.o')
+    status, out = run([embed], LATENT_MODEL=os.path.abspath('model'))
     ok(status == 0 and 'rror' not in out, name, out)
 
 
