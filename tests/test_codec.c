@@ -664,6 +664,41 @@ static void test_bad_latents(void){
   property_ok(&refused, "codec: blobs that are no latents are refused, each with its reason");
 }
 
+/* ---- Numbers that are not finite ---- */
+
+/* Every place of tensors of several lengths, so that the last word is whole or not. */
+static void test_finite(void){
+  static const struct {
+    enum element element;
+    int bytes;
+    uint32_t bad[4], good[3];
+  } CASES[] = {
+    { ELEMENT_F32, 4, { 0x7F800000, 0xFF800000, 0x7FC00000, 0xFF800001 },
+      { 0x7F7FFFFF, 0xFF7FFFFF, 0x00000001 } },
+    { ELEMENT_F16, 2, { 0x7C00, 0xFC00, 0x7E00, 0xFC01 }, { 0x7BFF, 0xFBFF, 0x0001 } },
+    { ELEMENT_BF16, 2, { 0x7F80, 0xFF80, 0x7FC0, 0xFF81 }, { 0x7F7F, 0xFF7F, 0x0001 } },
+  };
+  enum { NUMBERS_MOST = 11 };
+  struct property found = { 0 };
+  for(size_t i=0; i<N_OF(CASES); i++){
+    for(int n=1; n<=NUMBERS_MOST; n++){
+      unsigned char *data = malloc((size_t)(n*CASES[i].bytes));
+      struct tensor t = { .name = "x", .element = CASES[i].element, .data = data };
+      t.bytes = (size_t)(n*CASES[i].bytes);
+      for(int k=0; k<n; k++) memcpy(data + k*CASES[i].bytes, &CASES[i].good[k%3], CASES[i].bytes);
+      holds(&found, tensor_is_finite(&t), "case %zu: %d finite numbers", i, n);
+      for(int at=0; at<4*n; at++){
+        unsigned char *place = data + at/4*CASES[i].bytes;
+        memcpy(place, &CASES[i].bad[at%4], CASES[i].bytes);
+        holds(&found, !tensor_is_finite(&t), "case %zu: number %d of %d", i, at/4, n);
+        memcpy(place, &CASES[i].good[at/4%3], CASES[i].bytes);
+      }
+      free(data);
+    }
+  }
+  property_ok(&found, "codec: infinite numbers and NaN are found in any place of a tensor");
+}
+
 /* ---- Damage: every byte changed, every length ---- */
 
 /* Opens the scratch file, and uses it when it opens. 1 unless an error has no text. */
@@ -873,6 +908,7 @@ int main(void){
   if( fault_install()!=SQLITE_OK ) return 2;
   if( mkdtemp(folder)==NULL ) return 2;
   snprintf(scratch_path, sizeof(scratch_path), "%s/file", folder);
+  test_finite();
   test_tokenizers();
   test_tie();
   test_bad_pieces();

@@ -50,6 +50,8 @@ void safetensors_close(struct safetensors *s);  /* may be called twice */
 /* NULL when there is none of that name. */
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name);
 
+/* No number of the tensor is infinite or NaN. (Scales are tensors of their own.) */
+int tensor_is_finite(const struct tensor *t);
 /* y[rows*columns] = the tensor's numbers, whatever their element type, scales applied. */
 void tensor_to_floats(float *y, const struct tensor *t);
 

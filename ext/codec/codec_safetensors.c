@@ -378,6 +378,33 @@ static float number_at(const struct tensor *t, int64_t i){
   return 0;
 }
 
+/* Of the numbers side by side in a word of 64 bits: where the exponent is, its lowest bit, and the
+** bit that is set when `low` is added to an exponent of ones, which only infinity and NaN have. */
+struct exponents {
+  uint64_t all, low, carry;
+};
+static const struct exponents EXPONENTS[] = {
+  [ELEMENT_F32]  = { 0x7F8000007F800000, 0x0080000000800000, 0x8000000080000000 },
+  [ELEMENT_F16]  = { 0x7C007C007C007C00, 0x0400040004000400, 0x8000800080008000 },
+  [ELEMENT_BF16] = { 0x7F807F807F807F80, 0x0080008000800080, 0x8000800080008000 },
+};
+
+/* A word at a time: the shipped weights have 33 MB of such numbers. */
+int tensor_is_finite(const struct tensor *t){
+  const unsigned char *p = t->data;
+  struct exponents x;
+  uint64_t found = 0;
+  assert( t->data!=NULL );
+  if( t->element==ELEMENT_I8 ) return 1;
+  x = EXPONENTS[t->element];
+  for(size_t at=0; at<t->bytes; at+=8){
+    uint64_t word = 0;
+    memcpy(&word, p + at, t->bytes - at<8 ? t->bytes - at : 8);
+    found |= (word & x.all) + x.low;
+  }
+  return (found & x.carry)==0;
+}
+
 void tensor_to_floats(float *y, const struct tensor *t){
   int64_t rows = t->shape[0];
   int64_t columns = t->shape[1];

@@ -394,12 +394,23 @@ static int make_blocks(struct model *m, struct err *e){
 }
 
 /* Reads and checks both files of m->path. */
+/* A number that is not finite would spread to every point, and to the latents that are stored. */
+static int check_finite_numbers(const struct model *m, const char *file, struct err *e){
+  for(int i=0; i<m->file.n_tensors; i++){
+    const struct tensor *t = &m->file.tensors[i];
+    if( tensor_is_finite(t) ) continue;
+    return fail(e, SQLITE_CORRUPT, "%s: %s has a number that is infinite or NaN", file, t->name);
+  }
+  return SQLITE_OK;
+}
+
 static int read_model(struct model *m, struct err *e){
   struct loader l = { .m = m, .file = last_part(m->path), .e = e };
   uintptr_t first;
   if( open_config(m, e)!=SQLITE_OK ) return e->rc;
   if( safetensors_open(&m->file, m->path, e)!=SQLITE_OK ) return e->rc;
   if( check_hash(m, l.file, e)!=SQLITE_OK ) return e->rc;
+  if( check_finite_numbers(m, l.file, e)!=SQLITE_OK ) return e->rc;
   m->h = (m->config.shape.d*8/3 + 63)/64*64;
   if( check_shape(m, l.file, e)!=SQLITE_OK || make_blocks(m, e)!=SQLITE_OK ) return e->rc;
   load_tensors(&l);
