@@ -227,6 +227,7 @@ static int damage(sqlite3 *db, const struct place *p, int i, struct random *r, c
     snprintf(sql, sizeof(sql), "UPDATE %s SET %s=?1 WHERE %s=?2", p->table, p->column, p->key);
   }
   if( row_goes && !p->is_first ) return 0;
+  if( i==bytes+TOO_FEW && bytes==0 ) return 0;          /* there is no byte to lose */
   if( sqlite3_prepare_v2(db, sql, -1, &statement, NULL)!=SQLITE_OK ) return 0;
   sqlite3_bind_value(statement, 2, p->at);
   snprintf(told, 200, "%s.%s of %s %s: ", p->table, p->column, p->key, sqlite3_value_text(p->at));

@@ -372,9 +372,9 @@ static int read_state_row(struct index *ix, sqlite3_stmt *st, struct err *e){
     return fail(e, SQLITE_CORRUPT, "%s.%s_cells: the first row has id %lld, expected 0",
                 s->schema, s->table, (long long)id);
   }
-  if( bytes!=0 ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: row 0 has a centroid of %d bytes, expected none",
-                s->schema, s->table, bytes);
+  if( bytes!=0 || sqlite3_column_type(st, 3)!=SQLITE_BLOB ){
+    return fail(e, SQLITE_CORRUPT, "%s.%s_cells: row 0 has a centroid of %d bytes, expected an "
+                "empty BLOB", s->schema, s->table, bytes);
   }
   return SQLITE_OK;
 }
