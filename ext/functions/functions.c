@@ -21,6 +21,7 @@
 */
 #include "functions.h"
 #include "vtab.h"
+#include <assert.h>
 
 #define PURE (SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS)
 
@@ -412,11 +413,25 @@ static int register_count(const struct function *f, struct connection *c, int i,
                                     binding_drop);
 }
 
+/* The row has what its feature needs, and all that the manual shows. */
+static void assert_row(const struct function *f){
+  int is_aggregate = f->feature==FEATURE_AGGREGATE;
+  int is_table = f->feature==FEATURE_TABLE;
+  assert( f->n_min<=f->n_max );
+  assert( (f->feature==FEATURE_SCALAR)==(f->scalar!=NULL) );
+  assert( is_aggregate==(f->step!=NULL) && is_aggregate==(f->give!=NULL) );
+  assert( is_table==(f->fill!=NULL) && is_table==(f->columns!=NULL) );
+  assert( f->group && f->usage && f->sentence && f->example && f->result );
+  (void)is_aggregate;
+  (void)is_table;
+}
+
 /* Once for each count of arguments, so that SQLite itself refuses the others: "wrong number of
 ** arguments to function f()". */
 static int register_row(struct connection *c, int i){
   const struct function *f = &FUNCTIONS[i];
   int rc = SQLITE_OK;
+  assert_row(f);
   if( f->module ){
     connection_use(c);
     return sqlite3_create_module_v2(c->db, f->name, f->module, &c->bindings[i], binding_drop);
