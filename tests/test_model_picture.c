@@ -532,10 +532,21 @@ static void fill_weights(struct copy *c, uint16_t half){
   file_write(c->json, c->text, c->n_text);
 }
 
+/* They would spread to every point, and to the latents that are stored. */
+static void test_not_finite(struct copy *c){
+  static const uint16_t halves[] = { 0x7e00, 0xfe01, 0x7c00, 0xfc00 };
+  struct property p = { 0 };
+  for(size_t i=0; i<sizeof(halves)/sizeof(halves[0]); i++){
+    fill_weights(c, halves[i]);
+    expect_error(&p, c->weights, SQLITE_CORRUPT, "has a number that is infinite or NaN");
+  }
+  property_ok(&p, "picture: weights with an infinite number or NaN are refused");
+}
+
 /* Rows are 64 codes, and codes are of the codebook, whatever the weights say. */
 static void test_nonsense(void){
-  /* NaN, infinity, the least number, 0 */
-  static const uint16_t halves[] = { 0x7e00, 0x7c00, 0xfbff, 0x0000 };
+  /* the greatest number, the one nearest to 0, the least, 0 */
+  static const uint16_t halves[] = { 0x7bff, 0x0001, 0xfbff, 0x0000 };
   struct property p = { 0 };
   struct copy c;
   copy_make(&c);
@@ -567,6 +578,7 @@ static void test_nonsense(void){
     model_close(m);
   }
   property_ok(&p, "picture: weights that are no sense still give pictures");
+  test_not_finite(&c);
   copy_remove(&c);
 }
 
