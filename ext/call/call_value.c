@@ -164,7 +164,7 @@ static int check_named(struct call *c, const struct latent *z, int kind, const c
 static void check_model(struct call *c, const struct latent *z, const struct model *m,
                         const char *what){
   const struct config *config = &m->config;
-  int width = config->shape.s + config->shape.r;
+  int width = model_width(m);
   if( z->fingerprint!=config->fingerprint ){
     fail(&c->err, SQLITE_ERROR, "%s is a latent of model %08x, the present model is %08x (%.150s): "
          "encode the content again, or latent_load() the weights that made it", what,

@@ -221,7 +221,7 @@ static void score_drafts(struct reading *g, struct draft *drafts, int n){
   const struct model *m = g->model;
   struct arena_mark mark = arena_mark(&c->arena);
   struct segments *own = arena_get(&c->arena, (size_t)n*sizeof(*own));
-  size_t width = (size_t)latent_of(m, 1).width;
+  size_t width = (size_t)model_width(m);
   struct segments rows;
   const float *zero;
   float *sums;
@@ -321,7 +321,7 @@ static void drop_held(struct drafts *d, struct reading *g){
 
 static void encode_drafts(struct call *c, const struct model *m, struct drafts *d){
   size_t n = (size_t)d->n;
-  size_t width = (size_t)latent_of(m, 1).width;
+  size_t width = (size_t)model_width(m);
   struct content *texts = arena_get(&c->arena, n*sizeof(*texts));
   struct latent *again = arena_get(&c->arena, n*sizeof(*again));
   float *x = arena_floats(&c->arena, width);

@@ -113,7 +113,7 @@ static void image_begin(struct call *c, const struct latent *text, uint64_t seed
   g->m = call_model_of(c, KIND_PICTURE, 0);
   check_widths(c, text_model, g->m);
   if( c->err.rc!=SQLITE_OK ) return;
-  width = (size_t)(g->m->config.shape.s + g->m->config.shape.r);
+  width = (size_t)model_width(g->m);
   g->s = mean_s(c, text);
   g->z = arena_floats(&c->arena, (size_t)g->n*width);
   if( c->arena.oom ) fail_nomem(&c->err);

@@ -94,7 +94,6 @@ static int connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sq
 static void take_in(struct call *c, struct vtab *t){
   const struct definition *d = &t->definition;
   if( d->content==NULL ) return;
-  store_statement(c, t, CONTENT_GET);
   sqlite3_finalize(store_prepare(c, t, SELECT_CONTENT));
   if( !d->has_triggers ) return;
   triggers_create(c, t, t->name);
