@@ -168,7 +168,7 @@ static void check_model(struct call *c, const struct latent *z, const struct mod
   if( z->fingerprint!=config->fingerprint ){
     fail(&c->err, SQLITE_ERROR, "%s is a latent of model %08x, the present model is %08x (%.150s): "
          "encode the content again, or latent_load() the weights that made it", what,
-         z->fingerprint, config->fingerprint, m->path);
+         z->fingerprint, config->fingerprint, m->shared.path);
   }else if( z->width!=width ){
     fail(&c->err, SQLITE_ERROR, "%s is a latent of width %d, model %08x makes %d", what, z->width,
          config->fingerprint, width);

@@ -22,7 +22,10 @@ struct cJSON *json_parse(const char *text, size_t n, const char *who, struct err
 int json_whole(const struct cJSON *item, double least, double most, int64_t *out);
 
 /* ---- codec_safetensors.c: named arrays in one file ---- */
-enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16, ELEMENT_I8 };
+enum element {
+  ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16, ELEMENT_I8,
+  ELEMENT_OTHER         /* I64: nothing here reads such a tensor, but a file may have one */
+};
 
 struct tensor {
   const char *name;             /* owned by the safetensors */
@@ -144,6 +147,32 @@ struct config {
 ** was expected. */
 int config_open(struct config *c, const char *path, struct err *e);
 void config_close(struct config *c);    /* may be called twice */
+
+/* ---- codec_bert.c: the folder of a sentence encoder, but its weights ---- */
+enum pooling { POOLING_MEAN, POOLING_CLS };
+struct bert_shape {
+  int d;                        /* width, 1..4096 */
+  int heads;                    /* a divisor of d */
+  int layers;                   /* 1..64 */
+  int h;                        /* width of the feed-forward layers, 1..16384 */
+  int pieces;                   /* vocabulary */
+  int positions;                /* rows of the table of positions */
+  int first_position;           /* the row of [CLS]: 0, and 2 in MPNet */
+  int types;                    /* rows of the table of types; 0 in MPNet, which has none */
+  int has_distances;            /* MPNet: the scores of attention depend on distances */
+  float epsilon;                /* of the norms */
+};
+struct bert_config {
+  struct bert_shape shape;
+  enum pooling pooling;
+  int normalize;                /* true: vectors have unit length */
+  int window;                   /* most tokens of a row, [CLS] and [SEP] among them */
+  int cls, sep;                 /* the pieces around a row */
+  char *query_prefix, *passage_prefix;  /* owned; what stands before a text; NULL: nothing */
+};
+/* After a failure c is empty. The text says which file, what came and what was expected. */
+int bert_config_open(struct bert_config *c, const char *folder, struct err *e);
+void bert_config_close(struct bert_config *c);          /* may be called twice */
 
 /* ---- codec_latent.c: the latent BLOB; its bytes stand there ---- */
 struct latent {                 /* in memory always f32 */

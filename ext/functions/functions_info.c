@@ -32,7 +32,7 @@ static void put_model(struct buf *out, const struct model *m){
   buf_char(out, '{');
   put_text(out, "kind", kind_name(m->config.kind));
   buf_printf(out, ",\"fingerprint\":\"%08x\",", m->config.fingerprint);
-  put_text(out, "path", m->path);
+  put_text(out, "path", m->shared.path);
   buf_printf(out, ",\"parameters\":%lld", (long long)n_parameters(m));
   buf_printf(out, ",\"bytes\":%lld,", (long long)m->file.map.n);
   put_shape(out, &m->config.shape);

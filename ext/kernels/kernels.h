@@ -44,10 +44,15 @@ int largest(const float *x, int n);
 float normalize(float *x, int n);
 /* y[rows, d] = x / sqrt(mean of x^2 in the row + 1e-6) * weight[d], for x[rows, d]. */
 void rms_norm(float *y, const float *x, const float *weight, int rows, int d);
+/* y[rows, d] = (x - mean of the row)/sqrt(variance of the row + epsilon) * weight[d] + bias[d], for
+** x[rows, d]. y may be x. */
+void layer_norm(float *y, const float *x, const float *weight, const float *bias, int rows, int d,
+                float epsilon);
 
 /* y[rows, h] = v * silu(g) of value_gate[rows, 2h] = [v | g], where silu(x) = x / (1 + exp(-x)). */
 void silu_gate(float *y, const float *value_gate, int rows, int h);
 void silu_bias(float *y, const float *bias, int rows, int n);   /* y[rows, n] = silu(y + bias[n]) */
+void gelu_bias(float *y, const float *bias, int rows, int n);   /* y[rows, n] = gelu(y + bias[n]) */
 void softmax(float *x, int n);                                  /* x[n], in place */
 void log_softmax(float *x, int n);
 
@@ -100,8 +105,11 @@ struct lanes_table {
   int (*largest)(const float *x, int n);
   float (*normalize)(float *x, int n);
   void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
+  void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows,
+                     int d, float epsilon);
   void (*silu_gate)(float *y, const float *value_gate, int rows, int h);
   void (*silu_bias)(float *y, const float *bias, int rows, int n);
+  void (*gelu_bias)(float *y, const float *bias, int rows, int n);
   void (*softmax)(float *x, int n);
   void (*log_softmax)(float *x, int n);
   void (*rotary)(float *x, const float *cos_sin, int heads, int stride);

@@ -221,6 +221,55 @@ static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight,
   }
 }
 
+/* sum of (x - shift)^2 */
+LANE float square_sum(const float *x, float shift, int n){
+  struct lanes sum = { 0 };
+  float rest[16];
+  int i;
+  for(i=0; i+16<=n; i+=16){
+    EACH_PART{
+      floats apart = load(x + i + part*WIDTH) - shift;
+      sum.part[part] += apart*apart;
+    }
+  }
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, shift);                   /* shift - shift = 0 adds nothing */
+    EACH_PART{
+      floats apart = load(rest + part*WIDTH) - shift;
+      sum.part[part] += apart*apart;
+    }
+  }
+  return lanes_sum(&sum);
+}
+
+LANE float sum_inline(const float *x, int n){
+  struct lanes sum = { 0 };
+  float rest[16];
+  int i;
+  for(i=0; i+16<=n; i+=16){
+    EACH_PART sum.part[part] += load(x + i + part*WIDTH);
+  }
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, 0.0f);
+    EACH_PART sum.part[part] += load(rest + part*WIDTH);
+  }
+  return lanes_sum(&sum);
+}
+
+/* Ba, Kiros and Hinton, Layer Normalization, 2016. */
+static TARGET void lanes_layer_norm(float *y, const float *x, const float *weight,
+                                    const float *bias, int rows, int d, float epsilon){
+  for(int row=0; row<rows; row++, x+=d, y+=d){
+    float mean = sum_inline(x, d)/(float)d;
+    float scale = 1.0f/sqrtf(square_sum(x, mean, d)/(float)d + epsilon);
+    int i;
+    for(i=0; i+WIDTH<=d; i+=WIDTH){
+      store(y+i, (load(x+i) - mean)*scale*load(weight+i) + load(bias+i));
+    }
+    for(; i<d; i++) y[i] = (x[i] - mean)*scale*weight[i] + bias[i];
+  }
+}
+
 /* ---- Rotary positions (Su et al., RoFormer, 2021): the pair (i, i+32) of a head is turned ---- */
 
 static TARGET void lanes_rotary(float *x, const float *cos_sin, int heads, int stride){
@@ -299,6 +348,36 @@ static TARGET void lanes_silu_bias(float *y, const float *bias, int rows, int n)
       copy_rest(some, y+i, n-i, 0.0f);
       copy_rest(theirs, bias+i, n-i, 0.0f);
       store(some, silu(load(some) + load(theirs)));
+      memcpy(y+i, some, sizeof(float)*(size_t)(n-i));
+    }
+  }
+}
+
+/* x * (1 + erf(x/sqrt(2)))/2: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016. The error
+** function is that of Abramowitz and Stegun, 7.1.26, which is off by less than 1.5e-7:
+** 1 - erf(u) = (a1 t + ... + a5 t^5) exp(-u^2), t = 1/(1 + 0.3275911 u), for u >= 0. */
+LANE floats gelu(floats x){
+  const floats zero = { 0 };
+  ints negative = x < zero;
+  floats u = choose(negative, -x, x)*0.70710678f;
+  floats t = 1.0f/(u*0.3275911f + 1.0f);
+  floats p = t*1.061405429f - 1.453152027f;
+  p = p*t + 1.421413741f;
+  p = p*t - 0.284496736f;
+  p = p*t + 0.254829592f;
+  p = p*t*exp_floats(-(u*u))*0.5f;              /* the share of a normal number beyond |x| */
+  return x*choose(negative, p, 1.0f - p);
+}
+
+static TARGET void lanes_gelu_bias(float *y, const float *bias, int rows, int n){
+  float some[16], theirs[16];
+  for(int row=0; row<rows; row++, y+=n){
+    int i;
+    for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, gelu(load(y+i) + load(bias+i)));
+    if( i<n ){
+      copy_rest(some, y+i, n-i, 0.0f);
+      copy_rest(theirs, bias+i, n-i, 0.0f);
+      store(some, gelu(load(some) + load(theirs)));
       memcpy(y+i, some, sizeof(float)*(size_t)(n-i));
     }
   }
@@ -430,8 +509,10 @@ const struct lanes_table LANES = {
   .largest = lanes_largest,
   .normalize = lanes_normalize,
   .rms_norm = lanes_rms_norm,
+  .layer_norm = lanes_layer_norm,
   .silu_gate = lanes_silu_gate,
   .silu_bias = lanes_silu_bias,
+  .gelu_bias = lanes_gelu_bias,
   .softmax = lanes_softmax,
   .log_softmax = lanes_log_softmax,
   .rotary = lanes_rotary,

@@ -51,6 +51,12 @@ void rms_norm(float *y, const float *x, const float *weight, int rows, int d){
   lanes_chosen()->rms_norm(y, x, weight, rows, d);
 }
 
+void layer_norm(float *y, const float *x, const float *weight, const float *bias, int rows, int d,
+                float epsilon){
+  assert( rows>=0 && d>0 );
+  lanes_chosen()->layer_norm(y, x, weight, bias, rows, d, epsilon);
+}
+
 void silu_gate(float *y, const float *value_gate, int rows, int h){
   assert( y!=value_gate );
   lanes_chosen()->silu_gate(y, value_gate, rows, h);
@@ -58,6 +64,10 @@ void silu_gate(float *y, const float *value_gate, int rows, int h){
 
 void silu_bias(float *y, const float *bias, int rows, int n){
   lanes_chosen()->silu_bias(y, bias, rows, n);
+}
+
+void gelu_bias(float *y, const float *bias, int rows, int n){
+  lanes_chosen()->gelu_bias(y, bias, rows, n);
 }
 
 void softmax(float *x, int n){

@@ -6,13 +6,17 @@
 **
 ** This is the order in which to read the files. Each calls only those above it.
 **
-**   model_load.c      opens weights, checks them, and keeps one copy a process
+**   model_shared.c    keeps one copy a process of what is read from a path
+**   model_tensors.c   tensors of a weight file to where the kernels read them
+**   model_load.c      opens weights and checks them
+**   model_bert_load.c opens the folder of a sentence encoder
 **   model_find.c      where the weights of a kind lie on this machine
 **   model_point.c     arithmetic of points
 **   model_chunks.c    cuts work into chunks and hands them to threads; interrupts
 **   model_layer.c     one Transformer layer over rows of tokens
 **   model_memory.c    what the decoder reads of a point
 **   model_encode.c    rows of tokens to points
+**   model_bert.c      rows of pieces to the vectors of a sentence encoder
 **   model_score.c     how likely rows of tokens are at points
 **   model_refine.c    moves points until they decode to what was encoded
 **   model_vqvae.c     the network between pixels and codes
@@ -37,7 +41,14 @@
 #include "codec.h"
 #include "kernels.h"
 
-/* ---- model_load.c: one copy of a model a process, shared by all connections and threads ---- */
+/* ---- model_shared.c: one copy a process of what is read from a path ---- */
+struct shared {                         /* the first field of each that is shared */
+  char *path;                           /* owned; realpath() of what it was read from */
+  int n_users;                          /* references; guarded by global_lock() */
+  struct shared *next;                  /* in the list of the open ones of its sort */
+};
+
+/* ---- model_load.c: a model, shared by all connections and threads ---- */
 struct block {                          /* one Transformer layer; h is the feed-forward width */
   const float *attention_norm;          /* [d] */
   struct matrix q, kv, o;               /* [d, d], [d, 2d], [d, d] */
@@ -73,7 +84,7 @@ struct picture_codes {
   struct affine out;                    /* [c0, 16] */
 };
 struct model {                          /* read-only after model_open() */
-  char *path;                           /* of the weights */
+  struct shared shared;                 /* its path is that of the weights */
   struct config config;                 /* shape, tokenizer, fingerprint */
   struct safetensors file;
   int h;                                /* feed-forward width: d*8/3 rounded up to 64 */
@@ -93,8 +104,6 @@ struct model {                          /* read-only after model_open() */
   const float *decoder_position;        /* likewise */
   struct picture_codes codes;           /* kind picture only */
   void *converted;                      /* owned: what cannot be used as it lies in the file */
-  int n_users;                          /* references; guarded by global_lock() */
-  struct model *next;                   /* in the list of open models */
 };
 /* path is that of the .safetensors file; <same name>.json lies beside it. Opening a path again
 ** gives the same model and one more reference. Errors name the file, what is wrong and what was
@@ -123,6 +132,34 @@ static inline struct latent latent_of(const struct model *m, int n_segments){
     .fingerprint = m->config.fingerprint,
   };
 }
+
+/* ---- model_bert_load.c: a sentence encoder, shared by all connections and threads ---- */
+struct norm {                           /* of layer_norm() */
+  const float *weight, *bias;           /* [d] each */
+};
+struct bert_layer {
+  struct affine qkv, out;               /* [d, 3d], [d, d] */
+  struct norm attention_norm;
+  struct affine up, down;               /* [d, h], [h, d] */
+  struct norm feed_norm;
+};
+struct bert {                           /* read-only after bert_open() */
+  struct shared shared;                 /* its path is that of the folder */
+  struct bert_config config;
+  struct safetensors file;
+  const float *pieces;                  /* [pieces, d] */
+  const float *positions;               /* [positions, d] */
+  const float *type;                    /* [d]: that of a text that is alone; NULL in MPNet */
+  struct norm norm;                     /* of their sum */
+  struct bert_layer *layers;            /* owned */
+  /* MPNet: [DISTANCE_BUCKETS, heads], what is added to a score; else NULL. */
+  const float *distances;
+  void *converted;                      /* owned: the matrices, transposed */
+};
+enum { DISTANCE_BUCKETS = 32 };
+/* folder has config.json, model.safetensors and more: codec_bert.c lists it. */
+int bert_open(struct bert **out, const char *folder, struct err *e);
+void bert_close(struct bert *b);        /* gives one reference back; NULL is allowed */
 
 /* ---- model_find.c: where the weights of a kind lie on this machine ---- */
 enum { PLACES_MOST = 3 };
@@ -200,6 +237,13 @@ int run_stopped(struct run *run);
 ** on what shares its batch. */
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
+
+/* ---- model_bert.c: rows of pieces to the vectors of a sentence encoder ---- */
+/* n rows of ids, without [CLS] and [SEP] -> y[n, d]. A row has at most bert_longest() ids, else
+** SQLITE_TOOBIG. A row's bits do not depend on what shares its batch. */
+int bert_encode(const struct bert *b, struct run *run, const int *ids, const int *start, int n,
+                float *y);
+int bert_longest(const struct bert *b);
 
 /* ---- model_score.c: how likely rows of tokens are at points ---- */
 /* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
@@ -368,6 +412,10 @@ struct worker {                         /* one of them */
 ** complete. */
 int chunks_run(struct run *run, int n_workers, int n_chunks,
                void (*work)(void *arg, struct worker *worker, int chunk), void *arg);
+/* How many workers n_tokens are worth, when each should have least_tokens. *limit: the most tokens of
+** a chunk, at most most_tokens, so that each worker gets some. */
+int chunks_plan(const struct run *run, size_t n_tokens, int most_tokens, int least_tokens,
+                int *limit);
 int worker_stopped(struct worker *worker);      /* ask between layers; true: return at once */
 /* No row may have more than longest-1 ids, else SQLITE_TOOBIG; a picture's not fewer either, else
 ** SQLITE_ERROR. The message begins with `what`. */
@@ -377,6 +425,46 @@ int rows_check(const struct model *m, const int *start, int n, const char *what,
 ** chunk[i]..chunk[i+1]-1. Returns the tokens of the largest. */
 int rows_cut(const int *start, int n, int more, int most_tokens, int most_rows, int *chunk,
              int *n_chunks);
+
+/* ---- model_shared.c ---- */
+struct sort {                           /* one for each type that is shared */
+  size_t bytes;                         /* of the type, which begins with a struct shared */
+  const char *what;                     /* "the weights of a model": what a path is expected to be */
+  /* Fills one that is zeroed but for its path. After a failure release() is called too. */
+  int (*read)(void *it, struct err *e);
+  void (*release)(void *it);            /* frees what read() made */
+  struct shared *open;                  /* guarded by global_lock() */
+};
+/* The one of that path, with one more reference; NULL after a failure. */
+struct shared *shared_open(struct sort *sort, const char *path, struct err *e);
+void shared_close(struct sort *sort, struct shared *s);         /* NULL is allowed */
+
+/* ---- model_tensors.c: tensors of a weight file to where the kernels read them ---- */
+struct loader {                         /* set owner, tensors, file and e, the rest to 0 */
+  void *owner;                          /* whose tensors they are */
+  const struct safetensors *tensors;
+  const char *file;                     /* its name, for messages */
+  unsigned char *block;                 /* where copies go; NULL on the first visit */
+  size_t used;                          /* bytes of it */
+  struct err *e;
+};
+/* Calls load(l) twice: to check the tensors and count what is to be copied, and to copy it into
+** *block, which the owner frees. After a failure, too. */
+int loader_run(struct loader *l, void (*load)(struct loader *l), void **block);
+/* Those below are for load(). They do nothing after a failure. */
+void *loader_room(struct loader *l, size_t bytes);      /* aligned; NULL on the first visit */
+/* The tensor of that name and shape (columns 0: a vector). NULL after noting why not. */
+const struct tensor *loader_find(struct loader *l, const char *name, int rows, int columns);
+/* A copy of its n numbers as floats; NULL on the first visit. */
+float *loader_floats(struct loader *l, const struct tensor *t, size_t n);
+void loader_vector(struct loader *l, const float **v, const char *name, int n);
+/* x[rows, columns]: a copy, or where they lie if they are floats. */
+void loader_table(struct loader *l, const float **x, const char *name, int rows, int columns);
+void loader_matrix(struct loader *l, struct matrix *w, const char *name, int in, int out);
+/* y[columns, rows] of x[rows, columns]; transpose_full() puts rows of y `stride` floats apart. */
+void transpose_half(uint16_t *y, const uint16_t *x, int rows, int columns);
+void transpose_full(float *y, const float *x, int rows, int columns, int stride);
+int tensors_check_finite(const struct safetensors *s, const char *file, struct err *e);
 
 /* ---- model_layer.c: the same layer for the encoder, full decoding and cached decoding ---- */
 enum { HEAD = 64 };                     /* numbers of an attention head */

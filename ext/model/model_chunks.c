@@ -90,6 +90,16 @@ int chunks_run(struct run *run, int n_workers, int n_chunks,
   return run->err->rc;
 }
 
+int chunks_plan(const struct run *run, size_t n_tokens, int most_tokens, int least_tokens,
+                int *limit){
+  size_t n = n_tokens/(size_t)least_tokens;
+  if( n>(size_t)run->n_threads ) n = (size_t)run->n_threads;
+  *limit = most_tokens;
+  if( n<2 ) return 1;
+  if( n_tokens/n + 1<(size_t)most_tokens ) *limit = (int)(n_tokens/n + 1);
+  return (int)n;
+}
+
 /* ---- Rows of tokens ---- */
 
 int rows_check(const struct model *m, const int *start, int n, const char *what, struct err *e){

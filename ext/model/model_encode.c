@@ -163,17 +163,6 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
   read_r(e, w, &e->pool[worker->at], row0, row1);
 }
 
-/* Workers that n_tokens are worth. *limit: the most tokens of a chunk, so that each worker gets
-** some. */
-static int plan_workers(const struct run *run, size_t n_tokens, int *limit){
-  size_t n = n_tokens/WORKER_TOKENS;
-  if( n>(size_t)run->n_threads ) n = (size_t)run->n_threads;
-  *limit = CHUNK_TOKENS;
-  if( n<2 ) return 1;
-  if( n_tokens/n + 1<CHUNK_TOKENS ) *limit = (int)(n_tokens/n + 1);
-  return (int)n;
-}
-
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z){
   struct encoding e = { .m = m, .run = run, .ids = ids, .start = start, .z = z };
@@ -188,7 +177,7 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
   assert( z && start[n]>=start[0] );
   if( rows_check(m, start, n, "encode", run->err)!=SQLITE_OK ) return run->err->rc;
   n_tokens = (size_t)(start[n] - start[0]) + (size_t)n*(size_t)more;
-  n_workers = plan_workers(run, n_tokens, &limit);
+  n_workers = chunks_plan(run, n_tokens, CHUNK_TOKENS, WORKER_TOKENS, &limit);
   e.chunk = chunk = arena_get(a, ((size_t)n + 1)*sizeof(int));
   e.work = arena_get(a, (size_t)n_workers*sizeof(struct work));
   e.pool = arena_get(a, (size_t)n_workers*sizeof(struct pool));

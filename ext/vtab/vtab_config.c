@@ -143,7 +143,7 @@ static int other_model(struct call *c, const struct vtab *t, const char *what, u
   return fail(&c->err, SQLITE_ERROR, "%s are of model %08x, the present model is %08x (%.120s): "
               "INSERT INTO \"%.40s\"(\"%.40s\") VALUES('rebuild') encodes the content again, "
               "latent_load(path) takes the weights that made them", what, theirs,
-              m->config.fingerprint, m->path, t->name, t->name);
+              m->config.fingerprint, m->shared.path, t->name, t->name);
 }
 
 static int check_model(struct call *c, struct vtab *t){
