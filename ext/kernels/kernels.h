@@ -14,19 +14,30 @@
 #include <stdint.h>
 
 /* ---- kernels_linear.c: matrix products ---- */
-struct matrix {                 /* row-major, as in the file */
+struct matrix {                 /* one of the three is there */
   int in, out;
-  const uint16_t *half;         /* [in, out], binary16; or NULL */
-  const float *full;            /* [in, out]; used when half is NULL */
+  const uint16_t *half;         /* [in, out] row-major, binary16 */
+  const float *full;            /* [in, out] row-major */
+  const int8_t *bytes;          /* MATRIX_BYTES(in, out), as kernels_bytes.h lays them out */
+  const float *scale;           /* [out]: what the numbers of a column of bytes are multiplied by */
 };
 enum { LINEAR_PANEL = 64 };     /* columns that are converted at a time */
 #define LINEAR_SCRATCH(in) ((size_t)(in)*LINEAR_PANEL)
+enum { BYTES_TOGETHER = 4, BYTES_PANEL = 16 };
+#define BYTES_IN(in) (((size_t)(in) + BYTES_TOGETHER-1)/BYTES_TOGETHER*BYTES_TOGETHER)
+#define BYTES_OUT(out) (((size_t)(out) + BYTES_PANEL-1)/BYTES_PANEL*BYTES_PANEL)
+#define MATRIX_BYTES(in, out) (BYTES_IN(in)*BYTES_OUT(out))
 
 /* y[rows, out] = x[rows, in] . w[in, out]. scratch: LINEAR_SCRATCH(in) floats, 64-byte aligned,
 ** which nobody else uses during the call. */
 void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-/* The definition: chains of fmaf(). Slow. */
+/* The definition: chains of fmaf(), and for bytes sums of whole numbers. Slow. */
 void linear_plain(float *y, const float *x, const struct matrix *w, int rows);
+
+/* ---- kernels_bytes.c: matrices of 8 bits ---- */
+/* A matrix of floats w[in, out] as one of bytes: bytes[MATRIX_BYTES(in, out)], scale[out]. Each
+** column is quantized by itself. */
+void matrix_quantize(int8_t *bytes, float *scale, const float *w, int in, int out);
 
 /* ---- kernels_vectors.c: sums, norms, softmax, attention, arcs ---- */
 
@@ -95,6 +106,22 @@ int linear_choose(const char *name);
 typedef void linear_code(float *y, const float *x, const struct matrix *w, int rows,
                          float *scratch);
 
+enum { BYTE_ROWS = 32, BYTE_MOST = 127 };
+struct byte_rows {              /* some rows of x as whole numbers */
+  int rows;                     /* at most BYTE_ROWS */
+  int in;                       /* a multiple of BYTES_TOGETHER, filled up with zeros */
+  int8_t *q;                    /* [rows, in], from -127 to 127 */
+  uint8_t *size;                /* [rows, in]: |q| */
+  float scale[BYTE_ROWS];       /* x = q*scale */
+};
+/* What numbers up to `most` are multiplied by to become bytes. Subnormal ones become 0, and so do
+** those of a row that has infinities. */
+static inline float bytes_up(float most){
+  return most>1e-36f && most<=3e38f ? BYTE_MOST/most : 0.0f;
+}
+/* y[rows, out] = x . w, for a matrix w of bytes. */
+typedef void bytes_code(float *y, const struct byte_rows *x, const struct matrix *w);
+
 /* The vector functions above that kernels_lanes.h makes, once for each width of vectors. */
 struct lanes_table {
   float (*dot)(const float *x, const float *y, int n);
@@ -104,6 +131,8 @@ struct lanes_table {
   void (*add_bias)(float *y, const float *bias, int rows, int n);
   int (*largest)(const float *x, int n);
   float (*normalize)(float *x, int n);
+  /* q[n] = x[n] in bytes, size[n] = |q|; returns what a byte stands for. */
+  float (*quantize)(int8_t *q, uint8_t *size, const float *x, int n);
   void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
   void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows,
                      int d, float epsilon);
@@ -119,6 +148,7 @@ struct lanes_table {
 
 /* kernels_choose.c: the choice, made at the first call */
 linear_code *linear_chosen(void);
+bytes_code *bytes_chosen(void);
 const struct lanes_table *lanes_chosen(void);
 
 /* kernels_tile.h and kernels_lanes.h, compiled for each vector unit. Only kernels_choose.c may take
@@ -126,6 +156,9 @@ const struct lanes_table *lanes_chosen(void);
 extern const struct lanes_table lanes_plain;                    /* kernels_vectors.c */
 extern const struct lanes_table lanes_avx2, lanes_avx512;       /* kernels_avx2.c, _avx512.c */
 linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and kernels_neon.c */
+bytes_code bytes_plain, bytes_avx2;                             /* kernels_bytes.c */
+void linear_bytes(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_bytes_plain(float *y, const float *x, const struct matrix *w, int rows);
 
 /* kernels_blas.c */
 linear_code linear_openblas;            /* only where it is usable */

@@ -16,6 +16,7 @@ struct code {
   const char *name;
   int (*usable)(void);                  /* on this CPU */
   linear_code *linear;
+  bytes_code *bytes;
   const struct lanes_table *lanes;
 };
 
@@ -67,13 +68,13 @@ static void plain(float *y, const float *x, const struct matrix *w, int rows, fl
 
 static const struct code codes[] = {    /* best first */
 #if defined(__x86_64__) && defined(__GNUC__)
-  { "avx512", avx512_usable, linear_avx512, &lanes_avx512 },
-  { "avx2", avx2_usable, linear_avx2, &lanes_avx2 },
+  { "avx512", avx512_usable, linear_avx512, bytes_avx2, &lanes_avx512 },
+  { "avx2", avx2_usable, linear_avx2, bytes_avx2, &lanes_avx2 },
 #elif defined(__aarch64__)
-  { "neon", always, linear_neon, &lanes_plain },
+  { "neon", always, linear_neon, bytes_plain, &lanes_plain },
 #endif
-  { "openblas", linear_openblas_usable, linear_openblas, &lanes_plain },
-  { "plain", always, plain, &lanes_plain },
+  { "openblas", linear_openblas_usable, linear_openblas, bytes_plain, &lanes_plain },
+  { "plain", always, plain, bytes_plain, &lanes_plain },
 };
 static _Atomic(const struct code *) chosen;     /* NULL until the first call */
 
@@ -102,6 +103,10 @@ const char *linear_kernel(void){
 
 linear_code *linear_chosen(void){
   return code()->linear;
+}
+
+bytes_code *bytes_chosen(void){
+  return code()->bytes;
 }
 
 const struct lanes_table *lanes_chosen(void){

@@ -404,6 +404,59 @@ LANE float max_of(const float *x, int n){
   return lanes_max(&most);
 }
 
+typedef int8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+
+LANE floats size_of(floats x){
+  return choose(x < (floats){ 0 }, -x, x);
+}
+
+/* The largest |x| of n numbers. NaN counts as nothing. */
+LANE float size_max(const float *x, int n){
+  struct lanes most = { 0 };
+  float rest[16];
+  int i;
+  for(i=0; i+16<=n; i+=16){
+    EACH_PART{
+      floats v = size_of(load(x + i + part*WIDTH));
+      most.part[part] = choose(v > most.part[part], v, most.part[part]);
+    }
+  }
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, 0.0f);
+    EACH_PART{
+      floats v = size_of(load(rest + part*WIDTH));
+      most.part[part] = choose(v > most.part[part], v, most.part[part]);
+    }
+  }
+  return lanes_max(&most);
+}
+
+/* Bytes of x*up: the nearest whole numbers, ties to even (a sum with 1.5*2^23 has no bits for
+** fractions). */
+LANE void to_bytes(int8_t *q, uint8_t *size, const float *x, float up){
+  ints n = ((ints)(load(x)*up + 12582912.0f) << 24) >> 24;
+  ints sign = n >> 31;
+  *(small_bytes *)q = __builtin_convertvector(n, small_bytes);
+  *(small_bytes *)size = __builtin_convertvector((n ^ sign) - sign, small_bytes);
+}
+
+static TARGET float lanes_quantize(int8_t *q, uint8_t *size, const float *x, int n){
+  float most = size_max(x, n);
+  float up = bytes_up(most);
+  float rest[16];
+  int8_t q_rest[16];
+  uint8_t size_rest[16];
+  int i;
+  for(i=0; i+WIDTH<=n; i+=WIDTH) to_bytes(q+i, size+i, x+i, up);
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, 0.0f);
+    to_bytes(q_rest, size_rest, rest, up);
+    memcpy(q+i, q_rest, (size_t)(n - i));
+    memcpy(size+i, size_rest, (size_t)(n - i));
+  }
+  return most/BYTE_MOST;
+}
+
 /* Finds the largest number first, then where it stands. The second pass ends early, and neither
 ** has to keep places beside numbers. */
 static TARGET int lanes_largest(const float *x, int n){
@@ -508,6 +561,7 @@ const struct lanes_table LANES = {
   .add_bias = lanes_add_bias,
   .largest = lanes_largest,
   .normalize = lanes_normalize,
+  .quantize = lanes_quantize,
   .rms_norm = lanes_rms_norm,
   .layer_norm = lanes_layer_norm,
   .silu_gate = lanes_silu_gate,
