@@ -57,6 +57,7 @@ static float difference(const float *x, const float *y, size_t n){
   return most/scale;
 }
 
+__attribute__((unused))
 static float *random_points(const struct model *m, int n, uint64_t seed, struct arena *a){
   int s = m->config.shape.s;
   int r = m->config.shape.r;

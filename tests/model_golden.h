@@ -30,12 +30,14 @@ static char *file_read(const char *path, size_t *n){
   return data;
 }
 
+__attribute__((unused))
 static void file_write(const char *path, const void *data, size_t n){
   FILE *f = fopen(path, "wb");
   if( f==NULL || fwrite(data, 1, n, f)!=n || fclose(f)!=0 ) exit(1);
 }
 
 /* The model at the path must be refused with this code and this text. */
+__attribute__((unused))
 static void expect_error(struct property *p, const char *path, int rc, const char *text){
   struct err e = { 0 };
   struct model *m;
@@ -55,6 +57,7 @@ struct golden {
   const char *name;             /* the file is golden_<name>.safetensors */
 };
 
+__attribute__((unused))
 static int golden_open(struct golden *g, const char *name, struct bench *b){
   char path[60];
   snprintf(path, sizeof(path), "tests/data/golden_%s.safetensors", name);

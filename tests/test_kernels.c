@@ -323,6 +323,84 @@ static void test_largest(const char *code){
   property_ok(&p, name);
 }
 
+static void test_layer_norm(void){
+  double worst = 0;
+  for(size_t s=0; s<COUNT(odd); s++){
+    int n = odd[s];
+    float *x = numbers(2*n, 3, 15);
+    float *weight = numbers(n, 1, 16);
+    float *bias = numbers(n, 1, 17);
+    float *y = floats(2*n);
+    copy(y, x, 2*n);
+    layer_norm(y, y, weight, bias, 2, n, 1e-6f);
+    for(int row=0; row<2; row++){
+      double mean = 0, variance = 0, want[65];
+      for(int i=0; i<n; i++) mean += x[row*n + i]/n;
+      for(int i=0; i<n; i++) variance += pow(x[row*n + i] - mean, 2)/n;
+      for(int i=0; i<n; i++){
+        want[i] = (x[row*n + i] - mean)/sqrt(variance + 1e-6)*weight[i] + bias[i];
+      }
+      worst = fmax(worst, error_of(y + row*n, want, n, 1));
+    }
+    free(x);
+    free(weight);
+    free(bias);
+    free(y);
+  }
+  error_ok("layer_norm: against double precision, in place", worst, 2e-6);
+}
+
+/* ---- Matrices of bytes ---- */
+
+static void test_bytes(void){
+  static const int ends[][3] = { { 33, 384, 1152 }, { 65, 1536, 384 }, { 1, 384, 384 } };
+  struct property same = { 0 }, near = { 0 };
+  char name[100];
+  for(size_t at=0; at<343 + COUNT(ends); at++){
+    const int *end = at<343 ? NULL : ends[at-343];
+    int rows = end ? end[0] : odd[at/49];
+    int in = end ? end[1] : odd[at/7%7];
+    int out = end ? end[2] : odd[at%7];
+    float *full = numbers((size_t)in*out, 0.2f, at + 1);
+    float *x = numbers((size_t)rows*in, 2.0f, at + 2);
+    float *scale = floats(out);
+    int8_t *bytes = malloc(MATRIX_BYTES(in, out));
+    struct matrix w = { .in = in, .out = out, .bytes = bytes, .scale = scale };
+    struct matrix exact = { .in = in, .out = out, .full = full };
+    float *want = floats((size_t)rows*out);
+    float *got = floats((size_t)rows*out);
+    float *truth = floats((size_t)rows*out);
+    float *scratch = aligned_alloc(64, LINEAR_SCRATCH(in)*sizeof(float));
+    matrix_quantize(bytes, scale, full, in, out);
+    linear_plain(want, x, &w, rows);
+    linear_plain(truth, x, &exact, rows);
+    for(size_t c=0; c<COUNT(codes); c++){
+      if( !linear_choose(codes[c]) ) continue;
+      linear(got, x, &w, rows, scratch);
+      holds(&same, same_floats(got, want, (size_t)rows*out), "%s: %d rows, [%d, %d]", codes[c],
+            rows, in, out);
+    }
+    /* Each of x and w is off by at most half a step of 1/127 of the largest: 2/127 and 0.2/127. */
+    for(int i=0; i<rows*out; i++){
+      double most = in*(2*0.2/254 + 0.2*2/254 + 1e-5);
+      holds(&near, fabs(want[i] - truth[i])<=most, "%d rows, [%d, %d]: %g is not %g", rows, in, out,
+            want[i], truth[i]);
+    }
+    free(full);
+    free(x);
+    free(scale);
+    free(bytes);
+    free(want);
+    free(got);
+    free(truth);
+    free(scratch);
+  }
+  linear_choose(NULL);
+  snprintf(name, sizeof(name), "linear, bytes: every code equals plain");
+  property_ok(&same, name);
+  property_ok(&near, "linear, bytes: within half a step of the numbers");
+}
+
 /* ---- exp and what needs it ---- */
 
 static void test_silu(void){
@@ -374,6 +452,22 @@ static void test_silu_bias(void){
     free(own);
   }
   error_ok("silu_bias: against double precision, -80 to 80", worst, 4e-7);
+}
+
+static void test_gelu(void){
+  double worst = 0;
+  for(int i=-400; i<=400; i++){
+    float x[7];
+    float bias[7] = { 0, 0.5f, -0.5f, 0.01f, -0.01f, 0.25f, 0 };
+    for(int k=0; k<7; k++) x[k] = (float)i/40;
+    gelu_bias(x, bias, 1, 7);
+    for(int k=0; k<7; k++){
+      double sum = (float)i/40 + bias[k];
+      double want = sum*(1 + erf(sum/sqrt(2)))/2;
+      worst = fmax(worst, fabs(x[k] - want));
+    }
+  }
+  error_ok("gelu_bias: against erf() in double precision, -10 to 10", worst, 1e-6);
 }
 
 /* softmax([x, 0]) over a fine grid: exp() itself, as seen from outside. */
@@ -570,8 +664,11 @@ static void bits_of(const char *code){
   enum { N = 1000 };
   static float x[2*N], y[2*N], k[64*70], out[4][64], scores[ATTEND_SCORES(60)];
   static float scratch[LINEAR_SCRATCH(N)] __attribute__((aligned(64)));
+  static int8_t bytes[MATRIX_BYTES(64, 70)];
+  static float scale[70];
   struct random r = random_of(2024);
   struct matrix w = { .in = N, .out = 1, .full = x };
+  struct matrix w_bytes = { .in = 64, .out = 70, .bytes = bytes, .scale = scale };
   struct {
     const char *name;
     uint64_t want, got;
@@ -584,6 +681,9 @@ static void bits_of(const char *code){
     { "linear", 0x65ef559fe27dda7f, 0 },
     { "silu_bias", 0x2b8d96f53107403a, 0 },
     { "add_bias", 0x4f3ae68b41893358, 0 },
+    { "layer_norm", 0x2f03525f9455edb2, 0 },
+    { "gelu_bias", 0x1a31345e6fa7e849, 0 },
+    { "bytes", 0xd548e30921f8daae, 0 },
   };
   struct property same = { 0 };
   char name[80];
@@ -609,6 +709,14 @@ static void bits_of(const char *code){
   copy(y, x, N);
   add_bias(y, x+N, 8, N/8);
   rows[7].got = hash64(y, sizeof(float)*N);
+  layer_norm(y, x, x+1, x+2, 3, N/4, 1e-12f);
+  rows[8].got = hash64(y, sizeof(float)*3*(N/4));
+  copy(y, x, N);
+  gelu_bias(y, x+N, 8, N/8);
+  rows[9].got = hash64(y, sizeof(float)*N);
+  matrix_quantize(bytes, scale, k, 64, 70);
+  linear(y, x, &w_bytes, 15, scratch);
+  rows[10].got = hash64(y, sizeof(float)*15*70);
   for(size_t i=0; i<COUNT(rows); i++){
     if( strcmp(rows[i].name, "linear")==0 && strcmp(code, "openblas")==0 ) continue;
     holds(&same, rows[i].got==rows[i].want,
@@ -630,12 +738,15 @@ int main(void){
   linear_choose(NULL);
   test_sums();
   test_norm_ends();
+  test_layer_norm();
+  test_bytes();
   for(size_t c=0; c<COUNT(codes); c++){
     if( linear_choose(codes[c]) ) test_largest(codes[c]);
   }
   linear_choose(NULL);
   test_silu();
   test_silu_bias();
+  test_gelu();
   test_exp();
   test_softmax();
   test_softmax_ends();
