@@ -24,6 +24,7 @@ int json_whole(const struct cJSON *item, double least, double most, int64_t *out
 /* ---- codec_safetensors.c: named arrays in one file ---- */
 enum element {
   ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16, ELEMENT_I8,
+  ELEMENT_BYTES,        /* U8: not numbers; who reads the tensor knows what they are */
   ELEMENT_OTHER         /* I64: nothing here reads such a tensor, but a file may have one */
 };
 

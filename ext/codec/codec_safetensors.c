@@ -43,6 +43,7 @@ static const struct { const char *name; size_t bytes; } ELEMENTS[] = {
   [ELEMENT_F16] = { "F16", 2 },
   [ELEMENT_BF16] = { "BF16", 2 },
   [ELEMENT_I8] = { "I8", 1 },
+  [ELEMENT_BYTES] = { "U8", 1 },
   [ELEMENT_OTHER] = { "I64", 8 },
 };
 enum { N_ELEMENTS = sizeof(ELEMENTS)/sizeof(ELEMENTS[0]) };
@@ -375,6 +376,7 @@ static float number_at(const struct tensor *t, int64_t i){
     case ELEMENT_F16:  return half_to_float((uint16_t)bits_at(p + 2*i, 2));
     case ELEMENT_BF16: return float_of_bits(bits_at(p + 2*i, 2) << 16);
     case ELEMENT_I8:   return (float)(int8_t)p[i];
+    case ELEMENT_BYTES:
     case ELEMENT_OTHER: break;
   }
   return 0;
@@ -397,7 +399,7 @@ int tensor_is_finite(const struct tensor *t){
   struct exponents x;
   uint64_t found = 0;
   assert( t->data!=NULL );
-  if( t->element==ELEMENT_I8 ) return 1;
+  if( t->element==ELEMENT_I8 || t->element>=ELEMENT_BYTES ) return 1;
   x = EXPONENTS[t->element];
   for(size_t at=0; at<t->bytes; at+=8){
     uint64_t word = 0;

@@ -147,13 +147,18 @@ struct bert {                           /* read-only after bert_open() */
   struct shared shared;                 /* its path is that of the folder */
   struct bert_config config;
   struct safetensors file;
-  const float *pieces;                  /* [pieces, d] */
+  const float *pieces;                  /* [pieces, d]; or NULL, and these two: */
+  const int8_t *piece_bytes;            /* [pieces, d] */
+  const float *piece_scale;             /* [pieces]: what the bytes of a row are multiplied by */
   const float *positions;               /* [positions, d] */
   const float *type;                    /* [d]: that of a text that is alone; NULL in MPNet */
   struct norm norm;                     /* of their sum */
   struct bert_layer *layers;            /* owned */
   /* MPNet: [DISTANCE_BUCKETS, heads], what is added to a score; else NULL. */
   const float *distances;
+  /* [d, d]: what the pooled vector is multiplied by at the end; in.out are 0 where there is none.
+  ** Shipped weights are turned so that a prefix of a vector means what s means in other kinds. */
+  struct matrix turn;
   void *converted;                      /* owned: the matrices, transposed */
 };
 enum { DISTANCE_BUCKETS = 32 };
@@ -455,6 +460,9 @@ int loader_run(struct loader *l, void (*load)(struct loader *l), void **block);
 void *loader_room(struct loader *l, size_t bytes);      /* aligned; NULL on the first visit */
 /* The tensor of that name and shape (columns 0: a vector). NULL after noting why not. */
 const struct tensor *loader_find(struct loader *l, const char *name, int rows, int columns);
+/* A tensor of bytes, where it lies; NULL after noting why not. */
+const int8_t *loader_bytes(struct loader *l, const char *name, int rows, int columns);
+int loader_has_bytes(const struct loader *l, const char *name); /* there is one, and of bytes */
 /* A copy of its n numbers as floats; NULL on the first visit. */
 float *loader_floats(struct loader *l, const struct tensor *t, size_t n);
 void loader_vector(struct loader *l, const float **v, const char *name, int n);

@@ -78,6 +78,17 @@ static void bert_work_init(struct bert_work *w, const struct bert *b, int tokens
 
 /* ---- What goes in ---- */
 
+static void embed_piece(const struct bert *b, float *x, int id){
+  int d = b->config.shape.d;
+  assert( id>=0 && id<b->config.shape.pieces );
+  if( b->piece_bytes ){
+    const int8_t *bytes = b->piece_bytes + (size_t)id*d;
+    for(int i=0; i<d; i++) x[i] = (float)bytes[i]*b->piece_scale[id];
+  }else{
+    memcpy(x, b->pieces + (size_t)id*d, (size_t)d*sizeof(float));
+  }
+}
+
 /* Row i's tokens from x[at] on. Returns where the next row begins. */
 static int embed_row(const struct bert_encoding *e, float *x, int at, int i){
   const struct bert *b = e->b;
@@ -88,8 +99,7 @@ static int embed_row(const struct bert_encoding *e, float *x, int at, int i){
   for(int k=0; k<n; k++){
     float *to = x + (size_t)(at + k)*d;
     int id = k==0 ? b->config.cls : k==n-1 ? b->config.sep : ids[k-1];
-    assert( id>=0 && id<shape->pieces );
-    memcpy(to, b->pieces + (size_t)id*d, (size_t)d*sizeof(float));
+    embed_piece(b, to, id);
     add(to, b->positions + (size_t)(k + shape->first_position)*d, d);
     if( b->type ) add(to, b->type, d);
   }
@@ -175,12 +185,16 @@ static void bert_layer_run(const struct bert_encoding *e, const struct bert_laye
 
 /* ---- What comes out ---- */
 
-static void pool_row(const struct bert *b, float *y, const float *x, int n){
+static void pool_row(const struct bert *b, struct bert_work *w, float *y, const float *x, int n){
   int d = b->config.shape.d;
   memcpy(y, x, (size_t)d*sizeof(float));
   if( b->config.pooling==POOLING_MEAN ){
     for(int i=1; i<n; i++) add(y, x + (size_t)i*d, d);
     for(int i=0; i<d; i++) y[i] /= (float)n;
+  }
+  if( b->turn.in ){
+    memcpy(w->y, y, (size_t)d*sizeof(float));
+    linear(y, w->y, &b->turn, 1, w->panel);
   }
   if( b->config.normalize ) normalize(y, d);
 }
@@ -203,7 +217,7 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
   n = 0;
   for(int i=row0; i<row1; i++){
     int own = row_tokens(e->start, i);
-    pool_row(b, e->y + (size_t)i*shape->d, w->x + (size_t)n*shape->d, own);
+    pool_row(b, w, e->y + (size_t)i*shape->d, w->x + (size_t)n*shape->d, own);
     n += own;
   }
 }

@@ -4,6 +4,14 @@
 ** Hugging Face keeps a product's weights as [out, in]. linear() wants [in, out], so matrices are
 ** transposed into memory of the process, as floats; q, k and v become one matrix. The tables of
 ** pieces and positions, half of a small encoder, are read where they lie.
+**
+** model/meaning.py writes an encoder in 8 bits, which is used where it lies. Its matrices are U8
+** tensors in the layout of kernels_bytes.c, with a tensor of scales; q, k and v are one:
+**
+**     encoder.layer.<i>.attention.self.qkv.weight     [BYTES_OUT(3d)/16, BYTES_IN(d)*16]
+**     encoder.layer.<i>.attention.self.qkv.scale      [3d], and .bias; likewise the others
+**     embeddings.word_embeddings.weight, .scale       [pieces, d], [pieces]
+**     turn.weight                                     [d, d], floats
 */
 #include "model.h"
 #include <assert.h>
@@ -70,6 +78,19 @@ static void load_columns(struct loader *l, float *w, float *bias, const char *mo
   arena_release(&scratch);
 }
 
+/* A matrix in 8 bits. */
+static void load_bytes(struct loader *l, struct affine *a, const char *module, int in, int out){
+  int panels = (int)(BYTES_OUT(out)/BYTES_PANEL);
+  char name[NAME_MOST];
+  snprintf(name, NAME_MOST, "%s.weight", module);
+  a->w = (struct matrix){ .in = in, .out = out };
+  a->w.bytes = loader_bytes(l, name, panels, (int)BYTES_IN(in)*BYTES_PANEL);
+  snprintf(name, NAME_MOST, "%s.scale", module);
+  loader_vector(l, &a->w.scale, name, out);
+  snprintf(name, NAME_MOST, "%s.bias", module);
+  loader_vector(l, &a->bias, name, out);
+}
+
 /* n modules side by side. */
 static void load_product(struct loader *l, struct affine *a, const char *const *modules, int n,
                          int in, int out){
@@ -97,12 +118,34 @@ static void load_layer(struct loader *l, struct bert_layer *layer, int i){
     snprintf(text[k], NAME_MOST, "encoder.layer.%d.%s", i, parts[k]);
     module[k] = text[k];
   }
-  load_product(l, &layer->qkv, &module[0], 3, d, d);
-  load_product(l, &layer->out, &module[3], 1, d, d);
-  load_product(l, &layer->up, &module[4], 1, d, shape->h);
-  load_product(l, &layer->down, &module[5], 1, shape->h, d);
+  if( b->piece_bytes ){
+    char qkv[NAME_MOST];
+    snprintf(qkv, NAME_MOST, "encoder.layer.%d.attention.self.qkv", i);
+    load_bytes(l, &layer->qkv, qkv, d, 3*d);
+    load_bytes(l, &layer->out, module[3], d, d);
+    load_bytes(l, &layer->up, module[4], d, shape->h);
+    load_bytes(l, &layer->down, module[5], shape->h, d);
+  }else{
+    load_product(l, &layer->qkv, &module[0], 3, d, d);
+    load_product(l, &layer->out, &module[3], 1, d, d);
+    load_product(l, &layer->up, &module[4], 1, d, shape->h);
+    load_product(l, &layer->down, &module[5], 1, shape->h, d);
+  }
   load_norm(l, &layer->attention_norm, module[6], d);
   load_norm(l, &layer->feed_norm, module[7], d);
+}
+
+static void load_pieces(struct loader *l, const char *name){
+  struct bert *b = l->owner;
+  int n = b->config.shape.pieces;
+  int d = b->config.shape.d;
+  if( !loader_has_bytes(l, name) ){
+    loader_table(l, &b->pieces, name, n, d);
+    return;
+  }
+  b->piece_bytes = loader_bytes(l, name, n, d);
+  loader_vector(l, &b->piece_scale, "embeddings.word_embeddings.scale", n);
+  loader_matrix(l, &b->turn, "turn.weight", d, d);
 }
 
 static void load_tensors(struct loader *l){
@@ -111,7 +154,7 @@ static void load_tensors(struct loader *l){
   int d = shape->d;
   char name[NAME_MOST];
 #define NAME(module) name_of(l, name, module, "weight")
-  loader_table(l, &b->pieces, NAME("embeddings.word_embeddings"), shape->pieces, d);
+  load_pieces(l, NAME("embeddings.word_embeddings"));
   loader_table(l, &b->positions, NAME("embeddings.position_embeddings"), shape->positions, d);
   if( shape->types>0 ){
     loader_table(l, &b->type, NAME("embeddings.token_type_embeddings"), shape->types, d);

