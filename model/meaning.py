@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-TOGETHER, PANEL, MOST = 4, 16, 127      # as in kernels.h: BYTES_TOGETHER, BYTES_PANEL, BYTE_MOST
+# As in kernels.h: BYTES_TOGETHER, BYTES_PANEL, WEIGHT_MOST, OFFSET.
+TOGETHER, PANEL, MOST, OFFSET = 4, 16, 64, 128
 
 
-def quantize(w):
-    """w[in, out] -> whole numbers of 8 bits and the scale of each column."""
-    scale = (np.abs(w).max(0) / np.float32(MOST)).astype(np.float32)
+def quantize(w, most=MOST):
+    """w[in, out] -> whole numbers from -most to most, and the scale of each column."""
+    scale = (np.abs(w).max(0) / np.float32(most)).astype(np.float32)
     return np.rint(w / scale).astype(np.int8), scale
 
 
@@ -33,7 +34,9 @@ def panels(q):
     full = np.zeros((n_in, n_out), np.int8)
     full[:q.shape[0], :q.shape[1]] = q
     steps = full.reshape(n_in // TOGETHER, TOGETHER, n_out // PANEL, PANEL)
-    return steps.transpose(2, 0, 3, 1).reshape(n_out // PANEL, n_in * PANEL).view(np.uint8).copy()
+    steps = steps.transpose(2, 0, 3, 1).reshape(n_out // PANEL, n_in * PANEL)
+    start = (-OFFSET * full.astype('<i4').sum(0, dtype='<i4')).reshape(n_out // PANEL, PANEL)
+    return np.concatenate([start.view(np.uint8), np.ascontiguousarray(steps).view(np.uint8)], 1)
 
 
 def product(w, names):
@@ -70,7 +73,7 @@ def main():
                                             'output.dense')}
         for name, modules in groups.items():
             out |= {f'{name}.{k}': v for k, v in product(w, modules).items()}
-    q, scale = quantize(w['embeddings.word_embeddings.weight'].T)
+    q, scale = quantize(w['embeddings.word_embeddings.weight'].T, 127)
     out['embeddings.word_embeddings.weight'] = np.ascontiguousarray(q.T).view(np.uint8)
     out['embeddings.word_embeddings.scale'] = scale
     for name in ('position_embeddings', 'token_type_embeddings'):

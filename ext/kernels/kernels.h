@@ -18,7 +18,7 @@ struct matrix {                 /* one of the three is there */
   int in, out;
   const uint16_t *half;         /* [in, out] row-major, binary16 */
   const float *full;            /* [in, out] row-major */
-  const int8_t *bytes;          /* MATRIX_BYTES(in, out), as kernels_bytes.h lays them out */
+  const int8_t *bytes;          /* MATRIX_BYTES(in, out), as kernels_bytes.c lays them out */
   const float *scale;           /* [out]: what the numbers of a column of bytes are multiplied by */
 };
 enum { LINEAR_PANEL = 64 };     /* columns that are converted at a time */
@@ -26,7 +26,9 @@ enum { LINEAR_PANEL = 64 };     /* columns that are converted at a time */
 enum { BYTES_TOGETHER = 4, BYTES_PANEL = 16 };
 #define BYTES_IN(in) (((size_t)(in) + BYTES_TOGETHER-1)/BYTES_TOGETHER*BYTES_TOGETHER)
 #define BYTES_OUT(out) (((size_t)(out) + BYTES_PANEL-1)/BYTES_PANEL*BYTES_PANEL)
-#define MATRIX_BYTES(in, out) (BYTES_IN(in)*BYTES_OUT(out))
+enum { START_BYTES = BYTES_PANEL*4 };
+#define PANEL_BYTES(in) (BYTES_IN(in)*BYTES_PANEL + START_BYTES)
+#define MATRIX_BYTES(in, out) (PANEL_BYTES(in)*(BYTES_OUT(out)/BYTES_PANEL))
 
 /* y[rows, out] = x[rows, in] . w[in, out]. scratch: LINEAR_SCRATCH(in) floats, 64-byte aligned,
 ** which nobody else uses during the call. */
@@ -106,18 +108,17 @@ int linear_choose(const char *name);
 typedef void linear_code(float *y, const float *x, const struct matrix *w, int rows,
                          float *scratch);
 
-enum { BYTE_ROWS = 32, BYTE_MOST = 127 };
+enum { BYTE_ROWS = 60, BYTE_MOST = 127, BYTE_WEIGHT_MOST = 64, BYTE_OFFSET = 128 };
 struct byte_rows {              /* some rows of x as whole numbers */
   int rows;                     /* at most BYTE_ROWS */
-  int in;                       /* a multiple of BYTES_TOGETHER, filled up with zeros */
-  int8_t *q;                    /* [rows, in], from -127 to 127 */
-  uint8_t *size;                /* [rows, in]: |q| */
-  float scale[BYTE_ROWS];       /* x = q*scale */
+  int in;                       /* a multiple of BYTES_TOGETHER */
+  uint8_t *u;                   /* [rows, in]: BYTE_OFFSET more than numbers from -127 to 127 */
+  float scale[BYTE_ROWS];       /* x = (u - BYTE_OFFSET)*scale */
 };
-/* What numbers up to `most` are multiplied by to become bytes. Subnormal ones become 0, and so do
-** those of a row that has infinities. */
-static inline float bytes_up(float most){
-  return most>1e-36f && most<=3e38f ? BYTE_MOST/most : 0.0f;
+/* What numbers up to `most` are multiplied by to be at most `end`. Subnormal ones become 0, and so
+** do those of a row that has infinities. */
+static inline float bytes_up(float most, int end){
+  return most>1e-36f && most<=3e38f ? (float)end/most : 0.0f;
 }
 /* y[rows, out] = x . w, for a matrix w of bytes. */
 typedef void bytes_code(float *y, const struct byte_rows *x, const struct matrix *w);
@@ -131,8 +132,8 @@ struct lanes_table {
   void (*add_bias)(float *y, const float *bias, int rows, int n);
   int (*largest)(const float *x, int n);
   float (*normalize)(float *x, int n);
-  /* q[n] = x[n] in bytes, size[n] = |q|; returns what a byte stands for. */
-  float (*quantize)(int8_t *q, uint8_t *size, const float *x, int n);
+  /* u[n] = BYTE_OFFSET + x[n]/scale, rounded; returns the scale. */
+  float (*quantize)(uint8_t *u, const float *x, int n);
   void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
   void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows,
                      int d, float epsilon);

@@ -404,7 +404,7 @@ LANE float max_of(const float *x, int n){
   return lanes_max(&most);
 }
 
-typedef int8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+typedef uint8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
 
 LANE floats size_of(floats x){
   return choose(x < (floats){ 0 }, -x, x);
@@ -431,28 +431,24 @@ LANE float size_max(const float *x, int n){
   return lanes_max(&most);
 }
 
-/* Bytes of x*up: the nearest whole numbers, ties to even (a sum with 1.5*2^23 has no bits for
-** fractions). */
-LANE void to_bytes(int8_t *q, uint8_t *size, const float *x, float up){
-  ints n = ((ints)(load(x)*up + 12582912.0f) << 24) >> 24;
-  ints sign = n >> 31;
-  *(small_bytes *)q = __builtin_convertvector(n, small_bytes);
-  *(small_bytes *)size = __builtin_convertvector((n ^ sign) - sign, small_bytes);
+/* BYTE_OFFSET + x*up: the nearest whole numbers, ties to even. A sum with 1.5*2^23 has no bits for
+** fractions, and the whole number in its lowest ones. */
+LANE void to_bytes(uint8_t *u, const float *x, float up){
+  ints n = (ints)(load(x)*up + (12582912.0f + BYTE_OFFSET)) & 255;
+  *(small_bytes *)u = __builtin_convertvector(n, small_bytes);
 }
 
-static TARGET float lanes_quantize(int8_t *q, uint8_t *size, const float *x, int n){
+static TARGET float lanes_quantize(uint8_t *u, const float *x, int n){
   float most = size_max(x, n);
-  float up = bytes_up(most);
+  float up = bytes_up(most, BYTE_MOST);
   float rest[16];
-  int8_t q_rest[16];
-  uint8_t size_rest[16];
+  uint8_t u_rest[16];
   int i;
-  for(i=0; i+WIDTH<=n; i+=WIDTH) to_bytes(q+i, size+i, x+i, up);
+  for(i=0; i+WIDTH<=n; i+=WIDTH) to_bytes(u+i, x+i, up);
   if( i<n ){
     copy_rest(rest, x+i, n-i, 0.0f);
-    to_bytes(q_rest, size_rest, rest, up);
-    memcpy(q+i, q_rest, (size_t)(n - i));
-    memcpy(size+i, size_rest, (size_t)(n - i));
+    to_bytes(u_rest, rest, up);
+    memcpy(u+i, u_rest, (size_t)(n - i));
   }
   return most/BYTE_MOST;
 }

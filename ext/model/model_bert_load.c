@@ -8,7 +8,7 @@
 ** model/meaning.py writes an encoder in 8 bits, which is used where it lies. Its matrices are U8
 ** tensors in the layout of kernels_bytes.c, with a tensor of scales; q, k and v are one:
 **
-**     encoder.layer.<i>.attention.self.qkv.weight     [BYTES_OUT(3d)/16, BYTES_IN(d)*16]
+**     encoder.layer.<i>.attention.self.qkv.weight     [BYTES_OUT(3d)/16, PANEL_BYTES(d)]
 **     encoder.layer.<i>.attention.self.qkv.scale      [3d], and .bias; likewise the others
 **     embeddings.word_embeddings.weight, .scale       [pieces, d], [pieces]
 **     turn.weight                                     [d, d], floats
@@ -84,7 +84,7 @@ static void load_bytes(struct loader *l, struct affine *a, const char *module, i
   char name[NAME_MOST];
   snprintf(name, NAME_MOST, "%s.weight", module);
   a->w = (struct matrix){ .in = in, .out = out };
-  a->w.bytes = loader_bytes(l, name, panels, (int)BYTES_IN(in)*BYTES_PANEL);
+  a->w.bytes = loader_bytes(l, name, panels, (int)PANEL_BYTES(in));
   snprintf(name, NAME_MOST, "%s.scale", module);
   loader_vector(l, &a->w.scale, name, out);
   snprintf(name, NAME_MOST, "%s.bias", module);
