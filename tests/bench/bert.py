@@ -1,0 +1,185 @@
+"""Sentence encoders beside ONNX Runtime: the same pieces, the same vectors, in turns.
+
+    build/bench-venv/bin/python -P tests/bench/bert.py FOLDER [OURS]
+
+FOLDER is all-MiniLM-L6-v2 as Hugging Face has it, OURS the folder that latent reads (the same, or
+what model/meaning.py made of it). ONNX Runtime gets FOLDER as floats, and in 8 bits as its own
+quantize_dynamic() makes it. Prints a table; a figure is the median of the turns, in texts a second.
+Needs build/core/bench/bert (make build/core/bench/bert).
+"""
+import argparse
+import json
+import os
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+BATCHES = (1, 16), (1, 64), (1, 256), (64, 16), (64, 64), (16, 256)     # texts, pieces of each
+
+
+def tensors(path):
+    with open(path, 'rb') as f:
+        n = struct.unpack('<Q', f.read(8))[0]
+        header = json.loads(f.read(n))
+        data = f.read()
+    return {k: np.frombuffer(data[slice(*v['data_offsets'])], '<f4').reshape(v['shape'])
+            for k, v in header.items() if v != header.get('__metadata__') and v['dtype'] == 'F32'}
+
+
+class Graph:
+    """BERT with the mean of its outputs: ids [n, tokens] -> y [n, d]. No padding."""
+
+    def __init__(self, folder):
+        self.w = tensors(os.path.join(folder, 'model.safetensors'))
+        with open(os.path.join(folder, 'config.json'), encoding='utf8') as f:
+            self.config = json.load(f)
+        self.nodes, self.constants, self.n = [], [], 0
+
+    def constant(self, x):
+        self.n += 1
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(x), f'c{self.n}'))
+        return f'c{self.n}'
+
+    def op(self, kind, *inputs, **attributes):
+        self.n += 1
+        self.nodes.append(helper.make_node(kind, inputs, [f't{self.n}'], **attributes))
+        return f't{self.n}'
+
+    def dense(self, x, name):
+        y = self.op('MatMul', x, self.constant(self.w[name + '.weight'].T))
+        return self.op('Add', y, self.constant(self.w[name + '.bias']))
+
+    def norm(self, x, name):
+        w, b = (self.constant(self.w[f'{name}.{k}']) for k in ('weight', 'bias'))
+        return self.op('LayerNormalization', x, w, b, epsilon=self.config['layer_norm_eps'])
+
+    def layer(self, x, i):
+        p = f'encoder.layer.{i}.'
+        heads = self.config['num_attention_heads']
+        width = self.config['hidden_size'] // heads
+        split = self.constant(np.array([0, 0, heads, width], np.int64))
+        join = self.constant(np.array([0, 0, heads * width], np.int64))
+        q, k, v = (self.op('Reshape', self.dense(x, p + 'attention.self.' + y), split)
+                   for y in ('query', 'key', 'value'))
+        q, v = (self.op('Transpose', y, perm=[0, 2, 1, 3]) for y in (q, v))
+        k = self.op('Transpose', k, perm=[0, 2, 3, 1])
+        scores = self.op('Mul', self.op('MatMul', q, k),
+                         self.constant(np.array(width ** -.5, np.float32)))
+        y = self.op('MatMul', self.op('Softmax', scores, axis=-1), v)
+        y = self.op('Reshape', self.op('Transpose', y, perm=[0, 2, 1, 3]), join)
+        y = self.dense(y, p + 'attention.output.dense')
+        x = self.norm(self.op('Add', x, y), p + 'attention.output.LayerNorm')
+        y = self.op('Gelu', self.dense(x, p + 'intermediate.dense'))
+        y = self.dense(y, p + 'output.dense')
+        return self.norm(self.op('Add', x, y), p + 'output.LayerNorm')
+
+    def save(self, path, tokens):
+        e = 'embeddings.'
+        fixed = self.w[e + 'position_embeddings.weight'][:tokens]
+        fixed = fixed + self.w[e + 'token_type_embeddings.weight'][0]
+        x = self.op('Gather', self.constant(self.w[e + 'word_embeddings.weight']), 'ids')
+        x = self.norm(self.op('Add', x, self.constant(fixed)), e + 'LayerNorm')
+        for i in range(self.config['num_hidden_layers']):
+            x = self.layer(x, i)
+        x = self.op('ReduceMean', x, self.constant(np.array([1], np.int64)), keepdims=0)
+        length = self.op('ReduceL2', x, self.constant(np.array([1], np.int64)), keepdims=1)
+        self.nodes.append(helper.make_node('Div', [x, length], ['y']))
+        graph = helper.make_graph(
+            self.nodes, 'bert',
+            [helper.make_tensor_value_info('ids', TensorProto.INT64, ['n', tokens])],
+            [helper.make_tensor_value_info('y', TensorProto.FLOAT, ['n', None])], self.constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 20)])
+        model.ir_version = 9
+        onnx.save(model, path)
+
+
+class Latent:
+    """build/core/bench/bert as a child: it reads batches and writes vectors and seconds."""
+
+    def __init__(self, folder, threads):
+        self.child = subprocess.Popen(['build/core/bench/bert', folder, str(threads)],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def run(self, ids):
+        n, tokens = ids.shape
+        self.child.stdin.write(struct.pack('<ii', n, tokens) + ids.astype('<i4').tobytes())
+        self.child.stdin.flush()
+        seconds, d = struct.unpack('<di', self.child.stdout.read(12))
+        y = np.frombuffer(self.child.stdout.read(4 * n * d), '<f4').reshape(n, d)
+        return y, seconds
+
+
+class Onnx:
+    def __init__(self, path, threads):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(path, options, ['CPUExecutionProvider'])
+
+    def run(self, ids):
+        feed = {'ids': ids.astype(np.int64)}
+        begin = time.perf_counter()
+        y = self.session.run(['y'], feed)[0]
+        return y, time.perf_counter() - begin
+
+
+def measure(sides, ids, seconds):
+    """Texts a second of each side, in turns, and the least cosine to the first side's vectors."""
+    times = {name: [] for name in sides}
+    vectors = {name: side.run(ids)[0] for name, side in sides.items()}      # and warm
+    end = time.perf_counter() + seconds * len(sides)
+    while time.perf_counter() < end or len(times[next(iter(times))]) < 3:
+        for name, side in sides.items():
+            times[name].append(side.run(ids)[1])
+    unit = {k: v / np.linalg.norm(v, axis=1, keepdims=True) for k, v in vectors.items()}
+    return {k: len(ids) / statistics.median(v) for k, v in times.items()}, unit
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder')
+    parser.add_argument('ours', nargs='?')
+    parser.add_argument('--seconds', type=float, default=2, help='a side and row')
+    parser.add_argument('--threads', default='1,2')
+    a = parser.parse_args()
+    rng = np.random.default_rng(1)
+    print('| texts x tokens | threads | latent 8 bits | ONNX Runtime 8 bits | times | latent floats '
+          '| ONNX Runtime floats | times |\n' + '| --- ' * 8 + '|')
+    with tempfile.TemporaryDirectory() as folder:
+        for threads in map(int, a.threads.split(',')):
+            for n, tokens in BATCHES:
+                full, small = (os.path.join(folder, x) for x in ('full.onnx', 'small.onnx'))
+                Graph(a.folder).save(full, tokens)
+                quantize_dynamic(full, small, weight_type=QuantType.QInt8)
+                sides = {'floats': Latent(a.folder, threads), 'onnx': Onnx(full, threads),
+                         'onnx8': Onnx(small, threads)}
+                if a.ours:
+                    sides['bytes'] = Latent(a.ours, threads)
+                ids = rng.integers(1000, 20000, (n, tokens))
+                ids[:, 0], ids[:, -1] = 101, 102
+                speed, unit = measure(sides, ids, a.seconds)
+                apart = np.abs(unit['floats'] - unit['onnx']).max()
+                if apart > 1e-5:
+                    sys.exit(f'the vectors differ by {apart}')
+                print(f'| {n} x {tokens} | {threads} '
+                      f'| {speed.get("bytes", 0):.0f}/s | {speed["onnx8"]:.0f}/s '
+                      f'| {speed.get("bytes", 0) / speed["onnx8"]:.2f} '
+                      f'| {speed["floats"]:.0f}/s | {speed["onnx"]:.0f}/s '
+                      f'| {speed["floats"] / speed["onnx"]:.2f} |', flush=True)
+                for side in sides.values():
+                    if isinstance(side, Latent):
+                        side.child.stdin.close()
+                        side.child.wait()
+
+
+if __name__ == '__main__':
+    main()
