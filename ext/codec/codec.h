@@ -1,7 +1,7 @@
 /*
 ** codec.h -- bytes to structures and back: JSON, the weights, a model's configuration, its
-** tokenizer, the latent blob, pictures. Knows no database and no arithmetic. Every byte that comes
-** in is checked, because files and blobs may come from anywhere.
+** tokenizer, texts and their normal form, the latent blob, pictures. Knows no database and no
+** arithmetic. Every byte that comes in is checked, because files and blobs may come from anywhere.
 **
 ** Functions that can fail return an SQLite result code and note the reason in `e`, which holds no
 ** failure when they are called.
@@ -99,6 +99,14 @@ struct word_reader {            /* set the first three, the rest to 0 */
 /* The hash of the next word: 32-bit FNV-1a of its bytes in lower case (ASCII only), h ^ h>>16.
 ** 0 when there are no more words. */
 int tokenizer_next_word(struct word_reader *w, uint32_t *hash);
+
+/* ---- codec_normal.c: a text as search reads it ---- */
+/* Appends text[0..n) in the form in which texts that look alike are the same: NFKC, runs of white
+** space folded to one space, none at the end, without zero-width and control characters, quotes and
+** dashes as they are typed, capitals throughout made small. White space alone is one space. Bytes
+** that are not UTF-8 are read as Latin-1. Doing it twice changes nothing more. Time is linear in n.
+** */
+void text_normalize(struct buf *out, const char *text, size_t n);
 
 /* ---- codec_config.c: <kind>.json beside the weights ---- */
 enum { KIND_DIRECTION = 0, KIND_TEXT = 1, KIND_PICTURE = 2, KIND_CODE = 3 };

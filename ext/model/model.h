@@ -13,6 +13,7 @@
 **   model_layer.c     one Transformer layer over rows of tokens
 **   model_memory.c    what the decoder reads of a point
 **   model_encode.c    rows of tokens to points
+**   model_normal.c    the same, with s of the normalised text
 **   model_score.c     how likely rows of tokens are at points
 **   model_refine.c    moves points until they decode to what was encoded
 **   model_vqvae.c     the network between pixels and codes
@@ -201,6 +202,12 @@ int run_stopped(struct run *run);
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
 
+/* ---- model_normal.c: the same, with s of the normalised text ---- */
+/* As encode_tokens(). But s is what text_normalize() makes of a row's text encodes to, where the
+** model is of kind text: so texts that look alike have the same s, while r says how they differ. */
+int encode_normal(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                  float *z);
+
 /* ---- model_score.c: how likely rows of tokens are at points ---- */
 /* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
 ** ("full decoding").
@@ -213,7 +220,7 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
 
 /* ---- model_refine.c: points that decode to what was encoded ---- */
 enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
-/* z[n, s+r] is what encode_tokens() gave for the rows. Moves the r of each until greedy decoding
+/* z[n, s+r] is what encode_normal() gave for the rows. Moves the r of each until greedy decoding
 ** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
 ** rounded to what its BLOB can hold. 0 rounds leave z as it is. Rows do not depend on each other,
 ** bit by bit. */

@@ -181,6 +181,6 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
 
 int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                    int rounds, float *z){
-  if( encode_tokens(m, run, ids, start, n, z)!=SQLITE_OK ) return run->err->rc;
+  if( encode_normal(m, run, ids, start, n, z)!=SQLITE_OK ) return run->err->rc;
   return refine_tokens(m, run, ids, start, n, rounds, z);
 }
