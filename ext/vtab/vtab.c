@@ -95,6 +95,7 @@ static void take_in(struct call *c, struct vtab *t){
   const struct definition *d = &t->definition;
   if( d->content==NULL ) return;
   sqlite3_finalize(store_prepare(c, t, SELECT_CONTENT));
+  content_check(c, t);
   if( !d->has_triggers ) return;
   triggers_create(c, t, t->name);
   if( c->err.rc==SQLITE_OK ) vtab_rebuild(c, t);
@@ -273,7 +274,7 @@ static int integrity(sqlite3_vtab *base, const char *schema, const char *table, 
   struct call c;
   (void)flags;
   method_begin(&c, t);
-  vtab_check(&c, t, &found);
+  vtab_check(&c, t, 0, &found);
   if( found.rc!=SQLITE_OK ) fail_nomem(&c.err);
   if( is_finding(c.err.rc) || (c.err.rc==SQLITE_OK && found.n>0) ){
     const char *text = found.n>0 ? buf_text(&found) : c.err.text;
