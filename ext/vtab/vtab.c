@@ -139,13 +139,18 @@ static int destroy(sqlite3_vtab *base){
 /* ---- Rename ---- */
 
 /* The triggers are made anew under the new name. SQLite has already put the new name into their
-** bodies. */
+** bodies. Where one is gone, changes may have been missed: then none is made, so that it is seen. */
 static void rename_triggers(struct call *c, struct vtab *t, const char *name){
+  struct buf missing = { 0 };
   store_statement(c, t, CONTENT_GET);   /* finds the content table's name */
-  if( c->err.rc!=SQLITE_OK ) return;
-  store_idle(t);
-  triggers_drop(c, t);
-  triggers_create(c, t, name);
+  triggers_missing(c, t, &missing);
+  if( missing.rc!=SQLITE_OK ) fail_nomem(&c->err);
+  if( c->err.rc==SQLITE_OK ){
+    store_idle(t);
+    triggers_drop(c, t);
+    if( missing.n==0 ) triggers_create(c, t, name);
+  }
+  buf_release(&missing);
 }
 
 /* SQLite connects anew after it. This struct vtab is kept until the COMMIT. Its name may be another

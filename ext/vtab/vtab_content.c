@@ -48,17 +48,19 @@ static const char HAS_LASTING_IDS[] =
   "  AND (SELECT count(*)=1 AND max(x.name=?3 COLLATE NOCASE)"
   "       FROM pragma_index_info(i.name, ?1) AS x))";
 
+static const char *content_name(const struct vtab *t){
+  return t->content_now ? t->content_now : t->definition.content;
+}
+
 /* On its first row, with the three names bound; NULL on failure. */
 static sqlite3_stmt *ask_schema(struct call *c, struct vtab *t, const char *text){
-  const struct definition *d = &t->definition;
-  const char *name = t->content_now ? t->content_now : d->content;
   sqlite3_stmt *s = store_prepare(c, t, text);
   int rc = SQLITE_OK;
   if( s==NULL ) return NULL;
   rc |= sqlite3_bind_text(s, 1, t->schema, -1, SQLITE_STATIC);
-  rc |= sqlite3_bind_text(s, 2, name, -1, SQLITE_STATIC);
+  rc |= sqlite3_bind_text(s, 2, content_name(t), -1, SQLITE_STATIC);
   if( sqlite3_bind_parameter_count(s)>2 ){
-    rc |= sqlite3_bind_text(s, 3, d->content_rowid, -1, SQLITE_STATIC);
+    rc |= sqlite3_bind_text(s, 3, t->definition.content_rowid, -1, SQLITE_STATIC);
   }
   if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   if( store_step(c, s) ) return s;
@@ -66,21 +68,23 @@ static sqlite3_stmt *ask_schema(struct call *c, struct vtab *t, const char *text
   return NULL;
 }
 
-/* "view" and "virtual" are what the content may be besides a table. */
-static int content_is(struct call *c, struct vtab *t, const char *what){
+/* What the content is, if it is no table; NULL: it is one, or a failure. */
+static const char *content_is(struct call *c, struct vtab *t){
   sqlite3_stmt *s = ask_schema(c, t, "SELECT type FROM pragma_table_list(?2)"
                                " WHERE schema=?1 COLLATE NOCASE");
   const char *type = s ? (const char *)sqlite3_column_text(s, 0) : "";
-  int is = 0;
-  if( type ) is = strcmp(type, what)==0;
-  else fail_nomem(&c->err);
+  const char *is = NULL;
+  if( s==NULL ) fail(&c->err, SQLITE_ERROR, "no such table: %s.%s", t->schema, content_name(t));
+  if( type==NULL ) fail_nomem(&c->err);
+  else if( strcmp(type, "view")==0 ) is = "view";
+  else if( strcmp(type, "virtual")==0 ) is = "virtual table";
   sqlite3_finalize(s);
   return is;
 }
 
 static int check_no_triggers(struct call *c, const struct vtab *t, const char *what){
   const struct definition *d = &t->definition;
-  if( !d->has_triggers || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( !d->has_triggers ) return SQLITE_OK;
   return fail(&c->err, SQLITE_ERROR, "\"%.80s\" is a %s, on which no triggers can tell of a "
               "change: write triggers=0, and INSERT INTO \"%.60s\"(\"%.60s\") VALUES('sync') "
               "after changes", d->content, what, t->name, t->name);
@@ -88,12 +92,13 @@ static int check_no_triggers(struct call *c, const struct vtab *t, const char *w
 
 int content_check(struct call *c, struct vtab *t){
   const struct definition *d = &t->definition;
+  const char *what;
   int is_lasting = 0;
   sqlite3_stmt *s;
   assert( d->content );
   store_statement(c, t, CONTENT_GET);           /* says best what is not there */
-  if( content_is(c, t, "view") ) return check_no_triggers(c, t, "view");
-  if( content_is(c, t, "virtual") ) return check_no_triggers(c, t, "virtual table");
+  what = content_is(c, t);
+  if( what ) return check_no_triggers(c, t, what);
   s = ask_schema(c, t, HAS_LASTING_IDS);
   if( s ) is_lasting = sqlite3_column_int(s, 0);
   sqlite3_finalize(s);

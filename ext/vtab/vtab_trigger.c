@@ -69,7 +69,8 @@ int triggers_require(struct call *c, struct vtab *t){
          "what has changed", t->definition.content, buf_text(&names), t->name, t->name);
   }
   if( names.rc!=SQLITE_OK ) fail_nomem(&c->err);
-  if( c->err.rc==SQLITE_OK ) t->schema_seen = version;
+  /* In a transaction the version may be taken back, and then given to another schema. */
+  if( c->err.rc==SQLITE_OK && sqlite3_get_autocommit(t->db) ) t->schema_seen = version;
   buf_release(&names);
   return c->err.rc;
 }
