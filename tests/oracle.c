@@ -259,11 +259,8 @@ static const char *const ON_CONFLICT[] = {
   "", "", " OR REPLACE", " OR REPLACE", " OR IGNORE", " OR ABORT", " OR FAIL",
 };
 
-/* Never REPLACE where the content is another table's: its triggers do not fire for rows that
-** REPLACE takes away. SQLite documents that. */
 static const char *on_conflict(struct world *w){
-  const char *s = ONE_OF(w, ON_CONFLICT);
-  return w->kind->content==NOTES && strcmp(s, " OR REPLACE")==0 ? "" : s;
+  return ONE_OF(w, ON_CONFLICT);
 }
 
 static void insert_rows(struct world *w, sqlite3 *db, int n){

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 /* ---- One entry ---- */
 
@@ -81,6 +81,11 @@ static int check_made_for(struct call *c, struct vtab *t){
   if( version>VERSION ){
     return fail(&c->err, SQLITE_ERROR, "made by a newer version of the extension (format %lld, "
                 "this one knows %d)", version, VERSION);
+  }
+  if( version==1 ){
+    return fail(&c->err, SQLITE_ERROR, "made by an earlier version of the extension (format 1, "
+                "this one knows %d): DROP TABLE \"%.60s\" and make it anew (own content is in "
+                "\"%.60s_rows\")", VERSION, t->name, t->name);
   }
   if( version!=VERSION ){
     return fail(&c->err, SQLITE_CORRUPT_VTAB, "no version in the shadow table %s_config", t->name);

@@ -292,6 +292,7 @@ static void start_search(struct call *c, struct vtab *t, struct vcursor *cursor,
   struct search_options o;
   float *vector;
   vtab_ready(c, t, t->definition.body!=NULL);
+  triggers_require(c, t);
   pending_flush(c, t);
   o = read_options(c, want->options);
   cursor->left = o.limit;
@@ -306,6 +307,7 @@ static void start_scan(struct call *c, struct vtab *t, struct vcursor *cursor, i
                        const struct conditions *want){
   vtab_ready(c, t, 0);
   if( want->is_empty ) return;
+  if( t->definition.content ) pending_flush(c, t);      /* new rows are not in t_rows yet */
   cursor->order = plan==PLAN_SCAN_DOWN ? ROWS_DOWN : ROWS_UP;
   cursor->rows = store_range(c, t, cursor->order, want->low, want->high);
 }
@@ -316,9 +318,6 @@ static void start_scan(struct call *c, struct vtab *t, struct vcursor *cursor, i
 ** for. */
 static void next_found(struct call *c, struct vcursor *cursor){
   cursor->is_there = 0;
-  cursor->eof = cursor->left==0;
-  if( cursor->eof ) return;
-  if( cursor->left>0 ) cursor->left--;
   if( cursor->search ){
     search_next(cursor->search, &cursor->rowid, &cursor->distance, &cursor->eof, &c->err);
     vtab_damaged(c);
@@ -331,11 +330,24 @@ static void next_found(struct call *c, struct vcursor *cursor){
   cursor->at++;
 }
 
-static void next_row(struct call *c, struct vcursor *cursor){
+/* The next row of a search. One that is gone from the content table is passed over. */
+static void next_kept(struct call *c, struct vtab *t, struct vcursor *cursor){
+  int is_followed = t->definition.content!=NULL;
+  cursor->eof = cursor->left==0;
+  if( cursor->eof ) return;
+  if( cursor->left>0 ) cursor->left--;
+  next_found(c, cursor);
+  while( is_followed && c->err.rc==SQLITE_OK && !cursor->eof ){
+    if( content_has(c, t, cursor->rowid) ) break;
+    next_found(c, cursor);
+  }
+}
+
+static void next_row(struct call *c, struct vtab *t, struct vcursor *cursor){
   if( c->err.rc!=SQLITE_OK ) return;
   cursor->is_checked = 0;
   if( cursor->searches ){
-    next_found(c, cursor);
+    next_kept(c, t, cursor);
     return;
   }
   cursor->is_there = store_step(c, cursor->rows);
@@ -365,7 +377,7 @@ int vcursor_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, i
     cursor->options = copy_value(&c, want.options);
     if( cursor->searches ) start_search(&c, t, cursor, plan, &want);
     else start_scan(&c, t, cursor, plan, &want);
-    next_row(&c, cursor);
+    next_row(&c, t, cursor);
   }
   return method_end(&c, t);
 }
@@ -376,7 +388,7 @@ int vcursor_next(sqlite3_vtab_cursor *base){
   struct call c;
   assert( !cursor->eof );
   method_begin(&c, t);
-  next_row(&c, cursor);
+  next_row(&c, t, cursor);
   return method_end(&c, t);
 }
 
