@@ -395,19 +395,20 @@ static int stop_now(void *arg){
 static void test_ends(void){
   struct rows t;
   struct property clean = { 0 };
-  struct near *got = malloc(sizeof(*got)*3001);
+  struct near *got = malloc(sizeof(*got)*3301);
   float v[32];
   int rc;
   int asked = 0, n = -1;
   struct query q = query_of(v, 1, 0);
-  rows_init(&t, 3000, 32, 16);
+  rows_init(&t, 3300, 32, 16);
   any_vector(v, 32, 1, &t);
   q.stop = stop_now;
   q.stop_arg = &asked;
-  rc = pull(got, &t, &q, 3000, NULL)<0 ? t.err.rc : 0;
+  rc = pull(got, &t, &q, 3300, NULL)<0 ? t.err.rc : 0;
   ok(rc==SQLITE_INTERRUPT, "stop: ends a search", "%d", rc);
   q.stop = NULL;
-  for(int most=10; most<=3000; most+=2990){
+  for(int most=10; most<=3300; most+=3290){
+    q.recall = most>10 ? 0.9 : 1;
     for(long at=1; at<400; at++){
       t.err = (struct err){ 0 };
       fault_set(at, 0);
@@ -420,7 +421,7 @@ static void test_ends(void){
       t.err = (struct err){ 0 };
     }
   }
-  holds(&clean, n==3000, "the last one: %d", n);
+  holds(&clean, n==3300, "the last one: %d", n);
   property_ok(&clean, "out of memory at any allocation: said, and the next search works");
   rows_release(&t);
   free(got);
