@@ -243,9 +243,9 @@ static int fail_content(struct call *c, const struct vtab *t, const char *sql){
   if( said.rc!=SQLITE_OK ){
     fail_nomem(&c->err);
   }else if( prepare_sql(t, sql, 0, &s)==SQLITE_OK ){
-    fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a view. "
-         "A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"", their_name(t),
-         their_name(t));
+    fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a "
+         "view. A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"",
+         their_name(t), their_name(t));
   }else{
     fail(&c->err, SQLITE_ERROR, "%s", said.data);
   }
