@@ -149,10 +149,12 @@ struct term {
 
 struct query {
   const float *vector;          /* [width], unit length, not rotated; copied */
-  /* 1: every row, in exact order. Less: the mean share of the true nearest k to be found;
-  ** distances still never fall */
+  /* 1: every row, in exact order. Less: the mean share of the true nearest that the head has, the
+  ** first 100 rows or more. The rows that it passed over come right after it, then all others:
+  ** there, once, a distance may be less than the one before. */
   double recall;
-  int64_t k;                    /* how many rows will be pulled; 0: not known. More may be pulled */
+  /* How many rows will be pulled, or a guess; 0: not known. It does not change their order. */
+  int64_t k;
   double farthest;              /* rows farther than this are not wanted; INFINITY: all are */
   const struct term *terms;     /* [n_terms]; copied, but not their sets */
   int n_terms;

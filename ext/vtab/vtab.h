@@ -307,7 +307,8 @@ enum plan_mode {                /* idxNum */
   PLAN_SCAN_DOWN,               /* ... descending */
   PLAN_ROW,                     /* one row */
   PLAN_SEARCH,                  /* rows nearest to the query */
-  PLAN_SEARCH_ROW               /* the distance of one row */
+  PLAN_SEARCH_ROW,              /* the distance of one row */
+  PLAN_SEARCH_SORTED            /* as PLAN_SEARCH; the statement has an ORDER BY distance */
 };
 struct conditions {             /* what xFilter's arguments say */
   sqlite3_value *query;         /* borrowed; NULL: not given */
@@ -316,6 +317,8 @@ struct conditions {             /* what xFilter's arguments say */
   int64_t low, high;            /* rowids, inclusive */
   double farthest;              /* greatest distance; INFINITY */
   int64_t k;                    /* rows that will be pulled; 0: not known */
+  int has_limit;                /* the statement has a LIMIT that the table was told, whatever it
+                                ** is */
   struct term *terms;           /* for the index; in the arena given, sets included */
   int n_terms;
 };

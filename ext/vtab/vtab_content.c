@@ -68,37 +68,34 @@ static sqlite3_stmt *ask_schema(struct call *c, struct vtab *t, const char *text
   return NULL;
 }
 
-/* What the content is, if it is no table; NULL: it is one, or a failure. */
-static const char *content_is(struct call *c, struct vtab *t){
+/* A virtual table has been refused before. */
+static int is_view(struct call *c, struct vtab *t){
   sqlite3_stmt *s = ask_schema(c, t, "SELECT type FROM pragma_table_list(?2)"
                                " WHERE schema=?1 COLLATE NOCASE");
   const char *type = s ? (const char *)sqlite3_column_text(s, 0) : "";
-  const char *is = NULL;
+  int is = 0;
   if( s==NULL ) fail(&c->err, SQLITE_ERROR, "no such table: %s.%s", t->schema, content_name(t));
   if( type==NULL ) fail_nomem(&c->err);
-  else if( strcmp(type, "view")==0 ) is = "view";
-  else if( strcmp(type, "virtual")==0 ) is = "virtual table";
+  else is = strcmp(type, "view")==0;
   sqlite3_finalize(s);
   return is;
 }
 
-static int check_no_triggers(struct call *c, const struct vtab *t, const char *what){
+static int check_no_triggers(struct call *c, const struct vtab *t){
   const struct definition *d = &t->definition;
   if( !d->has_triggers ) return SQLITE_OK;
-  return fail(&c->err, SQLITE_ERROR, "\"%.80s\" is a %s, on which no triggers can tell of a "
+  return fail(&c->err, SQLITE_ERROR, "\"%.80s\" is a view, on which no triggers can tell of a "
               "change: write triggers=0, and INSERT INTO \"%.60s\"(\"%.60s\") VALUES('sync') "
-              "after changes", d->content, what, t->name, t->name);
+              "after changes", d->content, t->name, t->name);
 }
 
 int content_check(struct call *c, struct vtab *t){
   const struct definition *d = &t->definition;
-  const char *what;
   int is_lasting = 0;
   sqlite3_stmt *s;
   assert( d->content );
   store_statement(c, t, CONTENT_GET);           /* says best what is not there */
-  what = content_is(c, t);
-  if( what ) return check_no_triggers(c, t, what);
+  if( is_view(c, t) ) return check_no_triggers(c, t);
   s = ask_schema(c, t, HAS_LASTING_IDS);
   if( s ) is_lasting = sqlite3_column_int(s, 0);
   sqlite3_finalize(s);

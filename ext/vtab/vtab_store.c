@@ -131,6 +131,11 @@ static const struct variable {
 };
 enum { N_VARIABLES = sizeof(VARIABLES)/sizeof(VARIABLES[0]) };
 
+/* What the content table is called. */
+static const char *their_name(const struct vtab *t){
+  return t->content_now ? t->content_now : t->definition.content;
+}
+
 static void put_in_schema(struct buf *out, const struct vtab *t, const char *name,
                           const char *ending){
   put_quoted(out, t->schema);
@@ -159,7 +164,7 @@ static void put_content(struct buf *out, const struct definition *d, const char 
 static void put_variable(struct buf *out, const struct vtab *t, const char *name,
                          const struct variable *v){
   const struct definition *d = &t->definition;
-  const char *theirs = t->content_now ? t->content_now : d->content;
+  const char *theirs = their_name(t);
   switch( v->kind ){
     case SCHEMA:      put_quoted(out, t->schema); break;
     case SHADOW:      put_in_schema(out, t, t->name, v->text); break;
@@ -212,21 +217,81 @@ static int fail_sqlite(struct call *c, int rc){
   return fail(&c->err, rc, "%s", sqlite3_errmsg(c->connection->db));
 }
 
-/* flags: SQLITE_PREPARE_NO_VTAB where only shadow tables are asked for: then nobody can put a
-** virtual table in their place. */
+/* Our statements count as the application's own, to which SQLite refuses nothing. But the names in
+** them come from the schema, which may be a stranger's: content='fsdir' would read files. So they
+** are prepared with SQLITE_PREPARE_NO_VTAB, and nobody can put a virtual table in the place of a
+** shadow table or of the content. Only where the content is a view they are not: what a view asks
+** for counts as the schema's, and there SQLite heeds SQLITE_VTAB_DIRECTONLY and trusted_schema. */
+static int prepare_sql(const struct vtab *t, const char *sql, unsigned flags, sqlite3_stmt **s){
+  return sqlite3_prepare_v3(t->db, sql, -1, flags, s, NULL);
+}
+
+static int content_is_view(struct call *c, const struct vtab *t){
+  static const char text[] = "SELECT 1 FROM %Q.sqlite_schema WHERE type='view' AND name=%Q"
+                             " COLLATE NOCASE";
+  char *sql = sqlite3_mprintf(text, t->schema, their_name(t));
+  sqlite3_stmt *s = NULL;
+  int is_view = 0;
+  int rc = SQLITE_NOMEM;
+  if( sql ) rc = prepare_sql(t, sql, SQLITE_PREPARE_NO_VTAB, &s);
+  if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
+  is_view = store_step(c, s);
+  sqlite3_finalize(s);
+  sqlite3_free(sql);
+  return is_view;
+}
+
+/* A statement on the content was refused. Was it because that is a virtual table? */
+static int fail_content(struct call *c, const struct vtab *t, const char *sql){
+  struct buf said = { 0 };
+  sqlite3_stmt *s = NULL;
+  buf_str(&said, sqlite3_errmsg(t->db));
+  buf_text(&said);
+  if( said.rc!=SQLITE_OK ){
+    fail_nomem(&c->err);
+  }else if( prepare_sql(t, sql, 0, &s)==SQLITE_OK ){
+    fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a "
+         "view. A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"",
+         their_name(t), their_name(t));
+  }else{
+    fail(&c->err, SQLITE_ERROR, "%s", said.data);
+  }
+  sqlite3_finalize(s);
+  buf_release(&said);
+  return c->err.rc;
+}
+
+/* Does it change the schema, or ask about it by pragma_...(), which are virtual tables? A table
+** with the name of one of these has no arguments, so that it cannot take its place. */
+static int is_of_schema(const char *text){
+  static const char *const words[] = { "CREATE ", "DROP ", "ALTER " };
+  for(size_t i=0; i<sizeof(words)/sizeof(words[0]); i++){
+    if( strncmp(text, words[i], strlen(words[i]))==0 ) return 1;
+  }
+  return strstr(text, " pragma_")!=NULL;
+}
+
+/* flags: without SQLITE_PREPARE_NO_VTAB, see above. */
 static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *name,
                              const char *text, unsigned flags){
+  int asks_content = strstr(text, "$theirs")!=NULL;
+  int asks_views = asks_content && content_is_view(c, t);
   struct buf sql = { 0 };
   sqlite3_stmt *s = NULL;
   int rc = SQLITE_NOMEM;
   if( c->err.rc!=SQLITE_OK ) return NULL;
+  if( !asks_views && !is_of_schema(text) ) flags |= SQLITE_PREPARE_NO_VTAB;
   expand(&sql, t, name, text);
   buf_text(&sql);
-  if( sql.rc==SQLITE_OK ) rc = sqlite3_prepare_v3(t->db, sql.data, -1, flags, &s, NULL);
+  if( sql.rc==SQLITE_OK ) rc = prepare_sql(t, sql.data, flags, &s);
+  if( rc==SQLITE_ERROR && asks_content ){
+    fail_content(c, t, sql.data);
+  }else if( rc==SQLITE_ERROR && (flags & SQLITE_PREPARE_NO_VTAB) ){
+    fail_sqlite(c, SQLITE_CORRUPT_VTAB);        /* a shadow table is missing, or it is another */
+  }else if( rc!=SQLITE_OK ){
+    fail_sqlite(c, rc);
+  }
   buf_release(&sql);
-  /* A shadow table is missing, or it is another. */
-  if( rc==SQLITE_ERROR && (flags & SQLITE_PREPARE_NO_VTAB) ) rc = SQLITE_CORRUPT_VTAB;
-  if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
   return s;
 }
 
@@ -294,7 +359,6 @@ sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statemen
   }
   if( s ) return s;
   if( which==CONTENT_GET || which==CONTENT_HAS || which==PENDING_READ ) find_content(c, t);
-  else flags |= SQLITE_PREPARE_NO_VTAB;
   t->statements[which] = prepare(c, t, t->name, STATEMENTS[which], flags);
   return t->statements[which];
 }
@@ -319,7 +383,7 @@ sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order){
   if( c->err.rc!=SQLITE_OK ) return NULL;
   t->rows[order] = NULL;
   if( s ) return s;
-  return prepare(c, t, t->name, ROWS[order], SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB);
+  return prepare(c, t, t->name, ROWS[order], SQLITE_PREPARE_PERSISTENT);
 }
 
 sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
