@@ -119,6 +119,146 @@ static void test_text(const struct model *m){
   bench_end(&b);
 }
 
+/* ---- The work of refining ---- */
+
+static int same_latent(const struct latent *a, const struct latent *b){
+  size_t bytes = (size_t)b->n_segments*(size_t)b->width*sizeof(float);
+  return a->n_segments==b->n_segments && memcmp(a->z, b->z, bytes)==0;
+}
+
+struct passes {                         /* what run.watch has seen of layer 0 */
+  long long encoder, decoder;           /* tokens */
+  int n_decoder;                        /* passes of the decoder */
+};
+
+static void count_pass(void *arg, const char *stack, int layer, const float *x, int rows){
+  struct passes *p = arg;
+  (void)x;
+  if( layer!=0 ) return;
+  if( strcmp(stack, "encoder")==0 ){
+    p->encoder += rows;
+  }else{
+    p->decoder += rows;
+    p->n_decoder++;
+  }
+}
+
+/* The passes in which a text is encoded. */
+static struct passes count_passes(const struct model *m, struct buf *text, int rounds){
+  const char *chars = buf_text(text);
+  struct passes p = { 0 };
+  struct latent z;
+  struct bench b;
+  bench_start(&b);
+  b.run.watch = count_pass;
+  b.run.watch_arg = &p;
+  texts_encode(m, &b.run, &chars, &text->n, 1, rounds, &z);
+  if( b.err.rc!=SQLITE_OK ) ok(0, "text: a text is encoded", "%s", b.err.text);
+  bench_end(&b);
+  return p;
+}
+
+static void repeat(struct buf *text, const char *part, int n){
+  text->n = 0;
+  for(int i=0; i<n; i++) buf_str(text, part);
+}
+
+/* Lines of a log, of which no two are the same. */
+static void log_lines(struct buf *text, int n, struct random *random){
+  static const char *const levels[] = { "INFO", "WARN", "ERROR", "DEBUG" };
+  text->n = 0;
+  for(int i=0; i<n; i++){
+    unsigned x = (unsigned)random_u64(random);
+    char line[100];
+    snprintf(line, sizeof(line), "2026-11-%02u 10:%02u:%02u %s [worker-%u] GET /items/%u %ums\n",
+             x%28 + 1, x/7%60, x/11%60, levels[x/3%4], x/13%10, x/17%99999, x/19%999);
+    buf_str(text, line);
+  }
+}
+
+/* Letters and digits at random, as base64 has them, without a space. */
+static void any_letters(struct buf *text, int n, struct random *random){
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  text->n = 0;
+  for(int i=0; i<n; i++) buf_char(text, letters[random_u64(random)%(sizeof(letters)-1)]);
+}
+
+static void holds_bound(struct property *p, const struct model *m, struct buf *text,
+                        const char *what){
+  struct passes rough = count_passes(m, text, 0);
+  struct passes refined = count_passes(m, text, REFINE_ROUNDS);
+  long long all = refined.encoder + refined.decoder;
+  holds(p, all<=3*rough.encoder, "%s: %lld tokens through the networks, and %lld without refining",
+        what, all, rough.encoder);
+}
+
+/* Input that no refining can help does not get all of its rounds. */
+static void test_work_bounded(const struct model *m){
+  struct property bounded = { 0 };
+  struct property once = { 0 };
+  struct random random = random_of(21);
+  struct buf text = { 0 };
+  struct passes p;
+  any_letters(&text, 6000, &random);
+  holds_bound(&bounded, m, &text, "letters at random");
+  log_lines(&text, 70, &random);
+  holds_bound(&bounded, m, &text, "a log");
+  property_ok(&bounded, "text: refining a long text takes at most twice what encoding it takes");
+  repeat(&text, "x", 10000);
+  p = count_passes(m, &text, 0);
+  holds(&once, p.encoder<1000, "10,000 times x: %lld tokens", p.encoder);
+  repeat(&text, "word ", 2000);
+  p = count_passes(m, &text, 0);
+  holds(&once, p.encoder<1000, "2,000 times word: %lld tokens", p.encoder);
+  repeat(&text, "The same line again.\n", 500);
+  p = count_passes(m, &text, 0);
+  holds(&once, p.encoder<1000, "500 lines: %lld tokens", p.encoder);
+  property_ok(&once, "text: segments that are the same are encoded once");
+  buf_release(&text);
+}
+
+/* The budget does not touch short texts: one that does not come back has all rounds. (Not so with
+** the tiny model, which reads hardly anything.) */
+static void test_work_free(const struct model *m){
+  struct random random = random_of(22);
+  struct buf text = { 0 };
+  struct passes p;
+  if( m->config.shape.d<256 ) return;
+  log_lines(&text, 3, &random);
+  p = count_passes(m, &text, REFINE_ROUNDS);
+  ok(p.n_decoder==REFINE_ROUNDS+1, "text: a short text has all rounds", "%d of %d", p.n_decoder,
+     REFINE_ROUNDS + 1);
+  buf_release(&text);
+}
+
+/* A text shares its budget with no other, so it comes out as it does alone. */
+static void test_texts_alone(const struct model *m){
+  enum { N = 3 };
+  struct property same = { 0 };
+  struct random random = random_of(23);
+  struct buf bufs[N] = { { 0 } };
+  const char *texts[N];
+  size_t bytes[N];
+  struct latent z[N], one;
+  struct bench b;
+  bench_start(&b);
+  log_lines(&bufs[0], 40, &random);
+  buf_str(&bufs[1], "The Mrlina is a river located primarily in the Central Bohemian Region.");
+  log_lines(&bufs[2], 25, &random);
+  for(int i=0; i<N; i++){
+    texts[i] = buf_text(&bufs[i]);
+    bytes[i] = bufs[i].n;
+  }
+  texts_encode(m, &b.run, texts, bytes, N, REFINE_ROUNDS, z);
+  for(int i=0; i<N; i++){
+    texts_encode(m, &b.run, &texts[i], &bytes[i], 1, REFINE_ROUNDS, &one);
+    holds(&same, b.err.rc==SQLITE_OK && same_latent(&z[i], &one), "text %d: %s", i, b.err.text);
+  }
+  property_ok(&same, "text: refining a batch of texts equals its texts one by one, bit by bit");
+  for(int i=0; i<N; i++) buf_release(&bufs[i]);
+  bench_end(&b);
+}
+
 /* ---- Points ---- */
 
 static int width_of(const struct model *m){
@@ -134,11 +274,6 @@ static struct latent points_of(const struct model *m, float *z, int n){
 /* A document of n random segments, in the bench's arena. */
 static struct latent any_latent(const struct model *m, int n, uint64_t seed, struct bench *b){
   return points_of(m, random_points(m, n, seed, &b->arena), n);
-}
-
-static int same_latent(const struct latent *a, const struct latent *b){
-  size_t bytes = (size_t)b->n_segments*(size_t)b->width*sizeof(float);
-  return a->n_segments==b->n_segments && memcmp(a->z, b->z, bytes)==0;
 }
 
 /* The length of x[n], squared. */
@@ -320,6 +455,9 @@ int main(int argc, char **argv){
     test_segment_counts(m);
     test_segments_joined(m);
     test_text(m);
+    test_work_bounded(m);
+    test_work_free(m);
+    test_texts_alone(m);
     test_interp(m);
     test_alignment(m);
     test_sums(m);

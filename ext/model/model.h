@@ -215,13 +215,15 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
 enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
 /* z[n, s+r] is what encode_tokens() gave for the rows. Moves the r of each until greedy decoding
 ** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
-** rounded to what its BLOB can hold. 0 rounds leave z as it is. Rows do not depend on each other,
-** bit by bit. */
-int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                  int rounds, float *z);
+** rounded to what its BLOB can hold. 0 rounds leave z as it is.
+** The rows of one text share its budget of work, which is enough for all rounds of a short text.
+** texts[n]: the number of each row's text, ascending from 0; NULL: each row is a text by itself.
+** Texts do not depend on each other, bit by bit. */
+int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start,
+                  const int *texts, int n, int rounds, float *z);
 /* Both: rows of tokens to z[n, s+r], refined. */
-int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                   int rounds, float *z);
+int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
+                   const int *texts, int n, int rounds, float *z);
 
 /* ---- model_picture.c: pictures to rows of codes and back, by the VQ-VAE of kind picture ----
 ** A picture is 64x64 pixels (config.picture.size) and becomes a grid of 8x8 codes (.grid). As token
@@ -238,9 +240,9 @@ int tokens_pictures(const struct model *m, struct run *run, const struct tokens 
 /* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
 /* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens
 ** again and cut after longest-1 (only a rare spelling has more); a picture goes through pixels of 8
-** bits. rounds is that of refine_tokens(). Fidelity is the cosine to this. */
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                  int rounds, float *z);
+** bits. texts and rounds are those of refine_tokens(). Fidelity is the cosine to this. */
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
+                  const int *texts, int n, int rounds, float *z);
 
 /* ---- model_decode.c: points to rows of tokens ---- */
 struct decode_options {
@@ -342,9 +344,9 @@ struct between {
   float *fidelities;            /* [n]; may be NULL */
 };
 /* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
-** points strictly between the ends take the best of BEST_OF_OTHERS candidates, and not one that
-** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were
-** encoded. */
+** points strictly between the ends take the best of BEST_OF_OTHERS candidates (of fewer where an
+** end has more than 32 segments), and not one that says what an end says if there is another.
+** rounds: of refine_tokens(), with which the ends were encoded. */
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 

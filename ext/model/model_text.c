@@ -157,36 +157,80 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   return SQLITE_OK;
 }
 
-/* ---- Texts to points, many in one batch ---- */
+/* ---- Texts to points, many in one batch ----
+**
+** Segments of one text that have the same tokens are one row: a log, a table or a thousand times
+** the same letter costs what is different in it. */
 
 struct text_rows {                      /* a text's segments as rows of tokens */
   int *ids, *start;
   int n;
 };
 
-/* Joins the rows of n texts into one batch, *all. */
-static int join_rows(struct run *run, const struct text_rows *rows, int n, struct text_rows *all){
-  size_t n_ids = 0, n_rows = 0, at = 0;
-  *all = (struct text_rows){ 0 };
+struct distinct_rows {                  /* of all texts, one text after another */
+  int *ids, *start;
+  int *texts;                           /* [n]: the number of each row's text */
+  int n;
+  int *row_of;                          /* the row of each segment of all texts */
+};
+
+/* Room for the rows of n texts. */
+static int distinct_init(struct distinct_rows *d, struct run *run, const struct text_rows *texts,
+                         int n){
+  size_t n_ids = 0, n_rows = 0;
+  *d = (struct distinct_rows){ 0 };
   for(int i=0; i<n; i++){
-    n_rows += rows[i].n;
-    n_ids += rows[i].start[rows[i].n];
+    n_rows += texts[i].n;
+    n_ids += texts[i].start[texts[i].n];
   }
   if( n_ids>INT32_MAX || n_rows>=INT32_MAX ){
     return fail(run->err, SQLITE_TOOBIG, "%d texts have %zu tokens, too many for one batch",
                 n, n_ids);
   }
-  all->ids = arena_get(run->arena, (n_ids + 1)*sizeof(int));
-  all->start = arena_get(run->arena, (n_rows + 1)*sizeof(int));
+  d->ids = arena_get(run->arena, (n_ids + 1)*sizeof(int));
+  d->start = arena_get(run->arena, (n_rows + 1)*sizeof(int));
+  d->texts = arena_get(run->arena, n_rows*sizeof(int));
+  d->row_of = arena_get(run->arena, n_rows*sizeof(int));
   if( run->arena->oom ) return fail_nomem(run->err);
+  d->start[0] = 0;
+  return SQLITE_OK;
+}
+
+static int is_row(const struct distinct_rows *d, int row, const int *ids, int n){
+  const int *own = d->ids + d->start[row];
+  return d->start[row+1] - d->start[row]==n && memcmp(own, ids, (size_t)n*sizeof(int))==0;
+}
+
+/* The row of these tokens, which may be a new one. known: the rows of this text by their hash. Two
+** rows of one hash stay two. */
+static int distinct_row(struct distinct_rows *d, struct key_set *known, int text, const int *ids,
+                        int n){
+  uint64_t hash = hash64(ids, (size_t)n*sizeof(int));
+  int row = key_set_value(known, hash);
+  if( row>=0 && is_row(d, row, ids, n) ) return row;
+  key_set_put(known, hash, d->n);
+  memcpy(d->ids + d->start[d->n], ids, (size_t)n*sizeof(int));
+  d->texts[d->n] = text;
+  d->start[d->n+1] = d->start[d->n] + n;
+  return d->n++;
+}
+
+static int join_rows(struct run *run, const struct text_rows *texts, int n,
+                     struct distinct_rows *d){
+  int *row_of;
+  if( distinct_init(d, run, texts, n)!=SQLITE_OK ) return run->err->rc;
+  row_of = d->row_of;
   for(int i=0; i<n; i++){
-    const struct text_rows *own = &rows[i];
-    size_t n_own = (size_t)own->start[own->n];
-    if( n_own>0 ) memcpy(all->ids + at, own->ids, n_own*sizeof(int));
-    for(int k=0; k<own->n; k++) all->start[all->n++] = (int)at + own->start[k];
-    at += n_own;
+    const struct text_rows *text = &texts[i];
+    struct key_set known = { .has_values = 1 };
+    int rc = key_set_reserve(&known, (size_t)text->n);
+    for(int k=0; k<text->n && rc==SQLITE_OK; k++){
+      int first = text->start[k];
+      *row_of++ = distinct_row(d, &known, i, text->ids + first, text->start[k+1] - first);
+    }
+    key_set_release(&known);
+    if( rc!=SQLITE_OK ) return fail_nomem(run->err);
   }
-  all->start[all->n] = (int)at;
   return SQLITE_OK;
 }
 
@@ -194,7 +238,8 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
                  const size_t *texts_bytes, int n, int rounds, struct latent *z){
   struct text_rows *rows = arena_get(run->arena, (size_t)n*sizeof(*rows));
   size_t width = (size_t)model_width(m);
-  struct text_rows all;
+  struct distinct_rows all;
+  const int *row_of;
   float *points;
   for(int i=0; i<n; i++) z[i] = (struct latent){ 0 };
   if( run->arena->oom ) return fail_nomem(run->err);
@@ -206,12 +251,17 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   if( join_rows(run, rows, n, &all)!=SQLITE_OK ) return run->err->rc;
   points = arena_floats(run->arena, (size_t)all.n*width);
   if( points==NULL ) return fail_nomem(run->err);
-  encode_refined(m, run, all.ids, all.start, all.n, rounds, points);
+  encode_refined(m, run, all.ids, all.start, all.texts, all.n, rounds, points);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  row_of = all.row_of;
   for(int i=0; i<n; i++){
-    z[i] = latent_of(m, rows[i].n);
-    z[i].z = points;
-    points += rows[i].n*width;
+    struct latent own = latent_of(m, rows[i].n);
+    own.z = arena_floats(run->arena, (size_t)own.n_segments*width);
+    if( own.z==NULL ) return fail_nomem(run->err);
+    for(int k=0; k<own.n_segments; k++){
+      memcpy(latent_segment(&own, k), points + *row_of++*width, width*sizeof(float));
+    }
+    z[i] = own;
   }
   return SQLITE_OK;
 }
@@ -241,6 +291,7 @@ struct segment_rows {                   /* all segments of some latents, one aft
   float *z;                             /* [n, s+r] */
   float *fluencies;                     /* [n] */
   struct tokens *tokens;                /* [n]: what they decode to */
+  int *latents;                         /* [n]: the number of each one's latent */
   int n;
 };
 
@@ -256,11 +307,15 @@ static int gather_segments(const struct model *m, struct run *run, const struct 
   rows->z = arena_floats(run->arena, count*width);
   rows->fluencies = arena_floats(run->arena, count);
   rows->tokens = arena_get(run->arena, count*sizeof(struct tokens));
+  rows->latents = arena_get(run->arena, count*sizeof(int));
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
     int n_segments = z[i].n_segments;
     memcpy(rows->z + rows->n*width, z[i].z, n_segments*width*sizeof(float));
-    for(int k=0; k<n_segments; k++) rows->fluencies[rows->n++] = fluencies[i];
+    for(int k=0; k<n_segments; k++){
+      rows->latents[rows->n] = i;
+      rows->fluencies[rows->n++] = fluencies[i];
+    }
   }
   return SQLITE_OK;
 }
@@ -273,7 +328,7 @@ static int measure_fidelities(const struct model *m, struct run *run, const stru
   const float *asked = rows->z;
   float *encoded = arena_floats(run->arena, (size_t)rows->n*width);
   if( encoded==NULL ) return fail_nomem(run->err);
-  tokens_encode(m, run, rows->tokens, rows->n, rounds, encoded);
+  tokens_encode(m, run, rows->tokens, rows->latents, rows->n, rounds, encoded);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     float sum = 0;
