@@ -57,6 +57,61 @@ static void test_segment_counts(const struct model *m){
   property_ok(&count, "text: text is cut after sentences and before line breaks");
 }
 
+/* With a model whose segments have room for them. */
+static void test_abbreviations(const struct model *m){
+  static const struct { const char *text; int n; } cases[] = {
+    { "Dr. Smith met Mr. Jones.", 1 },
+    { "MRS. JONES LEFT. SHE DID.", 2 },
+    { "(Mr. X) \"Mrs. Y\" \xe2\x80\x9c" "Dr. Z\xe2\x80\x9d \xc2\xabSt. John\xc2\xbb.", 1 },
+    { "We met.  Mr.  Jones left.", 2 },
+    { "Mr.\nJones", 2 },
+    { "J. R. R. Tolkien wrote it. He did.", 2 },
+    { "The U.S. Army left. J.S. Bach, Ph.D. Student", 2 },
+    { "So am I. You too.", 2 },
+    { "On Jan. 5 and Dec. 24 it rained.", 1 },
+    { "It ended in Jan. We left.", 2 },
+    { "See No. 7, Fig. 3 and pp. 4 to 5.", 1 },
+    { "I said no. Then I left.", 2 },
+    { "6 ft. 2 in. tall. Big.", 2 },
+    { "Fruit, e.g. Apples, i.e. Pears vs. Plums, cf. Ch. 3.", 1 },
+    { "Apples, etc. and more.", 1 },
+    { "Apples, etc. We left.", 2 },
+    { "She is 1st. He is best. We lost. It\xe2\x80\x99s caf\xc3\xa9st. No.", 5 },
+  };
+  static const char *const sentences[] = {
+    "Dr. Smith met Mr. Jones.",
+    "The U.S. Army left on Jan. 5.",
+    "J. R. R. Tolkien wrote it.",
+    "See No. 7 and Fig. 3.",
+  };
+  struct property count = { 0 };
+  struct property back = { 0 };
+  struct decode_options o;
+  int n;
+  if( m->config.shape.longest<64 ) return;
+  decode_options_init(&o);
+  for(size_t i=0; i<N_OF(cases); i++){
+    int good = segments_lossless(m, cases[i].text, strlen(cases[i].text), &n);
+    holds(&count, good && n==cases[i].n, "\"%s\" has %d segments, expected %d", cases[i].text, n,
+          cases[i].n);
+  }
+  property_ok(&count, "text: the full stop of an abbreviation ends no sentence");
+  for(size_t i=0; i<N_OF(sentences); i++){
+    size_t bytes = strlen(sentences[i]);
+    struct buf out = { 0 };
+    struct latent z;
+    struct bench b;
+    bench_start(&b);
+    texts_encode(m, &b.run, &sentences[i], &bytes, 1, REFINE_ROUNDS, &z);
+    text_decode(m, &b.run, &z, &o, &out, NULL);
+    holds(&back, strcmp(buf_text(&out), sentences[i])==0, "\"%s\" came back as \"%s\"",
+          sentences[i], buf_text(&out));
+    buf_release(&out);
+    bench_end(&b);
+  }
+  property_ok(&back, "text: sentences with abbreviations come back");
+}
+
 /* Up to 300 parts: bytes at random, or scraps of text. */
 static void any_text(struct buf *text, int of_bytes, struct random *random){
   static const char *const parts[] = {
@@ -68,6 +123,33 @@ static void any_text(struct buf *text, int of_bytes, struct random *random){
     if( of_bytes ) buf_char(text, (char)random_u64(random));
     else buf_str(text, parts[random_u64(random)%N_OF(parts)]);
   }
+}
+
+/* Are there at most `most` segments of n times a part, and do they hold every byte of them? */
+static void holds_folded(struct property *p, const struct model *m, const char *part, int n,
+                         int least, int most){
+  struct buf text = { 0 };
+  int n_segments, good;
+  for(int i=0; i<n; i++) buf_str(&text, part);
+  good = segments_lossless(m, buf_text(&text), text.n, &n_segments);
+  holds(p, good && n_segments>=least && n_segments<=most,
+        "%d times \"%s\" has %d segments, expected %d to %d", n, part, n_segments, least, most);
+  buf_release(&text);
+}
+
+/* Tiny segments share one where there are many of them: the size of a latent is bounded. */
+static void test_folded(const struct model *m){
+  struct property few = { 0 };
+  struct property many = { 0 };
+  holds_folded(&few, m, "Yes.\n", 200, 200, 200);
+  holds_folded(&few, m, "The dog runs into the garden.\n", 300, 300, 1200);
+  property_ok(&few, "text: ordinary sentences, and up to 256 tiny ones, are segments of their own");
+  if( m->config.shape.longest<64 ) return;
+  holds_folded(&many, m, "A. ", 34000, 1, 34000*3/24);
+  holds_folded(&many, m, "Go on! ", 5000, 1, 5000*7/24);
+  holds_folded(&many, m, "a\n", 50000, 1, 50000*2/24);
+  holds_folded(&many, m, "7?\n\nIt is warm and it is late. ", 5000, 1, 5000*31/24);
+  property_ok(&many, "text: many tiny segments are folded to one for every 24 bytes");
 }
 
 static void test_segments_joined(const struct model *m){
@@ -453,6 +535,8 @@ int main(int argc, char **argv){
     model_open(&m, path_of(names[i]), &e);
     if( !ok(e.rc==SQLITE_OK, "text: a model opens", "%s", e.text) ) continue;
     test_segment_counts(m);
+    test_abbreviations(m);
+    test_folded(m);
     test_segments_joined(m);
     test_text(m);
     test_work_bounded(m);

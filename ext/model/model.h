@@ -281,16 +281,18 @@ int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
                   const struct decode_options *o, struct tokens *out);
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 
-/* ---- model_text.c: texts to segments to points, and back ----
-** For models of kind text and code; others are SQLITE_ERROR. A document is one space and then the
-** text. It is cut into segments after sentence ends (. ! ? and closing quotes, before white space),
-** after lines, and where a segment would have too many tokens. Each segment keeps the white space
-** that it starts with: joined, and without the first space, the segments are the text. Any bytes
-** are allowed. Empty text is one segment, the lone space. */
-/* At most 65535 segments, else SQLITE_TOOBIG. Segment i is ids[start[i]..start[i+1]). */
+/* ---- model_text.c: texts to segments to points, and back ---- For models of kind text and code;
+** others are SQLITE_ERROR. A document is one space and then the text. It is cut into segments after
+** sentence ends (. ! ? and closing quotes, before white space; not after abbreviations), after
+** lines, and where a segment would have too many tokens. Each segment keeps the white space that it
+** starts with: joined, and without the first space, the segments are the text. Any bytes are
+** allowed. Empty text is one segment, the lone space. */
+/* Segment i is ids[start[i]..start[i+1]). There is no limit to their number: see texts_encode(). Of
+** many tiny ones neighbours are folded into one. */
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments);
-/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). */
+/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). A latent has at most 65,535
+** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z);
 /* Appends the text of z as valid UTF-8. fidelity, which may be NULL: the cosine between a segment

@@ -5,13 +5,21 @@
 **
 **   1. Before the white space that follows the end of a sentence: one of . ! ? and then any closing
 **      quotes or brackets. Not where that white space is one space and a lower-case letter follows
-**      ("e.g. this", "Node.js is"). Code has no sentences: for it only 2 and 3 hold.
+**      ("etc. and", "Node.js is"), and not after the full stop of an abbreviation
+**      (is_abbreviation()). Code has no sentences: for it only 2 and 3 hold.
 **   2. Before white space that holds a line break.
 **   3. Where a piece still has more tokens than a segment may have: before the last token that
 **      starts with a space, or else at the last token that does not start inside a UTF-8 character.
 **
+**   4. Where there are more than FOLD_FREE segments, and more than one for each FOLD_BYTES of the
+**      text, tiny neighbours are folded into one segment, as long as it has room: a thousand times
+**      "Yes." needs no thousand points.
+**
 ** White space at the very end stays where it is. Nothing is dropped: the segments joined are the
 ** document, whatever its bytes.
+**
+** A latent has at most SEGMENTS_MOST segments. Of a text that needs more (4 MB of full ones, at
+** least) each point is the mean of as many neighbours as it takes.
 */
 #include "model.h"
 #include <assert.h>
@@ -19,6 +27,8 @@
 
 enum {
   SEGMENTS_MOST = 65535,                /* what a latent's header can say */
+  FOLD_FREE = 256,                      /* segments that are never too many */
+  FOLD_BYTES = 24,                      /* so a latent is at most 33 times as large as its text */
   TEXT_BYTES_MOST = 1000000000          /* SQLite's own limit */
 };
 
@@ -45,10 +55,49 @@ static int ends_sentence(const char *text, size_t at){
   return at>0 && (text[at-1]=='.' || text[at-1]=='!' || text[at-1]=='?');
 }
 
+/* Is text[at] in a word that goes on after it, as the 1 of "1st" and the last byte of a letter that
+** is not ASCII? Quotes are no part of a word: U+2010 to U+203F, U+00AB and their like. */
+static int is_in_word(const char *text, size_t at){
+  unsigned char c = (unsigned char)text[at];
+  if( c<0x80 ) return is_ascii_letter((char)c) || is_ascii_digit((char)c) || c=='\'';
+  if( at>=2 && memcmp(text + at - 2, "\xe2\x80", 2)==0 ) return 0;
+  return at<1 || (unsigned char)text[at-1]!=0xc2;
+}
+
+/* Does the full stop text[dot] belong to an abbreviation, after which a sentence goes on? That is
+** one before a name (a title), before any word, or before a figure; or an initial, which is one
+** capital alone, as in "J. Smith" and "U.S. Army". "I." is no initial. Words that are more often
+** the last of a sentence ("etc.", "in.", "Sun.") are not here. `next`: what follows the space. */
+static int is_abbreviation(const char *text, size_t dot, char next){
+  static const char always[] =
+    " mr mrs ms messrs mme mlle dr prof st rev hon gen col maj capt lt sgt gov sen rep pres"
+    " e.g i.e vs cf viz ";
+  static const char before_figures[] =
+    " no nos nr vol ch sec fig figs eq art p pp ca jan feb mar apr jun jul aug sep sept oct nov dec"
+    " ft lb lbs oz hr min kg km cm mm ";
+  enum { LONGEST = 6 };                 /* of these words */
+  char word[LONGEST+3];
+  size_t from = dot;
+  int n = 0;
+  while( from>0 && (is_ascii_letter(text[from-1]) || text[from-1]=='.') ) from--;
+  if( from==dot || (from>0 && is_in_word(text, from-1)) ) return 0;
+  if( is_ascii_upper(text[dot-1]) && (dot-1==from || text[dot-2]=='.') ){
+    return !(text[dot-1]=='I' && dot-1==from);
+  }
+  if( dot-from>LONGEST ) return 0;
+  word[n++] = ' ';
+  for(size_t i=from; i<dot; i++) word[n++] = (char)ascii_lower(text[i]);
+  word[n++] = ' ';
+  word[n] = 0;
+  return strstr(always, word)!=NULL
+      || (is_ascii_digit(next) && strstr(before_figures, word)!=NULL);
+}
+
 /* Is text cut before the white space space..next-1, at the end of a sentence? */
 static int cuts_sentence(const char *text, size_t space, size_t next){
   int is_one_space = next==space+1 && text[space]==' ';
-  return ends_sentence(text, space) && !(is_one_space && is_ascii_lower(text[next]));
+  if( !ends_sentence(text, space) || (is_one_space && is_ascii_lower(text[next])) ) return 0;
+  return text[space-1]!='.' || !is_abbreviation(text, space-1, text[next]);
 }
 
 /* The end of the sentence that starts at `from`: where the next one starts, or n. */
@@ -105,16 +154,34 @@ static int add_sentence(const struct model *m, struct run *run, struct segments 
   while( at<n_ids ){
     int end = cut_tokens(sentence, starts, at, n_ids, s->limit);
     int first = s->start[s->n];
-    if( s->n==SEGMENTS_MOST ){
-      return fail(run->err, SQLITE_TOOBIG,
-                  "the text has more than %d segments, expected at most that many", SEGMENTS_MOST);
-    }
     memcpy(s->ids + first, ids + at, (size_t)(end - at)*sizeof(int));
     s->start[++s->n] = first + end - at;
     at = end;
   }
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
+}
+
+/* Joins neighbours of which one has fewer than `least` tokens, where a segment has room for both.
+** */
+static void fold_below(struct segments *s, int least){
+  int n = 0;
+  for(int i=1; i<s->n; i++){
+    int before = s->start[i] - s->start[n];
+    int own = s->start[i+1] - s->start[i];
+    int is_folded = (before<least || own<least) && before + own<=s->limit;
+    if( !is_folded ) s->start[++n] = s->start[i];
+  }
+  s->start[n+1] = s->start[s->n];
+  s->n = n + 1;
+}
+
+/* Folds the segments of a text of n bytes until there are not too many, the smallest first. */
+static void fold_segments(struct segments *s, size_t n){
+  size_t most = n/FOLD_BYTES;
+  if( most<FOLD_FREE ) most = FOLD_FREE;
+  if( most>SEGMENTS_MOST ) most = SEGMENTS_MOST;
+  for(int least=2; (size_t)s->n>most && least<2*s->limit; least*=2) fold_below(s, least);
 }
 
 static int check_kind(const struct model *m, struct err *e){
@@ -127,7 +194,6 @@ static int check_kind(const struct model *m, struct err *e){
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments){
   struct segments s = { .limit = m->config.shape.longest - 1 };
-  size_t room = n+1<SEGMENTS_MOST ? n+1 : SEGMENTS_MOST;
   size_t at = 0;
   char *document;
   *ids = *start = NULL;
@@ -139,7 +205,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
                 (unsigned long long)n);
   }
   s.ids = arena_get(run->arena, (n + 2)*sizeof(int));   /* a token has at least one byte */
-  s.start = arena_get(run->arena, (room + 1)*sizeof(int));
+  s.start = arena_get(run->arena, (n + 2)*sizeof(int));
   document = arena_get(run->arena, n + 1);
   if( run->arena->oom ) return fail_nomem(run->err);
   document[0] = ' ';
@@ -151,6 +217,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
     if( run->err->rc!=SQLITE_OK || run_stopped(run) ) return run->err->rc;
     at = end;
   }
+  fold_segments(&s, n);
   *ids = s.ids;
   *start = s.start;
   *n_segments = s.n;
@@ -234,6 +301,35 @@ static int join_rows(struct run *run, const struct text_rows *texts, int n,
   return SQLITE_OK;
 }
 
+/* How many neighbours of n share a point, so that there are at most SEGMENTS_MOST points. */
+static int segments_each(int n){
+  return (n + SEGMENTS_MOST - 1)/SEGMENTS_MOST;
+}
+
+/* The latent of n segments, whose points are rows row_of[n] of points. */
+static struct latent latent_of_rows(const struct model *m, struct run *run, const float *points,
+                                    const int *row_of, int n){
+  int each = segments_each(n);
+  struct latent z = latent_of(m, (n + each - 1)/each);
+  size_t width = (size_t)z.width;
+  z.z = arena_floats(run->arena, (size_t)z.n_segments*width);
+  if( z.z==NULL ) return z;
+  for(int i=0; i<n; i++){
+    float *point = latent_segment(&z, i/each);
+    const float *row = points + (size_t)row_of[i]*width;
+    if( i%each==0 ) memcpy(point, row, width*sizeof(float));
+    else add(point, row, z.width);
+  }
+  if( each==1 ) return z;
+  for(int i=0; i<z.n_segments; i++){
+    float *point = latent_segment(&z, i);
+    int count = n - i*each<each ? n - i*each : each;
+    for(int k=0; k<z.width; k++) point[k] /= (float)count;
+  }
+  point_normalize(&z);
+  return z;
+}
+
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z){
   struct text_rows *rows = arena_get(run->arena, (size_t)n*sizeof(*rows));
@@ -255,14 +351,10 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   row_of = all.row_of;
   for(int i=0; i<n; i++){
-    struct latent own = latent_of(m, rows[i].n);
-    own.z = arena_floats(run->arena, (size_t)own.n_segments*width);
-    if( own.z==NULL ) return fail_nomem(run->err);
-    for(int k=0; k<own.n_segments; k++){
-      memcpy(latent_segment(&own, k), points + *row_of++*width, width*sizeof(float));
-    }
-    z[i] = own;
+    z[i] = latent_of_rows(m, run, points, row_of, rows[i].n);
+    row_of += rows[i].n;
   }
+  if( run->arena->oom ) return fail_nomem(run->err);
   return SQLITE_OK;
 }
 
@@ -388,7 +480,8 @@ int text_score(const struct model *m, struct run *run, const char *text, size_t 
   sums = arena_floats(run->arena, (size_t)n_segments);
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n_segments; i++){
-    int from = i<z->n_segments ? i : z->n_segments-1;
+    int point = i/segments_each(n_segments);
+    int from = point<z->n_segments ? point : z->n_segments-1;
     memcpy(points + i*width, z->z + from*width, width*sizeof(float));
   }
   score_tokens(m, run, points, ids, start, n_segments, sums, NULL, NULL);
