@@ -137,7 +137,7 @@ static const struct tokens *choose(struct call *c, const struct image *g,
   int best = 0;
   if( again==NULL ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK || g->n==1 ) return rows;
-  if( tokens_encode(g->m, &c->run, rows, g->n, 0, again)!=SQLITE_OK ) return rows;
+  if( tokens_encode(g->m, &c->run, rows, NULL, g->n, 0, again)!=SQLITE_OK ) return rows;
   for(int i=0; i<g->n; i++){
     float cosine = point_cosine(again + (size_t)i*width, g->s, s);
     if( cosine<=most ) continue;

@@ -222,13 +222,15 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
 enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
 /* z[n, s+r] is what encode_normal() gave for the rows. Moves the r of each until greedy decoding
 ** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
-** rounded to what its BLOB can hold. 0 rounds leave z as it is. Rows do not depend on each other,
-** bit by bit. */
-int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                  int rounds, float *z);
+** rounded to what its BLOB can hold. 0 rounds leave z as it is.
+** The rows of one text share its budget of work, which is enough for all rounds of a short text.
+** texts[n]: the number of each row's text, ascending from 0; NULL: each row is a text by itself.
+** Texts do not depend on each other, bit by bit. */
+int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start,
+                  const int *texts, int n, int rounds, float *z);
 /* Both: rows of tokens to z[n, s+r], refined. */
-int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                   int rounds, float *z);
+int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
+                   const int *texts, int n, int rounds, float *z);
 
 /* ---- model_picture.c: pictures to rows of codes and back, by the VQ-VAE of kind picture ----
 ** A picture is 64x64 pixels (config.picture.size) and becomes a grid of 8x8 codes (.grid). As token
@@ -245,9 +247,9 @@ int tokens_pictures(const struct model *m, struct run *run, const struct tokens 
 /* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
 /* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens
 ** again and cut after longest-1 (only a rare spelling has more); a picture goes through pixels of 8
-** bits. rounds is that of refine_tokens(). Fidelity is the cosine to this. */
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                  int rounds, float *z);
+** bits. texts and rounds are those of refine_tokens(). Fidelity is the cosine to this. */
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
+                  const int *texts, int n, int rounds, float *z);
 
 /* ---- model_decode.c: points to rows of tokens ---- */
 struct decode_options {
@@ -286,16 +288,18 @@ int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
                   const struct decode_options *o, struct tokens *out);
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 
-/* ---- model_text.c: texts to segments to points, and back ----
-** For models of kind text and code; others are SQLITE_ERROR. A document is one space and then the
-** text. It is cut into segments after sentence ends (. ! ? and closing quotes, before white space),
-** after lines, and where a segment would have too many tokens. Each segment keeps the white space
-** that it starts with: joined, and without the first space, the segments are the text. Any bytes
-** are allowed. Empty text is one segment, the lone space. */
-/* At most 65535 segments, else SQLITE_TOOBIG. Segment i is ids[start[i]..start[i+1]). */
+/* ---- model_text.c: texts to segments to points, and back ---- For models of kind text and code;
+** others are SQLITE_ERROR. A document is one space and then the text. It is cut into segments after
+** sentence ends (. ! ? and closing quotes, before white space; not after abbreviations), after
+** lines, and where a segment would have too many tokens. Each segment keeps the white space that it
+** starts with: joined, and without the first space, the segments are the text. Any bytes are
+** allowed. Empty text is one segment, the lone space. */
+/* Segment i is ids[start[i]..start[i+1]). There is no limit to their number: see texts_encode(). Of
+** many tiny ones neighbours are folded into one. */
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments);
-/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). */
+/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). A latent has at most 65,535
+** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z);
 /* Appends the text of z as valid UTF-8. fidelity, which may be NULL: the cosine between a segment
@@ -349,9 +353,9 @@ struct between {
   float *fidelities;            /* [n]; may be NULL */
 };
 /* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
-** points strictly between the ends take the best of BEST_OF_OTHERS candidates, and not one that
-** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were
-** encoded. */
+** points strictly between the ends take the best of BEST_OF_OTHERS candidates (of fewer where an
+** end has more than 32 segments), and not one that says what an end says if there is another.
+** rounds: of refine_tokens(), with which the ends were encoded. */
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 

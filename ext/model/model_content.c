@@ -40,7 +40,7 @@ static int encode_pictures(const struct model *m, struct run *run, const struct 
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<=n; i++) start[i] = i*n_codes;
   if( pictures_tokens(m, run, pictures, n, ids)!=SQLITE_OK ) return run->err->rc;
-  if( encode_refined(m, run, ids, start, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
+  if( encode_refined(m, run, ids, start, NULL, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }

@@ -63,13 +63,14 @@ int tokens_reread(const struct model *m, struct run *run, const struct tokens *r
   return run->err->rc;
 }
 
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                  int rounds, float *z){
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
+                  const int *texts, int n, int rounds, float *z){
   struct arena_mark mark = arena_mark(run->arena);
   int *ids, *start;
   assert( n>=0 && rounds>=0 );
   if( tokens_reread(m, run, rows, n, &ids, &start)!=SQLITE_OK ) return run->err->rc;
-  if( encode_refined(m, run, ids, start, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
+  encode_refined(m, run, ids, start, texts, n, rounds, z);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
