@@ -68,6 +68,8 @@ struct source {
   /* Gives the vector of a row: unit length, not rotated. *found is 0 where there is no such row;
   ** that is no failure. */
   int (*fetch)(void *arg, int64_t rowid, float *vector, int *found, struct err *e);
+  /* Will the index yet be told of a change of the row? NULL: it always may. */
+  int (*is_changing)(void *arg, int64_t rowid, struct err *e);
 };
 
 struct index_shape {
@@ -166,7 +168,8 @@ struct query {
 struct search;
 
 /* The index may change while a search runs. Rows that change may be shown or not; no row is shown
-** twice, and rows that are gone are left out. *out: search_close(). */
+** twice, and rows that are gone are left out. A row of which the source has another vector than the
+** index was told, or none, is damage unless it is changing. *out: search_close(). */
 int search_open(struct search **out, struct index *ix, const struct query *q, struct err *e);
 /* The next row, or *eof. */
 int search_next(struct search *s, int64_t *rowid, double *distance, int *eof, struct err *e);

@@ -68,6 +68,7 @@ enum {
 struct pooled {
   float bound;                  /* byte bound */
   float sign_bound;
+  float slack;                  /* the score is at least bound - 2*slack */
   int64_t rowid;
 };
 
@@ -338,7 +339,7 @@ static int look_at_bytes(struct search *s, struct round *r, const struct scan *k
   if( key_set_has(&s->skip, (uint64_t)c->rowids[row]) ) return SQLITE_OK;
   array_reserve(&s->pool, s->n_pool, &s->pool_size, sizeof(*s->pool), e);
   if( e->rc!=SQLITE_OK ) return e->rc;
-  s->pool[s->n_pool++] = (struct pooled){ bound, sign_bound, c->rowids[row] };
+  s->pool[s->n_pool++] = (struct pooled){ bound, sign_bound, slack, c->rowids[row] };
   r->slack = slack;
   floor_see(&r->floor, bound - 2*slack);
   return SQLITE_OK;
@@ -773,18 +774,40 @@ void search_cost(const struct search *s, struct search_cost *cost){
   *cost = s->cost;
 }
 
+/* The source has another row than the index, or none. That is well if the index has changed since
+** the last round, or will. Else somebody has changed the row behind its back. */
+static int row_differs(struct search *s, int64_t rowid, const char *how, struct err *e){
+  struct index *ix = s->ix;
+  const struct source *from = &ix->source;
+
+  if( from->is_changing==NULL || index_load(ix, e)!=SQLITE_OK || ix->state!=s->state ) return e->rc;
+  if( from->is_changing(from->arg, rowid, e) || e->rc!=SQLITE_OK ) return e->rc;
+  return fail(e, SQLITE_CORRUPT, "row %lld of %s: the table has %s latent, not what the index has",
+              (long long)rowid, index_table(ix), how);
+}
+
+/* Is the score what the bytes of the row say, give or take what floats round? */
+static int score_fits(float score, const struct pooled *row){
+  static const float rounding = 1e-4f;
+  return score<=row->bound + rounding && score>=row->bound - 2*row->slack - rounding;
+}
+
 /* Takes the best row out of the pool and looks at its exact vector. Rows that are gone are left
 ** out. */
 static int look_exactly(struct search *s, struct err *e){
   const struct source *from = &s->ix->source;
-  struct scored row = { .rowid = s->pool[--s->n_pool].rowid };
+  const struct pooled known = s->pool[--s->n_pool];
+  struct scored row = { .rowid = known.rowid };
   int found = 0;
 
   if( check_stop(s, e)!=SQLITE_OK ) return e->rc;
   if( from->fetch(from->arg, row.rowid, s->fetched, &found, e)!=SQLITE_OK ) return e->rc;
-  if( !found ) return SQLITE_OK;
+  if( !found ) return row_differs(s, row.rowid, "no", e);
   s->cost.n_exact++;
   row.score = dot(s->vector, s->fetched, s->ix->shape.width);
+  if( !score_fits(row.score, &known) && row_differs(s, row.rowid, "another", e)!=SQLITE_OK ){
+    return e->rc;
+  }
   if( row.score>1 ) row.score = 1;
   if( !(row.score>=s->least) ) return SQLITE_OK;
   return ready_push(s, row, e);

@@ -50,8 +50,8 @@ struct definition {             /* strings lie in the vtab's arena */
 
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
   CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
-  PENDING_ADD, PENDING_LIST, PENDING_READ, PENDING_DONE, CONTENT_GET, CONTENT_HAS, SCHEMA_VERSION,
-  TICK, N_VTAB_STATEMENTS
+  ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
+  CONTENT_HAS, SCHEMA_VERSION, TICK, N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
   ROWS_ONE,                     /* the row with a rowid */
@@ -182,6 +182,10 @@ int store_create(struct call *c, struct vtab *t);       /* the shadow tables, wi
 int store_drop(struct call *c, struct vtab *t);
 int store_rename(struct call *c, struct vtab *t, const char *name);
 void store_idle(struct vtab *t);        /* finalizes all statements, the index's too */
+
+/* The shadow tables are tables, with nothing on them that we have not made: a trigger or a UNIQUE
+** index of somebody else's would change what is written. */
+int store_verify(struct call *c, struct vtab *t);
 
 /* A prepared statement, kept by t. The caller resets it. NULL on failure. */
 sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statement which);

@@ -76,7 +76,9 @@ static int columns_agree(struct call *c, struct vtab *t){
 
 /* The shadow tables were made by this version, for a table like this one. */
 static int check_made_for(struct call *c, struct vtab *t){
-  sqlite3_int64 version = get(c, t, "version");
+  sqlite3_int64 version;
+  store_verify(c, t);
+  version = get(c, t, "version");
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   if( version>VERSION ){
     return fail(&c->err, SQLITE_ERROR, "made by a newer version of the extension (format %lld, "
@@ -115,13 +117,23 @@ static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err
   return e->rc;
 }
 
+/* For the index: is a row noted as changing? */
+static int is_changing(void *arg, int64_t rowid, struct err *e){
+  struct vtab *t = arg;
+  struct call c = callback_call(t, e);
+  sqlite3_stmt *s = store_find(&c, t, PENDING_HAS, rowid);
+  sqlite3_reset(s);
+  *e = c.err;
+  return s!=NULL;
+}
+
 static int open_index(struct call *c, struct vtab *t, int width){
   struct index_shape shape = {
     .width = width,
     .n_keys = t->definition.n_filters,
     .cell_rows = t->definition.cell_rows,
   };
-  struct source source = { .arg = t, .fetch = fetch };
+  struct source source = { .arg = t, .fetch = fetch, .is_changing = is_changing };
   if( t->index && t->width==width ) return SQLITE_OK;
   index_close(t->index);
   t->index = NULL;

@@ -283,6 +283,16 @@ static double recall_for(const struct vtab *t, int64_t n, int plan, const struct
   return has_limit && n>SORTED_NUMBERS/t->width ? RECALL : 1;
 }
 
+/* The index says that it is empty. Is it, or has somebody emptied it? */
+static void check_empty(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_statement(c, t, ROW_ANY);
+  if( store_step(c, s) ){
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "the index is empty, and %.60s_rows has latents: "
+         "INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild')", t->name, t->name, t->name);
+  }
+  sqlite3_reset(s);
+}
+
 static void ask_index(struct call *c, struct vtab *t, struct vcursor *cursor, const float *vector,
                       int plan, const struct conditions *want, const struct search_options *o){
   struct query q = {
@@ -297,9 +307,10 @@ static void ask_index(struct call *c, struct vtab *t, struct vcursor *cursor, co
   int64_t n;
   index_rows(t->index, &n, &c->err);
   if( vtab_damaged(c)!=SQLITE_OK ) return;
+  if( n==0 ) check_empty(c, t);
   if( o->limit>=0 && (q.k==0 || o->limit<q.k) ) q.k = o->limit;
   q.recall = recall_for(t, n, plan, want, o);
-  search_open(&cursor->search, t->index, &q, &c->err);
+  if( c->err.rc==SQLITE_OK ) search_open(&cursor->search, t->index, &q, &c->err);
   vtab_damaged(c);
 }
 

@@ -70,6 +70,7 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [ROW_ENCODED]  = "UPDATE $rows SET sum=(sum & -4294967296) | ?2, latent=?3 WHERE id=?1",
   [ROW_MEND]     = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
   [ROW_LAST]     = "SELECT max(id) FROM $rows",
+  [ROW_ANY]      = "SELECT 1 FROM $rows WHERE latent IS NOT NULL LIMIT 1",
   [PENDING_ADD]  = ("INSERT INTO $pending(id, old, how) VALUES(?1, ?2, ?3)"
                     " ON CONFLICT(id) DO UPDATE"
                     " SET old=CASE how WHEN 1 THEN excluded.old ELSE old END,"
@@ -78,6 +79,7 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [PENDING_READ] = ("SELECT P.id, P.old, P.how, T.$their_id, T.$body$from_filters"
                     " FROM $pending AS P LEFT JOIN $theirs AS T ON P.how>0 AND T.$their_id=P.id"
                     " ORDER BY P.id LIMIT ?1"),
+  [PENDING_HAS]  = "SELECT 1 FROM $pending WHERE id=?1",
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
   [CONTENT_GET]  = "SELECT T.$body$from_filters FROM $theirs AS T WHERE T.$their_id=?1",
   [CONTENT_HAS]  = "SELECT 1 FROM $theirs AS T WHERE T.$their_id=?1",
@@ -419,6 +421,30 @@ void store_idle(struct vtab *t){
 }
 
 /* ---- The shadow tables ---- */
+
+int store_verify(struct call *c, struct vtab *t){
+  static const char text[] = "SELECT type, name, tbl_name FROM %Q.sqlite_schema WHERE tbl_name"
+    " COLLATE NOCASE IN (%Q||'_config', %Q||'_rows', %Q||'_pending', %Q||'_cells', %Q||'_codes')"
+    " AND type<>'table' AND (type<>'index' OR sql IS NOT NULL)";
+  const char *n = t->name;
+  char *sql = sqlite3_mprintf(text, t->schema, n, n, n, n, n);
+  sqlite3_stmt *s = NULL;
+  int rc = SQLITE_NOMEM;
+  if( c->err.rc!=SQLITE_OK ){
+    sqlite3_free(sql);
+    return c->err.rc;
+  }
+  if( sql ) rc = prepare_sql(t, sql, SQLITE_PREPARE_NO_VTAB, &s);
+  if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
+  if( store_step(c, s) ){
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "somebody has made a %.20s \"%.60s\" of the shadow table "
+         "%.60s: DROP it", (const char *)sqlite3_column_text(s, 0),
+         (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 2));
+  }
+  sqlite3_finalize(s);
+  sqlite3_free(sql);
+  return c->err.rc;
+}
 
 int store_create(struct call *c, struct vtab *t){
   store_run(c, t, "CREATE TABLE $config(k TEXT PRIMARY KEY, v) WITHOUT ROWID");
