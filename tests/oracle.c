@@ -832,7 +832,7 @@ static void truth(struct world *w, sqlite3 *db, struct list *all, const char *pl
   if( rc!=SQLITE_OK && !bad(w) ){
     why_not(w->why, "brute force: error %d, %s", rc, sqlite3_errmsg(db));
   }
-  qsort(all->rows, all->n, sizeof(*all->rows), found_by_distance);
+  if( all->n>0 ) qsort(all->rows, all->n, sizeof(*all->rows), found_by_distance);
   while( all->n>0 && all->rows[all->n-1].distance>=farthest ) all->n--;
   sqlite3_free(sql);
 }

@@ -214,6 +214,9 @@ int store_do(struct call *c, sqlite3_stmt *s);          /* to the end, then rese
 
 /* Writes all of t_config: from now on the table is the present model's. */
 int config_put(struct call *c, struct vtab *t);
+/* An error, and true, where the shadow tables have columns of an earlier format: not even 'rebuild'
+** can use them. */
+int config_is_early(struct call *c, struct vtab *t);
 /* Opens what is not open yet: sets t->width, t->index, t->is_utf8, t->fingerprint. needs_model: the
 ** present text model must be the table's. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);

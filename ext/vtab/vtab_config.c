@@ -74,6 +74,14 @@ static int columns_agree(struct call *c, struct vtab *t){
   return agree;
 }
 
+int config_is_early(struct call *c, struct vtab *t){
+  if( get(c, t, "version")!=1 ) return 0;
+  fail(&c->err, SQLITE_ERROR, "made by an earlier version of the extension (format 1, this one "
+       "knows %d): DROP TABLE \"%.60s\" and make it anew (own content is in \"%.60s_rows\")",
+       VERSION, t->name, t->name);
+  return 1;
+}
+
 /* The shadow tables were made by this version, for a table like this one. */
 static int check_made_for(struct call *c, struct vtab *t){
   sqlite3_int64 version;
@@ -84,11 +92,7 @@ static int check_made_for(struct call *c, struct vtab *t){
     return fail(&c->err, SQLITE_ERROR, "made by a newer version of the extension (format %lld, "
                 "this one knows %d)", version, VERSION);
   }
-  if( version==1 ){
-    return fail(&c->err, SQLITE_ERROR, "made by an earlier version of the extension (format 1, "
-                "this one knows %d): DROP TABLE \"%.60s\" and make it anew (own content is in "
-                "\"%.60s_rows\")", VERSION, t->name, t->name);
-  }
+  if( config_is_early(c, t) ) return c->err.rc;
   if( version!=VERSION ){
     return fail(&c->err, SQLITE_CORRUPT_VTAB, "no version in the shadow table %s_config", t->name);
   }

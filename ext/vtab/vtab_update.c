@@ -336,6 +336,7 @@ static void mend_rows(struct call *c, struct vtab *t){
 }
 
 int vtab_rebuild(struct call *c, struct vtab *t){
+  if( config_is_early(c, t) ) return c->err.rc;
   config_put(c, t);
   store_run(c, t, "DELETE FROM $pending");
   vtab_ready(c, t, 1);

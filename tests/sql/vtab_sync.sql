@@ -165,11 +165,6 @@ UPDATE m_rows SET hash=NULL WHERE id=1;
 INSERT INTO m(m) VALUES ('integrity-check');
 INSERT INTO m(m) VALUES ('sync');
 INSERT INTO m(m) VALUES ('integrity-check');
-UPDATE m_config SET v=1 WHERE k='version';
-ALTER TABLE notes ADD COLUMN added;
-ALTER TABLE notes RENAME added TO still;      -- SQLite connects m anew
-SELECT count(*) FROM m;
-INSERT INTO m(m) VALUES ('rebuild');
 DROP TABLE m;
 CREATE VIRTUAL TABLE own USING latent(body);
 INSERT INTO own(own) VALUES ('sync');
