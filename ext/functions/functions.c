@@ -164,7 +164,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_add(a, b)",
     .sentence =
       "a + b as a latent. Two directions give a direction; everything else gives a "
-      "point, brought back to the sphere.",
+      "point, brought back to the sphere. Documents are aligned, as latent_interp() "
+      "aligns them.",
     .example = "SELECT latent_decode(latent_add('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.')))",
     .result = "A woman is singing." },
 
@@ -173,7 +174,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_sub(a, b)",
     .sentence =
       "a - b as a latent: the direction from point b to point a. A point less a "
-      "direction is a point.",
+      "direction is a point. Documents are aligned; a segment without a partner is no "
+      "part of their difference.",
     .example = "SELECT json_extract(latent_json(latent_sub('It is warm.', 'It is cold.')), '$.kind')",
     .result = "direction" },
 

@@ -152,9 +152,13 @@ float point_cosine(const float *a, const float *b, int width);
 ** along t. t = 0 gives a and t = 1 gives b, bit by bit. */
 int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
                  struct arena *arena, struct err *e);
-/* out = ka*a + kb*b, segment by segment (b NULL: ka*a). Both have as many segments, or one has 1,
-** which is repeated; else SQLITE_MISMATCH. kind is what out becomes: a point is normalised, a
-** direction is left as it is. */
+/* out = ka*a + kb*b, segment by segment. kind is what out becomes: a point is normalised, a
+** direction is left as it is. b may be NULL: ka*a. Where one side has 1 segment it is repeated. Of
+** other unequal numbers
+**   - a direction's segments are spread in order over those of a point, or of a longer direction;
+**   - two points are aligned as in point_interp(). A point keeps those without a partner that would
+**     be there at t = kb/(ka + kb), or a's where kb is not above 0. A direction (the difference of
+**     two points) has pairs only; if there is none, it is that of the means. */
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
                   float kb, int kind, struct arena *arena, struct err *e);
 void point_normalize(struct latent *z);         /* every segment: s to length 1, r to at most 1 */
