@@ -776,14 +776,14 @@ void search_cost(const struct search *s, struct search_cost *cost){
 
 /* The source has another row than the index, or none. That is well if the index has changed since
 ** the last round, or will. Else somebody has changed the row behind its back. */
-static int row_differs(struct search *s, int64_t rowid, const char *how, struct err *e){
+static int row_differs(struct search *s, int64_t rowid, const char *what, struct err *e){
   struct index *ix = s->ix;
   const struct source *from = &ix->source;
 
   if( from->is_changing==NULL || index_load(ix, e)!=SQLITE_OK || ix->state!=s->state ) return e->rc;
   if( from->is_changing(from->arg, rowid, e) || e->rc!=SQLITE_OK ) return e->rc;
-  return fail(e, SQLITE_CORRUPT, "row %lld of %s: the table has %s latent, not what the index has",
-              (long long)rowid, index_table(ix), how);
+  return fail(e, SQLITE_CORRUPT, "row %lld of %s: %s. 'rebuild' takes the rows as they are",
+              (long long)rowid, index_table(ix), what);
 }
 
 /* Is the score what the bytes of the row say, give or take what floats round? */
@@ -802,11 +802,12 @@ static int look_exactly(struct search *s, struct err *e){
 
   if( check_stop(s, e)!=SQLITE_OK ) return e->rc;
   if( from->fetch(from->arg, row.rowid, s->fetched, &found, e)!=SQLITE_OK ) return e->rc;
-  if( !found ) return row_differs(s, row.rowid, "no", e);
+  if( !found ) return row_differs(s, row.rowid, "the table has no latent, the index has", e);
   s->cost.n_exact++;
   row.score = dot(s->vector, s->fetched, s->ix->shape.width);
-  if( !score_fits(row.score, &known) && row_differs(s, row.rowid, "another", e)!=SQLITE_OK ){
-    return e->rc;
+  if( !score_fits(row.score, &known) ){
+    row_differs(s, row.rowid, "its latent is not the one that the index was told", e);
+    if( e->rc!=SQLITE_OK ) return e->rc;
   }
   if( row.score>1 ) row.score = 1;
   if( !(row.score>=s->least) ) return SQLITE_OK;

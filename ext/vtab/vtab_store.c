@@ -437,9 +437,10 @@ int store_verify(struct call *c, struct vtab *t){
   if( sql ) rc = prepare_sql(t, sql, SQLITE_PREPARE_NO_VTAB, &s);
   if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
   if( store_step(c, s) ){
-    fail(&c->err, SQLITE_CORRUPT_VTAB, "somebody has made a %.20s \"%.60s\" of the shadow table "
-         "%.60s: DROP it", (const char *)sqlite3_column_text(s, 0),
-         (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 2));
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "the %.20s \"%.60s\", which somebody has put to the "
+         "shadow table %.60s, would change what is written: DROP it",
+         (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1),
+         (const char *)sqlite3_column_text(s, 2));
   }
   sqlite3_finalize(s);
   sqlite3_free(sql);
