@@ -139,7 +139,8 @@ static int destroy(sqlite3_vtab *base){
 /* ---- Rename ---- */
 
 /* The triggers are made anew under the new name. SQLite has already put the new name into their
-** bodies. Where one is gone, changes may have been missed: then none is made, so that it is seen. */
+** bodies. Where one is gone, changes may have been missed: then none is made, so that it is seen.
+** */
 static void rename_triggers(struct call *c, struct vtab *t, const char *name){
   struct buf missing = { 0 };
   store_statement(c, t, CONTENT_GET);   /* finds the content table's name */
