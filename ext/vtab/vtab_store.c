@@ -425,7 +425,7 @@ void store_idle(struct vtab *t){
 int store_verify(struct call *c, struct vtab *t){
   static const char text[] = "SELECT type, name, tbl_name FROM %Q.sqlite_schema WHERE tbl_name"
     " COLLATE NOCASE IN (%Q||'_config', %Q||'_rows', %Q||'_pending', %Q||'_cells', %Q||'_codes')"
-    " AND type<>'table' AND (type<>'index' OR sql IS NOT NULL)";
+    " AND NOT (type='table' AND rootpage>0) AND NOT (type='index' AND sql IS NULL)";
   const char *n = t->name;
   char *sql = sqlite3_mprintf(text, t->schema, n, n, n, n, n);
   sqlite3_stmt *s = NULL;

@@ -51,7 +51,7 @@ def check():
     steps += [check_named('scripts')]
     steps += [check_named('pages', page) for page in all_pages()]
     steps += [check_named(name) for name in
-              ('functions', 'maps', 'installed', 'hostile', 'sources', 'lines', 'binary')]
+              ('functions', 'maps', 'installed', 'attacks', 'sources', 'lines', 'binary')]
     return steps + [program('core', name) for name in unit_tests()]
 
 
@@ -65,7 +65,7 @@ def sweep(variant, script, points):
 def campaign():
     """Right under failure, in twenty minutes."""
     steps = [check_named(name) for name in ('newest', 'registries', 'compilers', 'training')]
-    steps += [check_named('hostile', '--every')]
+    steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
     steps += [sweep('core', script, 1000) for script in swept_scripts()]
     steps += [sweep('asan', script, 16) for script in swept_scripts()]

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Files of strangers: databases, weights and pictures that somebody has made on purpose.
 
-    tests/checks/hostile.py             one mutation in forty-one
-    tests/checks/hostile.py --every     all of them
-    tests/checks/hostile.py TEXT        of the shadow rows, those whose name has the text
+    tests/checks/attacks.py             one mutation in forty-one
+    tests/checks/attacks.py --every     all of them
+    tests/checks/attacks.py TEXT        of the shadow rows, those whose name has the text
 
 **Shadow tables** that are not what was written.
 
@@ -405,7 +405,7 @@ def shadow_rows(kind, stride, wanted):
         db, s = opened(image, setting)
         right[setting] = [Clock(db).run(sql) for sql in questions(kind, s)]
         if any(isinstance(answer, str) for answer in right[setting]):
-            ok(False, f'hostile: {kind}, {setting}', str(right[setting]))
+            ok(False, f'attacks: {kind}, {setting}', str(right[setting]))
     report = Report()
     for i, (name, sql) in enumerate(mutations(image)):
         if wanted not in name or (i % stride and not wanted):
@@ -414,7 +414,7 @@ def shadow_rows(kind, stride, wanted):
         for setting in right if done else ():
             use(kind, done, setting, name, right[setting], report)
     detail = f'{report.n} uses, {report.n_told} told of, {report.n_same} of no effect'
-    ok(not report.bad and report.n, f'hostile: shadow rows of {kind}: {detail}',
+    ok(not report.bad and report.n, f'attacks: shadow rows of {kind}: {detail}',
        f'{len(report.bad)} faults\n' + '\n'.join(report.bad[:400 if wanted or stride == 1 else 12]))
 
 
@@ -520,7 +520,7 @@ def attached():
     with open('/etc/hostname', encoding='utf8') as f:
         secrets = [SECRET, os.path.abspath(TINY), f.read().strip() or SECRET]
     probe = victim().execute("SELECT content FROM latent_imagine('private_latent', 'x', 1)")
-    ok(probe.fetchone(), 'hostile: the application itself reaches its tables')
+    ok(probe.fetchone(), 'attacks: the application itself reaches its tables')
     for trusted in (0, 1):
         db = victim()
         before = db.serialize()
@@ -545,7 +545,7 @@ def attached():
             bad.append('main has changed')
         if clock.worst > LATE:
             bad.append(f'{clock.worst:.1f} s too late')
-        ok(not bad, f'hostile: an attached database, trusted_schema={trusted}: {n} statements,'
+        ok(not bad, f'attacks: an attached database, trusted_schema={trusted}: {n} statements,'
            f' {n_told} refused', '\n'.join(bad[:20]))
 
 
@@ -612,8 +612,8 @@ def json_mutants(config):
 
 def write_model(name, header, data, config):
     """The files are made anew: others may be mapped."""
-    os.makedirs(f'{WORK}/hostile', exist_ok=True)
-    path = f'{WORK}/hostile/{name}'
+    os.makedirs(f'{WORK}/attacks', exist_ok=True)
+    path = f'{WORK}/attacks/{name}'
     for ending, content in (('safetensors', struct.pack('<Q', len(header)) + header + data),
                             ('json', json.dumps(config).encode())):
         with open(f'{path}.new', 'wb') as f:
@@ -676,7 +676,7 @@ def weights():
         bad = []
         taken = [try_model(bad, name, kind, text, data, c) for name, text, c in mutants[::stride]]
         honest = try_model(bad, 'as it is', kind, json.dumps(header), data, config)
-        ok(not bad and honest, f'hostile: weights of {kind}: {len(taken)} mutants, {sum(taken)}'
+        ok(not bad and honest, f'attacks: weights of {kind}: {len(taken)} mutants, {sum(taken)}'
            ' taken', '\n'.join([f'the honest ones: {honest}'] + bad[:20]))
 
 
@@ -769,7 +769,7 @@ def pictures():
         if clock.worst > LATE:
             bad.append(f'{name}: {clock.worst:.1f} s too late')
             clock.worst = 0
-    ok(not bad, f'hostile: {len(mutants[::stride])} pictures, {n_told} answers are errors',
+    ok(not bad, f'attacks: {len(mutants[::stride])} pictures, {n_told} answers are errors',
        '\n'.join(bad[:40]))
 
 
