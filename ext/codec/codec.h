@@ -201,12 +201,32 @@ int picture_read(struct picture *p, const void *bytes, size_t n, struct arena *a
 int picture_fit(struct picture *out, const struct picture *in, int size, struct arena *a,
                 struct err *e);
 
+/* The picture in its proportions, its longest side `longest` pixels; as above. A picture that has
+** this size is given as it is, with the same pixels. */
+int picture_scale(struct picture *out, const struct picture *in, int longest, struct arena *a,
+                  struct err *e);
+
 /* For png_read() and jpeg_read(): p's size, and memory for its pixels unless they are too many. */
 int picture_allocate(struct picture *p, uint32_t width, uint32_t height, struct arena *a,
                      const char *who, struct err *e);
 
+/* ---- codec_ground.c: a plain, opaque ground becomes transparent ---- */
+/* Before picture_fit() with the same size, for what is encoded. A picture whose border is plain and
+** opaque becomes one whose ground is clear, in memory of the arena, its longest side at most twice
+** the size. Any other stays as it came: one that has transparency, a photograph up to its border,
+** one that is nothing but a plain colour. */
+int picture_clear(struct picture *p, int size, struct arena *a, struct err *e);
+
+/* ---- codec_exif.c: which way is up ---- */
+/* The orientation in a TIFF file, as Exif has it: 1 to 8. 1 is the right way up, also when the file
+** is broken or says nothing. */
+int exif_orientation(const unsigned char *tiff, size_t n);
+
+/* Turns a picture that was stored in this orientation the right way up, into memory of its own. */
+int picture_turn(struct picture *p, int orientation, struct arena *a, struct err *e);
+
 /* ---- codec_png.c: PNG, in and out ---- */
-/* As picture_read(), for bytes that begin as a PNG does. */
+/* As picture_read(), for bytes that begin as a PNG does. Turns the picture as its eXIf says. */
 int png_read(struct picture *p, const void *bytes, size_t n, struct arena *a, const char *who,
              struct err *e);
 

@@ -33,7 +33,9 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_encode(x [, options])",
     .sentence =
       "The point of the latent space at which x lies, as a latent: a BLOB with a header "
-      "that names its model. x is text, or a picture: the BLOB of a PNG or JPEG. Option "
+      "that names its model. x is text, or a picture: the BLOB of a PNG or JPEG, which is "
+      "turned as its Exif says; a plain, opaque ground around what it shows, as most "
+      "JPEGs have it, counts as transparent. Option "
       "\"refine\": the number of rounds in which the point is moved until it decodes to "
       "x (8; 0 is faster).",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",

@@ -320,15 +320,18 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
 int text_score(const struct model *m, struct run *run, const char *text, size_t n,
                const struct latent *z, float *mean);
 
-/* ---- model_content.c: content of any kind, as the model's kind has it ----
-** Text and code are UTF-8. A picture is a PNG or JPEG file, which is fitted to 64x64 when it is
-** read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points of one
-** segment gives one segment again; a latent of several, which nothing here makes, cannot be decoded
-** as a picture: SQLITE_ERROR. */
+/* ---- model_content.c: content of any kind, as the model's kind has it ---- Text and code are
+** UTF-8. A picture is a PNG or JPEG file, which is freed of a plain ground and fitted to 64x64 when
+** it is read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points
+** of one segment gives one segment again; a latent of several, which nothing here makes, cannot be
+** decoded as a picture: SQLITE_ERROR. */
 struct content {
   const void *bytes;
   size_t n;
 };
+/* p: a square of the model's size, whose pixels take the picture in the file, as it is encoded. */
+int content_picture(const struct model *m, struct run *run, const struct content *c,
+                    const char *who, struct picture *p);
 /* contents[n] -> z[n], as texts_encode() does it for texts. `who`, as "argument 1", stands at the
 ** start of messages about a picture that cannot be read. */
 int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n,

@@ -3,7 +3,8 @@
 **
 ** The tokens that a decoder gives need not be those that its text is split into when it is read:
 ** there may be a likelier way to spell the same bytes. A picture loses a little when its pixels are
-** rounded. So what a point decodes to is judged by what its bytes encode to.
+** rounded, and a plain ground if it has one. So what a point decodes to is judged by what its bytes
+** encode to.
 */
 #include "model.h"
 #include <assert.h>
@@ -16,6 +17,9 @@ static int reread_pictures(const struct model *m, struct run *run, const struct 
   struct picture *pictures = arena_get(run->arena, (size_t)n*sizeof(*pictures));
   if( pictures==NULL ) return fail_nomem(run->err);
   tokens_pictures(m, run, rows, n, pictures);
+  for(int i=0; i<n && run->err->rc==SQLITE_OK; i++){
+    picture_clear(&pictures[i], m->config.picture.size, run->arena, run->err);
+  }
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   pictures_tokens(m, run, pictures, n, ids);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
