@@ -46,7 +46,8 @@ Xin chào thế giới, tiếng Việt ệ ậ ữ
 a\u0301b\u0323\u0302 a\u0302\u0323 no\u00a0break em\u2003space \ufeffmark \u200bzero\u00adsoft
 control\x01\x1b[0m \x7f\x85next\x0bvt\x0cff\tline\u2028sep\u2029par \ufffd \ue000private
 ≠ ≮ ; \u1fef \u212b \u2126 \u1e9e \u0149 \u0344 \u0958 \u0f43 \u2adc
-\u302e\u16ff0\u302f \u0aff\u0b55 \u111c9 \u166d \u1734 \u1b44\u302e \u2e4f \u0890x'''.split('\n')
+x\u302e\u1b44 x\U00016ff0\u302f \u0aff\u0b55
+x\U000111c9x x\u166dx x\u1734x x\u2e4fx x\u0890x x\u1715\u1b44'''.split('\n')
 NOT_UTF8 = [b'\xff', b'the\xe9 caf\xe9', b'\xe2\x96', b'a\xf0\x9f\x98b', b'\xed\xa0\x80',
             b'\xc0\x80the', b'\xf4\x90\x80\x80']
 BLANK = ['', ' ', '\t \u3000', 'the', ' the ', 'x' * 100, 'x' * 101, '!' * 30, 'the' * 33 + 'x',
@@ -117,7 +118,7 @@ def small_vocab(lines):
 def main():
     rng = random.Random(18)
     lines = SENTENCES + BLANK
-    vocab = small_vocab([s for i, s in enumerate(SENTENCES) if i % 8 != 7] * 2 + ['x' * 5])
+    vocab = small_vocab([s for i, s in enumerate(SENTENCES) if i % 8 != 3] * 2 + ['x' * 5])
     texts = [line.encode() for line in lines + wordpiece_lines(rng, 30, SENTENCES)] + NOT_UTF8
     (HERE / 'wordpiece.txt').write_text(''.join(p + '\n' for p in vocab), encoding='utf8')
     with open(HERE / 'wordpiece.tsv', 'w') as out:
