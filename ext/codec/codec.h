@@ -100,6 +100,26 @@ struct word_reader {            /* set the first three, the rest to 0 */
 ** 0 when there are no more words. */
 int tokenizer_next_word(struct word_reader *w, uint32_t *hash);
 
+/* ---- codec_wordpiece.c: text to piece numbers as BERT reads it ---- */
+struct wordpiece;
+
+/* Reads tokenizer.json of the folder of a Hugging Face model, or else vocab.txt, with the flags of
+** tokenizer_config.json where that is there. Errors name the file, what came and what was expected:
+** SQLITE_CORRUPT, and SQLITE_CANTOPEN where there is neither. */
+int wordpiece_open(struct wordpiece **out, const char *folder, struct err *e);
+void wordpiece_close(struct wordpiece *w);      /* NULL is allowed */
+
+/* The number of a piece, as "[CLS]"; -1 where there is none. Not for pieces that begin with ##. */
+int wordpiece_number(const struct wordpiece *w, const char *piece);
+
+/* The numbers of text[0..n), in the arena, without [CLS] and [SEP]; no text gives these. starts
+** (may be NULL) gets the byte of the text at which each piece begins: where they are cut, the text
+** can be cut too. Bytes that are not UTF-8 count as U+FFFD, which most models drop. Time and memory
+** are linear in n. Fails when the text is longer than 1e9 bytes (SQLITE_TOOBIG) or memory runs
+** out. */
+int wordpiece_encode(const struct wordpiece *w, const char *text, size_t n, struct arena *a,
+                     int **ids, size_t **starts, int *n_ids, struct err *e);
+
 /* ---- codec_normal.c: a text as search reads it ---- */
 /* Appends text[0..n) in the form in which texts that look alike are the same: NFKC, runs of white
 ** space folded to one space, none at the end, without zero-width and control characters, quotes and
