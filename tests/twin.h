@@ -392,7 +392,7 @@ static inline int nearest_agree(const struct list *got, const struct list *all, 
   int n = all->n>offset ? all->n-offset : 0;
   int n_true = 0, n_falls = 0, good = 1;
   if( limit>=0 && n>limit ) n = limit;
-  memcpy(by_rowid, all->rows, all->n*sizeof(*by_rowid));
+  if( all->n>0 ) memcpy(by_rowid, all->rows, all->n*sizeof(*by_rowid));
   qsort(by_rowid, all->n, sizeof(*by_rowid), found_by_rowid);
   if( got->n!=n ) good = why_not(why, "%d rows, not %d", got->n, n);
   for(int i=0; good && i<n; i++){
