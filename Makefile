@@ -21,7 +21,7 @@ BUILD := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -W
 # -fvisibility.
 LINK  := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed -Wl,--version-script=ext/exports.map
 # OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
-LIBS  := -Wl,--as-needed -lcjson -lpng -ljpeg -lm -lpthread -ldl
+LIBS  := -Wl,--as-needed -lcjson -lutf8proc -lpng -ljpeg -lm -lpthread -ldl
 
 SOURCES := ext/extension.c $(wildcard ext/*/*.c)
 

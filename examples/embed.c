@@ -5,7 +5,7 @@
 **   make static            makes one object, build/latent.o, whose only global name is
 **                          sqlite3_latent_init
 **   gcc -O2 -o embed examples/embed.c build/latent.o \
-**       -lsqlite3 -lcjson -lpng -ljpeg -lm -lpthread -ldl
+**       -lsqlite3 -lcjson -lutf8proc -lpng -ljpeg -lm -lpthread -ldl
 **   ./embed                (make check builds it as build/embed)
 **
 ** make static compiles the sources with -DSQLITE_CORE: they are linked with SQLite instead of being

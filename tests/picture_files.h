@@ -366,13 +366,17 @@ static void exif_make(unsigned char *to, int big, unsigned orientation){
   }
 }
 
-/* Of a file that libjpeg wrote: its frame header is the first marker C0 or C2. */
-static void jpeg_resize(struct buf *jpeg, uint32_t width, uint32_t height){
+/* Of a file that libjpeg wrote: its frame header, the first marker C0 or C2. */
+static unsigned char *jpeg_frame(struct buf *jpeg){
   unsigned char *bytes = (unsigned char *)jpeg->data;
   size_t at = 2;
   while( bytes[at+1]!=0xC0 && bytes[at+1]!=0xC2 ) at += 2 + (big_u32(bytes + at) & 0xFFFF);
-  put_u16(bytes + at + 5, height, 1);
-  put_u16(bytes + at + 7, width, 1);
+  return bytes + at;
+}
+
+static void jpeg_resize(struct buf *jpeg, uint32_t width, uint32_t height){
+  put_u16(jpeg_frame(jpeg) + 5, height, 1);
+  put_u16(jpeg_frame(jpeg) + 7, width, 1);
 }
 
 /* ---- Damage ---- */

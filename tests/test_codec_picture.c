@@ -166,7 +166,7 @@ static void test_png_ancillary(void){
     { "bKGD", "\1", 1 },
     { "pHYs", "\0\0\0\1\0\0\0\x7\0", 9 },
     { "tEXt", "Title\0me", 8 },
-    { "eXIf", "MM\0*\0\0\0\x8\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0", 26 },
+    { "eXIf", "MM\0*\0\0\0\x8\0\1\1\x12\0\3\0\0\0\1\0\1\0\0\0\0\0\0", 26 },
     { "acTL", "\0\0\0\2\0\0\0\0", 8 },
     { "tIME", "\x7\xE8\1\1\1\1\1", 7 },
   };
@@ -276,7 +276,52 @@ static void test_jpeg_kinds(void){
   property_ok(&p, "pictures: a JPEG of every kind has about the pixels that were put in");
 }
 
+/* Sorts of JPEG that libjpeg does not read: the frame header says so, which the test changes. */
+static void test_jpeg_unread(void){
+  static const struct { int at; char byte; const char *why; } changes[] = {
+    { 1, (char)0xC3, "Unsupported JPEG process" },      /* lossless */
+    { 1, (char)0xC5, "Unsupported JPEG process" },      /* a difference to another picture */
+    { 4, 12, "Unsupported JPEG data precision 12" },
+    { 4, 16, "Unsupported JPEG data precision 16" },
+    { 9, 5, "" },                                       /* more components than it describes */
+  };
+  struct property p = { 0 };
+  for(size_t i=0; i<N_OF(changes); i++){
+    struct buf jpeg = { 0 };
+    struct reading r;
+    const char *odd;
+    jpeg_smooth(&jpeg, &JPEGS[1], 9, 5);
+    jpeg_frame(&jpeg)[changes[i].at] = (unsigned char)changes[i].byte;
+    odd = read_twice(&r, jpeg.data, jpeg.n);
+    holds(&p, odd==NULL && r.e.rc==SQLITE_ERROR && strstr(r.e.text, changes[i].why),
+          "%s: %s \"%s\"", changes[i].why, shown(odd), r.e.text);
+    arena_release(&r.arena);
+    buf_release(&jpeg);
+    arena_release(&arena);
+  }
+  property_ok(&p, "pictures: a JPEG of a sort that cannot be read is refused, and told which");
+}
+
 /* ---- Exif ---- */
+
+/* A file with Exif[n] in it: in a marker of a JPEG; without "Exif\0\0" in a chunk of a PNG, behind
+** or before its pixels. */
+static void with_exif(struct buf *out, const struct buf *file, const void *exif, size_t n,
+                      int behind){
+  enum { PREFIX = 6 };
+  const char *tiff = exif;
+  if( file->data[0]!=(char)0x89 ) jpeg_with(out, file, 0xE1, exif, n);
+  else if( n<PREFIX ) png_with(out, file, behind ? "IEND" : "IDAT", "eXIf", exif, 0);
+  else png_with(out, file, behind ? "IEND" : "IDAT", "eXIf", tiff+PREFIX, n-PREFIX);
+}
+
+/* A file of the other sort each time. */
+static void any_file(struct buf *out, int is_png, int width, int height){
+  struct png_kind k = { .colour = PNG_COLOR_TYPE_RGB_ALPHA, .depth = 8 };
+  struct random r = random_of((uint64_t)(width*100 + height));
+  if( is_png ) png_any(out, &k, width, height, &r);
+  else jpeg_smooth(out, &JPEGS[2], width, height);
+}
 
 /* Six squares of 8 pixels, a to f from black to nearly white: what is seen, row by row, at each
 ** orientation. */
@@ -321,7 +366,7 @@ static void test_orientations(void){
     struct reading r;
     const char *odd;
     exif_make(exif, big, orientation);
-    jpeg_with(&turned, &jpeg, 0xE1, exif, sizeof(exif));
+    with_exif(&turned, &jpeg, exif, sizeof(exif), 0);
     odd = read_twice(&r, turned.data, turned.n);
     holds(&p, odd==NULL && r.e.rc==SQLITE_OK && shows(&r.p, SEEN[orientation]),
           "orientation %u in %s: %s %s", orientation, big ? "MM" : "II", shown(odd), r.e.text);
@@ -364,26 +409,27 @@ static int is_turned(const struct picture *p, const struct picture *plain, unsig
   return 1;
 }
 
-static void try_turned(struct property *p, int width, int height, unsigned orientation){
+static void try_turned(struct property *p, int is_png, int width, int height,
+                       unsigned orientation){
   unsigned char exif[EXIF_BYTES];
-  struct buf jpeg = { 0 }, turned = { 0 };
+  struct buf file = { 0 }, turned = { 0 };
   struct reading plain, r;
   const char *odd;
   int good;
-  jpeg_smooth(&jpeg, &JPEGS[2], width, height);
-  exif_make(exif, 0, orientation);
-  jpeg_with(&turned, &jpeg, 0xE1, exif, sizeof(exif));
-  read_once(&plain, jpeg.data, jpeg.n, 0);
+  any_file(&file, is_png, width, height);
+  exif_make(exif, width&1, orientation);
+  with_exif(&turned, &file, exif, sizeof(exif), height&1);
+  read_once(&plain, file.data, file.n, 0);
   odd = read_twice(&r, turned.data, turned.n);
   good = odd==NULL
       && plain.e.rc==SQLITE_OK
       && r.e.rc==SQLITE_OK
       && is_turned(&r.p, &plain.p, orientation);
-  holds(p, good, "orientation %u of %d x %d: %s %s", orientation, plain.p.width, plain.p.height,
-        shown(odd), r.e.text);
+  holds(p, good, "%s, orientation %u of %d x %d: %s %s", is_png ? "PNG" : "JPEG", orientation,
+        plain.p.width, plain.p.height, shown(odd), r.e.text);
   arena_release(&plain.arena);
   arena_release(&r.arena);
-  buf_release(&jpeg);
+  buf_release(&file);
   buf_release(&turned);
   arena_release(&arena);
 }
@@ -391,30 +437,34 @@ static void try_turned(struct property *p, int width, int height, unsigned orien
 static void test_orientation_sizes(void){
   struct property p = { 0 };
   for(size_t i=0; i<N_OF(SIZES); i++){
-    for(unsigned o=1; o<=8; o++) try_turned(&p, SIZES[i].width, SIZES[i].height, o);
+    for(unsigned o=1; o<=8; o++){
+      try_turned(&p, 0, SIZES[i].width, SIZES[i].height, o);
+      try_turned(&p, 1, SIZES[i].width, SIZES[i].height, o);
+    }
   }
-  property_ok(&p, "pictures: turning moves each pixel of any size to its place and changes none");
+  property_ok(&p, "pictures: turning a JPEG or PNG moves each pixel of any size to its "
+                  "place and changes none");
 }
 
-/* How a JPEG with this marker is turned, or 0 when it is not read. then: a good marker of
-** orientation 6 stands behind it. */
-static unsigned turned_by(const void *marker, size_t n, int then){
-  struct buf jpeg = { 0 }, first = { 0 }, both = { 0 };
+/* How a file with this Exif is turned, or 0 when it is not read. then: good Exif of orientation 6
+** stands behind it. */
+static unsigned turned_by(int is_png, const void *marker, size_t n, int then){
+  struct buf file = { 0 }, first = { 0 }, both = { 0 };
   struct reading plain, r;
   unsigned char exif[EXIF_BYTES];
   unsigned found = 0;
-  jpeg_smooth(&jpeg, &JPEGS[0], 9, 5);
+  any_file(&file, is_png, 9, 5);
   exif_make(exif, 1, 6);
-  if( then ) jpeg_with(&first, &jpeg, 0xE1, exif, sizeof(exif));
-  else buf_append(&first, jpeg.data, jpeg.n);
-  jpeg_with(&both, &first, 0xE1, marker, n);
-  read_once(&plain, jpeg.data, jpeg.n, 0);
+  if( then ) with_exif(&first, &file, exif, sizeof(exif), 1);
+  else buf_append(&first, file.data, file.n);
+  with_exif(&both, &first, marker, n, 0);
+  read_once(&plain, file.data, file.n, 0);
   if( read_twice(&r, both.data, both.n)==NULL && r.e.rc==SQLITE_OK ){
     for(unsigned o=1; o<=8 && !found; o++) found = is_turned(&r.p, &plain.p, o) ? o : 0;
   }
   arena_release(&plain.arena);
   arena_release(&r.arena);
-  buf_release(&jpeg);
+  buf_release(&file);
   buf_release(&first);
   buf_release(&both);
   arena_release(&arena);
@@ -422,49 +472,65 @@ static unsigned turned_by(const void *marker, size_t n, int then){
 }
 
 /* Exif that is cut off, or whose numbers are wrong. */
-static void try_broken_exif(struct property *p, int big){
+static void try_broken_exif(struct property *p, int is_png, int big){
   enum { END = EXIF_BYTES-6 };
   static const uint32_t offsets[] = {
     9, END-2, END-1, END, END+1, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF0, 0xFFFFFFFE,
     0xFFFFFFFF,
   };
   static const unsigned values[] = { 0, 9, 255, 256, 0x600, 0x8000, 0xFFFF };
+  static const unsigned magics[] = { 0, 41, 43, 42<<8, 0xFFFF };
   unsigned char exif[EXIF_BYTES];
   for(size_t n=0; n<=EXIF_BYTES; n++){
     unsigned expected = n>=EXIF_ENTRY+12 ? 6 : 1;
     exif_make(exif, big, 6);
-    holds(p, turned_by(exif, n, 0)==expected, "cut to %zu bytes", n);
+    holds(p, turned_by(is_png, exif, n, 0)==expected, "cut to %zu bytes", n);
   }
   for(size_t i=0; i<N_OF(offsets); i++){
     exif_make(exif, big, 6);
     put_u32(exif+10, offsets[i], big);
-    holds(p, turned_by(exif, sizeof(exif), 0)==1, "directory at %u", offsets[i]);
+    holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "directory at %u", offsets[i]);
   }
   for(size_t i=0; i<N_OF(values); i++){
     exif_make(exif, big, values[i]);
-    holds(p, turned_by(exif, sizeof(exif), 0)==1 && turned_by(exif, sizeof(exif), 1)==6,
-          "orientation %u", values[i]);
+    holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "orientation %u", values[i]);
+    holds(p, turned_by(is_png, exif, sizeof(exif), 1)==6, "orientation %u, then 6", values[i]);
+  }
+  for(size_t i=0; i<N_OF(magics); i++){
+    exif_make(exif, big, 6);
+    put_u16(exif+8, magics[i], big);
+    holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "%u where 42 should be", magics[i]);
   }
   exif_make(exif, big, 6);
+  put_u32(exif+10, 0, big);
+  put_u32(exif+sizeof(exif)-4, EXIF_DIRECTORY-6, big);
+  holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "a directory on the header");
+  exif_make(exif, big, 3);
+  put_u32(exif+sizeof(exif)-4, EXIF_DIRECTORY-6, big);
+  put_u32(exif+EXIF_ENTRY+4, 0xFFFFFFFF, big);
+  holds(p, turned_by(is_png, exif, sizeof(exif), 0)==3,
+        "a directory followed by itself, of 2^32-1 values");
+  exif_make(exif, big, 6);
   put_u16(exif+EXIF_DIRECTORY, 1, big);
-  holds(p, turned_by(exif, sizeof(exif), 0)==1, "one entry, two given");
+  holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "one entry, two given");
   put_u16(exif+EXIF_DIRECTORY, 0xFFFF, big);
-  holds(p, turned_by(exif, sizeof(exif), 0)==6,
+  holds(p, turned_by(is_png, exif, sizeof(exif), 0)==6,
         "65535 entries, the orientation among those that are there");
   put_u16(exif+EXIF_ENTRY, 0x0113, big);
-  holds(p, turned_by(exif, sizeof(exif), 0)==1, "65535 entries without it");
+  holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "65535 entries without it");
   exif_make(exif, big, 6);
   exif[7] ^= 'M'^'I';
-  holds(p, turned_by(exif, sizeof(exif), 0)==1, "two orders of bytes at once");
+  holds(p, turned_by(is_png, exif, sizeof(exif), 0)==1, "two orders of bytes at once");
 }
 
 static void test_broken_exif(void){
   static const char xmp[] = "http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>";
   struct property ignored = { 0 };
-  for(int big=0; big<2; big++) try_broken_exif(&ignored, big);
-  holds(&ignored, turned_by(xmp, sizeof(xmp), 1)==6 && turned_by("", 0, 1)==6,
+  for(int i=0; i<4; i++) try_broken_exif(&ignored, i/2, i%2);
+  holds(&ignored, turned_by(0, xmp, sizeof(xmp), 1)==6 && turned_by(0, "", 0, 1)==6,
         "another marker before it");
-  property_ok(&ignored, "pictures: broken Exif is passed over, and other markers");
+  property_ok(&ignored, "pictures: broken Exif of a JPEG or PNG is passed over, and other "
+                        "markers");
 }
 
 /* ---- What asks for too much ---- */
@@ -618,13 +684,10 @@ static void damage_file(struct buf *out, int i){
   struct buf plain = { 0 };
   unsigned char exif[EXIF_BYTES];
   exif_make(exif, i&1, 7);
-  if( i<N_PNGS ){
-    png_any(out, &pngs[i], i==3 ? 19 : 7, 5, &r);
-  }else{
-    jpeg_smooth(&plain, &JPEGS[jpegs[i-N_PNGS]], 19, 9);
-    jpeg_with(out, &plain, 0xE1, exif, sizeof(exif));
-    buf_release(&plain);
-  }
+  if( i<N_PNGS ) png_any(&plain, &pngs[i], i==3 ? 19 : 7, 5, &r);
+  else jpeg_smooth(&plain, &JPEGS[jpegs[i-N_PNGS]], 19, 9);
+  with_exif(out, &plain, exif, sizeof(exif), i&1);
+  buf_release(&plain);
   arena_release(&arena);
 }
 
@@ -710,19 +773,21 @@ static void test_passed_over(void){
 
 /* ---- Damage at random ---- */
 
-/* What has been read can be fitted and written, and comes back. NULL, or what is wrong. */
+/* What has been read can be cleared, fitted and written, and comes back. NULL, or what is wrong. */
 static const char *odd_in_use(const struct picture *p){
   struct err e = { 0 };
+  struct picture cleared = *p;
   struct picture small;
   struct picture back = { 0 };
   struct buf png = { 0 };
-  int good = picture_fit(&small, p, 8, &arena, &e)==SQLITE_OK
+  int good = picture_clear(&cleared, 8, &arena, &e)==SQLITE_OK
+          && picture_fit(&small, &cleared, 8, &arena, &e)==SQLITE_OK
           && png_write(&png, p, &e)==SQLITE_OK
           && picture_read(&back, png.data, png.n, &arena, WHO, &e)==SQLITE_OK
           && same(p, &back);
   buf_release(&png);
   arena_release(&arena);
-  return good ? NULL : "what was read cannot be fitted and written";
+  return good ? NULL : "what was read cannot be cleared, fitted and written";
 }
 
 /* How many files of one format, damaged, were read and refused. */
@@ -767,7 +832,7 @@ static void test_random_damage(int n_rounds){
 /* ---- Out of memory, at every single allocation ---- */
 
 static struct buf file_of_body;         /* what body_read() reads */
-static struct picture picture_of_body;  /* what body_fit() and body_write() take */
+static struct picture picture_of_body;  /* what the other bodies take */
 
 static int body_read(struct err *e){
   struct arena a = { 0 };
@@ -781,6 +846,14 @@ static int body_fit(struct err *e){
   struct arena a = { 0 };
   struct picture p;
   int rc = picture_fit(&p, &picture_of_body, 130, &a, e);
+  arena_release(&a);
+  return rc;
+}
+
+static int body_clear(struct err *e){
+  struct arena a = { 0 };
+  struct picture p = picture_of_body;
+  int rc = picture_clear(&p, 64, &a, e);
   arena_release(&a);
   return rc;
 }
@@ -846,6 +919,12 @@ static void test_out_of_memory(void){
   picture_of_body = any_picture(200, 180, &r);
   sweep(&p, "fitting", body_fit, 1);
   sweep(&p, "writing", body_write, 3);
+  for(int i=0; i<200*180; i++){
+    int is_thing = i%200>50 && i%200<150 && i/200>50 && i/200<130;
+    memset(picture_of_body.pixels + 4*i, is_thing ? 90 : 255, 3);
+    picture_of_body.pixels[4*i+3] = 255;
+  }
+  sweep(&p, "clearing", body_clear, 1);
   buf_release(&jpeg);
   buf_release(&file_of_body);
   arena_release(&arena);
@@ -861,6 +940,7 @@ int main(int argc, char **argv){
   test_png_ancillary();
   test_png_text();
   test_jpeg_kinds();
+  test_jpeg_unread();
   test_orientations();
   test_orientation_sizes();
   test_broken_exif();

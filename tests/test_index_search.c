@@ -1,7 +1,8 @@
 /*
-** test_index_search.c -- what a search gives, compared with brute force over an array. Where all
-** rows are asked for: the same rows in the same order. Else: the share that was asked for. Each
-** row comes once, whatever changes between two pulls. A search ends cleanly when memory fails.
+** test_index_search.c -- what a search gives, compared with brute force over an array. With recall
+** 1: the same rows in the same order. Else: the share that was asked for first, then the others.
+** Each row comes once, whatever changes between two pulls, and in the same order, whoever pulls how
+** many. A search ends cleanly when memory fails.
 */
 #include <sqlite3.h>
 #include "index.h"
@@ -168,6 +169,13 @@ static void any_vector(float *x, int width, uint64_t seed, const struct rows *t)
 
 /* ---- Properties ---- */
 
+/* Does row i come after row i-1? With recall below 1 the order begins anew once, after the head:
+** *n_falls counts. */
+static int follows(const struct near *got, int i, int *n_falls){
+  if( i==0 || compare(&got[i-1], &got[i])<0 ) return 1;
+  return i>=100 && ++*n_falls==1;
+}
+
 static void test_exact(void){
   /* rows, width, cell_rows */
   static const int shapes[][3] = {
@@ -228,7 +236,7 @@ static void test_recall(void){
   struct property reached = { 0 };
   struct property rising = { 0 };
   struct property once = { 0 };
-  struct property most = { 0 };
+  struct property all = { 0 };
   struct rows t;
   struct near *want = malloc(sizeof(*want)*20001);
   struct near *got = malloc(sizeof(*got)*20001);
@@ -244,6 +252,7 @@ static void test_recall(void){
         const struct term few = { .column = 0, .low = 0, .high = shares[f] };
         struct query q = query_of(v, recalls[c], 10);
         struct search_cost cost = { 0 };
+        int n_falls = 0;
         int n;
         any_vector(v, 64, (uint64_t)query + 1000, &t);
         q.terms = &few;
@@ -252,7 +261,7 @@ static void test_recall(void){
         n = pull(got, &t, &q, 10, &cost);
         for(int i=0; i<n; i++){
           n_found += got[i].distance<=want[9].distance;
-          holds(&rising, i==0 || compare(&got[i-1], &got[i])<0, "query %d", query);
+          holds(&rising, follows(got, i, &n_falls), "query %d", query);
         }
         if( c==0 && f==0 ) n_opened += cost.n_cells;
         if( query>0 ) continue;
@@ -263,10 +272,10 @@ static void test_recall(void){
                 (long long)got[j].rowid);
         }
         for(int j=1; j<n; j++){
-          holds(&rising, compare(&got[j-1], &got[j])<0, "query %d, row %d of all", query, j);
+          holds(&rising, follows(got, j, &n_falls), "query %d, row %d of all", query, j);
         }
-        holds(&most, n>=recalls[c]*truth(want, &t, &q), "%d rows of %d, %g asked", n,
-              truth(want, &t, &q), recalls[c]);
+        holds(&all, n==truth(want, &t, &q), "%d rows of %d, %g asked", n, truth(want, &t, &q),
+              recalls[c]);
       }
       holds(&reached, n_found>=(recalls[c] - 0.04)*400, "%g asked, %d of 400 found, keys up to %d",
             recalls[c], n_found, (int)shares[f]);
@@ -274,15 +283,55 @@ static void test_recall(void){
   }
   n_cells = count_cells(&t);
   property_ok(&reached, "recall below 1: the share that was asked for is found, with filters too");
-  property_ok(&rising, "recall below 1: rows come nearest first, to the end");
+  property_ok(&rising, "recall below 1: rows come nearest first, to the end but for one seam");
   property_ok(&once, "recall below 1: pulled to the end, no row comes twice");
-  property_ok(&most, "recall below 1: pulled to the end, the share that was asked for comes");
+  property_ok(&all, "recall below 1: pulled to the end, every row comes");
   ok(n_opened<n_cells*40/2, "recall below 1: not all cells are opened", "%d of %d",
      (int)(n_opened/40), n_cells);
   rows_release(&t);
   free(want);
   free(got);
   free(seen);
+}
+
+/* A search that is told that k rows will be pulled begins as one that is not told. */
+static void test_prefixes(void){
+  enum { N = 6000 };
+  static const int64_t ks[] = { 1, 10, 50, 99, 100, 101, 160, 1000, 3000, N };
+  static const double recalls[] = { 0.5, 0.95, 0.99, 1 };
+  struct property same = { 0 };
+  struct property whole = { 0 };
+  struct near *all = malloc(sizeof(*all)*(N + 1));
+  struct near *got = malloc(sizeof(*got)*(N + 1));
+  struct near *want = malloc(sizeof(*want)*(N + 1));
+  const struct term half = { .column = 0, .low = 0, .high = 49 };
+  struct rows t;
+  float v[24];
+  rows_init(&t, N, 24, 32);
+  for(int i=0; i<24; i++){
+    struct query q = query_of(v, recalls[i%4], 0);
+    int n;
+    any_vector(v, 24, (uint64_t)i + 50, &t);
+    q.terms = &half;
+    q.n_terms = i/4%2;
+    if( i/8==1 ) q.farthest = 0.9;
+    n = pull(all, &t, &q, N, NULL);
+    holds(&whole, n==truth(want, &t, &q), "query %d: %d rows", i, n);
+    for(size_t k=0; k<sizeof(ks)/sizeof(ks[0]); k++){
+      const int most = n<ks[k] ? n : (int)ks[k];
+      q.k = ks[k];
+      holds(&same, pull(got, &t, &q, most, NULL)==most, "query %d, k %d", i, (int)ks[k]);
+      for(int j=0; j<most; j++){
+        holds(&same, got[j].rowid==all[j].rowid, "query %d, k %d, row %d", i, (int)ks[k], j);
+      }
+    }
+  }
+  property_ok(&same, "k: whatever it is, the rows are the same in the same order");
+  property_ok(&whole, "k: without it, every row comes");
+  rows_release(&t);
+  free(all);
+  free(got);
+  free(want);
 }
 
 /* Rows leave, and come back, between two pulls. */
@@ -301,7 +350,7 @@ static void test_changes(void){
     char *touched = calloc(4000, 1);
     float v[24];
     int row;
-    int eof = 0, n = 0;
+    int eof = 0, n = 0, n_falls = 0;
     struct query q = query_of(v, round%2 ? 1 : 0.9, round%3 ? 0 : 10);
     rows_init(&t, 4000, 24, 16);
     any_vector(v, 24, (uint64_t)round, &t);
@@ -310,7 +359,8 @@ static void test_changes(void){
       row = row_of(now.rowid);
       holds(&once, !seen[row]++, "rowid %lld", (long long)now.rowid);
       holds(&gone, t.is_there[row], "rowid %lld", (long long)now.rowid);
-      holds(&order, n==0 || compare(&last, &now)<0, "row %d", n);
+      if( n>0 && compare(&last, &now)>=0 ) n_falls++;
+      holds(&order, n_falls<=(q.recall<1 && n>=100), "row %d", n);
       last = now;
       if( n++%5==0 ){
         row = (int)(random_u64(&r)%4000);
@@ -325,8 +375,7 @@ static void test_changes(void){
       }
     }
     for(row=0; row<4000; row++){
-      holds(&all, q.recall<1 || seen[row] || touched[row], "row %d never came: %s", row,
-            t.err.text);
+      holds(&all, seen[row] || touched[row], "row %d never came: %s", row, t.err.text);
     }
     search_close(s);
     rows_release(&t);
@@ -336,7 +385,7 @@ static void test_changes(void){
   property_ok(&once, "changes between pulls: no row comes twice");
   property_ok(&gone, "changes between pulls: no row that is gone comes");
   property_ok(&order, "changes between pulls: the order holds");
-  property_ok(&all, "changes between pulls: with recall 1 every row that nobody touched comes");
+  property_ok(&all, "changes between pulls: every row that nobody touched comes");
 }
 
 static int stop_now(void *arg){
@@ -346,19 +395,20 @@ static int stop_now(void *arg){
 static void test_ends(void){
   struct rows t;
   struct property clean = { 0 };
-  struct near *got = malloc(sizeof(*got)*3001);
+  struct near *got = malloc(sizeof(*got)*3301);
   float v[32];
   int rc;
   int asked = 0, n = -1;
   struct query q = query_of(v, 1, 0);
-  rows_init(&t, 3000, 32, 16);
+  rows_init(&t, 3300, 32, 16);
   any_vector(v, 32, 1, &t);
   q.stop = stop_now;
   q.stop_arg = &asked;
-  rc = pull(got, &t, &q, 3000, NULL)<0 ? t.err.rc : 0;
+  rc = pull(got, &t, &q, 3300, NULL)<0 ? t.err.rc : 0;
   ok(rc==SQLITE_INTERRUPT, "stop: ends a search", "%d", rc);
   q.stop = NULL;
-  for(int most=10; most<=3000; most+=2990){
+  for(int most=10; most<=3300; most+=3290){
+    q.recall = most>10 ? 0.9 : 1;
     for(long at=1; at<400; at++){
       t.err = (struct err){ 0 };
       fault_set(at, 0);
@@ -371,7 +421,7 @@ static void test_ends(void){
       t.err = (struct err){ 0 };
     }
   }
-  holds(&clean, n==3000, "the last one: %d", n);
+  holds(&clean, n==3300, "the last one: %d", n);
   property_ok(&clean, "out of memory at any allocation: said, and the next search works");
   rows_release(&t);
   free(got);
@@ -382,6 +432,7 @@ int main(void){
   fault_install();
   test_exact();
   test_recall();
+  test_prefixes();
   test_changes();
   test_ends();
   return n_not_ok>0;

@@ -697,10 +697,10 @@ static void test_refine(const struct model *m){
   one = arena_floats(&b.arena, width);
   encode_tokens(m, &b.run, ids, start, N, rough);
   memcpy(z, rough, N*width*sizeof(float));
-  refine_tokens(m, &b.run, ids, start, N, 0, z);
+  refine_tokens(m, &b.run, ids, start, NULL, N, 0, z);
   ok(same_floats(z, rough, N*width), "model: no rounds of refining change nothing", "it differs");
   memcpy(threaded, rough, N*width*sizeof(float));
-  refine_tokens(m, &b.run, ids, start, N, ROUNDS, z);
+  refine_tokens(m, &b.run, ids, start, NULL, N, ROUNDS, z);
   for(int i=0; i<N; i++){
     const float *was = rough + i*width;
     const float *now = z + i*width;
@@ -710,7 +710,7 @@ static void test_refine(const struct model *m){
     int was_right = right_guesses(m, &b, was, own, n);
     int is_right = right_guesses(m, &b, now, own, n);
     memcpy(one, was, width*sizeof(float));
-    refine_tokens(m, &b.run, own, row, 1, ROUNDS, one);
+    refine_tokens(m, &b.run, own, row, NULL, 1, ROUNDS, one);
     holds(&alone, same_floats(one, now, width), "row %d of %d tokens", i, n);
     holds(&same, is_refined(was, now, s, (int)width), "row %d", i);
     holds(&nearer, is_right>=was_right-1, "row %d: %d right, then %d", i, was_right,
@@ -721,7 +721,7 @@ static void test_refine(const struct model *m){
               "model: refining keeps s and the length of r, and rounds both as a latent is stored");
   property_ok(&nearer, "model: refining loses no token of a row");
   b.run.n_threads = 4;
-  refine_tokens(m, &b.run, ids, start, N, ROUNDS, threaded);
+  refine_tokens(m, &b.run, ids, start, NULL, N, ROUNDS, threaded);
   ok(same_floats(z, threaded, N*width), "model: refining on four threads equals one, bit by bit",
      "it differs");
   bench_end(&b);
@@ -865,8 +865,8 @@ static void test_best_of(const struct model *m){
   decode_tokens(m, &b.run, z, N, &o, one);
   o.best_of = 8;
   decode_tokens(m, &b.run, z, N, &o, best);
-  tokens_encode(m, &b.run, one, N, 0, near);
-  tokens_encode(m, &b.run, best, N, 0, nearer);
+  tokens_encode(m, &b.run, one, NULL, N, 0, near);
+  tokens_encode(m, &b.run, best, NULL, N, 0, nearer);
   for(int i=0; i<N; i++){
     size_t at = (size_t)i*width;
     float first = point_cosine(z + at, near + at, width);
@@ -927,7 +927,7 @@ static void mark_text(const struct model *m, struct run *run, const float *z,
   float *each = arena_floats(run->arena, (size_t)read.n + 1);
   float sum;
   float worst = 0;
-  encode_tokens(m, run, read.ids, start, 1, own);
+  encode_normal(m, run, read.ids, start, 1, own);
   score_tokens(m, run, zero, read.ids, start, 1, &sum, each, NULL);
   for(int i=0; i<read.n; i++){
     if( continues_word(m, read.ids[i]) && each[i]<worst ) worst = each[i];
@@ -1088,7 +1088,7 @@ static float draw_way(const struct model *m, struct bench *b, const float *z,
     for(int k=0; k<CHOICES; k++){
       struct way_text *text = &texts[i][k];
       mark_text(m, &b->run, point, &candidates[i][k], &text->mark, &reading);
-      tokens_encode(m, &b->run, &candidates[i][k], 1, 0, own);
+      tokens_encode(m, &b->run, &candidates[i][k], NULL, 1, 0, own);
       for(int end=0; end<2; end++) text->far[end] = 1 - point_cosine(o->way + end*s, own, s);
       if( text->mark>highest ) highest = text->mark;
     }

@@ -361,7 +361,7 @@ static void test_contents(const struct model *m){
     holds(&out, same_bytes(&one, &decoded[i]) && alone==fidelities[i], "picture %d", i);
     holds(&near, fidelities[i]==fidelity, "picture %d: %g", i, (double)fidelities[i]);
     decode_tokens(m, &b.run, z[i].z, 1, &own, &tokens);
-    tokens_encode(m, &b.run, &tokens, 1, 0, row);
+    tokens_encode(m, &b.run, &tokens, NULL, 1, 0, row);
     holds(&near, memcmp(row, z_again[i].z, bytes)==0, "picture %d: codes again", i);
     buf_release(&one);
   }

@@ -30,6 +30,7 @@ void connection_drop(struct connection *c){
   assert( c->n_uses>0 );
   if( --c->n_uses>0 ) return;
   for(int i=0; i<=KIND_CODE; i++) model_close(c->models[i]);
+  bert_close(c->encoder);
   mem_free(c->directory);
   mem_free(c);
 }
@@ -308,4 +309,12 @@ static struct model *load_directory(struct call *c, const char *directory){
 struct model *call_load(struct call *c, const char *path){
   if( c->err.rc!=SQLITE_OK ) return NULL;
   return is_directory(path) ? load_directory(c, path) : open_weights(c, path, 0);
+}
+
+struct bert *call_load_encoder(struct call *c, const char *path){
+  struct bert *b;
+  if( c->err.rc!=SQLITE_OK || bert_open(&b, path, &c->err)!=SQLITE_OK ) return NULL;
+  bert_close(c->connection->encoder);
+  c->connection->encoder = b;
+  return b;
 }

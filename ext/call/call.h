@@ -59,6 +59,7 @@ struct binding {                /* user data of a registered function: sqlite3_u
 };
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
+  struct bert *encoder;         /* that latent_load() was given; NULL: none; a reference is held */
   struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; references are held */
   char *directory;              /* that latent_load() was given: kinds not in use yet are looked for
                                 ** there first; owned; NULL: none */
@@ -108,6 +109,8 @@ struct model *call_model(struct call *c);       /* of the call's kind, where the
 /* Weights at path take the place of the connection's model of their kind. A directory: text's
 ** weights now, the other kinds' at their first use. */
 struct model *call_load(struct call *c, const char *path);
+/* The sentence encoder in the folder at path, from now on that of latent_embed(). Borrowed. */
+struct bert *call_load_encoder(struct call *c, const char *path);
 /* For functions[n], which must outlive it. One use, the caller's; NULL when out of memory. */
 struct connection *connection_open(sqlite3 *db, const struct function *functions, int n);
 void connection_use(struct connection *c);

@@ -1,7 +1,7 @@
 /*
 ** codec.h -- bytes to structures and back: JSON, the weights, a model's configuration, its
-** tokenizer, the latent blob, pictures. Knows no database and no arithmetic. Every byte that comes
-** in is checked, because files and blobs may come from anywhere.
+** tokenizer, texts and their normal form, the latent blob, pictures. Knows no database and no
+** arithmetic. Every byte that comes in is checked, because files and blobs may come from anywhere.
 **
 ** Functions that can fail return an SQLite result code and note the reason in `e`, which holds no
 ** failure when they are called.
@@ -104,6 +104,34 @@ struct word_reader {            /* set the first three, the rest to 0 */
 ** 0 when there are no more words. */
 int tokenizer_next_word(struct word_reader *w, uint32_t *hash);
 
+/* ---- codec_wordpiece.c: text to piece numbers as BERT reads it ---- */
+struct wordpiece;
+
+/* Reads tokenizer.json of the folder of a Hugging Face model, or else vocab.txt, with the flags of
+** tokenizer_config.json where that is there. Errors name the file, what came and what was expected:
+** SQLITE_CORRUPT, and SQLITE_CANTOPEN where there is neither. */
+int wordpiece_open(struct wordpiece **out, const char *folder, struct err *e);
+void wordpiece_close(struct wordpiece *w);      /* NULL is allowed */
+
+/* The number of a piece, as "[CLS]"; -1 where there is none. Not for pieces that begin with ##. */
+int wordpiece_number(const struct wordpiece *w, const char *piece);
+
+/* The numbers of text[0..n), in the arena, without [CLS] and [SEP]; no text gives these. starts
+** (may be NULL) gets the byte of the text at which each piece begins: where they are cut, the text
+** can be cut too. Bytes that are not UTF-8 count as U+FFFD, which most models drop. Time and memory
+** are linear in n. Fails when the text is longer than 1e9 bytes (SQLITE_TOOBIG) or memory runs
+** out. */
+int wordpiece_encode(const struct wordpiece *w, const char *text, size_t n, struct arena *a,
+                     int **ids, size_t **starts, int *n_ids, struct err *e);
+
+/* ---- codec_normal.c: a text as search reads it ---- */
+/* Appends text[0..n) in the form in which texts that look alike are the same: NFKC, runs of white
+** space folded to one space, none at the end, without zero-width and control characters, quotes and
+** dashes as they are typed, capitals throughout made small. White space alone is one space. Bytes
+** that are not UTF-8 are read as Latin-1. Doing it twice changes nothing more. Time is linear in n.
+** */
+void text_normalize(struct buf *out, const char *text, size_t n);
+
 /* ---- codec_config.c: <kind>.json beside the weights ---- */
 enum { KIND_DIRECTION = 0, KIND_TEXT = 1, KIND_PICTURE = 2, KIND_CODE = 3 };
 const char *kind_name(int kind);        /* "direction", "text", ... or "unknown" */
@@ -168,7 +196,6 @@ struct bert_config {
   enum pooling pooling;
   int normalize;                /* true: vectors have unit length */
   int window;                   /* most tokens of a row, [CLS] and [SEP] among them */
-  int cls, sep;                 /* the pieces around a row */
   char *query_prefix, *passage_prefix;  /* owned; what stands before a text; NULL: nothing */
 };
 /* After a failure c is empty. The text says which file, what came and what was expected. */
@@ -223,12 +250,32 @@ int picture_read(struct picture *p, const void *bytes, size_t n, struct arena *a
 int picture_fit(struct picture *out, const struct picture *in, int size, struct arena *a,
                 struct err *e);
 
+/* The picture in its proportions, its longest side `longest` pixels; as above. A picture that has
+** this size is given as it is, with the same pixels. */
+int picture_scale(struct picture *out, const struct picture *in, int longest, struct arena *a,
+                  struct err *e);
+
 /* For png_read() and jpeg_read(): p's size, and memory for its pixels unless they are too many. */
 int picture_allocate(struct picture *p, uint32_t width, uint32_t height, struct arena *a,
                      const char *who, struct err *e);
 
+/* ---- codec_ground.c: a plain, opaque ground becomes transparent ---- */
+/* Before picture_fit() with the same size, for what is encoded. A picture whose border is plain and
+** opaque becomes one whose ground is clear, in memory of the arena, its longest side at most twice
+** the size. Any other stays as it came: one that has transparency, a photograph up to its border,
+** one that is nothing but a plain colour. */
+int picture_clear(struct picture *p, int size, struct arena *a, struct err *e);
+
+/* ---- codec_exif.c: which way is up ---- */
+/* The orientation in a TIFF file, as Exif has it: 1 to 8. 1 is the right way up, also when the file
+** is broken or says nothing. */
+int exif_orientation(const unsigned char *tiff, size_t n);
+
+/* Turns a picture that was stored in this orientation the right way up, into memory of its own. */
+int picture_turn(struct picture *p, int orientation, struct arena *a, struct err *e);
+
 /* ---- codec_png.c: PNG, in and out ---- */
-/* As picture_read(), for bytes that begin as a PNG does. */
+/* As picture_read(), for bytes that begin as a PNG does. Turns the picture as its eXIf says. */
 int png_read(struct picture *p, const void *bytes, size_t n, struct arena *a, const char *who,
              struct err *e);
 

@@ -5,7 +5,8 @@
 ** about three bytes a pixel, and has no hook that would change this. So SQLite does not count this
 ** memory, as it does not count the mapped weights.
 **
-** A camera stores what its sensor saw, and says in Exif which way is up. Pictures are turned here.
+** A camera stores what its sensor saw, and says in Exif which way is up. codec_exif.c
+** turns the picture.
 */
 #include "codec.h"
 #include <assert.h>
@@ -82,87 +83,18 @@ static void read_rows(struct unpacking *u){
 
 /* ---- Which way is up ---- */
 
-enum {
-  EXIF_BYTES = 6,               /* "Exif\0\0", before the TIFF file */
-  TIFF_BYTES = 8,               /* its header */
-  TIFF_ENTRY = 12,              /* bytes of an entry of its directory */
-  TAG_ORIENTATION = 0x0112
-};
-
-static uint16_t tiff_u16(const unsigned char *at, int big){
-  return (uint16_t)(big ? at[0]<<8 | at[1] : at[1]<<8 | at[0]);
-}
-
-static uint32_t tiff_u32(const unsigned char *at, int big){
-  uint32_t a = tiff_u16(at, big);
-  uint32_t b = tiff_u16(at+2, big);
-  return big ? a<<16 | b : b<<16 | a;
-}
-
-/* 1 when a marker is Exif with the header of a TIFF file, which begins with "II" or "MM". */
-static int is_exif(const unsigned char *data, size_t n){
-  const unsigned char *tiff = data + EXIF_BYTES;
-  if( n<EXIF_BYTES+TIFF_BYTES || memcmp(data, "Exif\0\0", EXIF_BYTES)!=0 ) return 0;
-  return tiff[0]==tiff[1] && (tiff[0]=='I' || tiff[0]=='M');
-}
-
-/* The orientation in an Exif marker, 1..8; 1 is the right way up, also when there is none. The
-** first directory of the TIFF file is a count, then that many entries. */
-static int marker_orientation(const unsigned char *data, size_t n){
-  const unsigned char *tiff = data + EXIF_BYTES;
-  size_t directory;
-  int big;
-  int n_entries;
-  if( !is_exif(data, n) ) return 1;
-  n -= EXIF_BYTES;
-  big = tiff[0]=='M';
-  directory = tiff_u32(tiff+4, big);
-  if( directory>n || n-directory<2 ) return 1;
-  n_entries = tiff_u16(tiff+directory, big);
-  for(int i=0; i<n_entries; i++){
-    size_t at = directory + 2 + TIFF_ENTRY*(size_t)i;
-    int value;
-    if( at+TIFF_ENTRY>n ) return 1;     /* the file has fewer entries than it says */
-    if( tiff_u16(tiff+at, big)!=TAG_ORIENTATION ) continue;
-    value = tiff_u16(tiff+at+8, big);
-    return value>=1 && value<=8 ? value : 1;
-  }
-  return 1;
-}
-
+/* The first marker that says anything but the right way up: other programs' markers have the same
+** number. */
 static int orientation_of(const struct unpacking *u){
+  static const char begins[6] = "Exif\0";        /* then a TIFF file */
   for(const struct jpeg_marker_struct *m=u->jpeg.marker_list; m; m=m->next){
-    int orientation = marker_orientation(m->data, m->data_length);
+    size_t n = sizeof(begins);
+    int orientation;
+    if( m->data_length<n || memcmp(m->data, begins, n)!=0 ) continue;
+    orientation = exif_orientation(m->data + n, m->data_length - n);
     if( orientation!=1 ) return orientation;
   }
   return 1;
-}
-
-/* Exif's eight orientations: 5 to 8 exchange rows and columns; then some are mirrored left to
-** right, some are upside down. */
-static int turn(struct picture *p, int orientation, struct arena *a, struct err *e){
-  int exchanged = orientation>=5;
-  int mirrored = orientation==2 || orientation==3 || orientation==6 || orientation==7;
-  int upside_down = orientation==3 || orientation==4 || orientation==7 || orientation==8;
-  struct picture came = *p;
-  assert( orientation>=1 && orientation<=8 );
-  if( orientation==1 ) return SQLITE_OK;
-  if( exchanged ){
-    p->width = came.height;
-    p->height = came.width;
-  }
-  p->pixels = arena_get(a, (size_t)p->width*p->height*4);
-  if( p->pixels==NULL ) return fail_nomem(e);
-  for(int y=0; y<p->height; y++){
-    int row = upside_down ? p->height-1-y : y;
-    for(int x=0; x<p->width; x++){
-      int column = mirrored ? p->width-1-x : x;
-      const unsigned char *from = exchanged ? picture_pixel(&came, row, column)
-                                            : picture_pixel(&came, column, row);
-      memcpy(picture_pixel(p, x, y), from, 4);
-    }
-  }
-  return SQLITE_OK;
 }
 
 /* ---- The whole ---- */
@@ -200,7 +132,7 @@ int jpeg_read(struct picture *p, const void *bytes, size_t n, struct arena *a, c
   u.errors.emit_message = on_message;
   u.progress.progress_monitor = on_progress;
   /* A failure of picture_allocate() is noted already, and stays: the first one wins. */
-  if( unpack(&u, bytes, n) ) turn(p, u.orientation, a, e);
+  if( unpack(&u, bytes, n) ) picture_turn(p, u.orientation, a, e);
   else if( u.errors.msg_code==JERR_OUT_OF_MEMORY ) fail_nomem(e);
   else fail(e, SQLITE_ERROR, "%s is a broken JPEG of %zu bytes: %s", who, n, u.why);
   jpeg_destroy_decompress(&u.jpeg);

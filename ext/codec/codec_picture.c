@@ -1,6 +1,6 @@
 /*
 ** codec_picture.c -- the bytes of a picture file to a picture, whatever the format; and a picture
-** fitted to a square.
+** scaled, or fitted to a square.
 **
 ** The first bytes of a file alone decide what it is. libpng (codec_png.c) and libjpeg-turbo
 ** (codec_jpeg.c) read the formats. Both call picture_allocate() before they unpack a pixel.
@@ -47,7 +47,7 @@ int picture_allocate(struct picture *p, uint32_t width, uint32_t height, struct 
   return p->pixels ? SQLITE_OK : fail_nomem(e);
 }
 
-/* ---- On a square ---- */
+/* ---- Scaled ---- */
 
 /* One side of a picture: `from` pixels become `to`. Lengths are counted in parts of a pixel: an old
 ** pixel has `to` parts, a new one has `from`, so every border is a whole number. */
@@ -99,13 +99,44 @@ static int scaled(int side, int longest, int size){
   return made>0 ? made : 1;
 }
 
+/* Both sides of a picture whose longest side becomes `longest`. */
+struct scaling { struct side across, down; };
+
+static struct scaling scaling_to(const struct picture *in, int longest){
+  int came = in->width>in->height ? in->width : in->height;
+  return (struct scaling){
+    .across = { in->width, scaled(in->width, came, longest) },
+    .down = { in->height, scaled(in->height, came, longest) },
+  };
+}
+
+/* Draws the picture on `out`, its first pixel at (left, top). */
+static int draw_scaled(struct picture *out, const struct picture *in, const struct scaling *s,
+                       int left, int top, struct err *e){
+  for(int y=0; y<s->down.to; y++){
+    for(int x=0; x<s->across.to; x++){
+      mean_pixel(picture_pixel(out, left+x, top+y), in, &s->across, &s->down, x, y);
+    }
+  }
+  return e->rc;
+}
+
+int picture_scale(struct picture *out, const struct picture *in, int longest, struct arena *a,
+                  struct err *e){
+  struct scaling s = scaling_to(in, longest);
+  assert( in->width>0 && in->height>0 && in->pixels!=NULL );
+  assert( longest>0 && (int64_t)longest*longest<=PICTURE_PIXELS_MOST );
+  *out = *in;
+  if( s.across.to==in->width && s.down.to==in->height ) return SQLITE_OK;
+  *out = (struct picture){ s.across.to, s.down.to, NULL };
+  out->pixels = arena_get(a, (size_t)out->width*(size_t)out->height*4);
+  if( out->pixels==NULL ) return fail_nomem(e);
+  return draw_scaled(out, in, &s, 0, 0, e);
+}
+
 int picture_fit(struct picture *out, const struct picture *in, int size, struct arena *a,
                 struct err *e){
-  int longest = in->width>in->height ? in->width : in->height;
-  struct side across = { in->width, scaled(in->width, longest, size) };
-  struct side down = { in->height, scaled(in->height, longest, size) };
-  int left = (size - across.to)/2;
-  int top = (size - down.to)/2;
+  struct scaling s = scaling_to(in, size);
   assert( in->width>0 && in->height>0 && in->pixels!=NULL );
   assert( size>0 && (int64_t)size*size<=PICTURE_PIXELS_MOST );
   out->width = size;
@@ -116,10 +147,5 @@ int picture_fit(struct picture *out, const struct picture *in, int size, struct 
     memcpy(out->pixels, in->pixels, (size_t)size*size*4);
     return SQLITE_OK;
   }
-  for(int y=0; y<down.to; y++){
-    for(int x=0; x<across.to; x++){
-      mean_pixel(picture_pixel(out, left+x, top+y), in, &across, &down, x, y);
-    }
-  }
-  return SQLITE_OK;
+  return draw_scaled(out, in, &s, (size - s.across.to)/2, (size - s.down.to)/2, e);
 }

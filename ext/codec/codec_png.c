@@ -95,6 +95,25 @@ static void read_rows(const struct unpacking *u){
   png_read_end(u->png, NULL);
 }
 
+/* What the eXIf chunks say. libpng is not asked: it would take a broken one for an error, and keep
+** a long one in memory. The CRC does not matter, since any value from 1 to 8 makes a picture. */
+static int orientation_of(const void *bytes, size_t n){
+  enum { SIGNATURE = 8, LENGTH_AND_NAME = 8, CRC = 4 };
+  const unsigned char *png = bytes;
+  size_t at = SIGNATURE;
+  while( at<n && n-at>=LENGTH_AND_NAME+CRC ){
+    const unsigned char *data = png + at + LENGTH_AND_NAME;
+    size_t left = n - at - LENGTH_AND_NAME - CRC;
+    size_t length = (size_t)png[at]<<24 | (size_t)png[at+1]<<16 | (size_t)png[at+2]<<8 | png[at+3];
+    int orientation = 1;
+    if( length>left ) return 1;
+    if( memcmp(png+at+4, "eXIf", 4)==0 ) orientation = exif_orientation(data, length);
+    if( orientation!=1 ) return orientation;
+    at += LENGTH_AND_NAME + length + CRC;
+  }
+  return 1;
+}
+
 /* 0 after a failure. The reason is in u->err, or in `why` and `oom` of the struct file. */
 static int unpack(const struct unpacking *u){
   if( setjmp(png_jmpbuf(u->png)) ) return 0;
@@ -117,7 +136,8 @@ int png_read(struct picture *p, const void *bytes, size_t n, struct arena *a, co
   if( u.info ) png_set_read_fn(u.png, &f, on_read);
   good = u.info && unpack(&u);
   png_destroy_read_struct(&u.png, &u.info, NULL);
-  if( good || e->rc!=SQLITE_OK ) return e->rc;
+  if( good ) return picture_turn(p, orientation_of(bytes, n), a, e);
+  if( e->rc!=SQLITE_OK ) return e->rc;
   if( f.oom ) return fail_nomem(e);
   return fail(e, SQLITE_ERROR, "%s is a broken PNG of %zu bytes: %s", who, n, reason(&f));
 }

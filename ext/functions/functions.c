@@ -33,7 +33,9 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_encode(x [, options])",
     .sentence =
       "The point of the latent space at which x lies, as a latent: a BLOB with a header "
-      "that names its model. x is text, or a picture: the BLOB of a PNG or JPEG. Option "
+      "that names its model. x is text, or a picture: the BLOB of a PNG or JPEG, which is "
+      "turned as its Exif says; a plain, opaque ground around what it shows, as most "
+      "JPEGs have it, counts as transparent. Option "
       "\"refine\": the number of rounds in which the point is moved until it decodes to "
       "x (8; 0 is faster).",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
@@ -164,7 +166,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_add(a, b)",
     .sentence =
       "a + b as a latent. Two directions give a direction; everything else gives a "
-      "point, brought back to the sphere.",
+      "point, brought back to the sphere. Documents are aligned, as latent_interp() "
+      "aligns them.",
     .example = "SELECT latent_decode(latent_add('A man is singing.', latent_sub('A woman is walking.', 'A man is walking.')))",
     .result = "A woman is singing." },
 
@@ -173,7 +176,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_sub(a, b)",
     .sentence =
       "a - b as a latent: the direction from point b to point a. A point less a "
-      "direction is a point.",
+      "direction is a point. Documents are aligned; a segment without a partner is no "
+      "part of their difference.",
     .example = "SELECT json_extract(latent_json(latent_sub('It is warm.', 'It is cold.')), '$.kind')",
     .result = "direction" },
 

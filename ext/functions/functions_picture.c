@@ -137,7 +137,7 @@ static const struct tokens *choose(struct call *c, const struct image *g,
   int best = 0;
   if( again==NULL ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK || g->n==1 ) return rows;
-  if( tokens_encode(g->m, &c->run, rows, g->n, 0, again)!=SQLITE_OK ) return rows;
+  if( tokens_encode(g->m, &c->run, rows, NULL, g->n, 0, again)!=SQLITE_OK ) return rows;
   for(int i=0; i<g->n; i++){
     float cosine = point_cosine(again + (size_t)i*width, g->s, s);
     if( cosine<=most ) continue;
@@ -184,16 +184,17 @@ static float picture_score(struct call *c, const struct model *m, const struct c
   int n = m->config.shape.longest - 1;
   int start[2] = { 0, n };
   int *ids = arena_get(&c->arena, (size_t)n*sizeof(*ids));
-  struct picture p;
+  int size = m->config.picture.size;
+  struct picture p = { size, size, arena_get(&c->arena, (size_t)size*(size_t)size*4) };
   struct err *e = &c->err;
   float sum = 0;
-  if( ids==NULL ) fail_nomem(e);
+  if( c->arena.oom ) fail_nomem(e);
   if( z->n_segments!=1 ){
     fail(e, SQLITE_ERROR, "a latent of %d segments, expected 1: a picture is one segment",
          z->n_segments);
   }
-  p = read_picture(c, *content, m->config.picture.size, what);
   if( e->rc!=SQLITE_OK ) return 0;
+  if( content_picture(m, &c->run, content, what, &p)!=SQLITE_OK ) return 0;
   if( pictures_tokens(m, &c->run, &p, 1, ids)!=SQLITE_OK ) return 0;
   score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL, NULL);
   return sum/(float)n;

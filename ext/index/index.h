@@ -68,6 +68,8 @@ struct source {
   /* Gives the vector of a row: unit length, not rotated. *found is 0 where there is no such row;
   ** that is no failure. */
   int (*fetch)(void *arg, int64_t rowid, float *vector, int *found, struct err *e);
+  /* Will the index yet be told of a change of the row? NULL: it always may. */
+  int (*is_changing)(void *arg, int64_t rowid, struct err *e);
 };
 
 struct index_shape {
@@ -149,10 +151,12 @@ struct term {
 
 struct query {
   const float *vector;          /* [width], unit length, not rotated; copied */
-  /* 1: every row, in exact order. Less: the mean share of the true nearest k to be found;
-  ** distances still never fall */
+  /* 1: every row, in exact order. Less: the mean share of the true nearest that the head has, the
+  ** first 100 rows or more. The rows that it passed over come right after it, then all others:
+  ** there, once, a distance may be less than the one before. */
   double recall;
-  int64_t k;                    /* how many rows will be pulled; 0: not known. More may be pulled */
+  /* How many rows will be pulled, or a guess; 0: not known. It does not change their order. */
+  int64_t k;
   double farthest;              /* rows farther than this are not wanted; INFINITY: all are */
   const struct term *terms;     /* [n_terms]; copied, but not their sets */
   int n_terms;
@@ -164,7 +168,8 @@ struct query {
 struct search;
 
 /* The index may change while a search runs. Rows that change may be shown or not; no row is shown
-** twice, and rows that are gone are left out. *out: search_close(). */
+** twice, and rows that are gone are left out. A row of which the source has another vector than the
+** index was told, or none, is damage unless it is changing. *out: search_close(). */
 int search_open(struct search **out, struct index *ix, const struct query *q, struct err *e);
 /* The next row, or *eof. */
 int search_next(struct search *s, int64_t *rowid, double *distance, int *eof, struct err *e);

@@ -34,6 +34,14 @@
 ** With a growing `wanted` this is the incremental nearest neighbour search of Hjaltason and Samet
 ** (1999), with its queue kept on disk.
 **
+** 4. The order of all rows depends on the query and the index alone, so that LIMIT 50 OFFSET 100
+**    continues LIMIT 100. With recall 1 it is the true order. With less, the first rounds, the
+**    head, look for 100 rows, then 1,000 in all, ...: always so many, whoever pulls how many. (A
+**    round for 100 costs what one for 10 does: most of the time goes to exact vectors.) Their rows
+**    come nearest first; one that an earlier round passed over is kept for later. When the next
+**    round would look for more than a 32nd of all rows, the head ends: the search goes on as with
+**    recall 1, gives those that were passed over, and then every row that is left.
+**
 ** The index may change while a search lives. Nothing in here points into the index between two
 ** calls. A round that finds another state than the last one saw begins anew with all cells, and
 ** leaves out every row that was given out or is in the pool already.
@@ -48,8 +56,11 @@ static const float ERRORS_CERTAIN = 6.0f;
 enum {
   /* The first rows of a round: they tell the spread of a query's products. */
   SPREAD_ROWS = 4096,
-  FIRST_WANTED = 32,            /* by a search that was not told how many */
-  GROWTH = 4,                   /* of all wanted rows, each round */
+  FIRST_WANTED = 32,            /* with recall 1, by a search that was not told how many */
+  GROWTH = 4,                   /* of all wanted rows, each round with recall 1 */
+  HEAD_ROWS = 100,              /* of the first round with less */
+  HEAD_GROWTH = 10,
+  HEAD_SHARE = 32,              /* so many times the rows of a round of the head must be there */
   PART = 256                    /* rows of a cell that are looked through at once */
 };
 
@@ -57,6 +68,7 @@ enum {
 struct pooled {
   float bound;                  /* byte bound */
   float sign_bound;
+  float slack;                  /* the score is at least bound - 2*slack */
   int64_t rowid;
 };
 
@@ -74,14 +86,16 @@ struct search {
   float *fetched;               /* [width], the vector of a row */
   struct term *terms;           /* [n_terms] */
   int n_terms;
-  double recall;
+  double recall;                /* of the head */
+  int is_certain;               /* recall 1, from the beginning or since the head has ended */
   float least;                  /* no row below this score is wanted; -INFINITY */
   float errors;                 /* e */
   int (*stop)(void *arg);
   void *stop_arg;
   int64_t n_asked;              /* calls that could have asked stop() */
 
-  int64_t k;                    /* rows that will be pulled, as far as known */
+  int64_t k;                    /* rows that will be pulled, as far as known: with recall 1 it says
+                                ** how many the first round looks for */
   int64_t found;                /* rows that the floor has let through so far */
   float floor;                  /* +INFINITY before the first round; `least` when nothing is left */
   struct pooled *pool;          /* [n_pool]; owned, like the arrays below */
@@ -92,7 +106,11 @@ struct search {
   int64_t n_ready, ready_size;
   int64_t *given;               /* [n_given]: rowids given out */
   int64_t n_given, given_size;
-  struct scored last;           /* the last of them */
+  struct scored last;           /* the last of them; its score is INFINITY before the first, and
+                                ** when the head has ended */
+  /* [n_late]: rows that an earlier round of the head should have found */
+  struct scored *late;
+  int64_t n_late, late_size;
   struct key_set skip;          /* rowids that a round must not put into the pool once more */
 
   uint64_t state;               /* of the index, in the last round */
@@ -321,7 +339,7 @@ static int look_at_bytes(struct search *s, struct round *r, const struct scan *k
   if( key_set_has(&s->skip, (uint64_t)c->rowids[row]) ) return SQLITE_OK;
   array_reserve(&s->pool, s->n_pool, &s->pool_size, sizeof(*s->pool), e);
   if( e->rc!=SQLITE_OK ) return e->rc;
-  s->pool[s->n_pool++] = (struct pooled){ bound, sign_bound, c->rowids[row] };
+  s->pool[s->n_pool++] = (struct pooled){ bound, sign_bound, slack, c->rowids[row] };
   r->slack = slack;
   floor_see(&r->floor, bound - 2*slack);
   return SQLITE_OK;
@@ -539,7 +557,8 @@ static void prefetch_cell(const struct cell *c, int words){
   for(size_t i=0; i<factors; i+=64) __builtin_prefetch((const char *)c->factors + i);
 }
 
-/* Opens cells for a round at whose end `wanted` rows shall be known. */
+/* Opens cells for a round that looks for so many further rows. What earlier rounds of the head
+** passed over has been allowed for by them. */
 static int open_cells(struct search *s, struct round *r, int *scratch, int64_t wanted,
                       struct err *e){
   /* Under terms few rows pass, and tell only roughly what their spread is. */
@@ -557,7 +576,7 @@ static int open_cells(struct search *s, struct round *r, int *scratch, int64_t w
       opened_then = r->n_opened;
       floor_then = r->floor.at;
       order_cells(r, scratch);
-      if( s->recall<1 ) end = cells_needed(s, r, allowed);
+      if( !s->is_certain ) end = cells_needed(s, r, allowed);
       if( end<=r->n_opened ) break;
     }
     if( r->n_opened+1<end ) prefetch_cell(s->ix->cells[r->order[r->n_opened+1]], words);
@@ -595,8 +614,7 @@ static int round_end(struct search *s, const struct round *r, int64_t pool_from,
   return SQLITE_OK;
 }
 
-/* The index is not the one that the last round saw: begins anew, without the rows that are
-** known. */
+/* No cell counts as opened any more. The rows that are known will be skipped. */
 static int begin_anew(struct search *s, struct err *e){
   struct index *ix = s->ix;
   float *floors = mem_alloc(sizeof(float)*(size_t)(ix->n_cells+1));
@@ -605,16 +623,46 @@ static int begin_anew(struct search *s, struct err *e){
   mem_free(s->floors);
   s->floors = floors;
   for(int i=0; i<ix->n_cells; i++) floors[i] = INFINITY;
-  if( s->n_cells>=0 ){
-    s->has_changed = 1;
-    for(int64_t i=0; i<s->n_given; i++) skip_row(s, s->given[i], e);
-    for(int64_t i=0; i<s->n_pool; i++) skip_row(s, s->pool[i].rowid, e);
-    for(int64_t i=0; i<s->n_ready; i++) skip_row(s, s->ready[i].rowid, e);
-    if( e->rc!=SQLITE_OK ) return e->rc;
-  }
+  for(int64_t i=0; i<s->n_given; i++) skip_row(s, s->given[i], e);
+  for(int64_t i=0; i<s->n_pool; i++) skip_row(s, s->pool[i].rowid, e);
+  for(int64_t i=0; i<s->n_ready; i++) skip_row(s, s->ready[i].rowid, e);
+  for(int64_t i=0; i<s->n_late; i++) skip_row(s, s->late[i].rowid, e);
+  return e->rc;
+}
+
+/* Makes sure that the cells are those of the present index. */
+static int see_index(struct search *s, struct err *e){
+  struct index *ix = s->ix;
+
+  if( index_load(ix, e)!=SQLITE_OK ) return e->rc;
+  if( s->n_cells==ix->n_cells && s->state==ix->state ) return SQLITE_OK;
+  if( s->n_cells>=0 ) s->has_changed = 1;
+  if( begin_anew(s, e)!=SQLITE_OK ) return e->rc;
   s->n_cells = ix->n_cells;
   s->state = ix->state;
   return SQLITE_OK;
+}
+
+/* How many more rows the next round of the head looks for; 0: it has ended. Where a round came
+** down to `least`, all has been looked at. */
+static int64_t head_wanted(const struct search *s){
+  int64_t rows = HEAD_ROWS;
+
+  if( s->floor<=s->least ) return 0;
+  while( rows<=s->found ) rows *= HEAD_GROWTH;
+  return rows*HEAD_SHARE<=s->ix->n_rows ? rows - s->found : 0;
+}
+
+/* From now on nothing is passed over. The sign bounds of all rows are others then, so that floors
+** do not tell which rows are known. */
+static int end_head(struct search *s, struct err *e){
+  s->is_certain = 1;
+  s->errors = ERRORS_CERTAIN;
+  s->last.score = INFINITY;
+  begin_anew(s, e);
+  for(int64_t i=0; i<s->n_late && e->rc==SQLITE_OK; i++) ready_push(s, s->late[i], e);
+  s->n_late = 0;
+  return e->rc;
 }
 
 /* products[n_cells]: scratch. */
@@ -635,9 +683,10 @@ static void measure_cells(struct search *s, struct round *r, float *products){
 
 /* How many more rows a round looks for. 0: all, because few would be left. */
 static int64_t rows_wanted(const struct search *s){
-  const int64_t first = s->k>0 ? s->k : FIRST_WANTED;
-  const int64_t wanted = s->found==0 ? first : (GROWTH-1)*s->found;
+  int64_t wanted = s->found==0 ? FIRST_WANTED : (GROWTH-1)*s->found;
 
+  if( !s->is_certain ) return head_wanted(s);
+  if( s->k>s->found ) wanted = s->k - s->found;
   return s->found + wanted>=s->ix->n_rows/2 ? 0 : wanted;
 }
 
@@ -651,10 +700,8 @@ static int search_round(struct search *s, struct err *e){
   int *scratch;
   float *products;
 
-  if( index_load(ix, e)!=SQLITE_OK ) return e->rc;
-  if( s->n_cells<0 || ix->state!=s->state || ix->n_cells!=s->n_cells ){
-    if( begin_anew(s, e)!=SQLITE_OK ) return e->rc;
-  }
+  if( see_index(s, e)!=SQLITE_OK ) return e->rc;
+  if( !s->is_certain && head_wanted(s)==0 && end_head(s, e)!=SQLITE_OK ) return e->rc;
   n = (size_t)ix->n_cells;
   wanted = rows_wanted(s);
   r.floor.size = wanted;
@@ -667,7 +714,7 @@ static int search_round(struct search *s, struct err *e){
     fail_nomem(e);
   }else{
     measure_cells(s, &r, products);
-    open_cells(s, &r, scratch, s->found + (wanted ? wanted : ix->n_rows), e);
+    open_cells(s, &r, scratch, wanted, e);
     if( e->rc==SQLITE_OK ) round_end(s, &r, pool_from, e);
   }
   arena_release(&a);
@@ -687,6 +734,7 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   *s = (struct search){ .ix = ix, .n_terms = q->n_terms, .stop = q->stop, .stop_arg = q->stop_arg };
   s->recall = q->recall<1 ? q->recall : 1;
   if( s->recall<0 ) s->recall = 0;
+  s->is_certain = s->recall>=1;
   s->k = q->k>0 ? q->k : 0;
   s->errors = errors_for(s->recall);
   s->floor = INFINITY;
@@ -715,6 +763,7 @@ void search_close(struct search *s){
   mem_free(s->sorted_to);
   mem_free(s->ready);
   mem_free(s->given);
+  mem_free(s->late);
   mem_free(s->floors);
   key_set_release(&s->skip);
   arena_release(&s->arena);
@@ -725,32 +774,63 @@ void search_cost(const struct search *s, struct search_cost *cost){
   *cost = s->cost;
 }
 
+/* The source has another row than the index, or none. That is well if the index has changed since
+** the last round, or will. Else somebody has changed the row behind its back. */
+static int row_differs(struct search *s, int64_t rowid, const char *what, struct err *e){
+  struct index *ix = s->ix;
+  const struct source *from = &ix->source;
+
+  if( from->is_changing==NULL || index_load(ix, e)!=SQLITE_OK || ix->state!=s->state ) return e->rc;
+  if( from->is_changing(from->arg, rowid, e) || e->rc!=SQLITE_OK ) return e->rc;
+  return fail(e, SQLITE_CORRUPT, "row %lld of %s: %s. 'rebuild' takes the rows as they are",
+              (long long)rowid, index_table(ix), what);
+}
+
+/* Is the score what the bytes of the row say, give or take what floats round? */
+static int score_fits(float score, const struct pooled *row){
+  static const float rounding = 1e-4f;
+  return score<=row->bound + rounding && score>=row->bound - 2*row->slack - rounding;
+}
+
 /* Takes the best row out of the pool and looks at its exact vector. Rows that are gone are left
 ** out. */
 static int look_exactly(struct search *s, struct err *e){
   const struct source *from = &s->ix->source;
-  struct scored row = { .rowid = s->pool[--s->n_pool].rowid };
+  const struct pooled known = s->pool[--s->n_pool];
+  struct scored row = { .rowid = known.rowid };
   int found = 0;
 
   if( check_stop(s, e)!=SQLITE_OK ) return e->rc;
   if( from->fetch(from->arg, row.rowid, s->fetched, &found, e)!=SQLITE_OK ) return e->rc;
-  if( !found ) return SQLITE_OK;
+  if( !found ) return row_differs(s, row.rowid, "the table has no latent, the index has", e);
   s->cost.n_exact++;
   row.score = dot(s->vector, s->fetched, s->ix->shape.width);
+  if( !score_fits(row.score, &known) ){
+    row_differs(s, row.rowid, "its latent is not the one that the index was told", e);
+    if( e->rc!=SQLITE_OK ) return e->rc;
+  }
   if( row.score>1 ) row.score = 1;
   if( !(row.score>=s->least) ) return SQLITE_OK;
   return ready_push(s, row, e);
 }
 
+/* Keeps a row for the end of the head. */
+static int keep_late(struct search *s, struct scored row, struct err *e){
+  array_reserve(&s->late, s->n_late, &s->late_size, sizeof(*s->late), e);
+  if( e->rc==SQLITE_OK ) s->late[s->n_late++] = row;
+  return e->rc;
+}
+
 /* Gives a row out as s->last, unless it must stay back. *is_given: whether. It stays back if
-**   - it lies before the last one: a later round found what an earlier one missed. Distances
-**     never fall, so it stays a miss;
+**   - it lies before the last one: a round of the head found what an earlier one missed. (After
+**     the head only a row that has moved since can do so: it has had its turn.)
 **   - the index has changed since the first round, and the row is gone. */
 static int give_out(struct search *s, struct scored row, int *is_given, struct err *e){
   const struct source *from = &s->ix->source;
   const int may_be_gone = s->has_changed || s->ix->state!=s->state;
 
-  *is_given = s->n_given==0 || scored_before(&s->last, &row);
+  *is_given = scored_before(&s->last, &row);
+  if( !*is_given && !s->is_certain ) return keep_late(s, row, e);
   if( *is_given && may_be_gone ) from->fetch(from->arg, row.rowid, s->fetched, is_given, e);
   if( e->rc!=SQLITE_OK || !*is_given ) return e->rc;
   array_reserve(&s->given, s->n_given, &s->given_size, sizeof(*s->given), e);
@@ -784,7 +864,7 @@ int search_next(struct search *s, int64_t *rowid, double *distance, int *eof, st
       give_out(s, ready_pop(s), &is_given, e);
     }else if( s->n_pool>0 ){
       look_exactly(s, e);
-    }else if( s->floor<=s->least ){
+    }else if( s->is_certain && s->floor<=s->least ){
       *eof = 1;
     }else{
       search_round(s, e);

@@ -16,6 +16,7 @@
 **   model_layer.c     one Transformer layer over rows of tokens
 **   model_memory.c    what the decoder reads of a point
 **   model_encode.c    rows of tokens to points
+**   model_normal.c    the same, with s of the normalised text
 **   model_bert.c      rows of pieces to the vectors of a sentence encoder
 **   model_score.c     how likely rows of tokens are at points
 **   model_refine.c    moves points until they decode to what was encoded
@@ -147,6 +148,8 @@ struct bert {                           /* read-only after bert_open() */
   struct shared shared;                 /* its path is that of the folder */
   struct bert_config config;
   struct safetensors file;
+  struct wordpiece *wordpiece;          /* owned */
+  int cls, sep;                         /* the pieces around a row */
   const float *pieces;                  /* [pieces, d]; or NULL, and these two: */
   const int8_t *piece_bytes;            /* [pieces, d] */
   const float *piece_scale;             /* [pieces]: what the bytes of a row are multiplied by */
@@ -164,6 +167,8 @@ struct bert {                           /* read-only after bert_open() */
 enum { DISTANCE_BUCKETS = 32 };
 /* folder has config.json, model.safetensors and more: codec_bert.c lists it. */
 int bert_open(struct bert **out, const char *folder, struct err *e);
+int is_bert(const char *folder);        /* it looks like one: there is a config.json */
+const char *bert_name(const struct bert *b);    /* the last part of its path */
 void bert_close(struct bert *b);        /* gives one reference back; NULL is allowed */
 
 /* ---- model_find.c: where the weights of a kind lie on this machine ---- */
@@ -193,9 +198,13 @@ float point_cosine(const float *a, const float *b, int width);
 ** along t. t = 0 gives a and t = 1 gives b, bit by bit. */
 int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
                  struct arena *arena, struct err *e);
-/* out = ka*a + kb*b, segment by segment (b NULL: ka*a). Both have as many segments, or one has 1,
-** which is repeated; else SQLITE_MISMATCH. kind is what out becomes: a point is normalised, a
-** direction is left as it is. */
+/* out = ka*a + kb*b, segment by segment. kind is what out becomes: a point is normalised, a
+** direction is left as it is. b may be NULL: ka*a. Where one side has 1 segment it is repeated. Of
+** other unequal numbers
+**   - a direction's segments are spread in order over those of a point, or of a longer direction;
+**   - two points are aligned as in point_interp(). A point keeps those without a partner that would
+**     be there at t = kb/(ka + kb), or a's where kb is not above 0. A direction (the difference of
+**     two points) has pairs only; if there is none, it is that of the means. */
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
                   float kb, int kind, struct arena *arena, struct err *e);
 void point_normalize(struct latent *z);         /* every segment: s to length 1, r to at most 1 */
@@ -243,12 +252,21 @@ int run_stopped(struct run *run);
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
 
+/* ---- model_normal.c: the same, with s of the normalised text ---- */
+/* As encode_tokens(). But s is what text_normalize() makes of a row's text encodes to, where the
+** model is of kind text: so texts that look alike have the same s, while r says how they differ. */
+int encode_normal(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                  float *z);
+
 /* ---- model_bert.c: rows of pieces to the vectors of a sentence encoder ---- */
 /* n rows of ids, without [CLS] and [SEP] -> y[n, d]. A row has at most bert_longest() ids, else
 ** SQLITE_TOOBIG. A row's bits do not depend on what shares its batch. */
 int bert_encode(const struct bert *b, struct run *run, const int *ids, const int *start, int n,
                 float *y);
 int bert_longest(const struct bert *b);
+/* The vector of a text of any length: y[d]. What is longer than one row is read in windows that
+** overlap by an eighth; the mean of their vectors is the text's. */
+int bert_embed(const struct bert *b, struct run *run, const char *text, size_t n, float *y);
 
 /* ---- model_score.c: how likely rows of tokens are at points ---- */
 /* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
@@ -262,15 +280,17 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
 
 /* ---- model_refine.c: points that decode to what was encoded ---- */
 enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
-/* z[n, s+r] is what encode_tokens() gave for the rows. Moves the r of each until greedy decoding
+/* z[n, s+r] is what encode_normal() gave for the rows. Moves the r of each until greedy decoding
 ** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
-** rounded to what its BLOB can hold. 0 rounds leave z as it is. Rows do not depend on each other,
-** bit by bit. */
-int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                  int rounds, float *z);
+** rounded to what its BLOB can hold. 0 rounds leave z as it is.
+** The rows of one text share its budget of work, which is enough for all rounds of a short text.
+** texts[n]: the number of each row's text, ascending from 0; NULL: each row is a text by itself.
+** Texts do not depend on each other, bit by bit. */
+int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start,
+                  const int *texts, int n, int rounds, float *z);
 /* Both: rows of tokens to z[n, s+r], refined. */
-int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                   int rounds, float *z);
+int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
+                   const int *texts, int n, int rounds, float *z);
 
 /* ---- model_picture.c: pictures to rows of codes and back, by the VQ-VAE of kind picture ----
 ** A picture is 64x64 pixels (config.picture.size) and becomes a grid of 8x8 codes (.grid). As token
@@ -287,9 +307,9 @@ int tokens_pictures(const struct model *m, struct run *run, const struct tokens 
 /* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
 /* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens
 ** again and cut after longest-1 (only a rare spelling has more); a picture goes through pixels of 8
-** bits. rounds is that of refine_tokens(). Fidelity is the cosine to this. */
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                  int rounds, float *z);
+** bits. texts and rounds are those of refine_tokens(). Fidelity is the cosine to this. */
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
+                  const int *texts, int n, int rounds, float *z);
 
 /* ---- model_decode.c: points to rows of tokens ---- */
 struct decode_options {
@@ -328,16 +348,18 @@ int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
                   const struct decode_options *o, struct tokens *out);
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 
-/* ---- model_text.c: texts to segments to points, and back ----
-** For models of kind text and code; others are SQLITE_ERROR. A document is one space and then the
-** text. It is cut into segments after sentence ends (. ! ? and closing quotes, before white space),
-** after lines, and where a segment would have too many tokens. Each segment keeps the white space
-** that it starts with: joined, and without the first space, the segments are the text. Any bytes
-** are allowed. Empty text is one segment, the lone space. */
-/* At most 65535 segments, else SQLITE_TOOBIG. Segment i is ids[start[i]..start[i+1]). */
+/* ---- model_text.c: texts to segments to points, and back ---- For models of kind text and code;
+** others are SQLITE_ERROR. A document is one space and then the text. It is cut into segments after
+** sentence ends (. ! ? and closing quotes, before white space; not after abbreviations), after
+** lines, and where a segment would have too many tokens. Each segment keeps the white space that it
+** starts with: joined, and without the first space, the segments are the text. Any bytes are
+** allowed. Empty text is one segment, the lone space. */
+/* Segment i is ids[start[i]..start[i+1]). There is no limit to their number: see texts_encode(). Of
+** many tiny ones neighbours are folded into one. */
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments);
-/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). */
+/* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). A latent has at most 65,535
+** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z);
 /* Appends the text of z as valid UTF-8. fidelity, which may be NULL: the cosine between a segment
@@ -354,15 +376,18 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
 int text_score(const struct model *m, struct run *run, const char *text, size_t n,
                const struct latent *z, float *mean);
 
-/* ---- model_content.c: content of any kind, as the model's kind has it ----
-** Text and code are UTF-8. A picture is a PNG or JPEG file, which is fitted to 64x64 when it is
-** read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points of one
-** segment gives one segment again; a latent of several, which nothing here makes, cannot be decoded
-** as a picture: SQLITE_ERROR. */
+/* ---- model_content.c: content of any kind, as the model's kind has it ---- Text and code are
+** UTF-8. A picture is a PNG or JPEG file, which is freed of a plain ground and fitted to 64x64 when
+** it is read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points
+** of one segment gives one segment again; a latent of several, which nothing here makes, cannot be
+** decoded as a picture: SQLITE_ERROR. */
 struct content {
   const void *bytes;
   size_t n;
 };
+/* p: a square of the model's size, whose pixels take the picture in the file, as it is encoded. */
+int content_picture(const struct model *m, struct run *run, const struct content *c,
+                    const char *who, struct picture *p);
 /* contents[n] -> z[n], as texts_encode() does it for texts. `who`, as "argument 1", stands at the
 ** start of messages about a picture that cannot be read. */
 int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n,
@@ -391,9 +416,9 @@ struct between {
   float *fidelities;            /* [n]; may be NULL */
 };
 /* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
-** points strictly between the ends take the best of BEST_OF_OTHERS candidates, and not one that
-** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were
-** encoded. */
+** points strictly between the ends take the best of BEST_OF_OTHERS candidates (of fewer where an
+** end has more than 32 segments), and not one that says what an end says if there is another.
+** rounds: of refine_tokens(), with which the ends were encoded. */
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 

@@ -98,7 +98,7 @@ static int embed_row(const struct bert_encoding *e, float *x, int at, int i){
   int n = row_tokens(e->start, i);
   for(int k=0; k<n; k++){
     float *to = x + (size_t)(at + k)*d;
-    int id = k==0 ? b->config.cls : k==n-1 ? b->config.sep : ids[k-1];
+    int id = k==0 ? b->cls : k==n-1 ? b->sep : ids[k-1];
     embed_piece(b, to, id);
     add(to, b->positions + (size_t)(k + shape->first_position)*d, d);
     if( b->type ) add(to, b->type, d);
@@ -268,4 +268,60 @@ int bert_encode(const struct bert *b, struct run *run, const int *ids, const int
   chunks_run(run, n_workers, n_chunks, encode_chunk, &e);
   arena_rewind(a, mark);
   return run->err->rc;
+}
+
+/* ---- A text ---- */
+
+/* Rows of ids[n]: windows of bert_longest() that overlap by an eighth, the last one at the end. No
+** ids are one row. Gives them one behind another, in the arena. */
+static int cut_windows(const struct bert *b, struct arena *a, const int *ids, int n, int **rows,
+                       int **start){
+  int most = bert_longest(b);
+  int step = most - most/8;
+  int n_rows = n<=most ? 1 : (n - most + step - 1)/step + 1;
+  *rows = arena_get(a, (size_t)n_rows*(size_t)most*sizeof(int));
+  *start = arena_get(a, ((size_t)n_rows + 1)*sizeof(int));
+  if( a->oom ) return 0;
+  (*start)[0] = 0;
+  for(int i=0; i<n_rows; i++){
+    int from = i<n_rows-1 ? i*step : n - most;
+    int length = n<most ? n : most;
+    if( from<0 ) from = 0;
+    memcpy(*rows + (*start)[i], ids + from, (size_t)length*sizeof(int));
+    (*start)[i+1] = (*start)[i] + length;
+  }
+  return n_rows;
+}
+
+/* The vocabulary may have more pieces than the network. */
+static int check_ids(const struct bert *b, const int *ids, int n, struct err *e){
+  for(int i=0; i<n; i++){
+    if( ids[i]<b->config.shape.pieces ) continue;
+    return fail(e, SQLITE_CORRUPT, "%s: the vocabulary has a piece %d, and the network %d pieces",
+                bert_name(b), ids[i], b->config.shape.pieces);
+  }
+  return SQLITE_OK;
+}
+
+int bert_embed(const struct bert *b, struct run *run, const char *text, size_t n, float *y){
+  struct arena *a = run->arena;
+  struct arena_mark mark = arena_mark(a);
+  int d = b->config.shape.d;
+  int *ids, *rows, *start;
+  int n_ids, n_rows;
+  float *each;
+  if( wordpiece_encode(b->wordpiece, text, n, a, &ids, NULL, &n_ids, run->err)!=SQLITE_OK ){
+    return run->err->rc;
+  }
+  if( check_ids(b, ids, n_ids, run->err)!=SQLITE_OK ) return run->err->rc;
+  n_rows = cut_windows(b, a, ids, n_ids, &rows, &start);
+  each = arena_floats(a, (size_t)n_rows*(size_t)d);
+  if( a->oom ) return fail_nomem(run->err);
+  if( bert_encode(b, run, rows, start, n_rows, each)!=SQLITE_OK ) return run->err->rc;
+  memcpy(y, each, (size_t)d*sizeof(float));
+  for(int i=1; i<n_rows; i++) add(y, each + (size_t)i*d, d);
+  for(int i=0; n_rows>1 && i<d; i++) y[i] /= (float)n_rows;
+  if( n_rows>1 && b->config.normalize ) normalize(y, d);
+  arena_rewind(a, mark);
+  return SQLITE_OK;
 }

@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What BERT and MPNet call the same thing. */
 struct names {
@@ -168,6 +169,24 @@ static void load_tensors(struct loader *l){
   for(int i=0; i<shape->layers; i++) load_layer(l, &b->layers[i], i);
 }
 
+const char *bert_name(const struct bert *b){
+  const char *slash = strrchr(b->shared.path, '/');
+  return slash ? slash + 1 : b->shared.path;
+}
+
+/* BERT and MPNet call the pieces around a row differently. */
+static int find_ends(struct bert *b, struct err *e){
+  int is_mpnet = b->config.shape.has_distances;
+  const char *const names[] = { is_mpnet ? "<s>" : "[CLS]", is_mpnet ? "</s>" : "[SEP]" };
+  int *const ends[] = { &b->cls, &b->sep };
+  for(int i=0; i<2; i++){
+    *ends[i] = wordpiece_number(b->wordpiece, names[i]);
+    if( *ends[i]>=0 && *ends[i]<b->config.shape.pieces ) continue;
+    return fail(e, SQLITE_CORRUPT, "%s: the vocabulary has no %s", bert_name(b), names[i]);
+  }
+  return SQLITE_OK;
+}
+
 /* Fills a struct bert that has nothing but its path. */
 static int bert_read(void *it, struct err *e){
   struct bert *b = it;
@@ -175,6 +194,8 @@ static int bert_read(void *it, struct err *e){
   char path[PATH_MAX + 32];
   size_t bytes;
   if( bert_config_open(&b->config, b->shared.path, e)!=SQLITE_OK ) return e->rc;
+  if( wordpiece_open(&b->wordpiece, b->shared.path, e)!=SQLITE_OK ) return e->rc;
+  if( find_ends(b, e)!=SQLITE_OK ) return e->rc;
   snprintf(path, sizeof(path), "%s/%s", b->shared.path, l.file);
   if( safetensors_open(&b->file, path, e)!=SQLITE_OK ) return e->rc;
   if( tensors_check_finite(&b->file, l.file, e)!=SQLITE_OK ) return e->rc;
@@ -189,6 +210,7 @@ static void bert_release(void *it){
   struct bert *b = it;
   mem_free(b->converted);
   mem_free(b->layers);
+  wordpiece_close(b->wordpiece);
   bert_config_close(&b->config);
   safetensors_close(&b->file);
 }
@@ -199,6 +221,13 @@ static struct sort berts = {
   .read = bert_read,
   .release = bert_release,
 };
+
+int is_bert(const char *folder){
+  char path[PATH_MAX + 32];
+  struct stat st;
+  snprintf(path, sizeof(path), "%.*s/config.json", PATH_MAX, folder);
+  return stat(path, &st)==0;
+}
 
 int bert_open(struct bert **out, const char *folder, struct err *e){
   *out = (struct bert *)shared_open(&berts, folder, e);

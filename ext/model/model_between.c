@@ -7,7 +7,7 @@
 **      the first and last steps of t on the middle of the arc.
 **   2. interp_fluency() mixes in the plain language model where no content was encoded.
 **   3. Several candidates are decoded for each point, and one that says what an end says is taken
-**      only where there is no other.
+**      only where there is no other. Long documents have fewer candidates.
 **   4. The points of a path choose their candidates together, so that each step leads from a to b
 **      (choose_way() in model_decode.c).
 */
@@ -79,12 +79,23 @@ static int decode_part(const struct model *m, struct run *run, const struct betw
                          p->contents + first, fidelities);
 }
 
+/* Candidates for each segment between the ends. A document of more than 32 segments has fewer of
+** them, so that its middle costs no more than a few times what decoding it costs. */
+static int candidates_between(const struct latent ends[2]){
+  enum { CANDIDATES = 32*BEST_OF_OTHERS };
+  int a = ends[0].n_segments;
+  int b = ends[1].n_segments;
+  int each = CANDIDATES/(a>b ? a : b);
+  if( each>BEST_OF_OTHERS ) return BEST_OF_OTHERS;
+  return each<1 ? 1 : each;
+}
+
 /* How the points strictly between the ends are decoded. way: [2, s], room for the ends' s. */
 static int set_between(const struct model *m, struct run *run, const struct between *p,
                        struct tokens said[SAID_MOST], float *way, struct decode_options *o){
   const struct latent *ends = p->ends;
   size_t s = (size_t)ends[0].s;
-  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) o->best_of = BEST_OF_OTHERS;
+  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) o->best_of = candidates_between(ends);
   o->avoid = said;
   memcpy(way, ends[0].z, s*sizeof(float));
   memcpy(way + s, ends[1].z, s*sizeof(float));

@@ -1,9 +1,9 @@
 /*
 ** model_content.c -- content of any kind to points, and back, as the model's kind has it.
 **
-** Text and code go through model_text.c. A picture is read from its file and fitted to the model's
-** size. Its codes (model_picture.c) are then encoded as one segment, like a sentence. On the way
-** back it becomes a PNG.
+** Text and code go through model_text.c. A picture is read from its file, freed of a plain ground,
+** and fitted to the model's size. Its codes (model_picture.c) are then encoded as one segment, like
+** a sentence. On the way back it becomes a PNG.
 */
 #include "model.h"
 #include <assert.h>
@@ -11,13 +11,14 @@
 
 /* ---- Pictures to points ---- */
 
-/* p: a square of the model's size, whose pixels take the picture in the file. */
-static int read_fitted(const struct model *m, struct run *run, const struct content *c,
-                       const char *who, struct picture *p){
+int content_picture(const struct model *m, struct run *run, const struct content *c,
+                    const char *who, struct picture *p){
   struct arena_mark mark = arena_mark(run->arena);
   struct picture whole, fitted;
   int size = m->config.picture.size;
   picture_read(&whole, c->bytes, c->n, run->arena, who, run->err);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  picture_clear(&whole, size, run->arena, run->err);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   picture_fit(&fitted, &whole, size, run->arena, run->err);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
@@ -40,7 +41,7 @@ static int encode_pictures(const struct model *m, struct run *run, const struct 
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<=n; i++) start[i] = i*n_codes;
   if( pictures_tokens(m, run, pictures, n, ids)!=SQLITE_OK ) return run->err->rc;
-  if( encode_refined(m, run, ids, start, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
+  if( encode_refined(m, run, ids, start, NULL, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
@@ -58,7 +59,7 @@ static int read_pictures(const struct model *m, struct run *run, const struct co
   if( a->oom ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
     pictures[i] = (struct picture){ size, size, pixels + i*bytes };
-    read_fitted(m, run, &contents[i], who, &pictures[i]);
+    content_picture(m, run, &contents[i], who, &pictures[i]);
     if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   }
   encode_pictures(m, run, pictures, n, rounds, points);
@@ -100,8 +101,14 @@ static int measure_pictures(const struct model *m, struct run *run, const float 
                             const struct picture *pictures, int n, int rounds, float *fidelities){
   int width = model_width(m);
   float *encoded = arena_floats(run->arena, (size_t)n*(size_t)width);
-  if( encoded==NULL ) return fail_nomem(run->err);
-  encode_pictures(m, run, pictures, n, rounds, encoded);
+  struct picture *read = arena_get(run->arena, (size_t)n*sizeof(*read));
+  if( run->arena->oom ) return fail_nomem(run->err);
+  for(int i=0; i<n; i++){
+    read[i] = pictures[i];
+    picture_clear(&read[i], m->config.picture.size, run->arena, run->err);
+    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  }
+  encode_pictures(m, run, read, n, rounds, encoded);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     size_t at = (size_t)i*(size_t)width;

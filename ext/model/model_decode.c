@@ -155,7 +155,7 @@ static int mark_candidates(struct contest *c){
   int *ids, *start;
   tokens_reread(m, run, c->candidates, c->n, &ids, &start);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  encode_tokens(m, run, ids, start, c->n, c->encoded);
+  encode_normal(m, run, ids, start, c->n, c->encoded);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->n; i++){
     const float *asked = c->z + (size_t)(i/c->k)*width;

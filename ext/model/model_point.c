@@ -214,11 +214,29 @@ static void interp_segment(const struct latent *out, float *z, const float *a, c
   if( t<0 || t>1 ) normalize_segment(z, out->s, out->width);    /* r may have grown longer than 1 */
 }
 
-/* Walks the path at t. Pairs are mixed. Of the k segments that a has alone, number i leaves at
+/* What is made of the segments on a path. */
+struct mixture {
+  float t;                              /* which of those without a partner are there */
+  int is_sum;                           /* pairs are added; else they are what lies at t */
+  float ka, kb;                         /* for a sum: the factors */
+  int pairs_alone;                      /* nothing is there without a partner */
+};
+
+static void mix_pair(const struct latent *out, float *z, const float *a, const float *b,
+                     const struct mixture *mix){
+  if( !mix->is_sum ){
+    interp_segment(out, z, a, b, mix->t);
+    return;
+  }
+  for(int i=0; i<out->width; i++) z[i] = mix->ka*a[i] + mix->kb*b[i];
+}
+
+/* Walks the path. Pairs are mixed. Of the k segments that a has alone, number i leaves where t is
 ** (i+0.5)/k; those of b enter likewise. The parent with more of them has at least as many still to
 ** go at any t, so the result never has more segments than the longer parent. */
-static void walk_path(struct latent *out, const struct latent *a, const struct latent *b, float t,
-                      const unsigned char *path, int n){
+static void walk_path(struct latent *out, const struct latent *a, const struct latent *b,
+                      const struct mixture *mix, const unsigned char *path, int n){
+  float t = mix->t;
   int n_pairs = 0, i = 0, j = 0, alone_a = 0, alone_b = 0;
   size_t bytes = (size_t)a->width*sizeof(float);
   float *z = out->z;
@@ -230,9 +248,10 @@ static void walk_path(struct latent *out, const struct latent *a, const struct l
     const float *za = latent_segment(a, i);
     const float *zb = latent_segment(b, j);
     int is_here = 1;
-    if( path[k]==STEP_PAIR ) interp_segment(out, z, za, zb, t);
+    if( path[k]==STEP_PAIR ) mix_pair(out, z, za, zb, mix);
     if( path[k]==STEP_A ) is_here = t < ((float)alone_a++ + 0.5f)/n_alone_a;
     if( path[k]==STEP_B ) is_here = t >= ((float)alone_b++ + 0.5f)/n_alone_b;
+    if( path[k]!=STEP_PAIR && mix->pairs_alone ) is_here = 0;
     if( is_here && path[k]!=STEP_PAIR ) memcpy(z, path[k]==STEP_A ? za : zb, bytes);
     if( is_here ) z += a->width;
     i += path[k]!=STEP_B;
@@ -241,8 +260,9 @@ static void walk_path(struct latent *out, const struct latent *a, const struct l
   out->n_segments = (int)((z - out->z)/a->width);
 }
 
-int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
-                 struct arena *arena, struct err *e){
+/* out = a and b mixed along their alignment. out is not a or b. */
+static int mix_aligned(struct latent *out, const struct latent *a, const struct latent *b,
+                       const struct mixture *mix, struct arena *arena, struct err *e){
   static const unsigned char one_pair[1] = { STEP_PAIR };
   struct alignment g = { .a = a, .b = b };
   int most = a->n_segments>b->n_segments ? a->n_segments : b->n_segments;     /* see walk_path() */
@@ -255,40 +275,87 @@ int point_interp(struct latent *out, const struct latent *a, const struct latent
   out->z = arena_floats(arena, (size_t)most*(size_t)a->width);
   if( arena->oom ) return fail_nomem(e);
   if( a->n_segments==1 && b->n_segments==1 ){
-    walk_path(out, a, b, t, one_pair, 1);
+    walk_path(out, a, b, mix, one_pair, 1);
     return SQLITE_OK;
   }
   mark = arena_mark(arena);
   path = arena_get(arena, (size_t)a->n_segments + (size_t)b->n_segments);
   n = path ? align(&g, path, arena) : 0;
   if( n==0 ) return fail_nomem(e);
-  walk_path(out, a, b, t, path, n);
+  walk_path(out, a, b, mix, path, n);
   arena_rewind(arena, mark);
   return SQLITE_OK;
 }
 
+int point_interp(struct latent *out, const struct latent *a, const struct latent *b, float t,
+                 struct arena *arena, struct err *e){
+  const struct mixture mix = { .t = t };
+  return mix_aligned(out, a, b, &mix, arena, e);
+}
+
 /* ---- Sums, variations, samples ---- */
+
+/* Two documents with different numbers of segments: aligned. What is alone says nothing about a
+** difference. If nothing has a partner, the difference is that of the means. */
+static int combine_aligned(struct latent *out, const struct latent *a, float ka,
+                           const struct latent *b, float kb, int kind, struct arena *arena,
+                           struct err *e){
+  const struct mixture mix = {
+    .t = kb>0 ? kb/(fabsf(ka) + kb) : 0,
+    .is_sum = 1,
+    .ka = ka,
+    .kb = kb,
+    .pairs_alone = kind==KIND_DIRECTION,
+  };
+  float *mean;
+  if( mix_aligned(out, a, b, &mix, arena, e)!=SQLITE_OK ) return e->rc;
+  out->kind = kind;
+  if( out->n_segments>0 ) return SQLITE_OK;
+  mean = arena_floats(arena, (size_t)b->width);
+  if( mean==NULL ) return fail_nomem(e);
+  out->n_segments = 1;
+  point_mean(out->z, a);
+  point_mean(mean, b);
+  for(int k=0; k<b->width; k++) out->z[k] = ka*out->z[k] + kb*mean[k];
+  return SQLITE_OK;
+}
+
+/* The number of segments of a sum. 1 is repeated; a direction is spread over a point. */
+static int sum_segments(const struct latent *x, const struct latent *y){
+  int is_one = x->n_segments==1 || y->n_segments==1;
+  int both = (x->kind==KIND_DIRECTION)==(y->kind==KIND_DIRECTION);
+  if( is_one || both ) return x->n_segments>y->n_segments ? x->n_segments : y->n_segments;
+  return x->kind==KIND_DIRECTION ? y->n_segments : x->n_segments;
+}
+
+/* Segment i of n that z is spread over, in order. */
+static const float *spread_segment(const struct latent *z, int i, int n){
+  return latent_segment(z, (int)((2LL*i + 1)*z->n_segments/(2LL*n)));
+}
 
 /* x and y are noted before out is written, since out may be a or b. */
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
                   float kb, int kind, struct arena *arena, struct err *e){
   const struct latent x = *a;
   const struct latent y = b ? *b : *a;
-  int n = x.n_segments>y.n_segments ? x.n_segments : y.n_segments;
+  int n = sum_segments(&x, &y);
+  int are_points = x.kind!=KIND_DIRECTION && y.kind!=KIND_DIRECTION;
+  int is_even = x.n_segments==y.n_segments || x.n_segments==1 || y.n_segments==1;
   assert( x.width==y.width && x.s==y.s );
   *out = x;
   out->z = NULL;
-  if( x.n_segments!=y.n_segments && x.n_segments!=1 && y.n_segments!=1 ){
-    return fail(e, SQLITE_MISMATCH, "latents of %d and %d segments, expected the same number, or 1 "
-                "on one side", x.n_segments, y.n_segments);
+  if( are_points && !is_even ){
+    combine_aligned(out, &x, ka, &y, kb, kind, arena, e);
+    if( e->rc==SQLITE_OK && kind!=KIND_DIRECTION ) point_normalize(out);
+    return e->rc;
   }
   out->kind = kind;
   out->n_segments = n;
   out->z = arena_floats(arena, (size_t)n*(size_t)x.width);
   if( arena->oom ) return fail_nomem(e);
   for(int i=0; i<n; i++){
-    const float *zx = latent_segment(&x, x.n_segments==1 ? 0 : i);
-    const float *zy = latent_segment(&y, y.n_segments==1 ? 0 : i);
+    const float *zx = spread_segment(&x, i, n);
+    const float *zy = spread_segment(&y, i, n);
     float *z = latent_segment(out, i);
     for(int k=0; k<x.width; k++) z[k] = b ? ka*zx[k] + kb*zy[k] : ka*zx[k];
   }

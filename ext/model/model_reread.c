@@ -3,7 +3,8 @@
 **
 ** The tokens that a decoder gives need not be those that its text is split into when it is read:
 ** there may be a likelier way to spell the same bytes. A picture loses a little when its pixels are
-** rounded. So what a point decodes to is judged by what its bytes encode to.
+** rounded, and a plain ground if it has one. So what a point decodes to is judged by what its bytes
+** encode to.
 */
 #include "model.h"
 #include <assert.h>
@@ -16,6 +17,9 @@ static int reread_pictures(const struct model *m, struct run *run, const struct 
   struct picture *pictures = arena_get(run->arena, (size_t)n*sizeof(*pictures));
   if( pictures==NULL ) return fail_nomem(run->err);
   tokens_pictures(m, run, rows, n, pictures);
+  for(int i=0; i<n && run->err->rc==SQLITE_OK; i++){
+    picture_clear(&pictures[i], m->config.picture.size, run->arena, run->err);
+  }
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   pictures_tokens(m, run, pictures, n, ids);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
@@ -63,13 +67,14 @@ int tokens_reread(const struct model *m, struct run *run, const struct tokens *r
   return run->err->rc;
 }
 
-int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                  int rounds, float *z){
+int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
+                  const int *texts, int n, int rounds, float *z){
   struct arena_mark mark = arena_mark(run->arena);
   int *ids, *start;
   assert( n>=0 && rounds>=0 );
   if( tokens_reread(m, run, rows, n, &ids, &start)!=SQLITE_OK ) return run->err->rc;
-  if( encode_refined(m, run, ids, start, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
+  encode_refined(m, run, ids, start, texts, n, rounds, z);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }

@@ -5,13 +5,21 @@
 **
 **   1. Before the white space that follows the end of a sentence: one of . ! ? and then any closing
 **      quotes or brackets. Not where that white space is one space and a lower-case letter follows
-**      ("e.g. this", "Node.js is"). Code has no sentences: for it only 2 and 3 hold.
+**      ("etc. and", "Node.js is"), and not after the full stop of an abbreviation
+**      (is_abbreviation()). Code has no sentences: for it only 2 and 3 hold.
 **   2. Before white space that holds a line break.
 **   3. Where a piece still has more tokens than a segment may have: before the last token that
 **      starts with a space, or else at the last token that does not start inside a UTF-8 character.
 **
+**   4. Where there are more than FOLD_FREE segments, and more than one for each FOLD_BYTES of the
+**      text, tiny neighbours are folded into one segment, as long as it has room: a thousand times
+**      "Yes." needs no thousand points.
+**
 ** White space at the very end stays where it is. Nothing is dropped: the segments joined are the
 ** document, whatever its bytes.
+**
+** A latent has at most SEGMENTS_MOST segments. Of a text that needs more (4 MB of full ones, at
+** least) each point is the mean of as many neighbours as it takes.
 */
 #include "model.h"
 #include <assert.h>
@@ -19,6 +27,8 @@
 
 enum {
   SEGMENTS_MOST = 65535,                /* what a latent's header can say */
+  FOLD_FREE = 256,                      /* segments that are never too many */
+  FOLD_BYTES = 24,                      /* so a latent is at most 33 times as large as its text */
   TEXT_BYTES_MOST = 1000000000          /* SQLite's own limit */
 };
 
@@ -45,10 +55,49 @@ static int ends_sentence(const char *text, size_t at){
   return at>0 && (text[at-1]=='.' || text[at-1]=='!' || text[at-1]=='?');
 }
 
+/* Is text[at] in a word that goes on after it, as the 1 of "1st" and the last byte of a letter that
+** is not ASCII? Quotes are no part of a word: U+2010 to U+203F, U+00AB and their like. */
+static int is_in_word(const char *text, size_t at){
+  unsigned char c = (unsigned char)text[at];
+  if( c<0x80 ) return is_ascii_letter((char)c) || is_ascii_digit((char)c) || c=='\'';
+  if( at>=2 && memcmp(text + at - 2, "\xe2\x80", 2)==0 ) return 0;
+  return at<1 || (unsigned char)text[at-1]!=0xc2;
+}
+
+/* Does the full stop text[dot] belong to an abbreviation, after which a sentence goes on? That is
+** one before a name (a title), before any word, or before a figure; or an initial, which is one
+** capital alone, as in "J. Smith" and "U.S. Army". "I." is no initial. Words that are more often
+** the last of a sentence ("etc.", "in.", "Sun.") are not here. `next`: what follows the space. */
+static int is_abbreviation(const char *text, size_t dot, char next){
+  static const char always[] =
+    " mr mrs ms messrs mme mlle dr prof st rev hon gen col maj capt lt sgt gov sen rep pres"
+    " e.g i.e vs cf viz ";
+  static const char before_figures[] =
+    " no nos nr vol ch sec fig figs eq art p pp ca jan feb mar apr jun jul aug sep sept oct nov dec"
+    " ft lb lbs oz hr min kg km cm mm ";
+  enum { LONGEST = 6 };                 /* of these words */
+  char word[LONGEST+3];
+  size_t from = dot;
+  int n = 0;
+  while( from>0 && (is_ascii_letter(text[from-1]) || text[from-1]=='.') ) from--;
+  if( from==dot || (from>0 && is_in_word(text, from-1)) ) return 0;
+  if( is_ascii_upper(text[dot-1]) && (dot-1==from || text[dot-2]=='.') ){
+    return !(text[dot-1]=='I' && dot-1==from);
+  }
+  if( dot-from>LONGEST ) return 0;
+  word[n++] = ' ';
+  for(size_t i=from; i<dot; i++) word[n++] = (char)ascii_lower(text[i]);
+  word[n++] = ' ';
+  word[n] = 0;
+  return strstr(always, word)!=NULL
+      || (is_ascii_digit(next) && strstr(before_figures, word)!=NULL);
+}
+
 /* Is text cut before the white space space..next-1, at the end of a sentence? */
 static int cuts_sentence(const char *text, size_t space, size_t next){
   int is_one_space = next==space+1 && text[space]==' ';
-  return ends_sentence(text, space) && !(is_one_space && is_ascii_lower(text[next]));
+  if( !ends_sentence(text, space) || (is_one_space && is_ascii_lower(text[next])) ) return 0;
+  return text[space-1]!='.' || !is_abbreviation(text, space-1, text[next]);
 }
 
 /* The end of the sentence that starts at `from`: where the next one starts, or n. */
@@ -105,16 +154,34 @@ static int add_sentence(const struct model *m, struct run *run, struct segments 
   while( at<n_ids ){
     int end = cut_tokens(sentence, starts, at, n_ids, s->limit);
     int first = s->start[s->n];
-    if( s->n==SEGMENTS_MOST ){
-      return fail(run->err, SQLITE_TOOBIG,
-                  "the text has more than %d segments, expected at most that many", SEGMENTS_MOST);
-    }
     memcpy(s->ids + first, ids + at, (size_t)(end - at)*sizeof(int));
     s->start[++s->n] = first + end - at;
     at = end;
   }
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
+}
+
+/* Joins neighbours of which one has fewer than `least` tokens, where a segment has room for both.
+** */
+static void fold_below(struct segments *s, int least){
+  int n = 0;
+  for(int i=1; i<s->n; i++){
+    int before = s->start[i] - s->start[n];
+    int own = s->start[i+1] - s->start[i];
+    int is_folded = (before<least || own<least) && before + own<=s->limit;
+    if( !is_folded ) s->start[++n] = s->start[i];
+  }
+  s->start[n+1] = s->start[s->n];
+  s->n = n + 1;
+}
+
+/* Folds the segments of a text of n bytes until there are not too many, the smallest first. */
+static void fold_segments(struct segments *s, size_t n){
+  size_t most = n/FOLD_BYTES;
+  if( most<FOLD_FREE ) most = FOLD_FREE;
+  if( most>SEGMENTS_MOST ) most = SEGMENTS_MOST;
+  for(int least=2; (size_t)s->n>most && least<2*s->limit; least*=2) fold_below(s, least);
 }
 
 static int check_kind(const struct model *m, struct err *e){
@@ -127,7 +194,6 @@ static int check_kind(const struct model *m, struct err *e){
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments){
   struct segments s = { .limit = m->config.shape.longest - 1 };
-  size_t room = n+1<SEGMENTS_MOST ? n+1 : SEGMENTS_MOST;
   size_t at = 0;
   char *document;
   *ids = *start = NULL;
@@ -139,7 +205,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
                 (unsigned long long)n);
   }
   s.ids = arena_get(run->arena, (n + 2)*sizeof(int));   /* a token has at least one byte */
-  s.start = arena_get(run->arena, (room + 1)*sizeof(int));
+  s.start = arena_get(run->arena, (n + 2)*sizeof(int));
   document = arena_get(run->arena, n + 1);
   if( run->arena->oom ) return fail_nomem(run->err);
   document[0] = ' ';
@@ -151,50 +217,125 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
     if( run->err->rc!=SQLITE_OK || run_stopped(run) ) return run->err->rc;
     at = end;
   }
+  fold_segments(&s, n);
   *ids = s.ids;
   *start = s.start;
   *n_segments = s.n;
   return SQLITE_OK;
 }
 
-/* ---- Texts to points, many in one batch ---- */
+/* ---- Texts to points, many in one batch ----
+**
+** Segments of one text that have the same tokens are one row: a log, a table or a thousand times
+** the same letter costs what is different in it. */
 
 struct text_rows {                      /* a text's segments as rows of tokens */
   int *ids, *start;
   int n;
 };
 
-/* Joins the rows of n texts into one batch, *all. */
-static int join_rows(struct run *run, const struct text_rows *rows, int n, struct text_rows *all){
-  size_t n_ids = 0, n_rows = 0, at = 0;
-  *all = (struct text_rows){ 0 };
+struct distinct_rows {                  /* of all texts, one text after another */
+  int *ids, *start;
+  int *texts;                           /* [n]: the number of each row's text */
+  int n;
+  int *row_of;                          /* the row of each segment of all texts */
+};
+
+/* Room for the rows of n texts. */
+static int distinct_init(struct distinct_rows *d, struct run *run, const struct text_rows *texts,
+                         int n){
+  size_t n_ids = 0, n_rows = 0;
+  *d = (struct distinct_rows){ 0 };
   for(int i=0; i<n; i++){
-    n_rows += rows[i].n;
-    n_ids += rows[i].start[rows[i].n];
+    n_rows += texts[i].n;
+    n_ids += texts[i].start[texts[i].n];
   }
   if( n_ids>INT32_MAX || n_rows>=INT32_MAX ){
     return fail(run->err, SQLITE_TOOBIG, "%d texts have %zu tokens, too many for one batch",
                 n, n_ids);
   }
-  all->ids = arena_get(run->arena, (n_ids + 1)*sizeof(int));
-  all->start = arena_get(run->arena, (n_rows + 1)*sizeof(int));
+  d->ids = arena_get(run->arena, (n_ids + 1)*sizeof(int));
+  d->start = arena_get(run->arena, (n_rows + 1)*sizeof(int));
+  d->texts = arena_get(run->arena, n_rows*sizeof(int));
+  d->row_of = arena_get(run->arena, n_rows*sizeof(int));
   if( run->arena->oom ) return fail_nomem(run->err);
-  for(int i=0; i<n; i++){
-    const struct text_rows *own = &rows[i];
-    size_t n_own = (size_t)own->start[own->n];
-    if( n_own>0 ) memcpy(all->ids + at, own->ids, n_own*sizeof(int));
-    for(int k=0; k<own->n; k++) all->start[all->n++] = (int)at + own->start[k];
-    at += n_own;
-  }
-  all->start[all->n] = (int)at;
+  d->start[0] = 0;
   return SQLITE_OK;
+}
+
+static int is_row(const struct distinct_rows *d, int row, const int *ids, int n){
+  const int *own = d->ids + d->start[row];
+  return d->start[row+1] - d->start[row]==n && memcmp(own, ids, (size_t)n*sizeof(int))==0;
+}
+
+/* The row of these tokens, which may be a new one. known: the rows of this text by their hash. Two
+** rows of one hash stay two. */
+static int distinct_row(struct distinct_rows *d, struct key_set *known, int text, const int *ids,
+                        int n){
+  uint64_t hash = hash64(ids, (size_t)n*sizeof(int));
+  int row = key_set_value(known, hash);
+  if( row>=0 && is_row(d, row, ids, n) ) return row;
+  key_set_put(known, hash, d->n);
+  memcpy(d->ids + d->start[d->n], ids, (size_t)n*sizeof(int));
+  d->texts[d->n] = text;
+  d->start[d->n+1] = d->start[d->n] + n;
+  return d->n++;
+}
+
+static int join_rows(struct run *run, const struct text_rows *texts, int n,
+                     struct distinct_rows *d){
+  int *row_of;
+  if( distinct_init(d, run, texts, n)!=SQLITE_OK ) return run->err->rc;
+  row_of = d->row_of;
+  for(int i=0; i<n; i++){
+    const struct text_rows *text = &texts[i];
+    struct key_set known = { .has_values = 1 };
+    int rc = key_set_reserve(&known, (size_t)text->n);
+    for(int k=0; k<text->n && rc==SQLITE_OK; k++){
+      int first = text->start[k];
+      *row_of++ = distinct_row(d, &known, i, text->ids + first, text->start[k+1] - first);
+    }
+    key_set_release(&known);
+    if( rc!=SQLITE_OK ) return fail_nomem(run->err);
+  }
+  return SQLITE_OK;
+}
+
+/* How many neighbours of n share a point, so that there are at most SEGMENTS_MOST points. */
+static int segments_each(int n){
+  return (n + SEGMENTS_MOST - 1)/SEGMENTS_MOST;
+}
+
+/* The latent of n segments, whose points are rows row_of[n] of points. */
+static struct latent latent_of_rows(const struct model *m, struct run *run, const float *points,
+                                    const int *row_of, int n){
+  int each = segments_each(n);
+  struct latent z = latent_of(m, (n + each - 1)/each);
+  size_t width = (size_t)z.width;
+  z.z = arena_floats(run->arena, (size_t)z.n_segments*width);
+  if( z.z==NULL ) return z;
+  for(int i=0; i<n; i++){
+    float *point = latent_segment(&z, i/each);
+    const float *row = points + (size_t)row_of[i]*width;
+    if( i%each==0 ) memcpy(point, row, width*sizeof(float));
+    else add(point, row, z.width);
+  }
+  if( each==1 ) return z;
+  for(int i=0; i<z.n_segments; i++){
+    float *point = latent_segment(&z, i);
+    int count = n - i*each<each ? n - i*each : each;
+    for(int k=0; k<z.width; k++) point[k] /= (float)count;
+  }
+  point_normalize(&z);
+  return z;
 }
 
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z){
   struct text_rows *rows = arena_get(run->arena, (size_t)n*sizeof(*rows));
   size_t width = (size_t)model_width(m);
-  struct text_rows all;
+  struct distinct_rows all;
+  const int *row_of;
   float *points;
   for(int i=0; i<n; i++) z[i] = (struct latent){ 0 };
   if( run->arena->oom ) return fail_nomem(run->err);
@@ -206,13 +347,14 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   if( join_rows(run, rows, n, &all)!=SQLITE_OK ) return run->err->rc;
   points = arena_floats(run->arena, (size_t)all.n*width);
   if( points==NULL ) return fail_nomem(run->err);
-  encode_refined(m, run, all.ids, all.start, all.n, rounds, points);
+  encode_refined(m, run, all.ids, all.start, all.texts, all.n, rounds, points);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  row_of = all.row_of;
   for(int i=0; i<n; i++){
-    z[i] = latent_of(m, rows[i].n);
-    z[i].z = points;
-    points += rows[i].n*width;
+    z[i] = latent_of_rows(m, run, points, row_of, rows[i].n);
+    row_of += rows[i].n;
   }
+  if( run->arena->oom ) return fail_nomem(run->err);
   return SQLITE_OK;
 }
 
@@ -241,6 +383,7 @@ struct segment_rows {                   /* all segments of some latents, one aft
   float *z;                             /* [n, s+r] */
   float *fluencies;                     /* [n] */
   struct tokens *tokens;                /* [n]: what they decode to */
+  int *latents;                         /* [n]: the number of each one's latent */
   int n;
 };
 
@@ -256,11 +399,15 @@ static int gather_segments(const struct model *m, struct run *run, const struct 
   rows->z = arena_floats(run->arena, count*width);
   rows->fluencies = arena_floats(run->arena, count);
   rows->tokens = arena_get(run->arena, count*sizeof(struct tokens));
+  rows->latents = arena_get(run->arena, count*sizeof(int));
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
     int n_segments = z[i].n_segments;
     memcpy(rows->z + rows->n*width, z[i].z, n_segments*width*sizeof(float));
-    for(int k=0; k<n_segments; k++) rows->fluencies[rows->n++] = fluencies[i];
+    for(int k=0; k<n_segments; k++){
+      rows->latents[rows->n] = i;
+      rows->fluencies[rows->n++] = fluencies[i];
+    }
   }
   return SQLITE_OK;
 }
@@ -273,7 +420,7 @@ static int measure_fidelities(const struct model *m, struct run *run, const stru
   const float *asked = rows->z;
   float *encoded = arena_floats(run->arena, (size_t)rows->n*width);
   if( encoded==NULL ) return fail_nomem(run->err);
-  tokens_encode(m, run, rows->tokens, rows->n, rounds, encoded);
+  tokens_encode(m, run, rows->tokens, rows->latents, rows->n, rounds, encoded);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     float sum = 0;
@@ -333,7 +480,8 @@ int text_score(const struct model *m, struct run *run, const char *text, size_t 
   sums = arena_floats(run->arena, (size_t)n_segments);
   if( run->arena->oom ) return fail_nomem(run->err);
   for(int i=0; i<n_segments; i++){
-    int from = i<z->n_segments ? i : z->n_segments-1;
+    int point = i/segments_each(n_segments);
+    int from = point<z->n_segments ? point : z->n_segments-1;
     memcpy(points + i*width, z->z + from*width, width*sizeof(float));
   }
   score_tokens(m, run, points, ids, start, n_segments, sums, NULL, NULL);

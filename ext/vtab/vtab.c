@@ -95,6 +95,7 @@ static void take_in(struct call *c, struct vtab *t){
   const struct definition *d = &t->definition;
   if( d->content==NULL ) return;
   sqlite3_finalize(store_prepare(c, t, SELECT_CONTENT));
+  content_check(c, t);
   if( !d->has_triggers ) return;
   triggers_create(c, t, t->name);
   if( c->err.rc==SQLITE_OK ) vtab_rebuild(c, t);
@@ -138,13 +139,19 @@ static int destroy(sqlite3_vtab *base){
 /* ---- Rename ---- */
 
 /* The triggers are made anew under the new name. SQLite has already put the new name into their
-** bodies. */
+** bodies. Where one is gone, changes may have been missed: then none is made, so that it is seen.
+** */
 static void rename_triggers(struct call *c, struct vtab *t, const char *name){
+  struct buf missing = { 0 };
   store_statement(c, t, CONTENT_GET);   /* finds the content table's name */
-  if( c->err.rc!=SQLITE_OK ) return;
-  store_idle(t);
-  triggers_drop(c, t);
-  triggers_create(c, t, name);
+  triggers_missing(c, t, &missing);
+  if( missing.rc!=SQLITE_OK ) fail_nomem(&c->err);
+  if( c->err.rc==SQLITE_OK ){
+    store_idle(t);
+    triggers_drop(c, t);
+    if( missing.n==0 ) triggers_create(c, t, name);
+  }
+  buf_release(&missing);
 }
 
 /* SQLite connects anew after it. This struct vtab is kept until the COMMIT. Its name may be another
@@ -273,7 +280,7 @@ static int integrity(sqlite3_vtab *base, const char *schema, const char *table, 
   struct call c;
   (void)flags;
   method_begin(&c, t);
-  vtab_check(&c, t, &found);
+  vtab_check(&c, t, 0, &found);
   if( found.rc!=SQLITE_OK ) fail_nomem(&c.err);
   if( is_finding(c.err.rc) || (c.err.rc==SQLITE_OK && found.n>0) ){
     const char *text = found.n>0 ? buf_text(&found) : c.err.text;

@@ -8,10 +8,12 @@
 **   vtab_row.c       what a row of t_rows holds: its sum, its vector, its sort keys
 **   vtab_store.c     the shadow tables, byte by byte, and all statements
 **   vtab_config.c    t_config: which models the rows are of; makes a table ready for work
+**   vtab_write.c     a row into t_rows; which values a filter takes
 **   vtab_trigger.c   triggers on the content table
+**   vtab_content.c   content that is another table's: how t follows it, and sees where it does not
 **   vtab_pending.c   changes that wait for the index, and how they reach it in batches
 **   vtab_check.c     integrity-check
-**   vtab_update.c    INSERT, UPDATE, DELETE; 'rebuild', 'optimize', 'integrity-check'
+**   vtab_update.c    INSERT, UPDATE, DELETE; 'rebuild', 'sync', 'optimize', 'integrity-check'
 **   vtab_plan.c      which conditions of a statement reach the table
 **   vtab_query.c     cursors
 **   vtab.c           create, connect, rename, drop; transactions. Begin here.
@@ -41,13 +43,15 @@ struct definition {             /* strings lie in the vtab's arena */
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
   int has_triggers;             /* triggers on the content table keep this table in step with it */
+  int is_strict;                /* content that cannot be encoded is refused */
   int width;                    /* of foreign vectors; 0 where there is a body */
   int cell_rows;                /* most rows of a cell; 0: the index's own choice */
 };
 
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
   CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
-  PENDING_ADD, PENDING_LIST, PENDING_DONE, CONTENT_GET, TICK, N_VTAB_STATEMENTS
+  ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
+  CONTENT_HAS, SCHEMA_VERSION, TICK, N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
   ROWS_ONE,                     /* the row with a rowid */
@@ -73,6 +77,8 @@ struct vtab {                   /* one for each connection that uses the table *
   sqlite3_stmt *rows[N_ROWS_ORDERS];    /* NULL until first use, or while a cursor has it */
   char *content_now;            /* the content table's name since an ALTER TABLE; NULL: not looked
                                 ** up */
+  sqlite3_int64 schema_seen;    /* schema_version + 1 when the triggers were seen to be there; 0:
+                                ** never */
   struct index *index;          /* NULL until first use */
   int width;                    /* of the index's vectors: s of the model, or the definition's;
                                 ** 0: not known yet */
@@ -132,8 +138,8 @@ static inline int owns_content(const struct definition *d){     /* t_rows has a 
 
 enum {                          /* columns of ROW_GET, ROW_LATENT and all rows_order statements */
   COLUMN_ID, COLUMN_SUM, COLUMN_LATENT,
-  COLUMN_FILTERS                /* the filters, then the content where it is the table's own; not
-                                ** in ROW_LATENT */
+  COLUMN_FILTERS                /* the filters, then the content where it is the table's own, or
+                                ** its hash; not in ROW_LATENT */
 };
 uint32_t latent_sum(int64_t id, struct content latent);         /* the lower half of column `sum` */
 struct values_sum {             /* of the filters, then the content */
@@ -150,6 +156,9 @@ int row_check_values(struct call *c, const struct vtab *t, sqlite3_stmt *s);
 /* Of the row that s stands on: its latent, checked against the sum; bytes NULL: it has none. Good
 ** until s is stepped. */
 struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s);
+/* The latent under which the index is to find the row that s stands on. A damaged row gets one too,
+** so that it can be written again, or deleted. */
+struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s);
 
 /* vector[t->width], of unit length, as the index wants it: from a latent, or in a foreign table
 ** from bare numbers. what: "latent", for the message. */
@@ -174,6 +183,10 @@ int store_drop(struct call *c, struct vtab *t);
 int store_rename(struct call *c, struct vtab *t, const char *name);
 void store_idle(struct vtab *t);        /* finalizes all statements, the index's too */
 
+/* The shadow tables are tables, with nothing on them that we have not made: a trigger or a UNIQUE
+** index of somebody else's would change what is written. */
+int store_verify(struct call *c, struct vtab *t);
+
 /* A prepared statement, kept by t. The caller resets it. NULL on failure. */
 sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statement which);
 /* The same with ?1 = id, on its first row; NULL where there is none, or on failure. */
@@ -185,7 +198,8 @@ sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order);
 sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
                           int64_t high);
 void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* or NULL */
-/* All rows of the content table, for store_prepare(): id, content, filters. */
+/* All rows of the content table, for store_prepare(): id, content, filters. Before it,
+** store_statement(CONTENT_GET) finds the content table's name. */
 #define SELECT_CONTENT "SELECT T.$their_id, T.$body$from_filters FROM $theirs AS T"
 /* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
 sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);
@@ -200,6 +214,9 @@ int store_do(struct call *c, sqlite3_stmt *s);          /* to the end, then rese
 
 /* Writes all of t_config: from now on the table is the present model's. */
 int config_put(struct call *c, struct vtab *t);
+/* An error, and true, where the shadow tables have columns of an earlier format: not even 'rebuild'
+** can use them. */
+int config_is_early(struct call *c, struct vtab *t);
 /* Opens what is not open yet: sets t->width, t->index, t->is_utf8, t->fingerprint. needs_model: the
 ** present text model must be the table's. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);
@@ -208,26 +225,81 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model);
 ** settles which that is. */
 int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new);
 
+/* ---- vtab_write.c: a row into t_rows ---- */
+
+struct new_row {                /* a row as it shall be */
+  sqlite3_int64 id;
+  struct content latent;        /* bytes NULL: none, or to be encoded */
+  sqlite3_value *body;          /* own content; NULL: as in the old row, or there is none */
+  sqlite3_value **filters;      /* [n_filters]; NULL, or one marked as unchanged: as in the old
+                                ** row */
+  sqlite3_int64 hash;           /* where the content is another table's */
+  sqlite3_stmt *old;            /* ROW_GET on the old row; NULL: there is none */
+};
+/* In the place of a row with this id. Resets row->old. */
+int row_put(struct call *c, struct vtab *t, const struct new_row *row);
+int row_keeps_filter(const struct new_row *row, int i);         /* it has that of the old row */
+/* Can v be the value of a filter? In rows of another table's it need not; then it is stored as it
+** is, and the row is not in the index. v: no column of a statement, but a copy. */
+int filter_fits(const struct filter *f, sqlite3_value *v);
+int filter_refuse(struct call *c, const struct filter *f, sqlite3_value *v);
+int filter_type_stored(const struct filter *f, sqlite3_value *v);       /* SQLITE_... */
+
 /* ---- vtab_trigger.c: triggers on the content table ---- */
 
 /* For the table under the name that it has, or will have. */
 int triggers_create(struct call *c, struct vtab *t, const char *name);
 int triggers_drop(struct call *c, struct vtab *t);
+/* Appends the names of those that are gone: "t_insert, t_delete". None where there are to be
+** none. */
+int triggers_missing(struct call *c, struct vtab *t, struct buf *names);
+int triggers_require(struct call *c, struct vtab *t);   /* an error where one is gone */
+int triggers_mend(struct call *c, struct vtab *t);      /* makes them again where one is gone */
+
+/* ---- vtab_content.c: content that is another table's ---- */
+
+/* The content table is there, and content_rowid names a lasting id of its rows. */
+int content_check(struct call *c, struct vtab *t);
+/* Of the content in a column of s. */
+sqlite3_int64 content_hash(struct call *c, const struct vtab *t, sqlite3_stmt *s, int column);
+enum { SAME_CONTENT = 1, SAME_FILTERS = 2, SAME_ALL = 3 };
+/* row: ROW_GET. What of it is as in the content table: s has the content in a column, with that
+** hash, and then the filters. 0 where the row is damaged. */
+int content_same(struct call *c, struct vtab *t, sqlite3_stmt *row, sqlite3_stmt *s, int column,
+                 sqlite3_int64 hash);
+/* Compares all rows with those of t_rows, and calls differs() for each id where they differ; for
+** the others equal(), which may be NULL. s stands on the row of the content table; NULL: it has
+** none. */
+struct content_walk {
+  void (*differs)(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s, void *arg);
+  void (*equal)(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *row,
+                sqlite3_stmt *s, void *arg);
+  void *arg;
+};
+int content_walk(struct call *c, struct vtab *t, const struct content_walk *w);
+int content_has(struct call *c, struct vtab *t, int64_t id);    /* 1: it has a row with this id */
 
 /* ---- vtab_pending.c: what the index has not seen yet ---- */
 
-/* Notes, before it happens, that row id changes. old: the latent under which the index knows the
-** row (bytes NULL: it does not). has_body: body (NULL: none) is to be encoded, in the place of what
-** an earlier note said. */
-int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, sqlite3_value *body,
-                int has_body);
+enum note_how {                 /* column `how` of t_pending; vtab_store.c says what they mean */
+  NOTE_WRITTEN, NOTE_READ, NOTE_BOTH
+};
+/* Notes that row id is about to change in t_rows (NOTE_WRITTEN), or may have changed in the content
+** table (NOTE_READ). old: the latent under which the index knows the row; bytes NULL: it does not,
+** or how is NOTE_READ. */
+int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, enum note_how how);
 int pending_flush(struct call *c, struct vtab *t);      /* all notes: encodes, tells the index */
 int pending_most(const struct vtab *t);                 /* so many are flushed at once */
+/* The row that s stands on has content (in a column; another table's filters follow it), but no
+** latent: appends a line that says why. */
+void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
+                     int column, struct buf *report);
 
 /* ---- vtab_check.c ---- */
 
-/* Findings, one a line; none: all is well. */
-int vtab_check(struct call *c, struct vtab *t, struct buf *report);
+/* Findings, one a line; none: all is well. names_refused: rows that could not be encoded are
+** named too. */
+int vtab_check(struct call *c, struct vtab *t, int names_refused, struct buf *report);
 
 /* ---- vtab_update.c: xUpdate, and the commands ---- */
 
@@ -242,7 +314,8 @@ enum plan_mode {                /* idxNum */
   PLAN_SCAN_DOWN,               /* ... descending */
   PLAN_ROW,                     /* one row */
   PLAN_SEARCH,                  /* rows nearest to the query */
-  PLAN_SEARCH_ROW               /* the distance of one row */
+  PLAN_SEARCH_ROW,              /* the distance of one row */
+  PLAN_SEARCH_SORTED            /* as PLAN_SEARCH; the statement has an ORDER BY distance */
 };
 struct conditions {             /* what xFilter's arguments say */
   sqlite3_value *query;         /* borrowed; NULL: not given */
@@ -251,6 +324,8 @@ struct conditions {             /* what xFilter's arguments say */
   int64_t low, high;            /* rowids, inclusive */
   double farthest;              /* greatest distance; INFINITY */
   int64_t k;                    /* rows that will be pulled; 0: not known */
+  int has_limit;                /* the statement has a LIMIT that the table was told, whatever it
+                                ** is */
   struct term *terms;           /* for the index; in the arena given, sets included */
   int n_terms;
 };

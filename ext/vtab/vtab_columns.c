@@ -5,7 +5,8 @@
 **
 **     name [TEXT]                      the content column: one, or none in a table with a width
 **     name INTEGER|REAL|TEXT filter    a filter column
-**     key = value                      content, content_rowid, triggers, width, metric, cell_rows
+**     key = value                      content, content_rowid, triggers, strict, width, metric,
+**                                      cell_rows
 **
 ** A name or a value is bare or quoted ("", '', ``, []). SQLite hands the arguments over as they
 ** were written, with quotes, spaces and comments, so this file has its own reader of words.
@@ -93,6 +94,10 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
     if( !read_whole(value, 0, 1, &d->has_triggers) ){
       return bad_argument(w, "is not triggers=0 or triggers=1");
     }
+  }else if( sqlite3_stricmp(key, "strict")==0 ){
+    if( !read_whole(value, 0, 1, &d->is_strict) ){
+      return bad_argument(w, "is not strict=0 or strict=1");
+    }
   }else if( sqlite3_stricmp(key, "width")==0 ){
     if( !read_whole(value, 1, INDEX_WIDTH_MOST, &d->width) ){
       return bad_argument(w, "is not a whole number from 1 to 8192");
@@ -107,7 +112,7 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
     }
   }else{
     return bad_argument(w, "has an unknown key; known keys: content, content_rowid, triggers, "
-                        "width, metric");
+                        "strict, width, metric");
   }
   return SQLITE_OK;
 }

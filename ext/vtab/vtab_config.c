@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 /* ---- One entry ---- */
 
@@ -74,14 +74,25 @@ static int columns_agree(struct call *c, struct vtab *t){
   return agree;
 }
 
+int config_is_early(struct call *c, struct vtab *t){
+  if( get(c, t, "version")!=1 ) return 0;
+  fail(&c->err, SQLITE_ERROR, "made by an earlier version of the extension (format 1, this one "
+       "knows %d): DROP TABLE \"%.60s\" and make it anew (own content is in \"%.60s_rows\")",
+       VERSION, t->name, t->name);
+  return 1;
+}
+
 /* The shadow tables were made by this version, for a table like this one. */
 static int check_made_for(struct call *c, struct vtab *t){
-  sqlite3_int64 version = get(c, t, "version");
+  sqlite3_int64 version;
+  store_verify(c, t);
+  version = get(c, t, "version");
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   if( version>VERSION ){
     return fail(&c->err, SQLITE_ERROR, "made by a newer version of the extension (format %lld, "
                 "this one knows %d)", version, VERSION);
   }
+  if( config_is_early(c, t) ) return c->err.rc;
   if( version!=VERSION ){
     return fail(&c->err, SQLITE_CORRUPT_VTAB, "no version in the shadow table %s_config", t->name);
   }
@@ -110,13 +121,23 @@ static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err
   return e->rc;
 }
 
+/* For the index: is a row noted as changing? */
+static int is_changing(void *arg, int64_t rowid, struct err *e){
+  struct vtab *t = arg;
+  struct call c = callback_call(t, e);
+  sqlite3_stmt *s = store_find(&c, t, PENDING_HAS, rowid);
+  sqlite3_reset(s);
+  *e = c.err;
+  return s!=NULL;
+}
+
 static int open_index(struct call *c, struct vtab *t, int width){
   struct index_shape shape = {
     .width = width,
     .n_keys = t->definition.n_filters,
     .cell_rows = t->definition.cell_rows,
   };
-  struct source source = { .arg = t, .fetch = fetch };
+  struct source source = { .arg = t, .fetch = fetch, .is_changing = is_changing };
   if( t->index && t->width==width ) return SQLITE_OK;
   index_close(t->index);
   t->index = NULL;

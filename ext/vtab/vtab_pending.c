@@ -1,22 +1,25 @@
 /*
 ** vtab_pending.c -- changes that the index has not seen yet, and how it sees them: many at a time.
 **
-** An INSERT writes its row to t_rows and notes the row in t_pending; so do UPDATE and DELETE. The
-** index is shown the notes at the COMMIT, before a query of the same transaction, or when there are
-** many. So rows that are inserted one by one are encoded as one batch, and a ROLLBACK takes the
-** notes back with the rows, because SQLite does it.
+** INSERT, UPDATE and DELETE write to t_rows and note the row in t_pending. Where the content is
+** another table's they only note the row. The index is shown the notes at the COMMIT, before a
+** query of the same transaction, or when there are many. So rows that are inserted one by one are
+** encoded as one batch, and a ROLLBACK takes the notes back with the rows, because SQLite does it.
 **
 ** The note of a row is made before the row is changed. When the change then fails, the note says
 ** only that the row is to leave and to enter as it is. A row has one note: the first keeps the
-** latent that the index knows, later ones change the content to encode.
+** latent that the index knows.
 **
 ** A flush:
-**   1. reads the next notes, and their rows as they are now: what leaves, what enters, and what is
-**      to be encoded first;
-**   2. encodes all contents, one batch for each kind, texts and pictures, and writes the latents to
-**      t_rows. Nothing is written before a batch is encoded (except to t_config), so an interrupt
-**      in the long part costs nothing;
-**   3. changes the index, and removes the notes.
+**   1. reads the next notes, and their rows as they are now, in t_rows or in the content table
+**      (vtab_content.c): what leaves, what enters, and what is to be encoded first;
+**   2. encodes all contents, one batch for each kind, texts and pictures. Nothing is written before
+**      that (except to t_config), so an interrupt in the long part costs nothing;
+**   3. writes the rows to t_rows, changes the index, and removes the notes.
+**
+** Content that cannot be encoded costs its row the place in the index and nothing else: the row is
+** written without a latent. Which of a batch it is, is found by halves. Where the table is strict
+** it is an error, which names the row.
 **
 ** When step 3 fails midway the transaction must not be committed: vtab.broken_depth. (A COMMIT in
 ** which it fails is rolled back by SQLite.)
@@ -30,33 +33,41 @@ enum {
   BODIES_BYTES = 4 << 20        /* bytes of content after which a flush takes no more notes */
 };
 
-struct note {                   /* all pointers into the call's arena */
-  int64_t id;
+struct note {                   /* pointers into the call's arena; filters' values are owned */
+  sqlite3_int64 id;
   float *old;                   /* [width]: where the index knows the row; NULL: it does not */
   float *now;                   /* [width]: where the row is; NULL: nowhere, or not encoded yet */
   uint64_t *keys;               /* [n_filters] */
   int kind;                     /* of what is to be encoded; 0: nothing is */
   struct content body;
+  struct latent z;              /* what it was encoded to; n_segments 0: nothing */
+  struct content latent;        /* to be written to t_rows; bytes NULL: none */
+  enum { LEAVE, ENCODED, PUT, REMOVE } write;   /* in t_rows: nothing, the latent, the whole row;
+                                ** or the row goes */
+  sqlite3_value **filters;      /* [n_filters], of a row to put; the values are owned */
+  sqlite3_int64 hash;           /* the same */
+  struct err *why;              /* gets why the content cannot be encoded; NULL: nobody asks */
 };
 struct notes {
   struct note *list;            /* [most] */
   int n, most;
   size_t bytes;                 /* of all bodies */
 };
+enum {                          /* columns of PENDING_LIST; the last three of PENDING_READ alone */
+  PENDING_ID, PENDING_OLD, PENDING_HOW, THEIR_ID, THEIR_BODY, THEIR_FILTERS
+};
 
 int pending_most(const struct vtab *t){
   return t->definition.body ? BODIES_MOST : VECTORS_MOST;
 }
 
-int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, sqlite3_value *body,
-                int has_body){
+int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, enum note_how how){
   sqlite3_stmt *s = store_statement(c, t, PENDING_ADD);
   int rc = SQLITE_OK;
   if( s==NULL ) return c->err.rc;
   sqlite3_bind_int64(s, 1, id);
   if( old.bytes ) rc = sqlite3_bind_blob(s, 2, old.bytes, (int)old.n, SQLITE_TRANSIENT);
-  if( body && has_body && rc==SQLITE_OK ) rc = sqlite3_bind_value(s, 3, body);
-  sqlite3_bind_int(s, 4, has_body);
+  sqlite3_bind_int(s, 3, (int)how);
   if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   t->n_pending++;
   return store_do(c, s);
@@ -64,9 +75,22 @@ int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, 
 
 /* ---- 1. Reading notes ---- */
 
-/* Copies a column's content into the note. A BLOB was a picture when it was written; one that is
-** none any more is damage, and is encoded as text. */
-static void read_body(struct call *c, sqlite3_stmt *s, int column, struct notes *all,
+/* Content that cannot be encoded: c->err says why. Strict tables say it with the row's name; in
+** others the row goes on without a latent. Failures that say nothing of the content stay. */
+static void refuse_content(struct call *c, const struct vtab *t, struct note *note){
+  struct err why = c->err;
+  if( why.rc!=SQLITE_ERROR && why.rc!=SQLITE_TOOBIG ) return;
+  if( note->why ) *note->why = why;
+  note->kind = 0;
+  note->z = (struct latent){ 0 };
+  note->latent = (struct content){ NULL, 0 };
+  note->now = NULL;
+  c->err = (struct err){ 0 };
+  if( t->definition.is_strict ) fail(&c->err, why.rc, "row %lld: %s", note->id, why.text);
+}
+
+/* Copies a column's content into the note. */
+static void read_body(struct call *c, const struct vtab *t, sqlite3_stmt *s, int column,
                       struct note *note){
   int type = sqlite3_column_type(s, column);
   const void *body;
@@ -82,9 +106,12 @@ static void read_body(struct call *c, sqlite3_stmt *s, int column, struct notes 
     return;
   }
   if( n>0 ) memcpy(copy, body, n);
-  note->kind = type==SQLITE_BLOB && picture_is(copy, n) ? KIND_PICTURE : KIND_TEXT;
+  note->kind = type==SQLITE_BLOB ? KIND_PICTURE : KIND_TEXT;
   note->body = (struct content){ copy, n };
-  all->bytes += n;
+  if( note->kind==KIND_TEXT || picture_is(copy, n) ) return;
+  refuse_value(c, t->definition.body, sqlite3_column_value(s, column),
+               "text, a picture (PNG, JPEG) or NULL");
+  refuse_content(c, t, note);
 }
 
 static float *read_vector(struct call *c, struct vtab *t, struct content latent, const char *what){
@@ -94,120 +121,249 @@ static float *read_vector(struct call *c, struct vtab *t, struct content latent,
   return vector;
 }
 
-static uint64_t *read_keys(struct call *c, const struct definition *d, sqlite3_stmt *row){
+/* The filters begin at a column of s. */
+static uint64_t *read_keys(struct call *c, const struct definition *d, sqlite3_stmt *s, int column){
   uint64_t *keys = arena_get(&c->arena, sizeof(*keys)*(size_t)d->n_filters);
   if( keys==NULL ){
     fail_nomem(&c->err);
     return NULL;
   }
   for(int i=0; i<d->n_filters; i++){
-    sqlite3_value *v = sqlite3_column_value(row, COLUMN_FILTERS + i);
-    keys[i] = filter_key(d->filters[i].type, v);
+    keys[i] = filter_key(d->filters[i].type, sqlite3_column_value(s, column + i));
   }
   return keys;
 }
 
-/* The row of a note, as it is now. pending: the statement that stands on the note. */
-static void read_row(struct call *c, struct vtab *t, sqlite3_stmt *pending, struct notes *all,
-                     struct note *note){
+/* The row of a note as t_rows has it. */
+static void read_written(struct call *c, struct vtab *t, struct note *note){
   const struct definition *d = &t->definition;
   sqlite3_stmt *row = store_find(c, t, ROW_GET, note->id);
   struct content latent;
   if( row==NULL ) return;               /* it was deleted */
   latent = row_latent(c, t, row);
   if( c->err.rc==SQLITE_OK ){
-    note->keys = read_keys(c, d, row);
+    note->keys = read_keys(c, d, row, COLUMN_FILTERS);
     if( latent.bytes ) note->now = read_vector(c, t, latent, "a stored latent");
-    else if( owns_content(d) ) read_body(c, row, COLUMN_FILTERS + d->n_filters, all, note);
-    else if( d->body ) read_body(c, pending, 2, all, note);
+    else if( owns_content(d) ) read_body(c, t, row, COLUMN_FILTERS + d->n_filters, note);
+    if( note->kind ) note->write = ENCODED;
   }
   sqlite3_reset(row);
 }
 
+/* Copies the filters, which begin at a column of s: note->filters. A value that a filter cannot
+** have is like content that cannot be encoded. */
+static void read_filters(struct call *c, struct vtab *t, sqlite3_stmt *s, int column,
+                         struct note *note){
+  const struct definition *d = &t->definition;
+  if( c->err.rc!=SQLITE_OK ) return;
+  note->filters = arena_zeroed(&c->arena, sizeof(*note->filters)*((size_t)d->n_filters + 1));
+  if( note->filters==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<d->n_filters && c->err.rc==SQLITE_OK; i++){
+    sqlite3_value *v = sqlite3_value_dup(sqlite3_column_value(s, column + i));
+    note->filters[i] = v;
+    if( v==NULL ) fail_nomem(&c->err);
+    else if( !filter_fits(&d->filters[i], v) ) filter_refuse(c, &d->filters[i], v);
+  }
+  refuse_content(c, t, note);
+}
+
+/* Keeps the latent of a row whose content has not changed. Returns whether it has one. */
+static int keep_latent(struct call *c, struct vtab *t, sqlite3_stmt *row, struct note *note){
+  struct content latent = row_latent(c, t, row);
+  void *copy;
+  if( latent.bytes==NULL ) return 0;
+  copy = arena_get(&c->arena, latent.n + 1);
+  if( copy ) note->latent = (struct content){ memcpy(copy, latent.bytes, latent.n), latent.n };
+  else fail_nomem(&c->err);
+  note->now = read_vector(c, t, latent, "a stored latent");
+  return 1;
+}
+
+/* The row of a note as the content table has it: s, PENDING_READ, stands on both. */
+static void read_followed(struct call *c, struct vtab *t, sqlite3_stmt *s, struct note *note){
+  sqlite3_stmt *row = store_find(c, t, ROW_GET, note->id);
+  int is_there = sqlite3_column_type(s, THEIR_ID)!=SQLITE_NULL;
+  int is_known = row && sqlite3_column_int(s, PENDING_HOW)==NOTE_READ;
+  int same = 0;
+  if( is_there ) note->hash = content_hash(c, t, s, THEIR_BODY);
+  if( is_there && row ) same = content_same(c, t, row, s, THEIR_BODY, note->hash);
+  if( c->err.rc==SQLITE_OK && !(is_known && same==SAME_ALL) ){
+    if( is_known ){
+      struct content old = row_known_latent(c, t, row);
+      if( old.bytes ) note->old = read_vector(c, t, old, "a stored latent");
+    }
+    if( is_there ){
+      int keeps = (same & SAME_CONTENT) && keep_latent(c, t, row, note);
+      note->write = PUT;
+      note->keys = read_keys(c, &t->definition, s, THEIR_FILTERS);
+      if( !keeps ) read_body(c, t, s, THEIR_BODY, note);
+      read_filters(c, t, s, THEIR_FILTERS, note);
+    }else if( row ){
+      note->write = REMOVE;
+    }
+  }
+  sqlite3_reset(row);
+}
+
+static void read_note(struct call *c, struct vtab *t, sqlite3_stmt *s, struct note *note){
+  if( sqlite3_column_type(s, PENDING_OLD)!=SQLITE_NULL ){
+    struct content old = { sqlite3_column_blob(s, PENDING_OLD), 0 };
+    old.n = (size_t)sqlite3_column_bytes(s, PENDING_OLD);
+    note->old = read_vector(c, t, old, "a pending latent");
+  }
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( sqlite3_column_int(s, PENDING_HOW)==NOTE_WRITTEN || t->definition.content==NULL ){
+    read_written(c, t, note);
+  }else{
+    read_followed(c, t, s, note);
+  }
+}
+
+/* A view may have several rows of one id; the first counts. */
 static void read_notes(struct call *c, struct vtab *t, struct notes *all){
-  sqlite3_stmt *s = store_statement(c, t, PENDING_LIST);
+  enum vtab_statement which = t->definition.content ? PENDING_READ : PENDING_LIST;
+  sqlite3_stmt *s = store_statement(c, t, which);
   if( s ) sqlite3_bind_int(s, 1, all->most);
   while( all->bytes<BODIES_BYTES && store_step(c, s) ){
-    struct note *note = &all->list[all->n++];
-    *note = (struct note){ .id = sqlite3_column_int64(s, 0) };
-    if( sqlite3_column_type(s, 1)!=SQLITE_NULL ){
-      struct content old = { sqlite3_column_blob(s, 1), 0 };
-      old.n = (size_t)sqlite3_column_bytes(s, 1);
-      note->old = read_vector(c, t, old, "a pending latent");
-    }
-    read_row(c, t, s, all, note);
+    sqlite3_int64 id = sqlite3_column_int64(s, PENDING_ID);
+    struct note *note = &all->list[all->n];
+    if( all->n>0 && all->list[all->n-1].id==id ) continue;
+    *note = (struct note){ .id = id };
+    all->n++;
+    read_note(c, t, s, note);
+    all->bytes += note->body.n;
   }
   sqlite3_reset(s);
 }
 
+static void release_notes(const struct vtab *t, struct notes *all){
+  for(int i=0; i<all->n; i++){
+    struct note *note = &all->list[i];
+    for(int j=0; note->filters && j<t->definition.n_filters; j++){
+      sqlite3_value_free(note->filters[j]);
+    }
+    note->filters = NULL;
+  }
+}
+
 /* ---- 2. Encoding ---- */
 
-/* A picture could not be read: says which one. */
-static void name_picture(struct call *c, const struct notes *all){
-  struct err first = c->err;
-  struct picture p;
-  char who[40];
-  for(int i=0; i<all->n; i++){
-    struct arena_mark mark = arena_mark(&c->arena);
-    const struct note *note = &all->list[i];
-    if( note->kind!=KIND_PICTURE ) continue;
-    c->err = (struct err){ 0 };
-    sqlite3_snprintf(sizeof(who), who, "row %lld", note->id);
-    picture_read(&p, note->body.bytes, note->body.n, &c->arena, who, &c->err);
-    if( c->err.rc!=SQLITE_OK ) return;
-    arena_rewind(&c->arena, mark);
-  }
-  c->err = first;
-}
-
-/* Writes the latent of a note's row to t_rows. blob: for scratch. */
-static void put_latent(struct call *c, struct vtab *t, struct note *note, const struct latent *z,
-                       struct buf *blob){
-  sqlite3_stmt *s = store_statement(c, t, ROW_ENCODED);
-  struct content latent;
-  int rc;
-  if( s==NULL ) return;
-  blob->n = 0;
-  latent_write(blob, z);
-  if( blob->rc!=SQLITE_OK ){
-    fail_nomem(&c->err);
-    return;
-  }
-  latent = (struct content){ blob->data, blob->n };
-  sqlite3_bind_int64(s, 1, note->id);
-  sqlite3_bind_int64(s, 2, latent_sum(note->id, latent));
-  rc = sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_STATIC);
-  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
-  note->now = read_vector(c, t, latent, "an encoded latent");
-  store_do(c, s);
-}
-
-/* The contents of one kind, in one batch. */
-static void encode_kind(struct call *c, struct vtab *t, struct notes *all, int kind){
-  struct content *bodies = arena_get(&c->arena, sizeof(*bodies)*(size_t)all->n);
-  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)all->n);
-  struct buf blob = { 0 };
-  struct model *m;
-  int n = 0;
+/* The contents of list[n], all of one kind, in one batch. If it cannot be, each half by itself. */
+static void encode_batch(struct call *c, const struct vtab *t, const struct model *m,
+                         struct note **list, int n){
+  struct arena_mark mark = arena_mark(&c->arena);
+  struct content *bodies = arena_get(&c->arena, sizeof(*bodies)*(size_t)n);
+  struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)n);
   if( c->arena.oom ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
+  for(int i=0; i<n; i++) bodies[i] = list[i]->body;
+  contents_encode(m, &c->run, bodies, n, t->definition.body, 0, z);
+  if( c->err.rc==SQLITE_OK ){
+    for(int i=0; i<n; i++) list[i]->z = z[i];
+  }else if( n==1 ){
+    refuse_content(c, t, list[0]);
+  }else if( c->err.rc==SQLITE_ERROR || c->err.rc==SQLITE_TOOBIG ){
+    c->err = (struct err){ 0 };
+    arena_rewind(&c->arena, mark);
+    encode_batch(c, t, m, list, n/2);
+    encode_batch(c, t, m, list + n/2, n - n/2);
+  }
+}
+
+static void encode_kind(struct call *c, struct vtab *t, struct notes *all, int kind){
+  struct note **list = arena_get(&c->arena, sizeof(*list)*(size_t)all->n);
+  struct model *m;
+  int n = 0;
+  if( list==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<all->n; i++){
-    if( all->list[i].kind==kind ) bodies[n++] = all->list[i].body;
+    if( all->list[i].kind==kind ) list[n++] = &all->list[i];
   }
   if( n==0 ) return;
   m = call_model_of(c, kind, 0);
   if( m ) config_admit(c, t, m, 1);
-  if( c->err.rc!=SQLITE_OK ) return;
-  contents_encode(m, &c->run, bodies, n, "a row", 0, z);
-  if( kind==KIND_PICTURE && c->err.rc==SQLITE_ERROR ) name_picture(c, all);
-  n = 0;
-  for(int i=0; i<all->n && c->err.rc==SQLITE_OK; i++){
-    if( all->list[i].kind==kind ) put_latent(c, t, &all->list[i], &z[n++], &blob);
+  if( c->err.rc==SQLITE_OK ) encode_batch(c, t, m, list, n);
+}
+
+/* From the point to what is written and what the index gets. buf: for scratch. */
+static void settle_note(struct call *c, struct vtab *t, struct note *note, struct buf *blob){
+  size_t most = (size_t)sqlite3_limit(t->db, SQLITE_LIMIT_LENGTH, -1);
+  void *copy = NULL;
+  if( c->err.rc!=SQLITE_OK || note->z.n_segments==0 ) return;
+  blob->n = 0;
+  latent_write(blob, &note->z);
+  if( blob->rc==SQLITE_OK ) copy = arena_get(&c->arena, blob->n);
+  note->now = arena_floats(&c->arena, (size_t)t->width);
+  if( copy==NULL || note->now==NULL ){
+    fail_nomem(&c->err);
+    return;
   }
+  note->latent = (struct content){ memcpy(copy, blob->data, blob->n), blob->n };
+  if( blob->n>most ){
+    fail(&c->err, SQLITE_TOOBIG, "its latent of %zu bytes is longer than SQLite's limit here",
+         blob->n);
+  }
+  vector_from_blob(t, note->now, note->latent, "the latent", &c->err);
+  refuse_content(c, t, note);
+}
+
+static void encode_notes(struct call *c, struct vtab *t, struct notes *all){
+  struct buf blob = { 0 };
+  if( c->err.rc!=SQLITE_OK ) return;
+  encode_kind(c, t, all, KIND_TEXT);
+  encode_kind(c, t, all, KIND_PICTURE);
+  for(int i=0; i<all->n; i++) settle_note(c, t, &all->list[i], &blob);
   buf_release(&blob);
 }
 
-/* ---- 3. Changing the index ---- */
+void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s, int column,
+                     struct buf *report){
+  const struct definition *d = &t->definition;
+  struct arena_mark mark = arena_mark(&c->arena);
+  struct err why = { 0 };
+  struct note note = { .id = id, .why = &why };
+  struct notes all = { .list = &note, .n = 1 };
+  read_body(c, t, s, column, &note);
+  if( d->content ) read_filters(c, t, s, column + 1, &note);
+  encode_notes(c, t, &all);
+  release_notes(t, &all);
+  if( c->err.rc==SQLITE_NOMEM || c->err.rc==SQLITE_INTERRUPT ) return;
+  if( c->err.rc!=SQLITE_OK ) why = c->err;
+  c->err = (struct err){ 0 };
+  arena_rewind(&c->arena, mark);
+  if( why.rc!=SQLITE_OK ){
+    buf_report_line(report, "row %lld is not in the index: %s", id, why.text);
+  }else{
+    buf_report_line(report, "row %lld is not in the index, although it can be: 'rebuild' takes it "
+                    "in", id);
+  }
+}
+
+/* ---- 3. Writing rows, and changing the index ---- */
+
+static void write_latent(struct call *c, struct vtab *t, const struct note *note){
+  sqlite3_stmt *s = store_statement(c, t, ROW_ENCODED);
+  struct content latent = note->latent;
+  if( s==NULL ) return;
+  sqlite3_bind_int64(s, 1, note->id);
+  sqlite3_bind_int64(s, 2, latent_sum(note->id, latent));
+  if( sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_STATIC)!=SQLITE_OK ){
+    fail_nomem(&c->err);
+  }
+  store_do(c, s);
+}
+
+static void write_row(struct call *c, struct vtab *t, const struct note *note){
+  struct new_row row = {
+    .id = note->id,
+    .latent = note->latent,
+    .filters = note->filters,
+    .hash = note->hash,
+  };
+  if( note->write==PUT ) row_put(c, t, &row);
+  else if( note->write==REMOVE ) store_do_at(c, t, ROW_DELETE, note->id);
+  else if( note->write==ENCODED && note->latent.bytes ) write_latent(c, t, note);
+}
 
 static void change_index(struct call *c, struct vtab *t, const struct notes *all){
   struct change *removed = arena_get(&c->arena, sizeof(*removed)*(size_t)all->n);
@@ -248,14 +404,13 @@ static int flush_some(struct call *c, struct vtab *t){
     return 0;
   }
   read_notes(c, t, &all);
-  if( all.n>0 ){
-    encode_kind(c, t, &all, KIND_TEXT);
-    encode_kind(c, t, &all, KIND_PICTURE);
-  }
+  if( all.n>0 ) encode_notes(c, t, &all);
   if( c->err.rc==SQLITE_OK && all.n>0 ){
-    change_index(c, t, &all);
+    for(int i=0; i<all.n; i++) write_row(c, t, &all.list[i]);
+    if( c->err.rc==SQLITE_OK ) change_index(c, t, &all);
     if( c->err.rc!=SQLITE_OK ) t->broken_depth = t->depth + 1;
   }
+  release_notes(t, &all);
   if( c->err.rc==SQLITE_OK ) arena_rewind(&c->arena, mark);
   return all.n;
 }

@@ -147,7 +147,8 @@ static void use_condition(struct planning *p, int i, int searches){
 }
 
 /* All other conditions. LIMIT and OFFSET are used only where the table sees to the order and to
-** every condition: else more rows will be pulled. */
+** every condition: else more rows will be pulled. They change how the search goes about it, never
+** the order of the rows. */
 static void use_rest(struct planning *p, int searches){
   sqlite3_index_info *info = p->info;
   int knows_all = searches && (info->nOrderBy==0 || info->orderByConsumed);
@@ -163,11 +164,21 @@ static void use_rest(struct planning *p, int searches){
   }
 }
 
+/* ORDER BY distance, or distance, rowid: rows as near as each other come by their rowid. */
+static int is_by_distance(const struct planning *p){
+  const sqlite3_index_info *info = p->info;
+  int columns[] = { hidden_at(&p->t->definition, HIDDEN_DISTANCE), ROWID };
+  if( info->nOrderBy<1 || info->nOrderBy>2 ) return 0;
+  for(int i=0; i<info->nOrderBy; i++){
+    if( info->aOrderBy[i].iColumn!=columns[i] || info->aOrderBy[i].desc ) return 0;
+  }
+  return 1;
+}
+
 /* With a query: rows nearest first. The costs make the search the outer loop of a join, unless the
 ** other side is a row or two: otherwise the rows would come in that table's order. */
 static void plan_search(struct planning *p, int query, int options){
   sqlite3_index_info *info = p->info;
-  int distance = hidden_at(&p->t->definition, HIDDEN_DISTANCE);
   int unusable = 0;
   int row = find_equal(p, ROWID, 0, &unusable);
   use(p, query, 1, "MATCH", " ?");
@@ -181,9 +192,8 @@ static void plan_search(struct planning *p, int query, int options){
     info->estimatedCost = 9e5;
     info->estimatedRows = 1;
   }
-  info->orderByConsumed = info->nOrderBy==1
-                       && info->aOrderBy[0].iColumn==distance
-                       && !info->aOrderBy[0].desc;
+  info->orderByConsumed = is_by_distance(p);
+  if( info->orderByConsumed && info->idxNum==PLAN_SEARCH ) info->idxNum = PLAN_SEARCH_SORTED;
   use_rest(p, 1);
 }
 
@@ -458,6 +468,7 @@ static void read_argument(struct reading *r, const char *word, sqlite3_value *v)
   }
   if( after(word, "LIMIT ?") ){
     r->limit = read_hint(v);
+    r->to->has_limit = 1;
     return;
   }
   if( after(word, "OFFSET ?") ){

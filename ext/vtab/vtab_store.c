@@ -3,7 +3,7 @@
 ** table.
 **
 **   t_config(k TEXT PRIMARY KEY, v) WITHOUT ROWID
-**       version   1
+**       version   2
 **       columns   as declared to SQLite, without t's name: so shadow tables that belong to another
 **                 definition are found out
 **       model     fingerprint of the text model, which encoded the texts in t_rows; absent where
@@ -12,18 +12,22 @@
 **                 the kind. So a new model of one kind stands in the way of rows of that kind
 **                 alone, until 'rebuild' encodes all rows again
 **       width     numbers of a vector of the index: the model's s, or the width in the definition
-**   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content])
-**       sum       of all the others, see vtab_row.c
-**       latent    NULL: there is no content, or it is still to be encoded
+**   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content | hash])
+**       sum       of all the others but hash, see vtab_row.c
+**       latent    NULL: there is no content, it is still to be encoded, or it cannot be
 **       f0...     the filter columns
-**       content   only where it is the table's own. It is last, so that long texts do not stand
-**                 before what a search reads
-**   t_pending(id INTEGER PRIMARY KEY, old BLOB, content)
+**       content   where it is the table's own. It is last, so that long texts do not stand before
+**                 what a search reads
+**       hash      where the content is another table's: of the content when it was encoded, see
+**                 vtab_content.c
+**   t_pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)
 **       Rows that the index has not seen as they are now. No committed transaction leaves rows
 **       here.
 **       old       the latent under which the index knows the row; NULL: it does not know it
-**       content   what to encode, where the content is another table's (which may have changed once
-**                 more by the time it is encoded)
+**       how       0   t_rows has the row as it is now
+**                 1   the row is to be read from the content table; the index knows it as t_rows
+**                     has it, and old is NULL
+**                 2   both: t_rows has changed, and the row is to be read
 **   t_cells, t_codes: the index's own, see index.h
 **
 ** All SQL on these tables and on the content table is text with $names for what differs from table
@@ -32,17 +36,14 @@
 **   $schema                         "main"
 **   $config $rows $pending          "main"."t_config", ...
 **   $filters                        , f0, f1
-**   $content                        nothing; where the content is the table's own: , content
+**   $content                        , hash; where the content is the table's own: , content;
+**                                   without content: nothing
 **   $filter_marks $content_mark     , ? for each of the two above
 **   $theirs $their_name             "main"."notes", "notes"
 **   $their_id                       "id"; or rowid, without quotes
 **   $id $body                       "id", "body"
-**   $their_filters                  , "year", "lang"
 **   $from_filters                   , T."year", T."lang"
-**   $new_filters                    , new."year", new."lang"
-**   $set_filters                    , "year"=new."year", "lang"=new."lang"
 **   $or_filters_differ              OR old."year" COLLATE BINARY IS NOT new."year" OR ...
-**   $and_id_differs                 nothing; without filters: AND old."id" IS NOT new."id"
 **   $t                              "t"
 **   $t_config $t_rows $t_pending    "t_config", ...
 **   $t_insert $t_delete $t_update   "main"."t_insert", ...: its triggers
@@ -69,12 +70,20 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [ROW_ENCODED]  = "UPDATE $rows SET sum=(sum & -4294967296) | ?2, latent=?3 WHERE id=?1",
   [ROW_MEND]     = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
   [ROW_LAST]     = "SELECT max(id) FROM $rows",
-  [PENDING_ADD]  = ("INSERT INTO $pending(id, old, content) VALUES(?1, ?2, ?3)"
+  [ROW_ANY]      = "SELECT 1 FROM $rows WHERE latent IS NOT NULL LIMIT 1",
+  [PENDING_ADD]  = ("INSERT INTO $pending(id, old, how) VALUES(?1, ?2, ?3)"
                     " ON CONFLICT(id) DO UPDATE"
-                    " SET content=CASE WHEN ?4 THEN excluded.content ELSE content END"),
-  [PENDING_LIST] = "SELECT id, old, content FROM $pending ORDER BY id LIMIT ?1",
+                    " SET old=CASE how WHEN 1 THEN excluded.old ELSE old END,"
+                    " how=CASE WHEN excluded.how=0 THEN 0 WHEN how=1 THEN 1 ELSE 2 END"),
+  [PENDING_LIST] = "SELECT id, old, how FROM $pending ORDER BY id LIMIT ?1",
+  [PENDING_READ] = ("SELECT P.id, P.old, P.how, T.$their_id, T.$body$from_filters"
+                    " FROM $pending AS P LEFT JOIN $theirs AS T ON P.how>0 AND T.$their_id=P.id"
+                    " ORDER BY P.id LIMIT ?1"),
+  [PENDING_HAS]  = "SELECT 1 FROM $pending WHERE id=?1",
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
-  [CONTENT_GET]  = "SELECT T.$body FROM $theirs AS T WHERE T.$their_id=?1",
+  [CONTENT_GET]  = "SELECT T.$body$from_filters FROM $theirs AS T WHERE T.$their_id=?1",
+  [CONTENT_HAS]  = "SELECT 1 FROM $theirs AS T WHERE T.$their_id=?1",
+  [SCHEMA_VERSION] = "PRAGMA $schema.schema_version",
   [TICK]         = "SELECT 1",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
@@ -94,8 +103,8 @@ static const struct variable {
     NAME,                       /* "t" with the text at its end, under the name that is asked for */
     THEIRS, THEIR_NAME, THEIR_ID, ID, BODY,
     EACH_FILTER,                /* the text for each; in it # is its number, @ its quoted name */
-    OWN_CONTENT,                /* the text, where the content is the table's own */
-    NO_FILTERS                  /* the text, expanded, where there are no filters */
+    CONTENT                     /* the text where there is content: in it # is "content" where it is
+                                ** the table's own, else "hash" */
   } kind;
   const char *text;
 } VARIABLES[] = {
@@ -105,19 +114,15 @@ static const struct variable {
   { "pending",           SHADOW,      "_pending" },
   { "filters",           EACH_FILTER, ", f#" },
   { "filter_marks",      EACH_FILTER, ", ?" },
-  { "content",           OWN_CONTENT, ", content" },
-  { "content_mark",      OWN_CONTENT, ", ?" },
+  { "content",           CONTENT,     ", #" },
+  { "content_mark",      CONTENT,     ", ?" },
   { "theirs",            THEIRS,      "" },
   { "their_name",        THEIR_NAME,  "" },
   { "their_id",          THEIR_ID,    "" },
   { "id",                ID,          "" },
   { "body",              BODY,        "" },
-  { "their_filters",     EACH_FILTER, ", @" },
   { "from_filters",      EACH_FILTER, ", T.@" },
-  { "new_filters",       EACH_FILTER, ", new.@" },
-  { "set_filters",       EACH_FILTER, ", @=new.@" },
   { "or_filters_differ", EACH_FILTER, " OR old.@ COLLATE BINARY IS NOT new.@" },
-  { "and_id_differs",    NO_FILTERS,  " AND old.$id IS NOT new.$id" },
   { "t",                 NAME,        "" },
   { "t_config",          NAME,        "_config" },
   { "t_rows",            NAME,        "_rows" },
@@ -127,6 +132,11 @@ static const struct variable {
   { "t_update",          TRIGGER,     "_update" },
 };
 enum { N_VARIABLES = sizeof(VARIABLES)/sizeof(VARIABLES[0]) };
+
+/* What the content table is called. */
+static const char *their_name(const struct vtab *t){
+  return t->content_now ? t->content_now : t->definition.content;
+}
 
 static void put_in_schema(struct buf *out, const struct vtab *t, const char *name,
                           const char *ending){
@@ -145,13 +155,18 @@ static void put_each_filter(struct buf *out, const struct definition *d, const c
   }
 }
 
-static void expand(struct buf *out, const struct vtab *t, const char *name, const char *text);
+static void put_content(struct buf *out, const struct definition *d, const char *pattern){
+  for(const char *p=pattern; d->body && *p; p++){
+    if( *p=='#' ) buf_str(out, owns_content(d) ? "content" : "hash");
+    else buf_char(out, *p);
+  }
+}
 
 /* name: what the table is, or will be, called. */
 static void put_variable(struct buf *out, const struct vtab *t, const char *name,
                          const struct variable *v){
   const struct definition *d = &t->definition;
-  const char *theirs = t->content_now ? t->content_now : d->content;
+  const char *theirs = their_name(t);
   switch( v->kind ){
     case SCHEMA:      put_quoted(out, t->schema); break;
     case SHADOW:      put_in_schema(out, t, t->name, v->text); break;
@@ -162,8 +177,7 @@ static void put_variable(struct buf *out, const struct vtab *t, const char *name
     case ID:          put_quoted(out, d->content_rowid); break;
     case BODY:        put_quoted(out, d->body); break;
     case EACH_FILTER: put_each_filter(out, d, v->text); break;
-    case OWN_CONTENT: if( owns_content(d) ) buf_str(out, v->text); break;
-    case NO_FILTERS:  if( d->n_filters==0 ) expand(out, t, name, v->text); break;
+    case CONTENT:     put_content(out, d, v->text); break;
     case THEIR_ID:      /* "rowid" in quotes would be a string where a view has no such column */
       if( sqlite3_stricmp(d->content_rowid, "rowid")==0 ) buf_str(out, "rowid");
       else put_quoted(out, d->content_rowid);
@@ -205,21 +219,81 @@ static int fail_sqlite(struct call *c, int rc){
   return fail(&c->err, rc, "%s", sqlite3_errmsg(c->connection->db));
 }
 
-/* flags: SQLITE_PREPARE_NO_VTAB where only shadow tables are asked for: then nobody can put a
-** virtual table in their place. */
+/* Our statements count as the application's own, to which SQLite refuses nothing. But the names in
+** them come from the schema, which may be a stranger's: content='fsdir' would read files. So they
+** are prepared with SQLITE_PREPARE_NO_VTAB, and nobody can put a virtual table in the place of a
+** shadow table or of the content. Only where the content is a view they are not: what a view asks
+** for counts as the schema's, and there SQLite heeds SQLITE_VTAB_DIRECTONLY and trusted_schema. */
+static int prepare_sql(const struct vtab *t, const char *sql, unsigned flags, sqlite3_stmt **s){
+  return sqlite3_prepare_v3(t->db, sql, -1, flags, s, NULL);
+}
+
+static int content_is_view(struct call *c, const struct vtab *t){
+  static const char text[] = "SELECT 1 FROM %Q.sqlite_schema WHERE type='view' AND name=%Q"
+                             " COLLATE NOCASE";
+  char *sql = sqlite3_mprintf(text, t->schema, their_name(t));
+  sqlite3_stmt *s = NULL;
+  int is_view = 0;
+  int rc = SQLITE_NOMEM;
+  if( sql ) rc = prepare_sql(t, sql, SQLITE_PREPARE_NO_VTAB, &s);
+  if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
+  is_view = store_step(c, s);
+  sqlite3_finalize(s);
+  sqlite3_free(sql);
+  return is_view;
+}
+
+/* A statement on the content was refused. Was it because that is a virtual table? */
+static int fail_content(struct call *c, const struct vtab *t, const char *sql){
+  struct buf said = { 0 };
+  sqlite3_stmt *s = NULL;
+  buf_str(&said, sqlite3_errmsg(t->db));
+  buf_text(&said);
+  if( said.rc!=SQLITE_OK ){
+    fail_nomem(&c->err);
+  }else if( prepare_sql(t, sql, 0, &s)==SQLITE_OK ){
+    fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a "
+         "view. A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"",
+         their_name(t), their_name(t));
+  }else{
+    fail(&c->err, SQLITE_ERROR, "%s", said.data);
+  }
+  sqlite3_finalize(s);
+  buf_release(&said);
+  return c->err.rc;
+}
+
+/* Does it change the schema, or ask about it by pragma_...(), which are virtual tables? A table
+** with the name of one of these has no arguments, so that it cannot take its place. */
+static int is_of_schema(const char *text){
+  static const char *const words[] = { "CREATE ", "DROP ", "ALTER " };
+  for(size_t i=0; i<sizeof(words)/sizeof(words[0]); i++){
+    if( strncmp(text, words[i], strlen(words[i]))==0 ) return 1;
+  }
+  return strstr(text, " pragma_")!=NULL;
+}
+
+/* flags: without SQLITE_PREPARE_NO_VTAB, see above. */
 static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *name,
                              const char *text, unsigned flags){
+  int asks_content = strstr(text, "$theirs")!=NULL;
+  int asks_views = asks_content && content_is_view(c, t);
   struct buf sql = { 0 };
   sqlite3_stmt *s = NULL;
   int rc = SQLITE_NOMEM;
   if( c->err.rc!=SQLITE_OK ) return NULL;
+  if( !asks_views && !is_of_schema(text) ) flags |= SQLITE_PREPARE_NO_VTAB;
   expand(&sql, t, name, text);
   buf_text(&sql);
-  if( sql.rc==SQLITE_OK ) rc = sqlite3_prepare_v3(t->db, sql.data, -1, flags, &s, NULL);
+  if( sql.rc==SQLITE_OK ) rc = prepare_sql(t, sql.data, flags, &s);
+  if( rc==SQLITE_ERROR && asks_content ){
+    fail_content(c, t, sql.data);
+  }else if( rc==SQLITE_ERROR && (flags & SQLITE_PREPARE_NO_VTAB) ){
+    fail_sqlite(c, SQLITE_CORRUPT_VTAB);        /* a shadow table is missing, or it is another */
+  }else if( rc!=SQLITE_OK ){
+    fail_sqlite(c, rc);
+  }
   buf_release(&sql);
-  /* A shadow table is missing, or it is another. */
-  if( rc==SQLITE_ERROR && (flags & SQLITE_PREPARE_NO_VTAB) ) rc = SQLITE_CORRUPT_VTAB;
-  if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
   return s;
 }
 
@@ -286,8 +360,7 @@ sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statemen
     return NULL;
   }
   if( s ) return s;
-  if( which==CONTENT_GET ) find_content(c, t);
-  else flags |= SQLITE_PREPARE_NO_VTAB;
+  if( which==CONTENT_GET || which==CONTENT_HAS || which==PENDING_READ ) find_content(c, t);
   t->statements[which] = prepare(c, t, t->name, STATEMENTS[which], flags);
   return t->statements[which];
 }
@@ -312,7 +385,7 @@ sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order){
   if( c->err.rc!=SQLITE_OK ) return NULL;
   t->rows[order] = NULL;
   if( s ) return s;
-  return prepare(c, t, t->name, ROWS[order], SQLITE_PREPARE_PERSISTENT | SQLITE_PREPARE_NO_VTAB);
+  return prepare(c, t, t->name, ROWS[order], SQLITE_PREPARE_PERSISTENT);
 }
 
 sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
@@ -349,11 +422,36 @@ void store_idle(struct vtab *t){
 
 /* ---- The shadow tables ---- */
 
+int store_verify(struct call *c, struct vtab *t){
+  static const char text[] = "SELECT type, name, tbl_name FROM %Q.sqlite_schema WHERE tbl_name"
+    " COLLATE NOCASE IN (%Q||'_config', %Q||'_rows', %Q||'_pending', %Q||'_cells', %Q||'_codes')"
+    " AND NOT (type='table' AND rootpage>0) AND NOT (type='index' AND sql IS NULL)";
+  const char *n = t->name;
+  char *sql = sqlite3_mprintf(text, t->schema, n, n, n, n, n);
+  sqlite3_stmt *s = NULL;
+  int rc = SQLITE_NOMEM;
+  if( c->err.rc!=SQLITE_OK ){
+    sqlite3_free(sql);
+    return c->err.rc;
+  }
+  if( sql ) rc = prepare_sql(t, sql, SQLITE_PREPARE_NO_VTAB, &s);
+  if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
+  if( store_step(c, s) ){
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "the %.20s \"%.60s\", which somebody has put to the "
+         "shadow table %.60s, would change what is written: DROP it",
+         (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1),
+         (const char *)sqlite3_column_text(s, 2));
+  }
+  sqlite3_finalize(s);
+  sqlite3_free(sql);
+  return c->err.rc;
+}
+
 int store_create(struct call *c, struct vtab *t){
   store_run(c, t, "CREATE TABLE $config(k TEXT PRIMARY KEY, v) WITHOUT ROWID");
   store_run(c, t, "CREATE TABLE $rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB"
             "$filters$content)");
-  store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, content)");
+  store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)");
   if( c->err.rc==SQLITE_OK ) index_create(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }

@@ -3,6 +3,9 @@
 **
 ** Whatever can be wrong with a row is found before anything is written. Then the change is noted
 ** (vtab_pending.c), then made. The index sees it later, together with others.
+**
+** Where the content is another table's, an INSERT or UPDATE only notes that the row with this id is
+** to be read from there. Its values do not matter: triggers give none.
 */
 #include "vtab.h"
 #include <assert.h>
@@ -10,30 +13,7 @@
 
 static const struct content NO_LATENT = { NULL, 0 };
 
-struct new_row {                /* a row as it shall be */
-  sqlite3_int64 id;
-  struct content latent;        /* bytes NULL: none, or to be encoded */
-  sqlite3_value *body;          /* NULL: there is no content column, or it does not change */
-  sqlite3_value **filters;      /* NULL, or one marked as unchanged: as in the old row */
-  sqlite3_stmt *old;            /* stands on the old row; NULL: there is none */
-};
-
 /* ---- Is the row right? ---- */
-
-static int check_filter(struct call *c, const struct filter *f, sqlite3_value *v){
-  int type = sqlite3_value_type(v);
-  double x = 0.5;                       /* anything that is no integer */
-  if( type==SQLITE_NULL ) return SQLITE_OK;
-  if( f->type==FILTER_TEXT ){
-    return type==SQLITE_BLOB ? refuse_value(c, f->name, v, "text or NULL") : SQLITE_OK;
-  }
-  type = sqlite3_value_numeric_type(v);
-  if( type==SQLITE_INTEGER || (type==SQLITE_FLOAT && f->type==FILTER_REAL) ) return SQLITE_OK;
-  if( type==SQLITE_FLOAT ) x = sqlite3_value_double(v);
-  if( x>=-9e18 && x<=9e18 && x==(double)(sqlite3_int64)x ) return SQLITE_OK;
-  return refuse_value(c, f->name, v, f->type==FILTER_INTEGER ? "an integer or NULL"
-                                                             : "a number or NULL");
-}
 
 /* A latent that is given with the row. */
 static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct new_row *row){
@@ -53,24 +33,29 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   return c->err.rc==SQLITE_OK ? vector_from_latent(t, vector, &z, "latent", &c->err) : c->err.rc;
 }
 
-/* A BLOB as content must be a picture, and whole. It is encoded later, when it is too late to say
-** which row it was. */
+static int refuse_body(struct call *c, const struct vtab *t, sqlite3_value *v){
+  return refuse_value(c, t->definition.body, v, "text, a picture (PNG, JPEG) or NULL (a latent "
+                      "goes into the column latent)");
+}
+
+/* What the content column of a strict table takes: a BLOB must be a picture, and whole. Other
+** tables keep whatever comes, but a latent is here by mistake. Pictures need their model. */
 static int check_body(struct call *c, struct vtab *t, sqlite3_value *v){
   struct arena_mark mark = arena_mark(&c->arena);
-  const char *name = t->definition.body;
+  int is_strict = t->definition.is_strict;
   struct content data;
   struct picture p;
   struct model *m;
   if( c->err.rc!=SQLITE_OK || sqlite3_value_type(v)!=SQLITE_BLOB ) return c->err.rc;
+  data = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   if( value_kind(c, v)!=KIND_PICTURE ){
-    return refuse_value(c, name, v, "text, a picture (PNG, JPEG) or NULL (a latent goes into the "
-                        "column latent)");
+    return is_strict || latent_is(data.bytes, data.n) ? refuse_body(c, t, v) : SQLITE_OK;
   }
   m = call_model_of(c, KIND_PICTURE, 0);
   if( m ) config_admit(c, t, m, 0);
-  data = value_bytes(c, v);
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  picture_read(&p, data.bytes, data.n, &c->arena, name, &c->err);
+  if( c->err.rc!=SQLITE_OK || !is_strict ) return c->err.rc;
+  picture_read(&p, data.bytes, data.n, &c->arena, t->definition.body, &c->err);
   if( c->err.rc==SQLITE_OK ) arena_rewind(&c->arena, mark);
   return c->err.rc;
 }
@@ -92,7 +77,9 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **columns, st
   }
   row->filters = columns + filter_at(d);
   for(int i=0; i<d->n_filters; i++){
-    if( !sqlite3_value_nochange(row->filters[i]) ) check_filter(c, &d->filters[i], row->filters[i]);
+    sqlite3_value *v = row->filters[i];
+    if( sqlite3_value_nochange(v) || c->err.rc!=SQLITE_OK ) continue;
+    if( !filter_fits(&d->filters[i], v) ) filter_refuse(c, &d->filters[i], v);
   }
   if( d->body && !sqlite3_value_nochange(columns[0]) ){
     row->body = columns[0];
@@ -103,78 +90,6 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **columns, st
 }
 
 /* ---- Writing a row ---- */
-
-/* The SQLITE_... type that a filter's value is stored as. */
-static int stored_type(enum filter_type type, sqlite3_value *v){
-  static const int types[] = {
-    [FILTER_INTEGER] = SQLITE_INTEGER, [FILTER_REAL] = SQLITE_FLOAT, [FILTER_TEXT] = SQLITE_TEXT
-  };
-  return sqlite3_value_type(v)==SQLITE_NULL ? SQLITE_NULL : types[type];
-}
-
-static int bind_filter(sqlite3_stmt *s, int at, enum filter_type type, sqlite3_value *v){
-  const char *text;
-  if( sqlite3_value_type(v)==SQLITE_NULL ) return sqlite3_bind_null(s, at);
-  if( type==FILTER_INTEGER ) return sqlite3_bind_int64(s, at, sqlite3_value_int64(v));
-  if( type==FILTER_REAL ) return sqlite3_bind_double(s, at, sqlite3_value_double(v));
-  if( sqlite3_value_type(v)==SQLITE_TEXT ) return sqlite3_bind_value(s, at, v);
-  text = (const char *)sqlite3_value_text(v);
-  return sqlite3_bind_text(s, at, text, sqlite3_value_bytes(v), SQLITE_TRANSIENT);
-}
-
-static int is_from_old(const struct new_row *row, int i){
-  return row->old && (row->filters==NULL || sqlite3_value_nochange(row->filters[i]));
-}
-
-/* Binds filters and own content to ROW_PUT, and adds them to the sum. */
-static int bind_values(const struct vtab *t, sqlite3_stmt *s, const struct new_row *row,
-                       struct values_sum *sum){
-  enum { FIRST = 4 };                   /* after id, sum, latent */
-  const struct definition *d = &t->definition;
-  int n = d->n_filters;
-  int rc = SQLITE_OK;
-  for(int i=0; i<n && rc==SQLITE_OK; i++){
-    enum filter_type type = d->filters[i].type;
-    sqlite3_value *v;
-    if( is_from_old(row, i) ){
-      v = sqlite3_column_value(row->old, COLUMN_FILTERS + i);
-      values_sum_add(sum, t, v, sqlite3_value_type(v));
-      rc = sqlite3_bind_value(s, FIRST + i, v);
-    }else{
-      v = row->filters[i];
-      values_sum_add(sum, t, v, stored_type(type, v));
-      rc = bind_filter(s, FIRST + i, type, v);
-    }
-  }
-  if( owns_content(d) && rc==SQLITE_OK ){
-    sqlite3_value *body = row->body;
-    if( body==NULL ) body = sqlite3_column_value(row->old, COLUMN_FILTERS + n);
-    values_sum_add(sum, t, body, sqlite3_value_type(body));
-    rc = sqlite3_bind_value(s, FIRST + n, body);
-  }
-  return sum->oom ? SQLITE_NOMEM : rc;
-}
-
-/* Into t_rows, in the place of a row with this id. */
-static int put_row(struct call *c, struct vtab *t, const struct new_row *row){
-  sqlite3_stmt *s = store_statement(c, t, ROW_PUT);
-  struct content latent = row->latent;
-  struct values_sum sum = { 0 };
-  uint32_t half;
-  int rc;
-  if( s==NULL ) return c->err.rc;
-  rc = bind_values(t, s, row, &sum);
-  half = latent.bytes ? latent_sum(row->id, latent) : 0;
-  sqlite3_bind_int64(s, 1, row->id);
-  sqlite3_bind_int64(s, 2, row_sum(row->id, &sum, half));
-  if( latent.bytes && rc==SQLITE_OK ){
-    rc = sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT);
-  }
-  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
-  else if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
-  if( row->old ) sqlite3_reset(row->old);
-  return store_do(c, s);
-}
 
 static sqlite3_int64 next_id(struct call *c, struct vtab *t){
   sqlite3_stmt *s = store_statement(c, t, ROW_LAST);
@@ -192,50 +107,18 @@ static sqlite3_int64 read_id(struct call *c, sqlite3_value *v){
   return 0;
 }
 
-/* ---- The latent that the index knows ---- */
-
-/* Stands for a latent that is damaged. The index knows the row elsewhere, and so looks for it in
-** all cells. */
-static struct content stand_in(struct call *c, const struct vtab *t){
-  struct content latent = NO_LATENT;
-  float *x = arena_zeroed(&c->arena, sizeof(float)*(size_t)t->width);
-  struct latent z = { .kind = KIND_TEXT, .n_segments = 1, .width = t->width, .z = x };
-  struct buf blob = { 0 };
-  void *copy = NULL;
-  if( x ){
-    x[0] = 1;
-    latent_write(&blob, &z);
-  }
-  if( x && blob.rc==SQLITE_OK ) copy = arena_get(&c->arena, blob.n);
-  if( copy ) latent = (struct content){ memcpy(copy, blob.data, blob.n), blob.n };
-  else fail_nomem(&c->err);
-  buf_release(&blob);
-  return latent;
-}
-
-/* The latent under which the index is to find the row that s stands on. A damaged row gets one too,
-** so that it can be written again, or deleted. */
-static struct content known_latent(struct call *c, struct vtab *t, sqlite3_stmt *s){
-  struct content latent;
-  if( c->err.rc!=SQLITE_OK ) return NO_LATENT;
-  latent = row_latent(c, t, s);
-  if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return latent;
-  c->err = (struct err){ 0 };
-  return stand_in(c, t);
-}
-
 /* ---- INSERT, DELETE ---- */
 
 /* Notes that a row with this id is written. If there is one already, it is an error unless the
-** statement says OR REPLACE. body: to be encoded, where the content is another table's. */
-static void note_written(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *body){
+** statement says OR REPLACE. */
+static void note_written(struct call *c, struct vtab *t, sqlite3_int64 id){
   sqlite3_stmt *s = store_find(c, t, ROW_LATENT, id);
   struct content old = NO_LATENT;
   if( s ){
-    if( sqlite3_vtab_on_conflict(t->db)==SQLITE_REPLACE ) old = known_latent(c, t, s);
+    if( sqlite3_vtab_on_conflict(t->db)==SQLITE_REPLACE ) old = row_known_latent(c, t, s);
     else fail(&c->err, SQLITE_CONSTRAINT, "row %lld is there already", id);
   }
-  pending_add(c, t, id, old, body, 1);
+  pending_add(c, t, id, old, NOTE_WRITTEN);
   sqlite3_reset(s);
 }
 
@@ -248,8 +131,8 @@ static void insert_row(struct call *c, struct vtab *t, sqlite3_value *id, sqlite
   row.id = sqlite3_value_type(id)==SQLITE_NULL ? next_id(c, t) : read_id(c, id);
   if( c->err.rc!=SQLITE_OK ) return;
   *rowid = row.id;
-  note_written(c, t, row.id, t->definition.content ? row.body : NULL);
-  put_row(c, t, &row);
+  note_written(c, t, row.id);
+  row_put(c, t, &row);
 }
 
 static void delete_row(struct call *c, struct vtab *t, sqlite3_int64 id){
@@ -257,7 +140,7 @@ static void delete_row(struct call *c, struct vtab *t, sqlite3_int64 id){
   vtab_ready(c, t, 0);
   s = store_find(c, t, ROW_LATENT, id);
   if( s==NULL ) return;
-  pending_add(c, t, id, known_latent(c, t, s), NULL, 1);
+  pending_add(c, t, id, row_known_latent(c, t, s), NOTE_WRITTEN);
   sqlite3_reset(s);
   store_do_at(c, t, ROW_DELETE, id);
 }
@@ -288,7 +171,7 @@ static int is_same_body(const struct vtab *t, const struct new_row *row){
 /* Is something of the old row kept that row_check_values() checks? */
 static int keeps_values(const struct vtab *t, const struct new_row *row){
   for(int i=0; i<t->definition.n_filters; i++){
-    if( is_from_old(row, i) ) return 1;
+    if( row_keeps_filter(row, i) ) return 1;
   }
   return owns_content(&t->definition) && row->body==NULL;
 }
@@ -296,7 +179,6 @@ static int keeps_values(const struct vtab *t, const struct new_row *row){
 /* row->old stands on the row `id` that shall be *row. */
 static void put_updated(struct call *c, struct vtab *t, sqlite3_int64 id, struct new_row *row,
                         int sets_latent){
-  sqlite3_value *theirs = t->definition.content ? row->body : NULL;
   int moves = row->id!=id;
   int encodes = row->body && row->latent.bytes==NULL && !is_same_body(t, row);
   int stays = row->latent.bytes==NULL && !encodes && !sets_latent;
@@ -304,10 +186,10 @@ static void put_updated(struct call *c, struct vtab *t, sqlite3_int64 id, struct
   if( stays ) row->latent = row_latent(c, t, row->old);
   if( keeps_values(t, row) ) row_check_values(c, t, row->old);
   if( c->err.rc!=SQLITE_OK ) return;
-  known = known_latent(c, t, row->old);
-  pending_add(c, t, id, known, moves ? NULL : theirs, moves || encodes);
-  if( moves && c->err.rc==SQLITE_OK ) note_written(c, t, row->id, theirs);
-  put_row(c, t, row);
+  known = row_known_latent(c, t, row->old);
+  pending_add(c, t, id, known, NOTE_WRITTEN);
+  if( moves && c->err.rc==SQLITE_OK ) note_written(c, t, row->id);
+  row_put(c, t, row);
 }
 
 static void update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *new_id,
@@ -317,7 +199,6 @@ static void update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3
   int sets_latent = d->body==NULL && !sqlite3_value_nochange(columns[hidden_at(d, HIDDEN_LATENT)]);
   struct new_row row = { .id = read_id(c, new_id) };
   int moves = row.id!=id;
-  if( moves ) pending_flush(c, t);      /* so that no text waits under the old id */
   vtab_ready(c, t, sets_body);
   check_row(c, t, columns, &row);
   row.old = store_find(c, t, ROW_GET, id);
@@ -327,41 +208,102 @@ static void update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3
   if( moves ) store_do_at(c, t, ROW_DELETE, id);
 }
 
-/* ---- 'rebuild' ---- */
+/* ---- Where the content is another table's ---- */
 
-/* One row of the content table. The values are copied: SQLite allows the original ones only to be
-** bound. */
-static void take_row(struct call *c, struct vtab *t, sqlite3_stmt *from){
+/* The row of the content table that s stands on, in a strict table. The values are copied: SQLite
+** allows the original ones only to be bound. */
+static void check_theirs(struct call *c, struct vtab *t, sqlite3_stmt *s){
   const struct definition *d = &t->definition;
-  sqlite3_value *values[2 + FILTERS_MOST] = { NULL };
-  int n = 2 + d->n_filters;
-  struct new_row row = { 0 };
-  for(int i=0; i<n; i++){
-    values[i] = sqlite3_value_dup(sqlite3_column_value(from, i));
-    if( values[i]==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<=d->n_filters && c->err.rc==SQLITE_OK; i++){
+    const struct filter *f = i>0 ? &d->filters[i-1] : NULL;
+    sqlite3_value *v = sqlite3_value_dup(sqlite3_column_value(s, i));
+    if( v==NULL ) fail_nomem(&c->err);
+    else if( f==NULL ) check_body(c, t, v);
+    else if( !filter_fits(f, v) ) filter_refuse(c, f, v);
+    sqlite3_value_free(v);
   }
-  if( c->err.rc==SQLITE_OK ){
-    row.id = read_id(c, values[0]);
-    row.body = values[1];
-    row.filters = values + 2;
-    check_body(c, t, row.body);
-    for(int i=0; i<d->n_filters; i++) check_filter(c, &d->filters[i], row.filters[i]);
-    pending_add(c, t, row.id, NO_LATENT, row.body, 1);
-    put_row(c, t, &row);
+}
+
+/* Notes that the row is to be read. What would be an error then is one now, as far as it can be
+** seen: then it is clear which statement it was. */
+static void follow_row(struct call *c, struct vtab *t, sqlite3_int64 id){
+  sqlite3_stmt *s;
+  vtab_ready(c, t, 0);
+  s = store_find(c, t, CONTENT_GET, id);
+  if( s ) vtab_ready(c, t, 1);
+  if( s && t->definition.is_strict ) check_theirs(c, t, s);
+  sqlite3_reset(s);
+  pending_add(c, t, id, NO_LATENT, NOTE_READ);
+}
+
+static void insert_followed(struct call *c, struct vtab *t, sqlite3_value *id,
+                            sqlite3_value **columns, sqlite3_int64 *rowid){
+  if( is_given(columns[hidden_at(&t->definition, HIDDEN_LATENT)]) ){
+    fail(&c->err, SQLITE_ERROR, "a row of \"%.60s\" is encoded from its content; UPDATE its latent "
+         "afterwards", t->definition.content);
   }
-  for(int i=0; i<n; i++) sqlite3_value_free(values[i]);
+  *rowid = read_id(c, id);
+  follow_row(c, t, *rowid);
+}
+
+/* The row gets a latent that somebody else has made of its content. */
+static void set_latent(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *latent){
+  struct new_row row = { .id = id };
+  pending_flush(c, t);
+  vtab_ready(c, t, 0);
+  if( c->err.rc==SQLITE_OK ) check_latent(c, t, latent, &row);
+  row.old = store_find(c, t, ROW_GET, id);
+  if( row.old==NULL ) return;
+  row_check_values(c, t, row.old);
+  row.hash = sqlite3_column_int64(row.old, COLUMN_FILTERS + t->definition.n_filters);
+  pending_add(c, t, id, row_known_latent(c, t, row.old), NOTE_WRITTEN);
+  row_put(c, t, &row);
+  sqlite3_reset(row.old);
+}
+
+static void update_followed(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *new_id,
+                            sqlite3_value **columns){
+  sqlite3_value *latent = columns[hidden_at(&t->definition, HIDDEN_LATENT)];
+  sqlite3_int64 to = read_id(c, new_id);
+  if( is_given(latent) ){
+    set_latent(c, t, id, latent);
+    return;
+  }
+  follow_row(c, t, id);
+  if( to!=id ) follow_row(c, t, to);
+}
+
+/* ---- 'rebuild', 'sync' ---- */
+
+static void note_differing(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
+                           void *arg){
+  (void)s;
+  (void)arg;
+  pending_add(c, t, id, NO_LATENT, NOTE_READ);
+}
+
+/* Notes all rows that are not as the content table has them. */
+static void compare_content(struct call *c, struct vtab *t){
+  static const struct content_walk WALK = { .differs = note_differing };
+  content_check(c, t);
+  triggers_mend(c, t);
+  if( c->err.rc==SQLITE_OK ) content_walk(c, t, &WALK);
+}
+
+static void take_changes(struct call *c, struct vtab *t){
+  if( t->definition.content==NULL ){
+    fail(&c->err, SQLITE_ERROR, "'sync' is for a table with content='another table': this one has "
+         "its own");
+  }
+  vtab_ready(c, t, 1);
+  if( c->err.rc!=SQLITE_OK ) return;
+  compare_content(c, t);
+  pending_flush(c, t);
 }
 
 static void take_content(struct call *c, struct vtab *t){
-  sqlite3_stmt *s;
   store_run(c, t, "DELETE FROM $rows");
-  store_statement(c, t, CONTENT_GET);           /* finds the content table's name */
-  s = store_prepare(c, t, SELECT_CONTENT);
-  while( store_step(c, s) ){
-    take_row(c, t, s);
-    if( t->n_pending>=pending_most(t) ) pending_flush(c, t);
-  }
-  sqlite3_finalize(s);
+  compare_content(c, t);
 }
 
 /* Takes what the row holds, that s stands on, as it is. Its content is to be encoded again. A
@@ -390,10 +332,11 @@ static void mend_rows(struct call *c, struct vtab *t){
   sqlite3_stmt *mend = store_statement(c, t, ROW_MEND);
   while( store_step(c, s) ) mend_row(c, t, s, mend);
   store_give_back(t, ROWS_UP, s);
-  store_run(c, t, "INSERT INTO $pending(id) SELECT id FROM $rows");
+  store_run(c, t, "INSERT INTO $pending(id, how) SELECT id, 0 FROM $rows");
 }
 
 int vtab_rebuild(struct call *c, struct vtab *t){
+  if( config_is_early(c, t) ) return c->err.rc;
   config_put(c, t);
   store_run(c, t, "DELETE FROM $pending");
   vtab_ready(c, t, 1);
@@ -419,7 +362,7 @@ static void optimize(struct call *c, struct vtab *t){
 
 static void integrity_check(struct call *c, struct vtab *t){
   struct buf report = { 0 };
-  vtab_check(c, t, &report);
+  vtab_check(c, t, 1, &report);
   if( report.rc!=SQLITE_OK ) fail_nomem(&c->err);
   if( report.n>0 && c->err.rc==SQLITE_OK ){
     fail(&c->err, SQLITE_CORRUPT_VTAB, "integrity-check: %.400s", buf_text(&report));
@@ -435,9 +378,11 @@ static void run_command(struct call *c, struct vtab *t, sqlite3_value *v){
   const char *name = is_text ? (const char *)sqlite3_value_text(v) : "";
   if( name==NULL ) fail_nomem(&c->err);
   else if( sqlite3_stricmp(name, "rebuild")==0 ) vtab_rebuild(c, t);
+  else if( sqlite3_stricmp(name, "sync")==0 ) take_changes(c, t);
   else if( sqlite3_stricmp(name, "optimize")==0 ) optimize(c, t);
   else if( sqlite3_stricmp(name, "integrity-check")==0 ) integrity_check(c, t);
-  else refuse_value(c, "the command", v, "'rebuild', 'optimize' or 'integrity-check'");
+  else refuse_value(c, "the command", v, "'rebuild', 'sync', 'optimize' or "
+                    "'integrity-check'");
 }
 
 /* ---- xUpdate ---- */
@@ -457,10 +402,13 @@ int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *
     delete_row(&c, t, id);
   }else if( sqlite3_value_type(args[0])==SQLITE_NULL ){
     if( is_given(query) ) run_command(&c, t, query);
+    else if( t->definition.content ) insert_followed(&c, t, args[1], columns, rowid);
     else insert_row(&c, t, args[1], columns, rowid);
   }else if( is_given(query) ){
     fail(&c.err, SQLITE_ERROR, "the column %.60s is for queries and, in an INSERT, for commands",
          t->name);
+  }else if( t->definition.content ){
+    update_followed(&c, t, id, args[1], columns);
   }else{
     update_row(&c, t, id, args[1], columns);
   }

@@ -59,8 +59,6 @@ int main(int argc, char **argv){
     fprintf(stderr, "%s\n", e.text);
     return 1;
   }
-  b->config.cls = 101;
-  b->config.sep = 102;
   while( batch(b, &run) ){}
   bert_close(b);
   arena_release(&a);

@@ -15,7 +15,7 @@ import sys
 from common import (NEWEST, TINY, WORK, difference, get_apsw, get_newest_sqlite, main, models_of,
                     ok, plain_errors, program, read, run, scripts, skip, vtab_scripts)
 
-LIBRARIES = ['-lcjson', '-lpng', '-ljpeg', '-lm', '-lpthread', '-ldl']
+LIBRARIES = ['-lcjson', '-lutf8proc', '-lpng', '-ljpeg', '-lm', '-lpthread', '-ldl']
 FOLDER = f'{WORK}/newest'
 
 

@@ -26,6 +26,7 @@ ARGUMENTS = {
 NEEDS = {                               # what a check needs besides build/latent.so
     'installed': ['build/embed'],
     'newest': ['build/core/oracle', 'build/core/sweep'],
+    'wordpiece': ['build/core/test_codec_wordpiece'],
 }
 ALONE = ('threads',)                    # they measure time, so they run when nothing else does
 
@@ -51,7 +52,7 @@ def check():
     steps += [check_named('scripts')]
     steps += [check_named('pages', page) for page in all_pages()]
     steps += [check_named(name) for name in
-              ('functions', 'maps', 'installed', 'sources', 'lines', 'binary')]
+              ('functions', 'maps', 'installed', 'attacks', 'sources', 'lines', 'binary')]
     return steps + [program('core', name) for name in unit_tests()]
 
 
@@ -64,7 +65,9 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    steps = [check_named(name) for name in ('newest', 'registries', 'compilers', 'training')]
+    names = ('newest', 'registries', 'wordpiece', 'compilers', 'training')
+    steps = [check_named(name) for name in names]
+    steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
     steps += [sweep('core', script, 1000) for script in swept_scripts()]
     steps += [sweep('asan', script, 16) for script in swept_scripts()]

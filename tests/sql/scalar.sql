@@ -94,3 +94,10 @@ SELECT 'nearest', (SELECT id FROM t ORDER BY latent_distance(z, 'The soup is col
 -- The model in use.
 SELECT 'load', latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint');
 SELECT 'info', json_type(latent_info()) = 'object', json_extract(latent_info(), '$.sqlite') = sqlite_version(), json_extract(latent_info(), '$.model.parameters') > 1000;
+-- Algebra of documents with different numbers of segments: a difference has a segment for each pair,
+-- and a move keeps the segments of what is moved.
+CREATE VIEW documents AS SELECT latent_encode('A dog. A cat.') AS two, latent_encode('A dog. It is. A cat.') AS three, latent_encode('Go on. A dog. We. It is. No.') AS five;
+SELECT 'uneven sub', json_extract(latent_json(z), '$.kind') = 'direction', json_array_length(latent_json(z), '$.segments') BETWEEN 1 AND 2 FROM (SELECT latent_sub(three, two) AS z FROM documents);
+SELECT 'uneven add', json_extract(latent_json(z), '$.kind') = 'text', json_array_length(latent_json(z), '$.segments') BETWEEN 2 AND 3 FROM (SELECT latent_add(three, two) AS z FROM documents);
+SELECT 'uneven direction', json_array_length(latent_json(latent_add(five, latent_sub(three, two))), '$.segments') = 5, json_array_length(latent_json(latent_sub(five, latent_sub(three, two))), '$.segments') = 5 FROM documents;
+SELECT 'uneven content', typeof(latent_move(five, latent_sub(three, two), 1)) = 'text', typeof(latent_analogy(two, three, five)) = 'text', typeof(latent_move(two, three, 0.5)) = 'text' FROM documents;

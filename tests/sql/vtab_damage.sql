@@ -59,3 +59,36 @@ INSERT INTO v(v) VALUES ('integrity-check');
 SELECT count(*), count(latent), group_concat(CASE WHEN latent IS NULL THEN rowid END), sum(g) FROM v;
 SELECT count(*) FROM v(x'0000803f00000000');
 DROP TABLE v;
+-- Made by somebody else: whole in itself, but not what was written
+CREATE VIRTUAL TABLE made USING latent(width=2, g INTEGER filter, cell_rows=4);
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i+1 FROM n WHERE i<12)
+INSERT INTO made(rowid, latent, g) SELECT i, CAST(x'0000803f0000' || char(i) || x'3f' AS BLOB), i FROM n;
+CREATE VIRTUAL TABLE other USING latent(width=2, g INTEGER filter, cell_rows=4);
+INSERT INTO other(rowid, latent, g) VALUES (5, x'000080bf0000803f', 5);
+SELECT count(*) FROM made(x'0000803f00000000');
+-- a row with another latent, one that is gone, one whose latent is
+REPLACE INTO made_rows SELECT * FROM other_rows WHERE id=5;
+SELECT count(*) FROM made(x'0000803f00000000');
+DELETE FROM made_rows WHERE id=5;
+SELECT count(*) FROM made(x'0000803f00000000');
+INSERT INTO made(made) VALUES ('rebuild');
+SELECT count(*) FROM made(x'0000803f00000000');
+UPDATE made_rows SET latent=NULL, sum=sum & -4294967296 WHERE id=6;
+SELECT count(*) FROM made(x'0000803f00000000');
+-- but what changes while a query is open is no damage
+INSERT INTO made(made) VALUES ('rebuild');
+DELETE FROM made WHERE rowid IN (SELECT rowid FROM made(x'0000803f00000000') LIMIT 3);
+BEGIN;
+DELETE FROM made WHERE rowid=7;
+UPDATE made SET latent=x'000080bf000080bf' WHERE rowid=8;
+SELECT count(*) FROM made(x'0000803f00000000');
+COMMIT;
+-- an index that was emptied
+UPDATE made_cells SET n=0, stamp=0 WHERE id=0;
+DELETE FROM made_cells WHERE id>0;
+DELETE FROM made_codes;
+SELECT count(*) FROM made(x'0000803f00000000');
+INSERT INTO made(made) VALUES ('rebuild');
+SELECT count(*) FROM made(x'0000803f00000000');
+DROP TABLE other;
+DROP TABLE made;

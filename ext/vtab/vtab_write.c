@@ -1,0 +1,102 @@
+/*
+** vtab_write.c -- a row into t_rows, and which values a filter takes.
+**
+** An INTEGER filter takes whole numbers, a REAL one numbers, a TEXT one texts and numbers; each
+** takes NULL. A number that is written as text is a number, as in a column of that type.
+*/
+#include "vtab.h"
+
+/* ---- Filters ---- */
+
+int filter_fits(const struct filter *f, sqlite3_value *v){
+  int type = sqlite3_value_type(v);
+  double x;
+  if( type==SQLITE_NULL ) return 1;
+  if( f->type==FILTER_TEXT ) return type!=SQLITE_BLOB;
+  type = sqlite3_value_numeric_type(v);
+  if( type==SQLITE_INTEGER || (type==SQLITE_FLOAT && f->type==FILTER_REAL) ) return 1;
+  if( type!=SQLITE_FLOAT ) return 0;
+  x = sqlite3_value_double(v);
+  return x>=-9e18 && x<=9e18 && x==(double)(sqlite3_int64)x;
+}
+
+int filter_refuse(struct call *c, const struct filter *f, sqlite3_value *v){
+  static const char *const expected[] = {
+    [FILTER_INTEGER] = "an integer or NULL",
+    [FILTER_REAL] = "a number or NULL",
+    [FILTER_TEXT] = "text or NULL",
+  };
+  return refuse_value(c, f->name, v, expected[f->type]);
+}
+
+int filter_type_stored(const struct filter *f, sqlite3_value *v){
+  static const int types[] = {
+    [FILTER_INTEGER] = SQLITE_INTEGER, [FILTER_REAL] = SQLITE_FLOAT, [FILTER_TEXT] = SQLITE_TEXT
+  };
+  int is_as_it_is = sqlite3_value_type(v)==SQLITE_NULL || !filter_fits(f, v);
+  return is_as_it_is ? sqlite3_value_type(v) : types[f->type];
+}
+
+static int bind_filter(sqlite3_stmt *s, int at, int type, sqlite3_value *v){
+  const char *text;
+  if( type==SQLITE_INTEGER ) return sqlite3_bind_int64(s, at, sqlite3_value_int64(v));
+  if( type==SQLITE_FLOAT ) return sqlite3_bind_double(s, at, sqlite3_value_double(v));
+  if( type!=SQLITE_TEXT || sqlite3_value_type(v)==SQLITE_TEXT ) return sqlite3_bind_value(s, at, v);
+  text = (const char *)sqlite3_value_text(v);
+  return sqlite3_bind_text(s, at, text, sqlite3_value_bytes(v), SQLITE_TRANSIENT);
+}
+
+/* ---- The row ---- */
+
+int row_keeps_filter(const struct new_row *row, int i){
+  return row->old && (row->filters==NULL || sqlite3_value_nochange(row->filters[i]));
+}
+
+/* Binds filters, and own content or the hash, to ROW_PUT, and adds them to the sum. */
+static int bind_values(const struct vtab *t, sqlite3_stmt *s, const struct new_row *row,
+                       struct values_sum *sum){
+  enum { FIRST = 4 };                   /* after id, sum, latent */
+  const struct definition *d = &t->definition;
+  int n = d->n_filters;
+  int rc = SQLITE_OK;
+  for(int i=0; i<n && rc==SQLITE_OK; i++){
+    sqlite3_value *v;
+    if( row_keeps_filter(row, i) ){
+      v = sqlite3_column_value(row->old, COLUMN_FILTERS + i);
+      values_sum_add(sum, t, v, sqlite3_value_type(v));
+      rc = sqlite3_bind_value(s, FIRST + i, v);
+    }else{
+      int type = filter_type_stored(&d->filters[i], row->filters[i]);
+      values_sum_add(sum, t, row->filters[i], type);
+      rc = bind_filter(s, FIRST + i, type, row->filters[i]);
+    }
+  }
+  if( d->content && rc==SQLITE_OK ) rc = sqlite3_bind_int64(s, FIRST + n, row->hash);
+  if( owns_content(d) && rc==SQLITE_OK ){
+    sqlite3_value *body = row->body;
+    if( body==NULL ) body = sqlite3_column_value(row->old, COLUMN_FILTERS + n);
+    values_sum_add(sum, t, body, sqlite3_value_type(body));
+    rc = sqlite3_bind_value(s, FIRST + n, body);
+  }
+  return sum->oom ? SQLITE_NOMEM : rc;
+}
+
+int row_put(struct call *c, struct vtab *t, const struct new_row *row){
+  sqlite3_stmt *s = store_statement(c, t, ROW_PUT);
+  struct content latent = row->latent;
+  struct values_sum sum = { 0 };
+  uint32_t half;
+  int rc;
+  if( s==NULL ) return c->err.rc;
+  rc = bind_values(t, s, row, &sum);
+  half = latent.bytes ? latent_sum(row->id, latent) : 0;
+  sqlite3_bind_int64(s, 1, row->id);
+  sqlite3_bind_int64(s, 2, row_sum(row->id, &sum, half));
+  if( latent.bytes && rc==SQLITE_OK ){
+    rc = sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT);
+  }
+  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
+  else if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
+  if( row->old ) sqlite3_reset(row->old);
+  return store_do(c, s);
+}
