@@ -95,8 +95,8 @@ class Bert:
 def vocabulary(kind):
     letters = [chr(c) for c in range(ord('a'), ord('z') + 1)]
     special = {'bert': ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'],
-               'mpnet': ['<s>', '<pad>', '</s>', '<unk>', '<mask>']}[kind]
-    return special + letters + ['##' + x for x in letters] + ['the', 'cat', '##s', '.', 'é', '猫']
+               'mpnet': ['<s>', '<pad>', '</s>', '[UNK]', '<mask>']}[kind]
+    return special + letters + ['##' + x for x in letters] + ['the', 'cat', '##ing', '.', 'é', '猫']
 
 
 def random_weights(kind, config):

@@ -202,7 +202,7 @@ static const struct broken BROKEN[] = {
   { "model.safetensors", NULL, NULL, SQLITE_CANTOPEN, "model.safetensors" },
   { "config.json", "\"bert\"", "\"gpt2\"", SQLITE_ERROR, "\"gpt2\", expected \"bert\"" },
   { "config.json", "48,", "49,", SQLITE_CORRUPT, "expected a multiple of 3 heads" },
-  { "config.json", "48,", "96,", SQLITE_CORRUPT, "expected [62, 96]" },
+  { "config.json", "48,", "96,", SQLITE_CORRUPT, "expected [63, 96]" },
   { "config.json", "48,", "-8,", SQLITE_CORRUPT, "whole number from 1" },
   { "config.json", "80,", "\"80\",", SQLITE_CORRUPT, "is not a number" },
   { "config.json", "\"hidden_size\"", "\"hidden_site\"", SQLITE_CORRUPT, "\"hidden_size\" is missing" },

@@ -318,3 +318,11 @@ struct bert *call_load_encoder(struct call *c, const char *path){
   c->connection->encoder = b;
   return b;
 }
+
+struct bert *call_encoder(struct call *c){
+  const char *folder;
+  if( c->err.rc!=SQLITE_OK ) return NULL;
+  if( c->connection->encoder ) return c->connection->encoder;
+  if( encoder_find(&folder, c->connection->directory, &c->arena, &c->err)!=SQLITE_OK ) return NULL;
+  return call_load_encoder(c, folder);
+}

@@ -109,6 +109,9 @@ struct model *call_model(struct call *c);       /* of the call's kind, where the
 /* Weights at path take the place of the connection's model of their kind. A directory: text's
 ** weights now, the other kinds' at their first use. */
 struct model *call_load(struct call *c, const char *path);
+/* The connection's sentence encoder: what latent_load() took, else the shipped one, in the folder
+** "meaning" beside text's weights. Borrowed. NULL on failure. */
+struct bert *call_encoder(struct call *c);
 /* The sentence encoder in the folder at path, from now on that of latent_embed(). Borrowed. */
 struct bert *call_load_encoder(struct call *c, const char *path);
 /* For functions[n], which must outlive it. One use, the caller's; NULL when out of memory. */

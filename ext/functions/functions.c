@@ -361,6 +361,18 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_from_vector(latent_vector('It is warm.')) = latent_encode('It is warm.')",
     .result = "1" },
 
+  { .name = "latent_embed", .n_min = 1, .n_max = 2, .n_needed = 2, .flags = PURE,
+    .scalar = scalar_embed,
+    .group = "Exchange",
+    .usage = "latent_embed(text [, role])",
+    .sentence =
+      "The vector that a sentence encoder gives, as little-endian f32: all-MiniLM-L6-v2's "
+      "384 numbers in 8 bits, or those of the encoder that latent_load(folder) has taken. "
+      "role, 'query' or 'passage', counts where an encoder was trained to be told. A text "
+      "longer than the encoder's window is read in several, and gets their mean.",
+    .example = "SELECT length(latent_embed('It is warm.'))",
+    .result = "1536" },
+
   /* ---- the model ---- */
 
   { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = SQLITE_DIRECTONLY,
@@ -379,7 +391,9 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_load(path)",
     .sentence =
       "Takes the weights at path for this connection, and gives their fingerprint. path "
-      "is a file, or a directory with text.safetensors and the files of other kinds.",
+      "is a file, or a directory with text.safetensors and the files of other kinds; or "
+      "the folder of a sentence encoder (BERT, MPNet) as Hugging Face has it, for "
+      "latent_embed().",
     .example = "SELECT latent_load(json_extract(latent_info(), '$.model.path')) = json_extract(latent_info(), '$.model.fingerprint')",
     .result = "1" },
 

@@ -48,6 +48,7 @@ float content_score(struct call *c, const struct model *m, const struct content 
 void scalar_json(struct call *c);
 void scalar_from_json(struct call *c);
 void scalar_vector(struct call *c);
+void scalar_embed(struct call *c);
 void scalar_from_vector(struct call *c);
 
 /* ---- functions_info.c: the model itself ---- */

@@ -193,6 +193,40 @@ void scalar_vector(struct call *c){
   result_blob(c, &out);
 }
 
+/* ---- A sentence encoder's vectors ---- */
+
+/* What the encoder wants before the text of this role; NULL: nothing. */
+static const char *role_prefix(struct call *c, const struct bert *b){
+  struct content role;
+  if( !call_has(c, 1) ) return b->config.passage_prefix;
+  role = call_text(c, 1, "role");
+  if( role.n==5 && memcmp(role.bytes, "query", 5)==0 ) return b->config.query_prefix;
+  if( role.n==7 && memcmp(role.bytes, "passage", 7)==0 ) return b->config.passage_prefix;
+  refuse_argument(c, 1, "role", "'query' or 'passage'");
+  return NULL;
+}
+
+void scalar_embed(struct call *c){
+  struct buf out = call_buf(c);
+  struct buf said = { 0 };
+  struct content text = call_text(c, 0, "text");
+  const struct bert *b = call_encoder(c);
+  const char *prefix;
+  float *y;
+  if( b==NULL ) return;
+  prefix = role_prefix(c, b);
+  y = arena_floats(&c->arena, (size_t)b->config.shape.d);
+  if( y==NULL ) fail_nomem(&c->err);
+  if( prefix ) buf_str(&said, prefix);
+  if( prefix ) buf_append(&said, text.bytes, text.n);
+  if( prefix ) text = (struct content){ buf_text(&said), said.n };
+  if( said.rc!=SQLITE_OK ) fail(&c->err, said.rc, "a text of %zu bytes is too long", text.n);
+  if( c->err.rc==SQLITE_OK ) bert_embed(b, &c->run, text.bytes, text.n, y);
+  if( c->err.rc==SQLITE_OK ) append_f32(&out, y, b->config.shape.d);
+  buf_release(&said);
+  result_blob(c, &out);
+}
+
 static float f32_at(const unsigned char *p){
   uint32_t bits = p[0] | (uint32_t)p[1]<<8 | (uint32_t)p[2]<<16 | (uint32_t)p[3]<<24;
   float x;

@@ -57,6 +57,14 @@ static void put_missing(struct call *c, struct buf *out){
   buf_char(out, ']');
 }
 
+static void put_encoder(struct buf *out, const struct bert *b){
+  buf_char(out, '{');
+  put_text(out, "name", bert_name(b));
+  buf_printf(out, ",\"fingerprint\":\"%08x\",", (unsigned)(uint32_t)b->file.hash);
+  put_text(out, "path", b->shared.path);
+  buf_printf(out, ",\"width\":%d,\"window\":%d}", b->config.shape.d, b->config.window);
+}
+
 /* Pictures and code show once they are in use, so that nobody waits for their loading here. */
 void scalar_info(struct call *c){
   struct buf out = { 0 };
@@ -74,6 +82,9 @@ void scalar_info(struct call *c){
     if( m ) put_model(&out, m);
     else buf_str(&out, "null");
   }
+  buf_str(&out, ",\"encoder\":");
+  if( c->connection->encoder ) put_encoder(&out, c->connection->encoder);
+  else buf_str(&out, "null");
   buf_char(&out, ',');
   put_text(&out, "kernel", linear_kernel());
   if( strcmp(linear_kernel(), "plain")==0 ){
@@ -87,14 +98,17 @@ void scalar_info(struct call *c){
 
 void scalar_load(struct call *c){
   struct content path = call_text(c, 0, "path");
+  const struct bert *encoder = NULL;
   const struct model *m = NULL;
   char fingerprint[16];
   if( c->err.rc==SQLITE_OK && (path.n==0 || memchr(path.bytes, 0, path.n)) ){
     fail(&c->err, SQLITE_ERROR, "argument 1 (path) is %s, expected a file of weights or its "
          "directory", path.n ? "text with a zero byte" : "empty");
   }
-  m = call_load(c, path.bytes);
-  if( m==NULL ) return;
-  sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x", m->config.fingerprint);
+  if( c->err.rc==SQLITE_OK && is_bert(path.bytes) ) encoder = call_load_encoder(c, path.bytes);
+  else m = call_load(c, path.bytes);
+  if( c->err.rc!=SQLITE_OK ) return;
+  sqlite3_snprintf(sizeof(fingerprint), fingerprint, "%08x",
+                   m ? m->config.fingerprint : (uint32_t)encoder->file.hash);
   sqlite3_result_text(c->context, fingerprint, -1, SQLITE_TRANSIENT);
 }

@@ -185,6 +185,8 @@ int places_list(struct places *p, int kind, struct arena *a, struct err *e);
 /* The first file that exists: in directory `first` (may be NULL), then in places_list(). None:
 ** SQLITE_CANTOPEN, and the message lists the places. */
 int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e);
+/* The folder of the shipped sentence encoder: "meaning" beside the weights of text. */
+int encoder_find(const char **folder, const char *first, struct arena *a, struct err *e);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any

@@ -9,6 +9,8 @@
 **      weights; the other kinds' files then lie beside that file
 **   3. beside the extension: in its own directory, in ../model, in ./latent
 **
+** The shipped sentence encoder is the folder "meaning" beside the weights of text.
+**
 ** A file that exists but is damaged is an error, not a reason to look further.
 */
 #define _GNU_SOURCE             /* dladdr */
@@ -132,4 +134,21 @@ int weights_find(const char **path, const char *first, int kind, struct arena *a
   }
   *path = NULL;
   return not_found(kind, &places, e);
+}
+
+int encoder_find(const char **folder, const char *first, struct arena *a, struct err *e){
+  static const char name[] = "/meaning";
+  const char *weights;
+  char *path;
+  *folder = NULL;
+  if( weights_find(&weights, first, KIND_TEXT, a, e)!=SQLITE_OK ) return e->rc;
+  path = arena_get(a, strlen(weights) + sizeof(name) + 1);
+  if( path==NULL ) return fail_nomem(e);
+  strcpy(path, weights);
+  cut_name(path);
+  strcat(path, name);
+  *folder = path;
+  if( is_bert(path) ) return SQLITE_OK;
+  return fail(e, SQLITE_CANTOPEN, "no sentence encoder found (looked for %s): call "
+              "latent_load(folder)", path);
 }
