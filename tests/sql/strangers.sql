@@ -28,14 +28,14 @@ SELECT 'caught', count(*) FROM stranger.caught;
 -- What a latent table prepares for itself counts as the application's own statement: the content that a
 -- stranger's schema names is no virtual table, whether SQLite would let a schema use it or not.
 ATTACH ':memory:' AS other;
-CREATE VIRTUAL TABLE other.files USING latent(name, content='fsdir', content_rowid='mode', triggers=0);
-CREATE VIRTUAL TABLE other.pages USING latent(name, content='DBSTAT', content_rowid='pageno', triggers=0);
+CREATE VIRTUAL TABLE other.manual USING latent(usage, content='Latent_Functions', content_rowid='n_min', triggers=0);
+CREATE VIRTUAL TABLE other.functions USING latent(name, content='PRAGMA_function_list', content_rowid='narg', triggers=0);
 CREATE VIRTUAL TABLE other.each USING latent(value, content='json_each', content_rowid='id', triggers=0);
 CREATE VIRTUAL TABLE other.pragmas USING latent(file, content='pragma_database_list', content_rowid='seq', triggers=0);
 CREATE VIRTUAL TABLE other.own USING latent(content='private_latent', body, triggers=0);
 -- A view says what it reads to SQLite, which asks whether a schema may.
-CREATE VIEW other.files_view AS SELECT 1 AS rowid, data AS body FROM fsdir('/etc/hostname');
-CREATE VIRTUAL TABLE other.files USING latent(body, content='files_view', triggers=0);
+CREATE VIEW other.reads_view AS SELECT 1 AS rowid, content AS body FROM latent_imagine('main.private_latent', 'x', 1);
+CREATE VIRTUAL TABLE other.reads USING latent(body, content='reads_view', triggers=0);
 CREATE VIEW other.info_view AS SELECT 1 AS rowid, latent_info() AS body;
 CREATE VIRTUAL TABLE other.infos USING latent(body, content='info_view', triggers=0);
 CREATE VIEW other.each_view AS SELECT id AS rowid, value AS body FROM json_each('["It is warm.", "A dog runs."]');
@@ -43,13 +43,13 @@ CREATE VIRTUAL TABLE other.each USING latent(body, content='each_view', triggers
 INSERT INTO each(each) VALUES ('rebuild');
 SELECT 'a view of an innocuous table', count(*) FROM other.each('warm');
 -- The same where the file was made elsewhere: a table whose name is now that of a virtual table.
-CREATE TABLE other.fsdir(mode INTEGER PRIMARY KEY, data TEXT);
-INSERT INTO other.fsdir VALUES (1, 'It is warm.');
-CREATE VIRTUAL TABLE other.turned USING latent(data, content='fsdir', content_rowid='mode', triggers=0);
+CREATE TABLE other.json_tree(id INTEGER PRIMARY KEY, value TEXT);
+INSERT INTO other.json_tree VALUES (1, 'It is warm.');
+CREATE VIRTUAL TABLE other.turned USING latent(value, content='json_tree', content_rowid='id', triggers=0);
 INSERT INTO turned(turned) VALUES ('rebuild');
-SELECT 'a table', data FROM other.turned('warm');
-DROP TABLE other.fsdir;
-SELECT data FROM other.turned('warm');
+SELECT 'a table', value FROM other.turned('warm');
+DROP TABLE other.json_tree;
+SELECT value FROM other.turned('warm');
 INSERT INTO turned(turned) VALUES ('rebuild');
 INSERT INTO turned(turned) VALUES ('integrity-check');
 -- Things on shadow tables, met at the first use of a connection.
