@@ -64,7 +64,8 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    steps = [check_named(name) for name in ('newest', 'registries', 'compilers', 'training')]
+    steps = [check_named(name) for name in
+              ('newest', 'registries', 'compilers', 'hostile', 'training')]
     steps += [program('asan', name) for name in unit_tests()]
     steps += [sweep('core', script, 1000) for script in swept_scripts()]
     steps += [sweep('asan', script, 16) for script in swept_scripts()]
