@@ -65,7 +65,7 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    names = ('newest', 'registries', 'wordpiece', 'compilers', 'training')
+    names = ('newest', 'registries', 'wordpiece', 'compilers', 'hostile', 'training')
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
