@@ -51,6 +51,7 @@ static void on_message(j_common_ptr jpeg, int level){
 
 static void on_progress(j_common_ptr jpeg){
   struct unpacking *u = jpeg->client_data;
+  if( err_stopped(u->err) ) longjmp(u->out, 1);
   if( u->jpeg.input_scan_number<=SCANS_MOST ) return;
   strcpy(u->why, "it has too many scans");
   on_error(jpeg);
@@ -75,6 +76,7 @@ static void read_rows(struct unpacking *u){
   int is_cmyk = u->jpeg.out_color_space==JCS_CMYK;
   while( u->jpeg.output_scanline<u->jpeg.output_height ){
     unsigned char *row = picture_pixel(u->p, 0, (int)u->jpeg.output_scanline);
+    if( err_stopped(u->err) ) longjmp(u->out, 1);
     jpeg_read_scanlines(&u->jpeg, &row, 1);
     if( is_cmyk ) cmyk_to_rgba(row, u->p->width, u->jpeg.saw_Adobe_marker);
   }
@@ -155,6 +157,7 @@ static int turn(struct picture *p, int orientation, struct arena *a, struct err 
   if( p->pixels==NULL ) return fail_nomem(e);
   for(int y=0; y<p->height; y++){
     int row = upside_down ? p->height-1-y : y;
+    if( err_stopped(e) ) return e->rc;
     for(int x=0; x<p->width; x++){
       int column = mirrored ? p->width-1-x : x;
       const unsigned char *from = exchanged ? picture_pixel(&came, row, column)

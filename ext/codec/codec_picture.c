@@ -117,6 +117,7 @@ int picture_fit(struct picture *out, const struct picture *in, int size, struct 
     return SQLITE_OK;
   }
   for(int y=0; y<down.to; y++){
+    if( err_stopped(e) ) return e->rc;
     for(int x=0; x<across.to; x++){
       mean_pixel(picture_pixel(out, left+x, top+y), in, &across, &down, x, y);
     }

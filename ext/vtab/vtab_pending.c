@@ -57,7 +57,7 @@ int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, 
   if( old.bytes ) rc = sqlite3_bind_blob(s, 2, old.bytes, (int)old.n, SQLITE_TRANSIENT);
   if( body && has_body && rc==SQLITE_OK ) rc = sqlite3_bind_value(s, 3, body);
   sqlite3_bind_int(s, 4, has_body);
-  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  check_bound(c, rc);
   t->n_pending++;
   return store_do(c, s);
 }
@@ -151,7 +151,7 @@ static void name_picture(struct call *c, const struct notes *all){
     struct arena_mark mark = arena_mark(&c->arena);
     const struct note *note = &all->list[i];
     if( note->kind!=KIND_PICTURE ) continue;
-    c->err = (struct err){ 0 };
+    err_clear(&c->err);
     sqlite3_snprintf(sizeof(who), who, "row %lld", note->id);
     picture_read(&p, note->body.bytes, note->body.n, &c->arena, who, &c->err);
     if( c->err.rc!=SQLITE_OK ) return;
@@ -169,15 +169,13 @@ static void put_latent(struct call *c, struct vtab *t, struct note *note, const 
   if( s==NULL ) return;
   blob->n = 0;
   latent_write(blob, z);
-  if( blob->rc!=SQLITE_OK ){
-    fail_nomem(&c->err);
-    return;
-  }
+  check_buf(c, blob);
+  if( c->err.rc!=SQLITE_OK ) return;
   latent = (struct content){ blob->data, blob->n };
   sqlite3_bind_int64(s, 1, note->id);
   sqlite3_bind_int64(s, 2, latent_sum(note->id, latent));
   rc = sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_STATIC);
-  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  check_bound(c, rc);
   note->now = read_vector(c, t, latent, "an encoded latent");
   store_do(c, s);
 }

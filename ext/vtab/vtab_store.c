@@ -75,7 +75,6 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [PENDING_LIST] = "SELECT id, old, content FROM $pending ORDER BY id LIMIT ?1",
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
   [CONTENT_GET]  = "SELECT T.$body FROM $theirs AS T WHERE T.$their_id=?1",
-  [TICK]         = "SELECT 1",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
   [ROWS_ONE]  = "SELECT " ROW_COLUMNS " FROM $rows WHERE id=?1",

@@ -41,6 +41,10 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   struct model *m;
   struct latent z;
   if( vector==NULL ) return fail_nomem(&c->err);
+  if( t->definition.body==NULL && sqlite3_value_type(v)==SQLITE_TEXT ){
+    row->latent = value_vector_blob(c, v, "latent", (size_t)t->width);
+    return vector_from_blob(t, vector, row->latent, "latent", &c->err);
+  }
   if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse_value(c, "latent", v, "a BLOB or NULL");
   row->latent = value_bytes(c, v);
   if( t->definition.body==NULL ) return vector_from_blob(t, vector, row->latent, "latent", &c->err);
@@ -170,8 +174,7 @@ static int put_row(struct call *c, struct vtab *t, const struct new_row *row){
   if( latent.bytes && rc==SQLITE_OK ){
     rc = sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT);
   }
-  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
-  else if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
+  check_bound(c, rc);
   if( row->old ) sqlite3_reset(row->old);
   return store_do(c, s);
 }
@@ -220,7 +223,7 @@ static struct content known_latent(struct call *c, struct vtab *t, sqlite3_stmt 
   if( c->err.rc!=SQLITE_OK ) return NO_LATENT;
   latent = row_latent(c, t, s);
   if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return latent;
-  c->err = (struct err){ 0 };
+  err_clear(&c->err);
   return stand_in(c, t);
 }
 
@@ -372,15 +375,14 @@ static void mend_row(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_st
   int has_none = sqlite3_column_type(s, COLUMN_LATENT)==SQLITE_NULL;
   struct content latent = NO_LATENT;
   if( t->definition.body==NULL ) latent = row_latent(c, t, s);
-  if( c->err.rc==SQLITE_CORRUPT_VTAB ) c->err = (struct err){ 0 };
+  if( c->err.rc==SQLITE_CORRUPT_VTAB ) err_clear(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   if( latent.bytes ) sum |= latent_sum(id, latent);
   if( sum==sqlite3_column_int64(s, COLUMN_SUM) && (latent.bytes || has_none) ) return;
   sqlite3_bind_int64(mend, 1, id);
   sqlite3_bind_int64(mend, 2, sum);
   if( latent.bytes ){
-    int rc = sqlite3_bind_blob(mend, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT);
-    if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+    check_bound(c, sqlite3_bind_blob(mend, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT));
   }
   store_do(c, mend);
 }

@@ -51,7 +51,7 @@ def check():
     steps += [check_named('scripts')]
     steps += [check_named('pages', page) for page in all_pages()]
     steps += [check_named(name) for name in
-              ('functions', 'maps', 'installed', 'sources', 'lines', 'binary')]
+              ('functions', 'maps', 'installed', 'lengths', 'sources', 'lines', 'binary')]
     return steps + [program('core', name) for name in unit_tests()]
 
 
@@ -64,7 +64,8 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    steps = [check_named(name) for name in ('newest', 'registries', 'compilers', 'training')]
+    steps = [check_named(name) for name in
+             ('newest', 'registries', 'compilers', 'training', 'stops')]
     steps += [program('asan', name) for name in unit_tests()]
     steps += [sweep('core', script, 1000) for script in swept_scripts()]
     steps += [sweep('asan', script, 16) for script in swept_scripts()]
