@@ -189,9 +189,9 @@ float half_to_float(uint16_t half);             /* IEEE 754 binary16; exact, NaN
 uint16_t float_to_half(float x);                /* to nearest, ties to even; too large: infinity */
 void round_to_halves(float *x, size_t n);       /* each to the nearest that a half can hold */
 
-/* ---- base_map.c: a file, mapped read-only and shared between processes ---- */
+/* ---- base_map.c: a file, read into pages of its own that nobody can change ---- */
 struct file_map {
-  const unsigned char *data;            /* NULL: nothing is mapped */
+  const unsigned char *data;            /* NULL: nothing is open */
   size_t n;
 };
 /* SQLITE_CANTOPEN, SQLITE_IOERR; an empty file is SQLITE_CORRUPT. The text names path

@@ -53,7 +53,7 @@ struct tensor {
   enum element element;         /* type of its numbers */
   int rank;                     /* 0..2 */
   int64_t shape[2];             /* rows, columns; 1 where absent */
-  const void *data;             /* in the mapped file, at any alignment */
+  const void *data;             /* in the file as it was read, at any alignment */
   size_t bytes;                 /* of the data */
   /* I8 only: "<name>.scale", F32 or F16, a scale for each column (the output side of a matrix
   ** [in, out]). */

@@ -3,7 +3,7 @@
 **
 ** As with libpng, a failure arrives by longjmp(). libjpeg takes its memory from malloc(), at most
 ** about three bytes a pixel, and has no hook that would change this. So SQLite does not count this
-** memory, as it does not count the mapped weights.
+** memory, as it does not count the weights.
 **
 ** A camera stores what its sensor saw, and says in Exif which way is up. Pictures are turned here.
 */
