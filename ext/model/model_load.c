@@ -1,9 +1,9 @@
 /*
 ** model_load.c -- opens a model's two files, checks every tensor, and keeps one copy a process.
 **
-** Matrices are used where they lie in the read-only map of the file, so that processes share their
-** pages. Only what the kernels cannot read in place is copied: vectors (as floats), matrices in
-** bf16 or i8 (as floats), matrices at an odd address, and the embedding transposed.
+** Matrices are used where they lie in the process's copy of the file (base_map.c). Only what the
+** kernels cannot read in place is copied: vectors (as floats), matrices in bf16 or i8 (as floats),
+** matrices at an odd address, and the embedding transposed.
 **
 ** The open models are a list under global_lock(). A model is loaded outside the lock, so that one
 ** thread's slow disk does not hold up another's open model. Of two threads that load the same path
