@@ -37,3 +37,15 @@ int fail(struct err *e, int rc, const char *format, ...){
 int fail_nomem(struct err *e){
   return fail(e, SQLITE_NOMEM, "out of memory");
 }
+
+void err_clear(struct err *e){
+  e->rc = SQLITE_OK;
+  e->text[0] = 0;
+}
+
+int err_stopped(struct err *e){
+  if( e->rc!=SQLITE_OK ) return 1;
+  if( e->stop==NULL || !e->stop(e->stop_arg) ) return 0;
+  fail(e, SQLITE_INTERRUPT, "interrupted");
+  return 1;
+}

@@ -10,6 +10,7 @@
 #include "call.h"
 #include <assert.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- The connection ---- */
 
@@ -41,19 +42,72 @@ void binding_drop(void *binding){
 
 /* ---- The call ---- */
 
-/* Has sqlite3_interrupt() been called? SQLite 3.40 has no function that tells, but to step any
-** statement does. The statement lives only as long as the call: one that stayed prepared would make
-** sqlite3_close() fail. */
-static int is_interrupted(void *arg){
-  struct call *c = arg;
+/* ---- Whether to stop ---- Two may want a statement to stop: sqlite3_interrupt(), and the progress
+** handler of the application. SQLite 3.40 has no function that tells of the first, and none that
+** calls the second: SQLite itself calls it after every N operations of its virtual machine, and N
+** is the application's. To run a statement does both, if the statement has enough operations. So
+** TICK walks over as many rows as it is told to, at two operations and some 20 nanoseconds a row,
+** and gives none. It reads no table, so an authorizer is asked for SQLITE_SELECT alone.
+**
+** Asked after each 20 ms of work, in one call or in many. Most times a few rows are enough for the
+** interrupt and for small N; now and then there are more, for large ones:
+**
+**     every       rows       share of the time    a handler is called when its N is up to
+**      20 ms        5,000    1%                      10,000
+**     100 ms       50,000    1%                     100,000
+**       1 s       500,000    1%                   1,000,000
+**
+** Within one call what is left of N counts on, since the statement stays prepared: so a larger N is
+** reached too, at two million operations a second. It does not stay prepared for longer, because
+** sqlite3_close() would then fail. */
+enum {
+  ASK_NS = 20000000,
+  OFTEN = 5, RARELY = 50,       /* asking so many times makes 100 ms and 1 s */
+  ROWS_FEW = 5000, ROWS_MORE = 50000, ROWS_MOST = 500000        /* at most 16^5 */
+};
+#define ROWS16 "(VALUES (0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0))"
+static const char TICK[] =
+  "SELECT 1 FROM " ROWS16 "," ROWS16 "," ROWS16 "," ROWS16 "," ROWS16 " LIMIT 1 OFFSET ?";
+
+static sqlite3_int64 clock_ns(void){
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (sqlite3_int64)t.tv_sec*1000000000 + t.tv_nsec;
+}
+
+static int rows_to_walk(unsigned n_asked){
+  if( n_asked%RARELY==0 ) return ROWS_MOST;
+  return n_asked%OFTEN==0 ? ROWS_MORE : ROWS_FEW;
+}
+
+int connection_stopped(struct connection *c, sqlite3_stmt **tick){
   int rc = SQLITE_OK;
-  if( c->tick==NULL ) rc = sqlite3_prepare_v2(c->connection->db, "SELECT 1", -1, &c->tick, NULL);
+  if( c->worked + clock_ns() - c->since<ASK_NS ) return SQLITE_OK;
+  if( *tick==NULL ) rc = sqlite3_prepare_v2(c->db, TICK, -1, tick, NULL);
   if( rc==SQLITE_OK ){
-    rc = sqlite3_step(c->tick);
-    sqlite3_reset(c->tick);
+    sqlite3_bind_int(*tick, 1, rows_to_walk(++c->n_asked));
+    rc = sqlite3_step(*tick);
+    sqlite3_reset(*tick);
   }
+  c->worked = 0;
+  c->since = clock_ns();
+  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM ? rc : SQLITE_OK;
+}
+
+static int is_stopped(void *arg){
+  struct call *c = arg;
+  int rc = connection_stopped(c->connection, &c->tick);
   if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);   /* the statement that called us is lost too */
-  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM;
+  return rc!=SQLITE_OK;
+}
+
+static void connection_begin(struct connection *c){
+  if( c->n_calls++==0 ) c->since = clock_ns();
+}
+
+static void connection_end(struct connection *c){
+  assert( c->n_calls>0 );
+  if( --c->n_calls==0 ) c->worked += clock_ns() - c->since;
 }
 
 void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **args){
@@ -69,12 +123,15 @@ void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **
   };
   c->run = (struct run){
     .arena = &c->arena,
-    .stop = is_interrupted,
+    .stop = is_stopped,
     .stop_arg = c,
     .n_threads = b->connection->n_threads,
     .err = &c->err,
   };
+  c->err.stop = is_stopped;
+  c->err.stop_arg = c;
   connection_use(c->connection);
+  connection_begin(c->connection);
 }
 
 /* Lower layers name the file or the fact that failed. The user wants to know the function first. */
@@ -105,6 +162,7 @@ void call_end(struct call *c){
   if( e->rc!=SQLITE_OK && c->context ) report(c);
   sqlite3_finalize(c->tick);
   arena_release(&c->arena);
+  connection_end(c->connection);
   connection_drop(c->connection);
 }
 
@@ -133,7 +191,7 @@ void call_scalar(sqlite3_context *context, int n, sqlite3_value **args){
   begin_in_context(&c, context, n, args);
   c.keeps_points = 1;
   assert( c.function->scalar );
-  if( !call_lacks(&c) ) c.function->scalar(&c);
+  if( !call_lacks(&c) && !err_stopped(&c.err) ) c.function->scalar(&c);
   call_end(&c);
 }
 
@@ -148,7 +206,7 @@ struct gathered {
 
 static void take_row(struct call *c, void (*take)(struct call *, void *)){
   struct gathered *g;
-  if( call_lacks(c) ) return;
+  if( call_lacks(c) || err_stopped(&c->err) ) return;
   g = sqlite3_aggregate_context(c->context, sizeof(*g));
   if( g==NULL ){
     fail_nomem(&c->err);
@@ -239,7 +297,7 @@ static int direction_kind(struct call *c, uint32_t fingerprint){
     m = find_model(c, KINDS[i]);
     if( m && m->config.fingerprint==fingerprint ) return KINDS[i];
     if( c->err.rc==SQLITE_NOMEM ) break;
-    c->err = (struct err){ 0 };         /* no such model here: whoever needs it will say so */
+    err_clear(&c->err);                 /* no such model here: whoever needs it will say so */
   }
   return KIND_TEXT;
 }

@@ -65,6 +65,11 @@ struct connection {             /* one a database connection, shared by its func
                                 ** there first; owned; NULL: none */
   int n_threads;                /* thread_count(), asked once: it reads a file of the system's */
   int n_uses;                   /* functions, modules and tables that use it; freed at 0 */
+  int n_calls;                  /* that run now, one within another */
+  sqlite3_int64 since;          /* nanoseconds: when the outermost of them began, or it was asked
+                                ** last (connection_stopped()) */
+  sqlite3_int64 worked;         /* nanoseconds of the calls before it, since SQLite was asked */
+  unsigned n_asked;             /* how often it was asked */
   struct binding bindings[];    /* [n] of connection_open() */
 };
 struct call {
@@ -82,7 +87,7 @@ struct call {
   struct arena arena;
   struct err err;
   struct run run;
-  sqlite3_stmt *tick;           /* SELECT 1: stepping it tells of sqlite3_interrupt() */
+  sqlite3_stmt *tick;           /* of connection_stopped() */
 };
 enum { STATE_BYTES = 256 };     /* of every aggregate; each asserts that its own struct fits */
 /* What SQLite calls, for every scalar function and every aggregate. */
@@ -119,6 +124,10 @@ struct connection *connection_open(sqlite3 *db, const struct function *functions
 void connection_use(struct connection *c);
 void connection_drop(struct connection *c);
 void binding_drop(void *binding);       /* connection_drop() of its connection: for SQLite */
+/* Asks SQLite whether the statement is to stop, where the calls of the connection have worked for
+** 20 ms since it was asked last. SQLITE_INTERRUPT: yes. SQLITE_NOMEM: it could not be asked.
+** SQLITE_OK: no. *tick: the statement that asks, NULL at first; for sqlite3_finalize(). */
+int connection_stopped(struct connection *c, sqlite3_stmt **tick);
 
 /* ---- call_value.c: arguments and results ---- */
 #define WANTED_POINT "text, a picture (PNG, JPEG) or a latent"  /* in messages: what is expected */
@@ -140,6 +149,16 @@ sqlite3_int64 call_integer(struct call *c, int i, const char *name, sqlite3_int6
 struct content call_text(struct call *c, int i, const char *name);      /* zero bytes are kept */
 struct content call_blob(struct call *c, int i, const char *name);
 struct content value_bytes(struct call *c, sqlite3_value *v);   /* of TEXT (UTF-8) or a BLOB */
+/* A bare vector: the numbers of a BLOB (little-endian f32), or of TEXT that is a JSON array of
+** them. All are finite. Any other value is refused. */
+struct vector {
+  float *x;                     /* [n]: in the call's arena; NULL on failure */
+  size_t n;
+};
+struct vector value_vector(struct call *c, sqlite3_value *v, const char *what);
+/* The same as a BLOB of n numbers, for who stores them; TEXT with another number is refused. A BLOB
+** is given back as it came. */
+struct content value_vector_blob(struct call *c, sqlite3_value *v, const char *what, size_t n);
 enum { DESCRIBED = 120 };
 void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 42": for messages */
 /* "argument 2 (name) is the INTEGER 42, expected ..." */
@@ -157,6 +176,8 @@ void result_content(struct call *c, const struct latent *z, const struct options
 /* Content of the model's kind, as contents_decode() makes it; takes over what b holds. */
 void result_made(struct call *c, const struct model *m, struct buf *b);
 struct buf call_buf(struct call *c);                    /* empty, at most SQLITE_LIMIT_LENGTH */
+void check_buf(struct call *c, const struct buf *b);    /* notes why it could not hold all */
+void check_bound(struct call *c, int rc);               /* the same, for sqlite3_bind_blob() */
 void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what b holds */
 void result_blob(struct call *c, struct buf *b);        /* a BLOB; takes over what b holds */
 

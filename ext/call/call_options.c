@@ -10,6 +10,8 @@
 
 /* ---- JSON that users write ---- */
 
+enum { OBJECT_BYTES_MOST = 100000 };    /* cJSON makes a few MB of so much */
+
 const char *json_show(cJSON *item, char out[64]){
   if( cJSON_IsNumber(item) && !isfinite(item->valuedouble) ) return "infinite";
   if( cJSON_PrintPreallocated(item, out, 60, 0) ) return out;
@@ -22,6 +24,11 @@ cJSON *json_object(struct call *c, const char *text, size_t n, const char *what)
   char came[64];
   cJSON *tree;
   if( c->err.rc!=SQLITE_OK ) return NULL;
+  if( n>OBJECT_BYTES_MOST ){
+    fail(&c->err, SQLITE_TOOBIG, "%s are JSON of %zu bytes, expected at most %d", what, n,
+         OBJECT_BYTES_MOST);
+    return NULL;
+  }
   sqlite3_snprintf(sizeof(who), who, "%s: %s", c->function->name, what);
   tree = json_parse(text, n, who, &c->err);
   if( tree==NULL || cJSON_IsObject(tree) ) return tree;

@@ -133,6 +133,101 @@ struct content call_blob(struct call *c, int i, const char *name){
   return call_bytes(c, i, name, SQLITE_BLOB, "a BLOB");
 }
 
+enum { NUMBERS_A_TIME = 1 << 16 };      /* until SQLite is asked whether to go on */
+
+/* ---- Bare vectors ---- */
+
+static void take_number(struct call *c, struct vector *vector, size_t i, float x, const char *what){
+  vector->x[i] = x;
+  if( !isfinite(x) ){
+    fail(&c->err, SQLITE_ERROR, "%s: number %zu is NaN, infinite or too large for a float", what,
+         i + 1);
+  }
+}
+
+static struct vector vector_of_blob(struct call *c, struct content blob, const char *what){
+  struct vector vector = { .n = blob.n/4 };
+  struct reader r = reader_of(blob.bytes, blob.n);
+  if( blob.n%4!=0 ){
+    fail(&c->err, SQLITE_ERROR, "%s is a BLOB of %zu bytes, expected 4 for each number", what,
+         blob.n);
+    return vector;
+  }
+  vector.x = arena_floats(&c->arena, vector.n);
+  if( vector.x==NULL ) fail_nomem(&c->err);
+  for(size_t i=0; i<vector.n && c->err.rc==SQLITE_OK; i++){
+    uint32_t bits = reader_u32(&r);
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    if( i%NUMBERS_A_TIME==0 && err_stopped(&c->err) ) break;
+    take_number(c, &vector, i, x, what);
+  }
+  return vector;
+}
+
+static struct vector vector_of_json(struct call *c, struct content text, const char *what){
+  struct json j = json_of(text.bytes, text.n, what, &c->err);
+  struct json all = j;
+  struct vector vector = { 0 };
+  if( json_next(&j)!='[' ){
+    fail(&c->err, SQLITE_ERROR, "%s is TEXT that is no JSON array of numbers, such as [0.1, -0.2]",
+         what);
+  }
+  vector.n = json_skip(&j);
+  json_close(&j);
+  if( c->err.rc==SQLITE_OK ) vector.x = arena_floats(&c->arena, vector.n);
+  if( vector.x==NULL ) fail_nomem(&c->err);
+  json_take(&all, '[');
+  for(size_t i=0; i<vector.n && json_more(&all, i>0, ']'); i++){
+    double x;
+    int is_number = json_number(&all, &x);
+    if( i%NUMBERS_A_TIME==0 && err_stopped(&c->err) ) break;
+    if( is_number ) take_number(c, &vector, i, (float)x, what);
+    else fail(&c->err, SQLITE_ERROR, "%s: item %zu of the array is no number", what, i + 1);
+  }
+  if( !json_take(&all, ']') ) json_bad(&all);
+  return vector;
+}
+
+struct vector value_vector(struct call *c, sqlite3_value *v, const char *what){
+  struct vector vector = { 0 };
+  int type = sqlite3_value_type(v);
+  char came[DESCRIBED];
+  struct content bytes;
+  if( c->err.rc!=SQLITE_OK ) return vector;
+  if( type!=SQLITE_BLOB && type!=SQLITE_TEXT ){
+    value_describe(v, came);
+    fail(&c->err, SQLITE_ERROR, "%s is %s, expected a BLOB or a JSON array", what, came);
+    return vector;
+  }
+  bytes = value_bytes(c, v);
+  if( c->err.rc!=SQLITE_OK ) return vector;
+  vector = type==SQLITE_BLOB ? vector_of_blob(c, bytes, what) : vector_of_json(c, bytes, what);
+  return c->err.rc==SQLITE_OK ? vector : (struct vector){ 0 };
+}
+
+struct content value_vector_blob(struct call *c, sqlite3_value *v, const char *what, size_t n){
+  struct content blob = { "", 0 };
+  struct vector vector;
+  unsigned char *to;
+  if( sqlite3_value_type(v)!=SQLITE_TEXT ) return value_bytes(c, v);
+  vector = value_vector(c, v, what);
+  if( c->err.rc==SQLITE_OK && vector.n!=n ){
+    fail(&c->err, SQLITE_ERROR, "%s is an array of %zu numbers, expected %zu", what, vector.n, n);
+  }
+  to = c->err.rc==SQLITE_OK ? arena_get(&c->arena, 4*n) : NULL;
+  if( to==NULL ){
+    fail_nomem(&c->err);
+    return blob;
+  }
+  for(size_t i=0; i<n; i++){
+    uint32_t bits;
+    memcpy(&bits, &vector.x[i], sizeof(bits));
+    for(int k=0; k<4; k++) to[4*i+k] = (unsigned char)(bits >> 8*k);
+  }
+  return (struct content){ (const char *)to, 4*n };
+}
+
 /* ---- Latents ---- */
 
 /* As the BLOB holds it (codec_latent.c writes f16). So a text means the same here as its stored
@@ -368,6 +463,7 @@ void check_point(struct call *c, const struct latent *z, const char *what){
 static void check_finite(struct call *c, const struct latent *z){
   size_t count = (size_t)z->n_segments*(size_t)z->width;
   for(size_t i=0; i<count && c->err.rc==SQLITE_OK; i++){
+    if( i%NUMBERS_A_TIME==0 && err_stopped(&c->err) ) return;
     if( !isfinite(z->z[i]) ) fail(&c->err, SQLITE_ERROR, "the result is too large for a float");
   }
 }
@@ -378,11 +474,20 @@ struct buf call_buf(struct call *c){
   return (struct buf){ .max = (size_t)limit };
 }
 
-static void check_buf(struct call *c, const struct buf *b){
+void check_buf(struct call *c, const struct buf *b){
   if( b->rc==SQLITE_TOOBIG ){
     fail(&c->err, SQLITE_TOOBIG, "the result is longer than %lld bytes, SQLite's limit here",
-         (sqlite3_int64)b->max);
+         b->max ? (sqlite3_int64)b->max : 1000000000);
   }else if( b->rc!=SQLITE_OK ){
+    fail_nomem(&c->err);
+  }
+}
+
+void check_bound(struct call *c, int rc){
+  if( rc==SQLITE_TOOBIG ){
+    fail(&c->err, rc, "a value is longer than %d bytes, SQLite's limit here",
+         sqlite3_limit(c->connection->db, SQLITE_LIMIT_LENGTH, -1));
+  }else if( rc!=SQLITE_OK ){
     fail_nomem(&c->err);
   }
 }
@@ -412,7 +517,7 @@ void result_blob(struct call *c, struct buf *b){
 void result_latent(struct call *c, const struct latent *z){
   struct buf b = call_buf(c);
   check_finite(c, z);
-  if( c->err.rc==SQLITE_OK ) latent_write(&b, z);
+  if( c->err.rc==SQLITE_OK ) latent_write_asking(&b, z, &c->err);
   result_blob(c, &b);
 }
 

@@ -14,12 +14,36 @@
 struct cJSON;
 
 /* The document as cJSON's tree, for cJSON_Delete(). NULL after noting the failure: out of memory,
-** or "<who>: not valid JSON at byte ...". */
+** "<who>: not valid JSON at byte ...", or SQLITE_TOOBIG: more than 64 MB, or than two million
+** values and keys. */
 struct cJSON *json_parse(const char *text, size_t n, const char *who, struct err *e);
 
 /* 1 when item is a whole number from least to most; *out is the number, otherwise 0. The limits lie
 ** within 2^63. item may be NULL. */
 int json_whole(const struct cJSON *item, double least, double most, int64_t *out);
+
+/* JSON read from the start to the end, without a tree: for what may be long. After a failure each
+** function does nothing and gives 0. */
+struct json {
+  const char *text, *at, *end;  /* borrowed; at: what is read next */
+  const char *who;              /* for messages */
+  struct err *err;
+};
+struct json json_of(const char *text, size_t n, const char *who, struct err *e);
+int json_next(struct json *j);                  /* the next byte but white space; 0: the end */
+int json_take(struct json *j, char c);          /* passes that byte if it is c: 1; else 0 */
+int json_want(struct json *j, char c);          /* the same; anything else is not valid JSON */
+int json_more(struct json *j, int i, char close);       /* is there an item i? after the bracket */
+/* The string that is next, without its quotes, as it is written (\n stays two bytes), terminated,
+** and cut to out[n]. */
+void json_string(struct json *j, char *out, size_t n);
+/* The number that is next; 0 if there is none, and then nothing is passed. */
+int json_number(struct json *j, double *x);
+/* Passes a value, looking at its strings and brackets alone. Gives how many items it has, which is
+** 0 unless it is an array or an object. */
+size_t json_skip(struct json *j);
+void json_close(struct json *j);                /* nothing may follow but white space */
+int json_bad(struct json *j);                   /* "<who>: not valid JSON at byte ..." */
 
 /* ---- codec_safetensors.c: named arrays in one file ---- */
 enum element {
@@ -33,7 +57,7 @@ struct tensor {
   enum element element;         /* type of its numbers */
   int rank;                     /* 0..2 */
   int64_t shape[2];             /* rows, columns; 1 where absent */
-  const void *data;             /* in the mapped file, at any alignment */
+  const void *data;             /* in the file as it was read, at any alignment */
   size_t bytes;                 /* of the data */
   /* I8 only: "<name>.scale", F32 or F16, a scale for each column (the output side of a matrix
   ** [in, out]). */
@@ -221,6 +245,8 @@ int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, c
                 struct err *e);
 /* Appends the blob. Points are stored as f16, directions (any length) as f32. */
 void latent_write(struct buf *out, const struct latent *z);
+/* The same, for many segments: asks e whether to go on. */
+void latent_write_asking(struct buf *out, const struct latent *z, struct err *e);
 
 /* ---- codec_picture.c: a picture in memory, from a file of any format ---- */
 struct picture {

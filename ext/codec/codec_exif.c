@@ -71,6 +71,7 @@ int picture_turn(struct picture *p, int orientation, struct arena *a, struct err
   if( p->pixels==NULL ) return fail_nomem(e);
   for(int y=0; y<p->height; y++){
     int row = upside_down ? p->height-1-y : y;
+    if( err_stopped(e) ) return e->rc;
     for(int x=0; x<p->width; x++){
       int column = mirrored ? p->width-1-x : x;
       const unsigned char *from = exchanged ? picture_pixel(&came, row, column)

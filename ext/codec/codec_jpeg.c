@@ -3,7 +3,7 @@
 **
 ** As with libpng, a failure arrives by longjmp(). libjpeg takes its memory from malloc(), at most
 ** about three bytes a pixel, and has no hook that would change this. So SQLite does not count this
-** memory, as it does not count the mapped weights.
+** memory, as it does not count the weights.
 **
 ** A camera stores what its sensor saw, and says in Exif which way is up. codec_exif.c
 ** turns the picture.
@@ -52,6 +52,7 @@ static void on_message(j_common_ptr jpeg, int level){
 
 static void on_progress(j_common_ptr jpeg){
   struct unpacking *u = jpeg->client_data;
+  if( err_stopped(u->err) ) longjmp(u->out, 1);
   if( u->jpeg.input_scan_number<=SCANS_MOST ) return;
   strcpy(u->why, "it has too many scans");
   on_error(jpeg);
@@ -76,6 +77,7 @@ static void read_rows(struct unpacking *u){
   int is_cmyk = u->jpeg.out_color_space==JCS_CMYK;
   while( u->jpeg.output_scanline<u->jpeg.output_height ){
     unsigned char *row = picture_pixel(u->p, 0, (int)u->jpeg.output_scanline);
+    if( err_stopped(u->err) ) longjmp(u->out, 1);
     jpeg_read_scanlines(&u->jpeg, &row, 1);
     if( is_cmyk ) cmyk_to_rgba(row, u->p->width, u->jpeg.saw_Adobe_marker);
   }

@@ -21,7 +21,12 @@
 #include <string.h>
 
 #define MAGIC "LTNT"
-enum { VERSION = 1, HEADER_BYTES = 16 };
+enum {
+  VERSION = 1,
+  HEADER_BYTES = 16,
+  SEGMENTS_A_TIME = 256,        /* read until the caller is asked whether to go on */
+  NUMBERS_A_TIME = 1 << 18      /* checked or written until then */
+};
 
 enum { F32 = 0, F16 = 1, I8 = 2 };      /* as stored: not the order of enum element */
 static const struct { const char *name; unsigned bytes, scale_bytes; } elements[] = {
@@ -121,6 +126,7 @@ static int check_finite(const struct latent *z, const char *who, struct err *e){
   size_t n = (size_t)z->n_segments*width;
   for(size_t i=0; i<n; i++){
     const char *came = isnan(z->z[i]) ? "NaN" : "infinite";
+    if( i%NUMBERS_A_TIME==0 && err_stopped(e) ) return e->rc;
     if( isfinite(z->z[i]) ) continue;
     return fail(e, SQLITE_ERROR, "%s: latent whose number %zu of segment %zu is %s, expected "
                 "finite numbers", who, i%width + 1, i/width + 1, came);
@@ -151,6 +157,7 @@ static int read_blob(struct latent *z, const void *blob, size_t n, struct arena 
   z->z = arena_floats(a, (size_t)z->n_segments*(size_t)z->width);
   if( z->z==NULL ) return fail_nomem(e);
   for(int i=0; i<z->n_segments; i++){
+    if( i%SEGMENTS_A_TIME==0 && err_stopped(e) ) return e->rc;
     read_segment(z->z + (size_t)i*(size_t)z->width, z->width, h.element, &r);
   }
   assert( !r.bad && r.at==r.end );
@@ -169,26 +176,50 @@ static void write_number(unsigned char *p, uint32_t x, int n_bytes){
   for(int i=0; i<n_bytes; i++) p[i] = (unsigned char)(x >> 8*i);
 }
 
-void latent_write(struct buf *out, const struct latent *z){
-  int element = z->kind==KIND_DIRECTION ? F32 : F16;
-  size_t bytes = elements[element].bytes;
-  size_t n = (size_t)z->n_segments*(size_t)z->width;
-  unsigned char *p = buf_extend(out, HEADER_BYTES + n*bytes);
+/* How the numbers of z are stored. */
+static int element_of(const struct latent *z){
+  return z->kind==KIND_DIRECTION ? F32 : F16;
+}
+
+static void write_header(unsigned char *p, const struct latent *z){
   assert( z->n_segments>0 && z->n_segments<65536 );
   assert( z->width>0 && z->width<65536 );
-  if( p==NULL ) return;
   memcpy(p, MAGIC, 4);
   p[4] = VERSION;
   p[5] = (unsigned char)z->kind;
-  p[6] = (unsigned char)element;
+  p[6] = (unsigned char)element_of(z);
   p[7] = 0;
   write_number(p + 8, (uint32_t)z->n_segments, 2);
   write_number(p + 10, (uint32_t)z->width, 2);
   write_number(p + 12, z->fingerprint, 4);
+}
+
+/* x[n] */
+static void write_numbers(unsigned char *p, const float *x, size_t n, int element){
+  int bytes = (int)elements[element].bytes;
   for(size_t i=0; i<n; i++){
     uint32_t bits;
-    memcpy(&bits, &z->z[i], 4);
-    if( element==F16 ) bits = float_to_half(z->z[i]);
-    write_number(p + HEADER_BYTES + i*bytes, bits, (int)bytes);
+    memcpy(&bits, &x[i], 4);
+    if( element==F16 ) bits = float_to_half(x[i]);
+    write_number(p + i*(size_t)bytes, bits, bytes);
   }
+}
+
+void latent_write_asking(struct buf *out, const struct latent *z, struct err *e){
+  int element = element_of(z);
+  size_t bytes = elements[element].bytes;
+  size_t n = (size_t)z->n_segments*(size_t)z->width;
+  unsigned char *p = buf_extend(out, HEADER_BYTES + n*bytes);
+  if( p==NULL ) return;
+  write_header(p, z);
+  p += HEADER_BYTES;
+  for(size_t at=0; at<n && !err_stopped(e); at+=NUMBERS_A_TIME){
+    size_t some = n - at<NUMBERS_A_TIME ? n - at : NUMBERS_A_TIME;
+    write_numbers(p + at*bytes, z->z + at, some, element);
+  }
+}
+
+void latent_write(struct buf *out, const struct latent *z){
+  struct err nobody = { 0 };
+  latent_write_asking(out, z, &nobody);
 }

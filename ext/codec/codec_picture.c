@@ -114,6 +114,7 @@ static struct scaling scaling_to(const struct picture *in, int longest){
 static int draw_scaled(struct picture *out, const struct picture *in, const struct scaling *s,
                        int left, int top, struct err *e){
   for(int y=0; y<s->down.to; y++){
+    if( err_stopped(e) ) return e->rc;
     for(int x=0; x<s->across.to; x++){
       mean_pixel(picture_pixel(out, left+x, top+y), in, &s->across, &s->down, x, y);
     }

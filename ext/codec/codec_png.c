@@ -4,16 +4,25 @@
 ** libpng reports a failure with longjmp(). So a function that calls setjmp() changes no variable of
 ** its own afterwards, and its caller owns what must be freed. The memory of libpng and zlib is
 ** SQLite's.
+**
+** zlib makes a thousand bytes of one, so a small file may hold hours of work. Whoever waits for it
+** is asked whether to go on at each row, and at each piece of the file (8 KB at most, of an IDAT
+** chunk). A file whose data cannot be that of so few pixels is refused before it is unpacked.
 */
 #include "codec.h"
 #include <assert.h>
 #include <png.h>
 #include <string.h>
 
+enum { IDAT = 0x49444154 };     /* the name of the chunks that hold pixels */
+
 /* What libpng's callbacks get. */
 struct file {
   struct reader in;             /* for reading */
+  size_t data;                  /* reading: bytes of IDAT chunks that have come */
+  size_t data_most;             /* the most that so many pixels can have */
   struct buf *out;              /* for writing */
+  struct err *err;              /* knows who wants to stop */
   int oom;                      /* an allocation has failed */
   char why[100];                /* the error text of libpng, or "" */
 };
@@ -52,10 +61,14 @@ static void on_read(png_structp png, png_bytep to, size_t n){
   struct file *f = png_get_io_ptr(png);
   const void *bytes = reader_bytes(&f->in, n);
   if( bytes==NULL ) png_error(png, "it is cut off");
+  if( png_get_io_chunk_type(png)==IDAT ) f->data += n;
+  if( f->data>f->data_most ) png_error(png, "it has more data than its pixels need");
+  if( err_stopped(f->err) ) png_error(png, "interrupted");
   memcpy(to, bytes, n);
 }
 
 struct unpacking {
+  struct file *file;
   png_structp png;
   png_infop info;
   struct picture *p;
@@ -64,6 +77,13 @@ struct unpacking {
   struct err *err;
 };
 
+/* Twice the pixels as they are before they are packed: packing never needs an eighth more. 16 bytes
+** a row are for the filters, and for the parts of an interlaced row. */
+static size_t most_data(const struct unpacking *u){
+  size_t row = png_get_rowbytes(u->png, u->info) + 16;
+  return 2*row*png_get_image_height(u->png, u->info) + 1024;
+}
+
 /* Reads the header, and asks for 8 bits each of R, G, B and A, whatever the file has. Colour
 ** profiles and gamma are not applied: chunks that colours do not need are skipped. */
 static void ask_for_rgba(const struct unpacking *u){
@@ -71,6 +91,7 @@ static void ask_for_rgba(const struct unpacking *u){
   /* No limits here: picture_allocate() has ours, and its message tells the size that came. */
   png_set_user_limits(u->png, INT32_MAX, INT32_MAX);
   png_read_info(u->png, u->info);
+  u->file->data_most = most_data(u);
   png_set_expand(u->png);
   png_set_scale_16(u->png);
   png_set_gray_to_rgb(u->png);
@@ -90,7 +111,10 @@ static void read_rows(const struct unpacking *u){
     png_error(u->png, "its rows are not what its header says");
   }
   for(int pass=0; pass<n_passes; pass++){
-    for(int y=0; y<u->p->height; y++) png_read_row(u->png, picture_pixel(u->p, 0, y), NULL);
+    for(int y=0; y<u->p->height; y++){
+      if( err_stopped(u->err) ) png_error(u->png, "interrupted");
+      png_read_row(u->png, picture_pixel(u->p, 0, y), NULL);
+    }
   }
   png_read_end(u->png, NULL);
 }
@@ -125,8 +149,8 @@ static int unpack(const struct unpacking *u){
 
 int png_read(struct picture *p, const void *bytes, size_t n, struct arena *a, const char *who,
              struct err *e){
-  struct file f = { .in = reader_of(bytes, n) };
-  struct unpacking u = { .p = p, .arena = a, .who = who, .err = e };
+  struct file f = { .in = reader_of(bytes, n), .data_most = SIZE_MAX, .err = e };
+  struct unpacking u = { .file = &f, .p = p, .arena = a, .who = who, .err = e };
   int good;
   assert( bytes!=NULL && who!=NULL );
   assert( e->rc==SQLITE_OK );
@@ -155,13 +179,16 @@ static void on_flush(png_structp png){
 }
 
 /* 0 after a failure. */
-static int pack(png_structp png, png_infop info, const struct picture *p){
+static int pack(png_structp png, png_infop info, const struct picture *p, struct err *e){
   if( setjmp(png_jmpbuf(png)) ) return 0;
   png_set_user_limits(png, INT32_MAX, INT32_MAX);
   png_set_IHDR(png, info, (png_uint_32)p->width, (png_uint_32)p->height, 8, PNG_COLOR_TYPE_RGBA,
                PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
-  for(int y=0; y<p->height; y++) png_write_row(png, picture_pixel(p, 0, y));
+  for(int y=0; y<p->height; y++){
+    if( err_stopped(e) ) return 0;
+    png_write_row(png, picture_pixel(p, 0, y));
+  }
   png_write_end(png, NULL);
   return 1;
 }
@@ -177,7 +204,7 @@ int png_write(struct buf *out, const struct picture *p, struct err *e){
                                   &f, get_memory, free_memory);
   info = png ? png_create_info_struct(png) : NULL;
   if( info ) png_set_write_fn(png, &f, on_write, on_flush);
-  good = info && pack(png, info, p);
+  good = info && pack(png, info, p, e);
   png_destroy_write_struct(&png, &info);
   if( good ) return SQLITE_OK;
   if( f.oom || out->rc==SQLITE_NOMEM ) return fail_nomem(e);

@@ -1,5 +1,5 @@
 /*
-** codec_safetensors.c -- named arrays in one file, mapped and checked, never copied.
+** codec_safetensors.c -- named arrays in one file, read and checked, then used in place.
 **
 ** The format (huggingface.co/docs/safetensors):
 **
@@ -13,7 +13,7 @@
 ** this; it leaves no byte of the file unexplained.
 **
 ** safetensors_open():
-**   1. maps the file, finds the header, parses it
+**   1. reads the file, finds the header, parses it
 **   2. reads each entry; its dtype, shape and offsets must agree and lie in the data
 **   3. in order of offset: each tensor begins where the one before ended, the last ends the file
 **   4. in order of name: no name twice; each I8 tensor has its scales

@@ -42,6 +42,7 @@ enum {
   PIECES_MOST = 65535,
   PIECE_BYTES_MOST = 256,       /* bounds the work at each position of a text */
   TEXT_BYTES_MOST = 1000000000,
+  BYTES_A_TIME = 1 << 15,       /* until the caller is asked whether to go on: 3 ms */
   IN_BYTES = -1,                /* in place of a piece's id: one character, spelled in bytes */
   SPACE_BYTES = 3
 };
@@ -271,15 +272,26 @@ static void follow_pieces(const struct tokenizer *t, struct edge *best, const un
   }
 }
 
-/* Steps 1 and 2. */
-static void find_ways(const struct tokenizer *t, struct edge *best, const char *text, size_t n){
+/* Steps 1 and 2. In a long text e is asked whether to go on. Short ones do not ask: they are read
+** in other threads than the caller's too. */
+static int find_ways(const struct tokenizer *t, struct edge *best, const char *text, size_t n,
+                     struct err *e){
   size_t at = 0;
-  for(size_t i=0; i<=n; i++) best[i].sum = -INFINITY;
+  size_t ask_at = BYTES_A_TIME;
+  for(size_t i=0; i<=n; i++){
+    if( i%BYTES_A_TIME==BYTES_A_TIME-1 && err_stopped(e) ) return e->rc;
+    best[i].sum = -INFINITY;
+  }
   best[0].sum = 0;
   while( at<n ){
     int length = utf8_length(text + at, n - at);
     size_t next = at + (length ? (size_t)length : 1);
-    double sum = best[at].sum + t->fallback;
+    double sum;
+    if( at>=ask_at ){
+      if( err_stopped(e) ) return e->rc;
+      ask_at = at + BYTES_A_TIME;
+    }
+    sum = best[at].sum + t->fallback;
     if( sum>=best[next].sum ){
       best[next].sum = sum;
       best[next].id = IN_BYTES;
@@ -288,6 +300,7 @@ static void find_ways(const struct tokenizer *t, struct edge *best, const char *
     follow_pieces(t, best, (const unsigned char *)text, at, n);
     at = next;
   }
+  return SQLITE_OK;
 }
 
 static int count_ids(const struct edge *best, size_t n){
@@ -338,11 +351,15 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
   }
   best = arena_get(&scratch, (n + 1)*sizeof(*best));
   if( best==NULL ) return fail_nomem(e);
-  find_ways(t, best, text, n);
+  if( find_ways(t, best, text, n, e)!=SQLITE_OK ){
+    arena_release(&scratch);
+    return e->rc;
+  }
   *n_ids = count_ids(best, n);
   *ids = arena_get(a, ((size_t)*n_ids + 1)*sizeof(**ids));
   if( starts ) *starts = arena_get(a, (size_t)*n_ids*sizeof(**starts));
   if( a->oom ) rc = fail_nomem(e);
+  else if( n>BYTES_A_TIME && err_stopped(e) ) rc = e->rc;
   else write_ids(best, text, n, *ids, starts ? *starts : NULL, *n_ids);
   arena_release(&scratch);
   return rc;

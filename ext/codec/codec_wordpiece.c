@@ -591,11 +591,13 @@ static void read_ascii(struct reading *r, int c){
   }
 }
 
-static void read_text(struct reading *r, const char *text, size_t n){
-  while( r->from<n ){
+static void read_text(struct reading *r, const char *text, size_t n, struct err *e){
+  enum { CHARACTERS_A_TIME = 4096 };
+  for(size_t i=1; r->from<n; i++){
     const char *at = text + r->from;
     int length = utf8_length(at, n - r->from);
     int32_t c = REPLACEMENT;
+    if( i%CHARACTERS_A_TIME==0 && err_stopped(e) ) return;
     if( length==1 ){
       read_ascii(r, (unsigned char)*at);
     }else{
@@ -622,7 +624,8 @@ int wordpiece_encode(const struct wordpiece *w, const char *text, size_t n, stru
   r.ids = arena_get(a, (n + 1)*sizeof(int));    /* a character gives no more pieces than bytes */
   if( starts ) r.starts = arena_get(a, (n + 1)*sizeof(size_t));
   if( a->oom ) return fail_nomem(e);
-  read_text(&r, text, n);
+  read_text(&r, text, n, e);
+  if( e->rc!=SQLITE_OK ) return e->rc;
   assert( (size_t)r.n_ids<=n );
   *ids = r.ids;
   *n_ids = r.n_ids;

@@ -244,7 +244,8 @@ const struct function FUNCTIONS[] = {
     .sentence =
       "A map of the rows as SVG: rows that are alike lie together. Each is a dot, or "
       "its picture, with its label beside it where there is room. At most 2,000 rows of "
-      "any kind; the first rows choose the places of their labels first. An aggregate.",
+      "any kind; the first rows choose the places of their labels first. Labels are cut after 300 "
+      "characters. An aggregate.",
     .example = "SELECT substr(latent_plot(column1, column1), 1, 4) FROM (VALUES ('A dog runs.'), ('The dog is running.'), ('It is warm.'))",
     .result = "<svg" },
 
@@ -354,10 +355,10 @@ const struct function FUNCTIONS[] = {
   { .name = "latent_from_vector", .n_min = 1, .n_max = 2, .flags = PURE,
     .scalar = scalar_from_vector,
     .group = "Exchange",
-    .usage = "latent_from_vector(blob [, options])",
+    .usage = "latent_from_vector(vector [, options])",
     .sentence =
-      "The point at the numbers that latent_vector() gave. Numbers off the sphere are "
-      "brought back to it.",
+      "The point at the numbers that latent_vector() gave, or at those of a JSON array. Numbers "
+      "off the sphere are brought back to it.",
     .example = "SELECT latent_from_vector(latent_vector('It is warm.')) = latent_encode('It is warm.')",
     .result = "1" },
 

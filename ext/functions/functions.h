@@ -71,7 +71,8 @@ struct kept {                   /* bytes of a buffer */
   size_t at;                    /* where they begin */
   size_t n;                     /* 0: there are none */
 };
-/* Appends argument i as text. Nothing where it was not given or is NULL. */
+/* Appends argument i as text: 300 characters of it, the last of them an ellipsis where there would
+** be more. Nothing where it was not given or is NULL. */
 struct kept keep_label(struct call *c, struct buf *b, int i);
 /* Notes the failure of a buffer of kept bytes. what: "map", of which there would be one. */
 void check_kept(struct call *c, const struct buf *b, const char *what);

@@ -470,7 +470,9 @@ int draft_give(struct call *c, const struct point *p, int kind, const char *cont
   rows_real(r, fidelity);
   rows_text(r, buf_text(&parents), parents.n);
   rows_text(r, buf_text(&weights), weights.n);
-  if( blob.rc || parents.rc || weights.rc ) fail_nomem(&c->err);
+  check_buf(c, &blob);
+  check_buf(c, &parents);
+  check_buf(c, &weights);
   buf_release(&blob);
   buf_release(&parents);
   buf_release(&weights);

@@ -4,10 +4,9 @@
 ** JSON:    {"kind":"text","model":"1a2b3c4d","segments":[{"s":[...],"r":[...]}, ...]}. A number has
 **          as few digits as give the same float back.
 ** Vector:  the numbers as little-endian f32, one segment after another, as other vector extensions
-**          store them.
+**          store them. They are taken as a JSON array of numbers too.
 */
 #include "functions.h"
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,10 +39,10 @@ static void write_part(struct buf *out, const char *name, const float *x, int n)
   buf_char(out, ']');
 }
 
-static void latent_to_json(struct buf *out, const struct latent *z){
+static void latent_to_json(struct call *c, struct buf *out, const struct latent *z){
   buf_printf(out, "{\"kind\":\"%s\",\"model\":\"%08x\",\"segments\":[", kind_name(z->kind),
              z->fingerprint);
-  for(int i=0; i<z->n_segments; i++){
+  for(int i=0; i<z->n_segments && out->rc==SQLITE_OK && !err_stopped(&c->err); i++){
     const float *segment = latent_segment(z, i);
     buf_str(out, i ? ",{" : "{");
     write_part(out, "s", segment, z->s);
@@ -54,46 +53,115 @@ static void latent_to_json(struct buf *out, const struct latent *z){
   buf_str(out, "]}");
 }
 
-/* ---- JSON in ---- */
+/* ---- JSON in ----
+** Read twice, without a tree: the members may come in any order, and the width of the segments
+** follows from the model. The first time the segments are counted, the second time read. */
+enum { NAME_BYTES = 48 };       /* of what kind and model are, in messages */
+struct json_latent {            /* what the first reading finds */
+  char kind[NAME_BYTES], model[NAME_BYTES];     /* "": it is missing, or no string */
+  struct json segments;         /* stands before them */
+  size_t n_segments;            /* 0: no array, or an empty one */
+};
+
+/* The key that is next: its place in names[n]. -1 after noting a failure: it is not there, or was
+** before. seen: the keys that were. */
+static int read_key(struct call *c, struct json *j, const char *what, const char *const *names,
+                    int n, unsigned *seen){
+  char key[64];
+  int i = 0;
+  json_string(j, key, sizeof(key));
+  json_want(j, ':');
+  if( c->err.rc!=SQLITE_OK ) return -1;
+  while( i<n && strcmp(names[i], key)!=0 ) i++;
+  if( i==n ){
+    fail(&c->err, SQLITE_ERROR, "%s has the unknown key \"%.60s\"", what, key);
+    return -1;
+  }
+  if( *seen & 1u<<i ){
+    fail(&c->err, SQLITE_ERROR, "%s names the key \"%s\" twice", what, key);
+    return -1;
+  }
+  *seen |= 1u<<i;
+  return i;
+}
+
+static void read_name(struct json *j, char out[NAME_BYTES]){
+  if( json_next(j)=='"' ) json_string(j, out, NAME_BYTES);
+  else json_skip(j);
+}
+
+static void find_members(struct call *c, struct json *j, struct json_latent *found){
+  static const char *const names[] = { "kind", "model", "segments" };
+  unsigned seen = 0;
+  int is_array;
+  if( json_next(j)==0 ) json_bad(j);
+  if( !json_take(j, '{') ) fail(&c->err, SQLITE_ERROR, "argument 1 is not a JSON object");
+  for(int i=0; json_more(j, i, '}'); i++){
+    switch( read_key(c, j, "the latent", names, 3, &seen) ){
+      case 0: read_name(j, found->kind); break;
+      case 1: read_name(j, found->model); break;
+      case 2:
+        found->segments = *j;
+        is_array = json_next(j)=='[';
+        found->n_segments = json_skip(j);
+        if( !is_array ) found->n_segments = 0;
+        break;
+    }
+  }
+  json_close(j);
+}
 
 /* Fills x[n] from an array of exactly n numbers. */
-static void read_part(struct call *c, cJSON *segment, int at, const char *name, float *x, int n){
-  const cJSON *part = cJSON_GetObjectItemCaseSensitive(segment, name);
-  const cJSON *item;
+static void read_part(struct call *c, struct json *j, int at, const char *name, float *x, int n){
   int i = 0;
-  if( !cJSON_IsArray(part) ){
+  if( !json_take(j, '[') ){
     fail(&c->err, SQLITE_ERROR, "segment %d has no array \"%s\"", at, name);
     return;
   }
-  for(item=part->child; item && i<n && c->err.rc==SQLITE_OK; item=item->next, i++){
-    x[i] = cJSON_IsNumber(item) ? (float)item->valuedouble : NAN;
+  for(; i<n && json_more(j, i, ']'); i++){
+    double number;
+    x[i] = json_number(j, &number) ? (float)number : NAN;
     if( !isfinite(x[i]) ){
       fail(&c->err, SQLITE_ERROR, "segment %d: %s[%d] is no number that a float holds", at, name,
            i);
     }
   }
-  if( item || i<n ){
-    fail(&c->err, SQLITE_ERROR, "segment %d: \"%s\" has %d numbers, expected %d", at, name,
-         cJSON_GetArraySize(part), n);
+  if( i<n || json_more(j, 0, ']') ){
+    fail(&c->err, SQLITE_ERROR, "segment %d: \"%s\" has %s%d numbers, expected %d", at, name,
+         i<n ? "" : "more than ", i, n);
   }
 }
 
-static void read_segments(struct call *c, const cJSON *segments, struct latent *z){
+/* One of z, the next in j. */
+static void read_segment(struct call *c, struct json *j, int at, const struct latent *z){
   static const char *const names[] = { "s", "r" };
-  int n = cJSON_IsArray(segments) ? cJSON_GetArraySize(segments) : 0;
-  int i = 0;
-  z->n_segments = n;
-  if( n<1 || n>65535 ){
+  float *x = latent_segment(z, at);
+  unsigned seen = 0;
+  if( !json_take(j, '{') ) fail(&c->err, SQLITE_ERROR, "a segment is not a JSON object");
+  for(int i=0; json_more(j, i, '}'); i++){
+    switch( read_key(c, j, "a segment", names, 2, &seen) ){
+      case 0: read_part(c, j, at, "s", x, z->s); break;
+      case 1: read_part(c, j, at, "r", x + z->s, z->width - z->s); break;
+    }
+  }
+  for(int i=0; i<2; i++){
+    if( seen & 1u<<i ) continue;
+    fail(&c->err, SQLITE_ERROR, "segment %d has no array \"%s\"", at, names[i]);
+  }
+}
+
+static void read_segments(struct call *c, const struct json_latent *found, struct latent *z){
+  struct json j = found->segments;
+  if( found->n_segments<1 || found->n_segments>65535 ){
     fail(&c->err, SQLITE_ERROR, "\"segments\" is not an array of 1 to 65535 objects");
     return;
   }
-  z->z = arena_floats(&c->arena, (size_t)n*(size_t)z->width);
+  z->n_segments = (int)found->n_segments;
+  z->z = arena_floats(&c->arena, found->n_segments*(size_t)z->width);
   if( z->z==NULL ) fail_nomem(&c->err);
-  for(cJSON *item=segments->child; item && c->err.rc==SQLITE_OK; item=item->next, i++){
-    float *segment = latent_segment(z, i);
-    json_check_keys(c, item, "a segment", names, 2);
-    read_part(c, item, i, "s", segment, z->s);
-    read_part(c, item, i, "r", segment + z->s, z->width - z->s);
+  json_take(&j, '[');
+  for(int i=0; i<z->n_segments && json_more(&j, i, ']') && !err_stopped(&c->err); i++){
+    read_segment(c, &j, i, z);
   }
 }
 
@@ -124,18 +192,19 @@ static void read_head(struct call *c, const char *kind, const char *model, struc
 }
 
 static struct latent latent_from_json(struct call *c, struct content text){
-  static const char *const names[] = { "kind", "model", "segments" };
+  struct json_latent found = { 0 };
   struct latent z = { 0 };
-  cJSON *tree = json_object(c, text.bytes, text.n, "argument 1");
-  if( tree && json_check_keys(c, tree, "the latent", names, 3)==SQLITE_OK ){
-    cJSON *kind = cJSON_GetObjectItemCaseSensitive(tree, "kind");
-    cJSON *model = cJSON_GetObjectItemCaseSensitive(tree, "model");
-    read_head(c, cJSON_GetStringValue(kind), cJSON_GetStringValue(model), &z);
-  }
+  char who[64];
+  struct json j;
+  sqlite3_snprintf(sizeof(who), who, "%s: argument 1", c->function->name);
+  j = json_of(text.bytes, text.n, who, &c->err);
+  find_members(c, &j, &found);
   if( c->err.rc==SQLITE_OK ){
-    read_segments(c, cJSON_GetObjectItemCaseSensitive(tree, "segments"), &z);
+    const char *kind = found.kind[0] ? found.kind : NULL;
+    const char *model = found.model[0] ? found.model : NULL;
+    read_head(c, kind, model, &z);
   }
-  cJSON_Delete(tree);
+  if( c->err.rc==SQLITE_OK ) read_segments(c, &found, &z);
   if( c->err.rc==SQLITE_OK ) point_settle(&z, &c->err);
   return z;
 }
@@ -143,7 +212,7 @@ static struct latent latent_from_json(struct call *c, struct content text){
 void scalar_json(struct call *c){
   struct buf json = call_buf(c);
   struct latent z = call_latent(c, 0, NULL);
-  if( c->err.rc==SQLITE_OK ) latent_to_json(&json, &z);
+  if( c->err.rc==SQLITE_OK ) latent_to_json(c, &json, &z);
   result_buf(c, &json);
 }
 
@@ -227,43 +296,28 @@ void scalar_embed(struct call *c){
   result_blob(c, &out);
 }
 
-static float f32_at(const unsigned char *p){
-  uint32_t bits = p[0] | (uint32_t)p[1]<<8 | (uint32_t)p[2]<<16 | (uint32_t)p[3]<<24;
-  float x;
-  memcpy(&x, &bits, sizeof(x));
-  return x;
-}
-
-/* The numbers of a blob as a point of the present model of the call's kind. */
-static struct latent latent_from_vector(struct call *c, struct content vector){
+/* Numbers as a point of the present model of the call's kind. */
+static struct latent latent_from_vector(struct call *c, struct vector vector){
   struct latent z = { 0 };
   const struct model *m = call_model(c);
-  size_t bytes_each, count;
+  size_t width;
   if( m==NULL ) return z;
   z = latent_of(m, 0);
-  bytes_each = 4*(size_t)z.width;
-  if( vector.n==0 || vector.n%bytes_each!=0 || vector.n/bytes_each>65535 ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (vector) has %zu bytes, expected %zu for each of 1 to "
-         "65535 segments", vector.n, bytes_each);
+  width = (size_t)z.width;
+  if( vector.n==0 || vector.n%width!=0 || vector.n/width>65535 ){
+    fail(&c->err, SQLITE_ERROR, "argument 1 (vector) has %zu numbers, expected %zu for each of 1 "
+         "to 65535 segments", vector.n, width);
     return z;
   }
-  z.n_segments = (int)(vector.n/bytes_each);
-  count = vector.n/4;
-  z.z = arena_floats(&c->arena, count);
-  if( z.z==NULL ) fail_nomem(&c->err);
-  for(size_t i=0; i<count && c->err.rc==SQLITE_OK; i++){
-    z.z[i] = f32_at((const unsigned char *)vector.bytes + 4*i);
-    if( !isfinite(z.z[i]) ){
-      fail(&c->err, SQLITE_ERROR, "argument 1 (vector): number %zu is not finite", i);
-    }
-  }
-  if( c->err.rc==SQLITE_OK ) point_settle(&z, &c->err);
+  z.n_segments = (int)(vector.n/width);
+  z.z = vector.x;
+  point_settle(&z, &c->err);
   return z;
 }
 
 /* The vector is no latent, whatever its bytes look like. */
 void scalar_from_vector(struct call *c){
-  struct content vector = call_blob(c, 0, "vector");
+  struct vector vector = value_vector(c, c->args[0], "argument 1 (vector)");
   struct latent z;
   c->n_points = 0;
   call_options(c, 1);

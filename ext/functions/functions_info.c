@@ -47,7 +47,7 @@ static void put_missing(struct call *c, struct buf *out){
   buf_str(out, "null,");
   put_text(out, "error", c->err.text);
   if( is_nomem ) return;
-  c->err = (struct err){ 0 };
+  err_clear(&c->err);
   places_list(&places, KIND_TEXT, &c->arena, &c->err);
   buf_str(out, ",\"places\":[");
   for(int i=0; i<places.n; i++){

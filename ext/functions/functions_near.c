@@ -205,7 +205,7 @@ int near_rows(struct near *t, const struct latent *at, int most, struct neighbou
   *n = 0;
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   latent_write(&blob, at);
-  if( blob.rc ) fail_nomem(&c->err);
+  check_buf(c, &blob);
   for(int limit=most; c->err.rc==SQLITE_OK; limit*=8){
     int n_others = read_nearest(t, &blob, limit, most, rows, n);
     int is_all = *n==most || *n + n_others<limit || n_others==0;

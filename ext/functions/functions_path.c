@@ -160,7 +160,7 @@ static void give_point(struct call *c, struct path *p, int i, struct rows *r){
   rows_real(r, p->fidelities[i]);
   rows_real(r, point_distance(&p->again[i], &p->ends[0]));
   rows_real(r, point_distance(&p->again[i], &p->ends[1]));
-  if( blob.rc!=SQLITE_OK ) fail_nomem(&c->err);
+  check_buf(c, &blob);
   buf_release(&blob);
 }
 

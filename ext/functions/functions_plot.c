@@ -8,7 +8,8 @@
 ** 3. The places are fitted to a page whose area grows with the number of rows. Marks (dots and
 **    pictures) that cover each other are moved apart.
 ** 4. In the order of the rows, each label takes the first place beside its mark that nothing
-**    covers. If there is none the label is left out. The tooltip of a mark always has all of it.
+**    covers. If there is none the label is left out. The tooltip of a mark has all of it, up to 300
+**    characters (functions_keep.c).
 **
 ** The same rows give the same bytes on every machine. For that everything is computed in whole
 ** numbers, or in doubles with + - * / sqrt() floor() fabs() alone, whose bits IEEE 754 defines. The

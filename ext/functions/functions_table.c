@@ -266,7 +266,7 @@ static int table_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_te
     else rows_null(r);
   }
   call_begin(&c, t->binding, n, args);
-  if( !call_lacks(&c) ) f->fill(&c, r);
+  if( !call_lacks(&c) && !err_stopped(&c.err) ) f->fill(&c, r);
   rc = end_filter(&c, t, r);
   if( rc!=SQLITE_OK ) return rc;
   n_values = (sqlite3_int64)(r->values.n/sizeof(struct row_value)) - f->n_max;

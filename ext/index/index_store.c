@@ -524,6 +524,16 @@ int index_strays(struct index *ix, struct buf *report, struct err *e){
 
 /* ---- Writing ---- */
 
+/* A value that is longer than SQLite's limit for this connection is an error. */
+static int bind_bytes(const struct store *s, sqlite3_stmt *st, int at, const void *data, size_t n,
+                      struct err *e){
+  int rc = sqlite3_bind_blob64(st, at, data, n, SQLITE_STATIC);
+  if( rc==SQLITE_OK ) return rc;
+  if( rc==SQLITE_NOMEM ) return fail_nomem(e);
+  return fail(e, rc, "%s.%s: a value of %zu bytes is longer than SQLite's limit here", s->schema,
+              s->table, n);
+}
+
 /* One row of _cells. */
 static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, const void *centroid,
                      size_t bytes,
@@ -534,8 +544,7 @@ static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, con
   sqlite3_bind_int64(st, 1, id);
   sqlite3_bind_int64(st, 2, n);
   sqlite3_bind_int64(st, 3, (int64_t)stamp);
-  sqlite3_bind_blob64(st, 4, centroid, bytes, SQLITE_STATIC);
-  sqlite3_step(st);
+  if( bind_bytes(s, st, 4, centroid, bytes, e)==SQLITE_OK ) sqlite3_step(st);
   return statement_end(s, st, e);
 }
 
@@ -562,8 +571,7 @@ static int write_cell(struct index *ix, struct cell *c, struct err *e){
   codes_put(ix, c, codes);
   copy_numbers(centroid, c->centroid, (size_t)ix->shape.width, 4);
   sqlite3_bind_int64(st, 1, c->id);
-  sqlite3_bind_blob64(st, 2, codes, n, SQLITE_STATIC);
-  sqlite3_step(st);
+  if( bind_bytes(s, st, 2, codes, n, e)==SQLITE_OK ) sqlite3_step(st);
   if( statement_end(s, st, e)!=SQLITE_OK ) return e->rc;
   c->stamp = cell_stamp(codes, n, centroid, n_centroid);
   ix->state -= c->mark;

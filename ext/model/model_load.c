@@ -1,6 +1,6 @@
 /*
 ** model_load.c -- opens a model's two files and checks every tensor. model_shared.c keeps one copy
-** a process; model_tensors.c says what is copied out of the map of the file.
+** a process; model_tensors.c says what is converted.
 */
 #include "model.h"
 #include <assert.h>

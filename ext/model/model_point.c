@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { SEGMENTS_A_TIME = 256 };         /* until the caller is asked whether to go on */
+
 float *latent_segment(const struct latent *z, int i){
   return z->z + (size_t)i*(size_t)z->width;
 }
@@ -80,6 +82,7 @@ int point_settle(struct latent *z, struct err *e){
     float *x = latent_segment(z, i);
     double length_s = length(x, z->s);
     double length_r = length(x + z->s, z->width - z->s);
+    if( i%SEGMENTS_A_TIME==0 && err_stopped(e) ) return e->rc;
     if( length_s==0 || length_s>most || length_r>most ){
       return fail(e, SQLITE_ERROR, "segment %d has an s of length %g and an r of length %g, "
                   "expected about 1 and at most 1", i, length_s, length_r);
@@ -112,6 +115,7 @@ struct alignment {
   int half;                             /* columns of the band on each side of the diagonal */
   unsigned char *steps;                 /* [a's segments + 1][2*half + 1] */
   float *above, *here;                  /* costs of two rows of the band */
+  struct err *err;                      /* knows who wants to stop */
 };
 
 static int band_centre(const struct alignment *g, int i){
@@ -156,7 +160,7 @@ static void fill_row(struct alignment *g, int i){
 }
 
 static void fill_table(struct alignment *g){
-  for(int i=0; i<=g->a->n_segments; i++){
+  for(int i=0; i<=g->a->n_segments && !err_stopped(g->err); i++){
     float *swap = g->above;
     g->above = g->here;
     g->here = swap;
@@ -185,7 +189,7 @@ static int trace_path(const struct alignment *g, unsigned char *path){
 }
 
 /* The steps of the cheapest alignment: path[0..n), at most a's and b's segments together. Returns
-** n; 0: out of memory. */
+** n; 0: out of memory, or the work is to stop. */
 static int align(struct alignment *g, unsigned char *path, struct arena *arena){
   size_t n_a = (size_t)g->a->n_segments;
   size_t n_b = (size_t)g->b->n_segments;
@@ -198,7 +202,7 @@ static int align(struct alignment *g, unsigned char *path, struct arena *arena){
   g->here = arena_floats(arena, columns);
   if( arena->oom ) return 0;
   fill_table(g);
-  return trace_path(g, path);
+  return g->err->rc==SQLITE_OK ? trace_path(g, path) : 0;
 }
 
 /* out (one segment) = what lies at t between a pair. At the ends it is the parent, bit by bit. */
@@ -264,7 +268,7 @@ static void walk_path(struct latent *out, const struct latent *a, const struct l
 static int mix_aligned(struct latent *out, const struct latent *a, const struct latent *b,
                        const struct mixture *mix, struct arena *arena, struct err *e){
   static const unsigned char one_pair[1] = { STEP_PAIR };
-  struct alignment g = { .a = a, .b = b };
+  struct alignment g = { .a = a, .b = b, .err = e };
   int most = a->n_segments>b->n_segments ? a->n_segments : b->n_segments;     /* see walk_path() */
   struct arena_mark mark;
   unsigned char *path;
@@ -281,7 +285,7 @@ static int mix_aligned(struct latent *out, const struct latent *a, const struct 
   mark = arena_mark(arena);
   path = arena_get(arena, (size_t)a->n_segments + (size_t)b->n_segments);
   n = path ? align(&g, path, arena) : 0;
-  if( n==0 ) return fail_nomem(e);
+  if( n==0 ) return fail_nomem(e);      /* unless a stop is noted: the first failure wins */
   walk_path(out, a, b, mix, path, n);
   arena_rewind(arena, mark);
   return SQLITE_OK;
@@ -357,9 +361,10 @@ int point_combine(struct latent *out, const struct latent *a, float ka, const st
     const float *zx = spread_segment(&x, i, n);
     const float *zy = spread_segment(&y, i, n);
     float *z = latent_segment(out, i);
+    if( i%SEGMENTS_A_TIME==0 && err_stopped(e) ) return e->rc;
     for(int k=0; k<x.width; k++) z[k] = b ? ka*zx[k] + kb*zy[k] : ka*zx[k];
+    if( kind!=KIND_DIRECTION ) normalize_segment(z, x.s, x.width);
   }
-  if( kind!=KIND_DIRECTION ) point_normalize(out);
   return SQLITE_OK;
 }
 

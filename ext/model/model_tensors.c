@@ -1,9 +1,9 @@
 /*
 ** model_tensors.c -- tensors of a weight file to where the kernels read them.
 **
-** Matrices are used where they lie in the read-only map of the file, so that processes share their
-** pages. Only what the kernels cannot read in place is copied: vectors (as floats), matrices in
-** bf16 or i8 (as floats), matrices at an odd address, and matrices that lie transposed.
+** Matrices are used where they lie in the process's copy of the file (base_map.c). Only what the
+** kernels cannot read in place is copied: vectors (as floats), matrices in bf16 or i8 (as floats),
+** matrices at an odd address, and matrices that lie transposed.
 **
 ** The copies of a model lie in one block. A model's load function is therefore called twice: first
 ** to check all tensors and to count the bytes, then to copy. loader_run() does this.

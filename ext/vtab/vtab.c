@@ -285,7 +285,7 @@ static int integrity(sqlite3_vtab *base, const char *schema, const char *table, 
   if( is_finding(c.err.rc) || (c.err.rc==SQLITE_OK && found.n>0) ){
     const char *text = found.n>0 ? buf_text(&found) : c.err.text;
     *report = sqlite3_mprintf("in the latent table %s.%s: %s", schema, table, text);
-    c.err = (struct err){ 0 };
+    err_clear(&c.err);
     if( *report==NULL ) fail_nomem(&c.err);
   }
   buf_release(&found);

@@ -51,7 +51,7 @@ struct definition {             /* strings lie in the vtab's arena */
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
   CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
   ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
-  CONTENT_HAS, SCHEMA_VERSION, TICK, N_VTAB_STATEMENTS
+  CONTENT_HAS, SCHEMA_VERSION, N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
   ROWS_ONE,                     /* the row with a rowid */

@@ -24,7 +24,7 @@ static void report_failure(struct err *e, struct buf *report){
   if( e->rc!=SQLITE_CORRUPT_VTAB ) return;
   if( end ) *end = 0;
   buf_report_line(report, "%s", e->text);
-  *e = (struct err){ 0 };
+  err_clear(e);
 }
 
 struct check {
@@ -133,7 +133,7 @@ static void report_refused(struct call *c, struct vtab *t, sqlite3_int64 id, sql
 static void report_refusal(struct err *e, struct buf *report){
   if( e->rc!=SQLITE_ERROR ) return;
   buf_report_line(report, "%s", e->text);
-  *e = (struct err){ 0 };
+  err_clear(e);
 }
 
 static void check_content(struct call *c, struct vtab *t, struct check *check){

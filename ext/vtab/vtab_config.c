@@ -50,7 +50,7 @@ static int put_columns(struct call *c, struct vtab *t){
   describe_columns(c, &text, t);
   sqlite3_bind_text(s, 1, "columns", -1, SQLITE_STATIC);
   rc = sqlite3_bind_text(s, 2, text.data, (int)text.n, SQLITE_TRANSIENT);
-  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  check_bound(c, rc);
   store_do(c, s);
   buf_release(&text);
   return c->err.rc;

@@ -145,7 +145,7 @@ int content_same(struct call *c, struct vtab *t, sqlite3_stmt *row, sqlite3_stmt
   row_check_values(c, t, row);
   row_latent(c, t, row);
   if( c->err.rc==SQLITE_CORRUPT_VTAB ){
-    c->err = (struct err){ 0 };
+    err_clear(&c->err);
     return 0;
   }
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){

@@ -68,7 +68,7 @@ int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, 
   sqlite3_bind_int64(s, 1, id);
   if( old.bytes ) rc = sqlite3_bind_blob(s, 2, old.bytes, (int)old.n, SQLITE_TRANSIENT);
   sqlite3_bind_int(s, 3, (int)how);
-  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  check_bound(c, rc);
   t->n_pending++;
   return store_do(c, s);
 }
@@ -85,7 +85,7 @@ static void refuse_content(struct call *c, const struct vtab *t, struct note *no
   note->z = (struct latent){ 0 };
   note->latent = (struct content){ NULL, 0 };
   note->now = NULL;
-  c->err = (struct err){ 0 };
+  err_clear(&c->err);
   if( t->definition.is_strict ) fail(&c->err, why.rc, "row %lld: %s", note->id, why.text);
 }
 
@@ -263,7 +263,7 @@ static void encode_batch(struct call *c, const struct vtab *t, const struct mode
   }else if( n==1 ){
     refuse_content(c, t, list[0]);
   }else if( c->err.rc==SQLITE_ERROR || c->err.rc==SQLITE_TOOBIG ){
-    c->err = (struct err){ 0 };
+    err_clear(&c->err);
     arena_rewind(&c->arena, mark);
     encode_batch(c, t, m, list, n/2);
     encode_batch(c, t, m, list + n/2, n - n/2);
@@ -329,7 +329,7 @@ void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_s
   release_notes(t, &all);
   if( c->err.rc==SQLITE_NOMEM || c->err.rc==SQLITE_INTERRUPT ) return;
   if( c->err.rc!=SQLITE_OK ) why = c->err;
-  c->err = (struct err){ 0 };
+  err_clear(&c->err);
   arena_rewind(&c->arena, mark);
   if( why.rc!=SQLITE_OK ){
     buf_report_line(report, "row %lld is not in the index: %s", id, why.text);

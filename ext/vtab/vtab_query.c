@@ -195,11 +195,12 @@ static float *query_vector(struct call *c, struct vtab *t, struct vcursor *curso
     fail_nomem(&c->err);
   }else if( t->definition.body ){
     query_point(c, t, v, vector);
-  }else if( sqlite3_value_type(v)==SQLITE_BLOB ){
-    vector_from_blob(t, vector, value_bytes(c, v), "the query", &c->err);
+  }else if( sqlite3_value_type(v)==SQLITE_BLOB || sqlite3_value_type(v)==SQLITE_TEXT ){
+    struct content blob = value_vector_blob(c, v, "the query", (size_t)t->width);
+    vector_from_blob(t, vector, blob, "the query", &c->err);
   }else{
     sqlite3_snprintf(sizeof(expected), expected, "a latent or a vector of %d numbers (a BLOB of %d "
-                     "bytes): the table knows no model", t->width, t->width*4);
+                     "bytes, or a JSON array): the table knows no model", t->width, t->width*4);
     refuse_value(c, "the query", v, expected);
   }
   return c->err.rc==SQLITE_OK ? vector : NULL;
@@ -207,17 +208,12 @@ static float *query_vector(struct call *c, struct vtab *t, struct vcursor *curso
 
 /* ---- The ways to answer ---- */
 
-/* For the index: has sqlite3_interrupt() been called? The statement stays prepared: SQLite
-** disconnects the table before it looks for statements left open. */
+/* For the index: is the statement to stop? */
 static int is_interrupted(void *arg){
-  struct vtab *t = arg;
-  struct err e = { 0 };
-  struct call c = callback_call(t, &e);
-  sqlite3_stmt *s = store_statement(&c, t, TICK);
-  int rc;
-  if( s==NULL ) return c.err.rc==SQLITE_INTERRUPT;
-  rc = sqlite3_step(s);
-  sqlite3_reset(s);
+  const struct vtab *t = arg;
+  sqlite3_stmt *tick = NULL;
+  int rc = connection_stopped(t->binding.connection, &tick);
+  sqlite3_finalize(tick);
   return rc==SQLITE_INTERRUPT;
 }
 

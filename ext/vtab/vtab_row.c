@@ -147,7 +147,7 @@ struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_st
   if( c->err.rc!=SQLITE_OK ) return latent;
   latent = row_latent(c, t, s);
   if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return latent;
-  c->err = (struct err){ 0 };
+  err_clear(&c->err);
   return stand_in(c, t);
 }
 

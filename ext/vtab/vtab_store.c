@@ -84,7 +84,6 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [CONTENT_GET]  = "SELECT T.$body$from_filters FROM $theirs AS T WHERE T.$their_id=?1",
   [CONTENT_HAS]  = "SELECT 1 FROM $theirs AS T WHERE T.$their_id=?1",
   [SCHEMA_VERSION] = "PRAGMA $schema.schema_version",
-  [TICK]         = "SELECT 1",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
   [ROWS_ONE]  = "SELECT " ROW_COLUMNS " FROM $rows WHERE id=?1",

@@ -21,6 +21,10 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   struct model *m;
   struct latent z;
   if( vector==NULL ) return fail_nomem(&c->err);
+  if( t->definition.body==NULL && sqlite3_value_type(v)==SQLITE_TEXT ){
+    row->latent = value_vector_blob(c, v, "latent", (size_t)t->width);
+    return vector_from_blob(t, vector, row->latent, "latent", &c->err);
+  }
   if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse_value(c, "latent", v, "a BLOB or NULL");
   row->latent = value_bytes(c, v);
   if( t->definition.body==NULL ) return vector_from_blob(t, vector, row->latent, "latent", &c->err);
@@ -314,15 +318,14 @@ static void mend_row(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_st
   int has_none = sqlite3_column_type(s, COLUMN_LATENT)==SQLITE_NULL;
   struct content latent = NO_LATENT;
   if( t->definition.body==NULL ) latent = row_latent(c, t, s);
-  if( c->err.rc==SQLITE_CORRUPT_VTAB ) c->err = (struct err){ 0 };
+  if( c->err.rc==SQLITE_CORRUPT_VTAB ) err_clear(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   if( latent.bytes ) sum |= latent_sum(id, latent);
   if( sum==sqlite3_column_int64(s, COLUMN_SUM) && (latent.bytes || has_none) ) return;
   sqlite3_bind_int64(mend, 1, id);
   sqlite3_bind_int64(mend, 2, sum);
   if( latent.bytes ){
-    int rc = sqlite3_bind_blob(mend, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT);
-    if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+    check_bound(c, sqlite3_bind_blob(mend, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT));
   }
   store_do(c, mend);
 }

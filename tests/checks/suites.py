@@ -52,7 +52,8 @@ def check():
     steps += [check_named('scripts')]
     steps += [check_named('pages', page) for page in all_pages()]
     steps += [check_named(name) for name in
-              ('functions', 'maps', 'installed', 'attacks', 'sources', 'lines', 'binary')]
+              ('functions', 'maps', 'installed', 'attacks', 'lengths', 'replaced', 'sources', 'lines',
+               'binary')]
     return steps + [program('core', name) for name in unit_tests()]
 
 
@@ -65,7 +66,7 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    names = ('newest', 'registries', 'wordpiece', 'compilers', 'training')
+    names = ('newest', 'registries', 'wordpiece', 'compilers', 'hostile', 'training', 'stops')
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]

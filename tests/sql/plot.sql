@@ -37,3 +37,7 @@ SELECT latent_plot(z, body, substr(png, 1, 40)) FROM z WHERE id=2;
 SELECT latent_plot(CASE WHEN id<4 THEN z ELSE 4 END, body) FROM z;
 SELECT latent_plot(z) FROM z;
 SELECT latent_plot(z, body, png, 'a') FROM z;
+SELECT '-- labels of more than 300 characters are cut, at a whole one';
+SELECT length(x)<6000, instr(x, '<title>' || replace(hex(zeroblob(299)), '00', char(233)) || char(0x2026) || '</title>')>0
+  FROM (SELECT latent_plot('a', replace(hex(zeroblob(1000000)), '00', char(233))) AS x);
+SELECT instr(x, '<title>' || label || '</title>')>0 FROM (SELECT latent_plot('a', label) AS x, label FROM (SELECT replace(hex(zeroblob(300)), '00', char(233)) AS label));
