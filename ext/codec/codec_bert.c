@@ -1,13 +1,13 @@
 /*
-** codec_bert.c -- reads the folder of a sentence encoder of the BERT family, as Hugging Face has it:
-** everything but the weights.
+** codec_bert.c -- reads the folder of a sentence encoder of the BERT family, as Hugging Face has
+** it: everything but the weights.
 **
 **     config.json                   the shape of the network                      needed
 **     1_Pooling/config.json         how its outputs become one vector             else the mean
 **     modules.json                  whether that is brought to unit length        else it is
-**     sentence_bert_config.json     "max_seq_length": the window                  else all positions
+**     sentence_bert_config.json     "max_seq_length": the window                  else all
 **     config_sentence_transformers.json     "prompts": what stands before a query and a passage
-**     tokenizer.json or vocab.txt   the pieces: wordpiece_open() reads them        one is needed
+**     tokenizer.json or vocab.txt   the pieces: wordpiece_open() reads them       one is needed
 **
 ** Every number is checked here, so the layers above can multiply sizes safely.
 ** Each read_x() reports into the same struct err, and does nothing after a failure.
@@ -71,8 +71,8 @@ static int read_whole(const struct part *p, const char *name, int least, int mos
   if( json_whole(item, least, most, &x) ) return (int)x;
   if( item ) snprintf(got, sizeof(got), "not a number");
   if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
-  fail(p->e, SQLITE_CORRUPT, "%s/%s: \"%s\" is %s, expected a whole number from %d to %d", p->folder,
-       p->name, name, got, least, most);
+  fail(p->e, SQLITE_CORRUPT, "%s/%s: \"%s\" is %s, expected a whole number from %d to %d",
+       p->folder, p->name, name, got, least, most);
   return 0;
 }
 
@@ -148,8 +148,8 @@ static void read_pooling(struct bert_config *c, const struct part *p){
   }
 }
 
-/* Modules are a Transformer, a Pooling and perhaps a Normalize. Another kind, such as a Dense layer,
-** is not read here. */
+/* Modules are a Transformer, a Pooling and perhaps a Normalize. Another kind, such as a Dense
+** layer, is not read here. */
 static void read_modules(struct bert_config *c, const struct part *p){
   const cJSON *item;
   if( p->e->rc!=SQLITE_OK || p->json==NULL ) return;

@@ -2,14 +2,14 @@
 ** kernels_bytes.c -- matrix products of 8 bits: y[i][j] = (sum over k of q[i][k]*w[k][j]) * scales.
 **
 ** Rows of x are quantized when they come, to whole numbers from -127 to 127, columns of w when the
-** weights are made (matrix_quantize()), from -64 to 64. The sum is of whole numbers and exact. It is
-** the same in any order, so that every CPU gives the same bits by itself.
+** weights are made (matrix_quantize()), from -64 to 64. The sum is of whole numbers and exact. It
+** is the same in any order, so that every CPU gives the same bits by itself.
 **
 ** AVX2 multiplies bytes without a sign by bytes with a sign, and adds two neighbours into 16 bits.
 ** So rows are kept as u = q + 128, and a column starts at -128 times its sum. And so weights end at
 ** 64: 255*64*2 is the most that fits into 16 bits. Weights to 127, with the sign of q given to w in
-** each step, were a third slower, and no better: all-MiniLM-L6-v2 on STS-B dev has 0.8672 in floats,
-** 0.8658 with weights to 127, 0.8655 with weights to 64.
+** each step, were a third slower, and no better: all-MiniLM-L6-v2 on STS-B dev has 0.8672 in
+** floats, 0.8658 with weights to 127, 0.8655 with weights to 64.
 **
 ** w is laid out in panels of 16 columns. One cache line is what one step of a tile needs:
 **

@@ -444,8 +444,8 @@ struct worker {                         /* one of them */
 ** complete. */
 int chunks_run(struct run *run, int n_workers, int n_chunks,
                void (*work)(void *arg, struct worker *worker, int chunk), void *arg);
-/* How many workers n_tokens are worth, when each should have least_tokens. *limit: the most tokens of
-** a chunk, at most most_tokens, so that each worker gets some. */
+/* How many workers n_tokens are worth, when each should have least_tokens. *limit: the most tokens
+** of a chunk, at most most_tokens, so that each worker gets some. */
 int chunks_plan(const struct run *run, size_t n_tokens, int most_tokens, int least_tokens,
                 int *limit);
 int worker_stopped(struct worker *worker);      /* ask between layers; true: return at once */
@@ -461,7 +461,7 @@ int rows_cut(const int *start, int n, int more, int most_tokens, int most_rows, 
 /* ---- model_shared.c ---- */
 struct sort {                           /* one for each type that is shared */
   size_t bytes;                         /* of the type, which begins with a struct shared */
-  const char *what;                     /* "the weights of a model": what a path is expected to be */
+  const char *what;                     /* that a path should be: "the weights of a model" */
   /* Fills one that is zeroed but for its path. After a failure release() is called too. */
   int (*read)(void *it, struct err *e);
   void (*release)(void *it);            /* frees what read() made */

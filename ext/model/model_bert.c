@@ -114,8 +114,9 @@ static void affine_run(float *y, const float *x, const struct affine *a, int row
   add_bias(y, a->bias, rows, a->w.out);
 }
 
-/* The bucket of T5 (Raffel et al., 2020) for two pieces that are `apart` pieces apart. Each side has
-** 16: one for each distance below 8, then two for each doubling, and the last for 91 and more. */
+/* The bucket of T5 (Raffel et al., 2020) for two pieces that are `apart` pieces apart. Each side
+** has 16: one for each distance below 8, then two for each doubling, and the last for 91 and more.
+** */
 static int distance_bucket(int apart){
   enum { SIDE = DISTANCE_BUCKETS/2, EXACT = SIDE/2 };
   int n = apart<0 ? -apart : apart;
