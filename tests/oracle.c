@@ -318,7 +318,8 @@ static void act_insert_auto(struct world *w){
   for(int i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
   sqlite3_str_appendall(s, ")");
   sql = sqlite3_str_finish(s);
-  must(w, w->db, sql);
+  if( follows ) change(w, w->db, sql);          /* a trigger of the user's may refuse the row */
+  else must(w, w->db, sql);
   sqlite3_free(sql);
   if( follows || bad(w) ) return;
   sql = sqlite3_mprintf("INSERT INTO p(id, %s%s) SELECT rowid, %s%s FROM t WHERE rowid=%lld",
@@ -739,7 +740,7 @@ static void act_upsert(struct world *w){
 }
 
 /* REPLACE for a column that is not the key: the row that has the same value goes, and no trigger
-** says so. */
+** says so. Searches pass over it at once; scans do after 'sync'. */
 static void act_replace_unique(struct world *w){
   char content[LITERAL];
   char *sql;
@@ -754,6 +755,7 @@ static void act_replace_unique(struct world *w){
                         rowid_draw(w), content, draw(w, 5));
   change(w, w->db, sql);
   sqlite3_free(sql);
+  if( !bad(w) ) must(w, w->db, "INSERT INTO t(t) VALUES('sync')");
 }
 
 static void load_weights(struct world *w, const char *path){
