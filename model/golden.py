@@ -39,8 +39,6 @@ in another order may turn a nearer tie.
 """
 import json
 import math
-import re
-import unicodedata
 from pathlib import Path
 
 import torch
@@ -299,16 +297,9 @@ def weights_hash(path):
     return json.loads(path.with_suffix('.json').read_text('utf8'))['weights_hash']
 
 
-def normal(text):
-    """What ext/codec/codec_normal.c makes of TEXTS: of all that it does, their quotes need it."""
-    text = re.sub('[\u2018\u2019]', "'", re.sub('[\u201c\u201d]', '"', text))
-    return unicodedata.normalize('NFKC', text)
-
-
 def sentence(model, tokenizer, text):
-    ids, plain = tokenizer.encode(text), tokenizer.encode(normal(text))
-    _, r = (x[0] for x in model.encode(torch.tensor([ids + [EOS]])))
-    s, _ = (x[0] for x in model.encode(torch.tensor([plain + [EOS]])))
+    ids = tokenizer.encode(text)
+    s, r = (x[0] for x in model.encode(torch.tensor([ids + [EOS]])))
     decoded, margin = greedy(model, s, r, 0.0)
     _, log_p = decoder_layers(model, model.join(s, r), ids)
     case = {

@@ -8,8 +8,6 @@
 **       one campaign; the line of a campaign that failed says which
 **   oracle MODEL FOLDER --soak SECONDS [SEED]
 **       campaigns with new seeds, which are printed, until the time has passed
-**   oracle --all ...
-**       with the acts that wait for something (NEEDS)
 **
 ** Each step draws one act from ACTS: a change, a piece of a transaction, a reopening, a command,
 ** another connection's writing, a change of the schema, other weights, or a query with a random
@@ -48,18 +46,6 @@ static const struct kind KINDS[] = {
 };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), KIND_LARGE = 4 };
 
-/* What some acts need of the product, for which it is to do something yet. One that is done is set
-** to 1 here, in this one place. */
-enum need { NOTHING, TRIGGERS_AGAIN, ROW_READ_BACK, ROWS_GONE, N_NEEDS };
-static struct {
-  const char *what;
-  int is_done;
-} NEEDS[N_NEEDS] = {
-  [NOTHING] = { "nothing", 1 },
-  [TRIGGERS_AGAIN] = { "'rebuild' makes triggers anew that went with the content table", 1 },
-  [ROW_READ_BACK] = { "a row is read back after the user's own triggers", 1 },
-  [ROWS_GONE] = { "rows that REPLACE takes away, without firing a trigger, are missed", 1 },
-};
 static char other_model[700];   /* path of weights that are the same under another fingerprint */
 
 struct world {
@@ -295,14 +281,6 @@ static const char *on_conflict(struct world *w){
   return ONE_OF(w, ON_CONFLICT);
 }
 
-/* An UPDATE of the content table never replaces: its triggers do not fire for rows that REPLACE
-** takes away. SQLite documents that. */
-static const char *on_update_conflict(struct world *w){
-  const char *s = on_conflict(w);
-  int loses = w->kind->content==NOTES && !NEEDS[ROWS_GONE].is_done;
-  return loses && strcmp(s, " OR REPLACE")==0 ? "" : s;
-}
-
 static void insert_rows(struct world *w, sqlite3 *db, int n){
   sqlite3_str *s = sqlite3_str_new(NULL);
   char *sql;
@@ -340,7 +318,8 @@ static void act_insert_auto(struct world *w){
   for(int i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
   sqlite3_str_appendall(s, ")");
   sql = sqlite3_str_finish(s);
-  must(w, w->db, sql);
+  if( follows ) change(w, w->db, sql);          /* a trigger of the user's may refuse the row */
+  else must(w, w->db, sql);
   sqlite3_free(sql);
   if( follows || bad(w) ) return;
   sql = sqlite3_mprintf("INSERT INTO p(id, %s%s) SELECT rowid, %s%s FROM t WHERE rowid=%lld",
@@ -404,7 +383,7 @@ static void act_update_filter(struct world *w){
 }
 
 static void act_update_rowid(struct world *w){
-  const char *how = on_update_conflict(w);
+  const char *how = on_conflict(w);
   char *sql = sqlite3_mprintf("UPDATE%s %%T SET rowid = %lld WHERE rowid = %lld", how,
                               rowid_draw(w), rowid_draw(w));
   change(w, w->db, sql);
@@ -761,7 +740,7 @@ static void act_upsert(struct world *w){
 }
 
 /* REPLACE for a column that is not the key: the row that has the same value goes, and no trigger
-** says so. */
+** says so. Searches pass over it at once; scans do after 'sync'. */
 static void act_replace_unique(struct world *w){
   char content[LITERAL];
   char *sql;
@@ -776,6 +755,7 @@ static void act_replace_unique(struct world *w){
                         rowid_draw(w), content, draw(w, 5));
   change(w, w->db, sql);
   sqlite3_free(sql);
+  if( !bad(w) ) must(w, w->db, "INSERT INTO t(t) VALUES('sync')");
 }
 
 static void load_weights(struct world *w, const char *path){
@@ -1145,62 +1125,57 @@ static const struct act {
   const char *name;
   void (*run)(struct world *);
   int weight;
-  enum need needs;
 } ACTS[] = {
-  { "insert", act_insert, 14, NOTHING },
-  { "insert many", act_insert_many, 8, NOTHING },
-  { "insert auto", act_insert_auto, 10, NOTHING },
-  { "insert select", act_insert_select, 2, NOTHING },
-  { "update content", act_update_content, 8, NOTHING },
-  { "update filter", act_update_filter, 6, NOTHING },
-  { "update rowid", act_update_rowid, 4, NOTHING },
-  { "delete", act_delete, 12, NOTHING },
-  { "delete many", act_delete_many, 1, NOTHING },
-  { "delete nearest", act_delete_nearest, 3, NOTHING },
-  { "begin", act_begin, 8, NOTHING },
-  { "end", act_end, 5, NOTHING },
-  { "savepoint", act_savepoint, 8, NOTHING },
-  { "end of savepoint", act_savepoint_end, 6, NOTHING },
-  { "reopen", act_reopen, 1, NOTHING },
-  { "reader", act_reader, 2, NOTHING },
-  { "other writes", act_other_writes, 3, NOTHING },
-  { "vacuum", act_vacuum, 1, NOTHING },
-  { "optimize", act_optimize, 1, NOTHING },
-  { "rebuild", act_rebuild, 1, NOTHING },
-  { "rename", act_rename, 1, NOTHING },
-  { "drop", act_drop, 1, NOTHING },
-  { "rename a column", act_rename_column, 1, NOTHING },
-  { "rename the content", act_rename_content, 1, NOTHING },
-  { "add a column", act_add_column, 1, NOTHING },
-  { "content anew", act_content_anew, 1, NOTHING },
-  { "content anew, rebuilt", act_content_rebuilt, 1, TRIGGERS_AGAIN },
-  { "the user's trigger", act_trigger, 2, NOTHING },
-  { "the user's trigger that changes", act_trigger_changes, 1, ROW_READ_BACK },
-  { "recursive triggers", act_recursive_triggers, 1, NOTHING },
-  { "upsert", act_upsert, 4, NOTHING },
-  { "replace a unique column", act_replace_unique, 2, ROWS_GONE },
-  { "weights", act_weights, 1, NOTHING },
-  { "nearest", act_nearest, 40, NOTHING },
-  { "pages", act_pages, 3, NOTHING },
-  { "summary", act_summary, 5, NOTHING },
-  { "scan", act_scan, 8, NOTHING },
-  { "correlated", act_correlated, 3, NOTHING },
-  { "held", act_held, 8, NOTHING },
-  { "agree", act_agree, 4, NOTHING },
+  { "insert", act_insert, 14 },
+  { "insert many", act_insert_many, 8 },
+  { "insert auto", act_insert_auto, 10 },
+  { "insert select", act_insert_select, 2 },
+  { "update content", act_update_content, 8 },
+  { "update filter", act_update_filter, 6 },
+  { "update rowid", act_update_rowid, 4 },
+  { "delete", act_delete, 12 },
+  { "delete many", act_delete_many, 1 },
+  { "delete nearest", act_delete_nearest, 3 },
+  { "begin", act_begin, 8 },
+  { "end", act_end, 5 },
+  { "savepoint", act_savepoint, 8 },
+  { "end of savepoint", act_savepoint_end, 6 },
+  { "reopen", act_reopen, 1 },
+  { "reader", act_reader, 2 },
+  { "other writes", act_other_writes, 3 },
+  { "vacuum", act_vacuum, 1 },
+  { "optimize", act_optimize, 1 },
+  { "rebuild", act_rebuild, 1 },
+  { "rename", act_rename, 1 },
+  { "drop", act_drop, 1 },
+  { "rename a column", act_rename_column, 1 },
+  { "rename the content", act_rename_content, 1 },
+  { "add a column", act_add_column, 1 },
+  { "content anew", act_content_anew, 1 },
+  { "content anew, rebuilt", act_content_rebuilt, 1 },
+  { "the user's trigger", act_trigger, 2 },
+  { "the user's trigger that changes", act_trigger_changes, 1 },
+  { "recursive triggers", act_recursive_triggers, 1 },
+  { "upsert", act_upsert, 4 },
+  { "replace a unique column", act_replace_unique, 2 },
+  { "weights", act_weights, 1 },
+  { "nearest", act_nearest, 40 },
+  { "pages", act_pages, 3 },
+  { "summary", act_summary, 5 },
+  { "scan", act_scan, 8 },
+  { "correlated", act_correlated, 3 },
+  { "held", act_held, 8 },
+  { "agree", act_agree, 4 },
 };
 enum { N_ACTS = sizeof(ACTS)/sizeof(ACTS[0]), ACT_DELETE_MANY = 8, ACT_AGREE = N_ACTS-1 };
-
-static int weight_of(const struct act *act){
-  return NEEDS[act->needs].is_done ? act->weight : 0;
-}
 
 static const struct act *act_draw(struct world *w){
   const struct act *act = ACTS;
   int sum = 0, at;
-  for(int i=0; i<N_ACTS; i++) sum += weight_of(&ACTS[i]);
+  for(int i=0; i<N_ACTS; i++) sum += ACTS[i].weight;
   at = draw(w, sum);
-  while( at>=weight_of(act) ){
-    at -= weight_of(act);
+  while( at>=act->weight ){
+    at -= act->weight;
     act++;
   }
   return act;
@@ -1324,11 +1299,10 @@ int main(int argc, char **argv){
   int kind, n_args;
   for(; i<argc && strncmp(argv[i], "--", 2)==0; i++){
     if( strcmp(argv[i], "--verbose")==0 ) verbose = 1;
-    for(int j=0; j<N_NEEDS && strcmp(argv[i], "--all")==0; j++) NEEDS[j].is_done = 1;
   }
   n_args = argc-i;
   if( n_args<2 ){
-    fprintf(stderr, "usage: oracle [--verbose] [--all] MODEL FOLDER"
+    fprintf(stderr, "usage: oracle [--verbose] MODEL FOLDER"
                     " [KIND SEED STEPS | --soak SECONDS [SEED]]\n");
     return 2;
   }

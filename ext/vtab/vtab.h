@@ -51,7 +51,7 @@ struct definition {             /* strings lie in the vtab's arena */
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
   CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
   ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
-  CONTENT_HAS, SCHEMA_VERSION, N_VTAB_STATEMENTS
+  CONTENT_HAS, CONTENT_NAME, SCHEMA_VERSION, N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
   ROWS_ONE,                     /* the row with a rowid */
@@ -77,6 +77,7 @@ struct vtab {                   /* one for each connection that uses the table *
   sqlite3_stmt *rows[N_ROWS_ORDERS];    /* NULL until first use, or while a cursor has it */
   char *content_now;            /* the content table's name since an ALTER TABLE; NULL: not looked
                                 ** up */
+  sqlite3_int64 name_seen;      /* schema_version + 1 when that was looked up; 0: never */
   sqlite3_int64 schema_seen;    /* schema_version + 1 when the triggers were seen to be there; 0:
                                 ** never */
   struct index *index;          /* NULL until first use */
@@ -187,6 +188,10 @@ void store_idle(struct vtab *t);        /* finalizes all statements, the index's
 ** index of somebody else's would change what is written. */
 int store_verify(struct call *c, struct vtab *t);
 
+/* Learns what the content table is called now: our triggers are on it, and ALTER TABLE has put its
+** new name into them. Called before the content is read: at each flush and query. Where the schema
+** is as it was then, that is one PRAGMA. */
+int store_follow_content(struct call *c, struct vtab *t);
 /* A prepared statement, kept by t. The caller resets it. NULL on failure. */
 sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statement which);
 /* The same with ?1 = id, on its first row; NULL where there is none, or on failure. */

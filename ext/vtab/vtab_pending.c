@@ -435,7 +435,7 @@ static int check_none_forgotten(struct call *c, struct vtab *t){
 int pending_flush(struct call *c, struct vtab *t){
   sqlite3_int64 last = sqlite3_last_insert_rowid(t->db);
   int n = 1;
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( store_follow_content(c, t)!=SQLITE_OK ) return c->err.rc;
   /* After a ROLLBACK TO that took back a change of the schema, SQLite connects anew, in the middle
   ** of the transaction. What the struct vtab before left pending is for this one to flush. */
   if( !t->in_transaction && sqlite3_get_autocommit(t->db) ) return check_none_forgotten(c, t);

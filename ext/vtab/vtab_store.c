@@ -83,6 +83,8 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
   [CONTENT_GET]  = "SELECT T.$body$from_filters FROM $theirs AS T WHERE T.$their_id=?1",
   [CONTENT_HAS]  = "SELECT 1 FROM $theirs AS T WHERE T.$their_id=?1",
+  [CONTENT_NAME] = ("SELECT tbl_name FROM $schema.sqlite_schema"
+                    " WHERE type='trigger' AND name=?1 || '_insert'"),
   [SCHEMA_VERSION] = "PRAGMA $schema.schema_version",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
@@ -275,8 +277,8 @@ static int is_of_schema(const char *text){
 /* flags: without SQLITE_PREPARE_NO_VTAB, see above. */
 static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *name,
                              const char *text, unsigned flags){
-  int asks_content = strstr(text, "$theirs")!=NULL;
-  int asks_views = asks_content && content_is_view(c, t);
+  int names_content = strstr(text, "$theirs")!=NULL;
+  int asks_views = names_content && content_is_view(c, t);
   struct buf sql = { 0 };
   sqlite3_stmt *s = NULL;
   int rc = SQLITE_NOMEM;
@@ -285,7 +287,7 @@ static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *n
   expand(&sql, t, name, text);
   buf_text(&sql);
   if( sql.rc==SQLITE_OK ) rc = prepare_sql(t, sql.data, flags, &s);
-  if( rc==SQLITE_ERROR && asks_content ){
+  if( rc==SQLITE_ERROR && names_content ){
     fail_content(c, t, sql.data);
   }else if( rc==SQLITE_ERROR && (flags & SQLITE_PREPARE_NO_VTAB) ){
     fail_sqlite(c, SQLITE_CORRUPT_VTAB);        /* a shadow table is missing, or it is another */
@@ -330,22 +332,37 @@ int store_run(struct call *c, struct vtab *t, const char *text){
 
 /* ---- Statements that are kept ---- */
 
-/* What the content table is called now. Our triggers are on it, and ALTER TABLE has put its new
-** name into them. */
-static int find_content(struct call *c, struct vtab *t){
-  sqlite3_stmt *s;
-  if( t->content_now || !t->definition.has_triggers ) return c->err.rc;
-  s = store_prepare(c, t, "SELECT tbl_name FROM $schema.sqlite_schema"
-                    " WHERE type='trigger' AND name=?1 || '_insert'");
-  if( s && sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC)!=SQLITE_OK ) fail_nomem(&c->err);
-  if( store_step(c, s) ){
-    const char *name = (const char *)sqlite3_column_text(s, 0);
-    size_t n = name ? strlen(name) + 1 : 0;
-    t->content_now = name ? arena_get(&t->arena, n) : NULL;
-    if( t->content_now ) memcpy(t->content_now, name, n);
-    else fail_nomem(&c->err);
+static int asks_content(enum vtab_statement which){
+  return which==CONTENT_GET || which==CONTENT_HAS || which==PENDING_READ;
+}
+
+static void keep_name(struct call *c, struct vtab *t, const char *name){
+  size_t n = name ? strlen(name) + 1 : 0;
+  if( name && strcmp(name, their_name(t))==0 ) return;
+  for(int i=0; i<N_VTAB_STATEMENTS; i++){
+    if( !asks_content((enum vtab_statement)i) ) continue;
+    sqlite3_finalize(t->statements[i]);
+    t->statements[i] = NULL;
   }
-  sqlite3_finalize(s);
+  t->content_now = name ? arena_get(&t->arena, n) : NULL;
+  if( t->content_now ) memcpy(t->content_now, name, n);
+  else fail_nomem(&c->err);
+}
+
+int store_follow_content(struct call *c, struct vtab *t){
+  sqlite3_int64 version = 0;
+  sqlite3_stmt *s;
+  if( !t->definition.has_triggers ) return c->err.rc;
+  s = store_statement(c, t, SCHEMA_VERSION);
+  if( store_step(c, s) ) version = sqlite3_column_int64(s, 0) + 1;
+  store_do(c, s);
+  if( c->err.rc!=SQLITE_OK || version==t->name_seen ) return c->err.rc;
+  s = store_statement(c, t, CONTENT_NAME);
+  if( s && sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC)!=SQLITE_OK ) fail_nomem(&c->err);
+  if( store_step(c, s) ) keep_name(c, t, (const char *)sqlite3_column_text(s, 0));
+  store_do(c, s);
+  /* In a transaction the version may be taken back, and then given to another schema. */
+  if( c->err.rc==SQLITE_OK && sqlite3_get_autocommit(t->db) ) t->name_seen = version;
   return c->err.rc;
 }
 
@@ -359,7 +376,7 @@ sqlite3_stmt *store_statement(struct call *c, struct vtab *t, enum vtab_statemen
     return NULL;
   }
   if( s ) return s;
-  if( which==CONTENT_GET || which==CONTENT_HAS || which==PENDING_READ ) find_content(c, t);
+  if( asks_content(which) && t->content_now==NULL ) store_follow_content(c, t);
   t->statements[which] = prepare(c, t, t->name, STATEMENTS[which], flags);
   return t->statements[which];
 }

@@ -52,8 +52,8 @@ def check():
     steps += [check_named('scripts')]
     steps += [check_named('pages', page) for page in all_pages()]
     steps += [check_named(name) for name in
-              ('functions', 'maps', 'installed', 'attacks', 'lengths', 'replaced', 'sources', 'lines',
-               'binary')]
+              ('functions', 'maps', 'installed', 'attacks', 'lengths', 'replaced', 'sources',
+               'lines', 'binary')]
     return steps + [program('core', name) for name in unit_tests()]
 
 
