@@ -72,8 +72,8 @@ static void test_open(const char *path){
   for(int i=0; i<N; i++) pthread_join(threads[i], NULL);
   m = openers[0].m;
   for(int i=0; i<N; i++) same = same && openers[i].m==m;
-  ok(m && same && m->n_users==N, "model: eight threads that open one path get one copy",
-     "%d references", m ? m->n_users : 0);
+  ok(m && same && m->shared.n_users==N, "model: eight threads that open one path get one copy",
+     "%d references", m ? m->shared.n_users : 0);
   for(int i=0; i<N; i++) model_close(openers[i].m);
   model_close(NULL);
   ok(sqlite3_memory_used()==0, "model: the last close frees everything", "%lld bytes are left",

@@ -91,7 +91,7 @@ static void read_element(struct tensor *t, const cJSON *entry, const struct sour
       return;
     }
   }
-  refuse(s, t, "dtype %.20s, expected F32, F16, BF16 or I8", dtype->valuestring);
+  refuse(s, t, "dtype %.20s, expected F32, F16, BF16, I8, U8 or I64", dtype->valuestring);
 }
 
 static void read_shape(struct tensor *t, const cJSON *entry, const struct source *s){

@@ -152,8 +152,8 @@ def main():
     parser.add_argument('--threads', default='1,2')
     a = parser.parse_args()
     rng = np.random.default_rng(1)
-    print('| texts x tokens | threads | latent 8 bits | ONNX Runtime 8 bits | times | latent floats '
-          '| ONNX Runtime floats | times |\n' + '| --- ' * 8 + '|')
+    print('| texts x tokens | threads | latent 8 bits | ONNX Runtime 8 bits | times '
+          '| latent floats | ONNX Runtime floats | times |\n' + '| --- ' * 8 + '|')
     with tempfile.TemporaryDirectory() as folder:
         for threads in map(int, a.threads.split(',')):
             for n, tokens in BATCHES:
