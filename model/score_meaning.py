@@ -10,27 +10,9 @@ import array
 import lzma
 import math
 import sqlite3
+import statistics
 
-
-def ranks(x):
-    order = sorted(range(len(x)), key=x.__getitem__)
-    out = [0.] * len(x)
-    i = 0
-    while i < len(order):
-        j = i
-        while j < len(order) and x[order[j]] == x[order[i]]:
-            j += 1
-        for k in order[i:j]:
-            out[k] = (i + j - 1) / 2
-        i = j
-    return out
-
-
-def correlation(x, y):
-    n = len(x)
-    mx, my = sum(x) / n, sum(y) / n
-    xy = sum((a - mx) * (b - my) for a, b in zip(x, y))
-    return xy / math.sqrt(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
+from score import ranks
 
 
 def cosine(a, b, width):
@@ -61,7 +43,7 @@ def main():
         said = ranks([float(r[1]) for r in pairs])
         vectors = [(vector(r[2]), vector(r[3])) for r in pairs]
         for width in (128, 256, len(vectors[0][0])):
-            rho = correlation(ranks([cosine(x, y, width) for x, y in vectors]), said)
+            rho = statistics.correlation(ranks([cosine(x, y, width) for x, y in vectors]), said)
             print(f'{split}: {len(pairs)} pairs, {width} numbers: {rho:.4f}')
 
 

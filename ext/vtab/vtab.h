@@ -188,6 +188,8 @@ void store_idle(struct vtab *t);        /* finalizes all statements, the index's
 ** index of somebody else's would change what is written. */
 int store_verify(struct call *c, struct vtab *t);
 
+/* The version of the schema, counted from 1; 0 after a failure. */
+sqlite3_int64 store_schema_version(struct call *c, struct vtab *t);
 /* Learns what the content table is called now: our triggers are on it, and ALTER TABLE has put its
 ** new name into them. Called before the content is read: at each flush and query. Where the schema
 ** is as it was then, that is one PRAGMA. */

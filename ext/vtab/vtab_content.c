@@ -22,8 +22,8 @@
 ** A row is known by its id. If ids are not lasting, a search gives other rows than those that were
 ** encoded: VACUUM numbers the rows of a table without an INTEGER PRIMARY KEY anew. If two rows have
 ** one, or one has none, rows are lost. So content_rowid must be the INTEGER PRIMARY KEY, or a
-** column of integers that is UNIQUE NOT NULL: content_check(). Of a view or a virtual table nobody
-** can say so; there 'sync', 'rebuild' and 'integrity-check' look at the ids that they give.
+** column of integers that is UNIQUE NOT NULL: content_check(). Of a view nobody can say so; there
+** 'sync', 'rebuild' and 'integrity-check' look at the ids that it gives.
 **
 ** A row whose content cannot be encoded, or whose filters have values that they cannot have, is in
 ** t_rows like any other, but has no latent. Where the table is strict it is an error.

@@ -349,13 +349,19 @@ static void keep_name(struct call *c, struct vtab *t, const char *name){
   else fail_nomem(&c->err);
 }
 
-int store_follow_content(struct call *c, struct vtab *t){
+sqlite3_int64 store_schema_version(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_statement(c, t, SCHEMA_VERSION);
   sqlite3_int64 version = 0;
-  sqlite3_stmt *s;
-  if( !t->definition.has_triggers ) return c->err.rc;
-  s = store_statement(c, t, SCHEMA_VERSION);
   if( store_step(c, s) ) version = sqlite3_column_int64(s, 0) + 1;
   store_do(c, s);
+  return version;
+}
+
+int store_follow_content(struct call *c, struct vtab *t){
+  sqlite3_int64 version;
+  sqlite3_stmt *s;
+  if( !t->definition.has_triggers ) return c->err.rc;
+  version = store_schema_version(c, t);
   if( c->err.rc!=SQLITE_OK || version==t->name_seen ) return c->err.rc;
   s = store_statement(c, t, CONTENT_NAME);
   if( s && sqlite3_bind_text(s, 1, t->name, -1, SQLITE_STATIC)!=SQLITE_OK ) fail_nomem(&c->err);

@@ -55,12 +55,9 @@ int triggers_missing(struct call *c, struct vtab *t, struct buf *names){
 
 int triggers_require(struct call *c, struct vtab *t){
   struct buf names = { 0 };
-  sqlite3_int64 version = 0;
-  sqlite3_stmt *s;
+  sqlite3_int64 version;
   if( !t->definition.has_triggers ) return c->err.rc;
-  s = store_statement(c, t, SCHEMA_VERSION);
-  if( store_step(c, s) ) version = sqlite3_column_int64(s, 0) + 1;
-  store_do(c, s);
+  version = store_schema_version(c, t);
   if( c->err.rc!=SQLITE_OK || version==t->schema_seen ) return c->err.rc;
   triggers_missing(c, t, &names);
   if( names.n>0 ){
