@@ -8,12 +8,81 @@
 
 /* ---- Filters ---- */
 
+/* Text that is read from the front. */
+struct scan {
+  const char *at, *end;
+};
+
+static void skip_spaces(struct scan *s){
+  while( s->at<s->end && is_ascii_space(*s->at) ) s->at++;
+}
+
+/* Is one of the two characters next? Then it is passed. */
+static int skip_either(struct scan *s, char a, char b){
+  if( s->at==s->end || (*s->at!=a && *s->at!=b) ) return 0;
+  s->at++;
+  return 1;
+}
+
+static int skip_digits(struct scan *s){
+  const char *begin = s->at;
+  while( s->at<s->end && is_ascii_digit(*s->at) ) s->at++;
+  return (int)(s->at - begin);
+}
+
+/* Do the digits before s->at, with their sign, fit into 64 bits? */
+static int fits_int64(const struct scan *s, int n_digits, int is_negative){
+  uint64_t most = (uint64_t)INT64_MAX + (uint64_t)is_negative;
+  uint64_t x = 0;
+  for(const char *p=s->at-n_digits; p<s->at; p++){
+    uint64_t digit = (uint64_t)(*p - '0');
+    if( x>(most - digit)/10 ) return 0;
+    x = x*10 + digit;
+  }
+  return 1;
+}
+
+/* The type of the number that a text is, with nothing but spaces around it; else SQLITE_TEXT. */
+static int type_of_text(struct scan s){
+  int type = SQLITE_FLOAT;
+  int is_negative, n_digits;
+  skip_spaces(&s);
+  is_negative = s.at<s.end && *s.at=='-';
+  skip_either(&s, '+', '-');
+  n_digits = skip_digits(&s);
+  if( fits_int64(&s, n_digits, is_negative) ) type = SQLITE_INTEGER;
+  if( skip_either(&s, '.', '.') ){
+    type = SQLITE_FLOAT;
+    n_digits += skip_digits(&s);
+  }
+  if( n_digits==0 ) return SQLITE_TEXT;
+  if( skip_either(&s, 'e', 'E') ){
+    type = SQLITE_FLOAT;
+    skip_either(&s, '+', '-');
+    if( skip_digits(&s)==0 ) return SQLITE_TEXT;
+  }
+  skip_spaces(&s);
+  return s.at==s.end ? type : SQLITE_TEXT;
+}
+
+/* What sqlite3_value_numeric_type() gives. That function must not be given a copy
+** (sqlite3_value_dup()): it asks for the connection, which a copy has not, and newer versions of
+** SQLite crash. */
+static int numeric_type(sqlite3_value *v){
+  int type = sqlite3_value_type(v);
+  const char *text;
+  if( type!=SQLITE_TEXT ) return type;
+  text = (const char *)sqlite3_value_text(v);
+  if( text==NULL ) return type;
+  return type_of_text((struct scan){ text, text + sqlite3_value_bytes(v) });
+}
+
 int filter_fits(const struct filter *f, sqlite3_value *v){
   int type = sqlite3_value_type(v);
   double x;
   if( type==SQLITE_NULL ) return 1;
   if( f->type==FILTER_TEXT ) return type!=SQLITE_BLOB;
-  type = sqlite3_value_numeric_type(v);
+  type = numeric_type(v);
   if( type==SQLITE_INTEGER || (type==SQLITE_FLOAT && f->type==FILTER_REAL) ) return 1;
   if( type!=SQLITE_FLOAT ) return 0;
   x = sqlite3_value_double(v);

@@ -1,4 +1,4 @@
--- tiny: Shadow tables of an earlier format (not swept: 'integrity-check' is an error while they are there).
+-- tiny: Shadow tables of an earlier format (not swept): 'integrity-check' is an error while they are there.
 CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);
 INSERT INTO notes VALUES (1, 'It is warm.');
 CREATE VIRTUAL TABLE m USING latent(body, content='notes', content_rowid='id');
