@@ -46,6 +46,8 @@ struct err {
 int fail(struct err *e, int rc, const char *format, ...) PRINTF_LIKE(3, 4);
 int fail_nomem(struct err *e);          /* SQLITE_NOMEM, "out of memory" */
 void err_settle(struct err *e);         /* each byte of the text that is not UTF-8 becomes '?' */
+/* Notes the failure of `from`, if it has one. For a copy: whom to ask for a stop is not copied. */
+void err_take(struct err *e, const struct err *from);
 void err_clear(struct err *e);          /* no failure any more; whom to ask for a stop stays */
 /* For loops that may take long: true when a failure is noted, or when the caller wants the work to
 ** stop, which notes SQLITE_INTERRUPT, "interrupted". Asked every millisecond or so, at a cost of 50

@@ -38,6 +38,10 @@ int fail_nomem(struct err *e){
   return fail(e, SQLITE_NOMEM, "out of memory");
 }
 
+void err_take(struct err *e, const struct err *from){
+  if( from->rc!=SQLITE_OK ) fail(e, from->rc, "%s", from->text);
+}
+
 void err_clear(struct err *e){
   e->rc = SQLITE_OK;
   e->text[0] = 0;

@@ -82,7 +82,7 @@ static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf
                 (long long)rowid, d->filters[i].name, t->name);
   }
   sqlite3_reset(s);
-  *e = c.err;
+  err_take(e, &c.err);
   return e->rc;
 }
 

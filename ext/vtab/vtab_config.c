@@ -117,7 +117,7 @@ static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err
     }
     sqlite3_reset(s);
   }
-  *e = c.err;
+  err_take(e, &c.err);
   return e->rc;
 }
 
@@ -127,7 +127,7 @@ static int is_changing(void *arg, int64_t rowid, struct err *e){
   struct call c = callback_call(t, e);
   sqlite3_stmt *s = store_find(&c, t, PENDING_HAS, rowid);
   sqlite3_reset(s);
-  *e = c.err;
+  err_take(e, &c.err);
   return s!=NULL;
 }
 
