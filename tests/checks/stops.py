@@ -175,7 +175,8 @@ def authorizer():
     db = connect()
     asked = []
     db.set_authorizer(lambda action, *rest: asked.append(action) or sqlite3.SQLITE_OK)
-    db.execute('SELECT length(latent_encode(?))', (' '.join(f'Row {i} is short.' for i in range(500)),)).fetchall()
+    text = ' '.join(f'Row {i} is short.' for i in range(500))
+    db.execute('SELECT length(latent_encode(?))', (text,)).fetchall()
     asks = asked[3:]                                    # behind the statement's own: two functions
     ok(len(asks) > 0 and set(asks) == {sqlite3.SQLITE_SELECT},
        'asking is a SELECT, and no more', f'{asked[:20]}')
