@@ -73,7 +73,7 @@ static float *random_points(const struct model *m, int n, uint64_t seed, struct 
   return z;
 }
 
-/* For run.stop: says no until it is asked for the stop_at-th time. */
+/* For err.stop: says no until it is asked for the stop_at-th time. */
 struct stopper {
   int stop_at;
   int n_asked;

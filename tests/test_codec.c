@@ -574,7 +574,7 @@ static void try_latent(struct property *same, int kind, int n_segments, struct r
   int good;
   z.z = arena_floats(&a, n);
   for(size_t i=0; i<n; i++) z.z[i] = random_normal(r);
-  latent_write(&b, &z);
+  latent_write(&b, &z, &e);
   good = latent_is(b.data, b.n) && latent_read(&back, b.data, b.n, &a, "f", &e)==SQLITE_OK;
   holds(same, good, "kind %d: %s", kind, e.text);
   good = e.rc==SQLITE_OK
@@ -786,13 +786,14 @@ static void test_damaged_files(void){
 }
 
 static void test_damaged_latents(void){
+  struct err e = { 0 };
   struct property survived = { 0 };
   struct buf b = { 0 };
   float numbers[20] = { 1, 2, 3 };
   struct latent z = {
     .kind = KIND_TEXT, .n_segments = 2, .width = 10, .fingerprint = 1, .z = numbers,
   };
-  latent_write(&b, &z);
+  latent_write(&b, &z, &e);
   for(size_t at=0; at<b.n; at++){
     for(unsigned change=0; change<256; change++){
       struct arena a = { 0 };
@@ -859,7 +860,7 @@ static int body_latent(struct err *e){
   struct latent z = { .kind = KIND_TEXT, .n_segments = 1000, .width = 384, .fingerprint = 1 };
   int rc;
   z.z = arena_zeroed(&a, (size_t)z.n_segments*(size_t)z.width*sizeof(float));
-  if( z.z ) latent_write(&b, &z);
+  if( z.z ) latent_write(&b, &z, e);
   if( a.oom || b.rc!=SQLITE_OK ) rc = fail_nomem(e);
   else rc = latent_read(&z, b.data, b.n, &a, "f", e);
   if( rc==SQLITE_OK ){

@@ -402,11 +402,11 @@ static void test_ends(void){
   struct query q = query_of(v, 1, 0);
   rows_init(&t, 3300, 32, 16);
   any_vector(v, 32, 1, &t);
-  q.stop = stop_now;
-  q.stop_arg = &asked;
+  t.err.stop = stop_now;
+  t.err.stop_arg = &asked;
   rc = pull(got, &t, &q, 3300, NULL)<0 ? t.err.rc : 0;
   ok(rc==SQLITE_INTERRUPT, "stop: ends a search", "%d", rc);
-  q.stop = NULL;
+  t.err.stop = NULL;
   for(int most=10; most<=3300; most+=3290){
     q.recall = most>10 ? 0.9 : 1;
     for(long at=1; at<400; at++){

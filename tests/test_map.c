@@ -33,9 +33,9 @@ static void make_points(int n, int n_clusters, float spread, uint64_t seed){
 
 static int make_map(int n, int n_groups, int n_threads, int (*stop)(void *), struct err *e){
   struct arena arena = { 0 };
-  struct run run = { .arena = &arena, .stop = stop, .n_threads = n_threads, .err = e };
+  struct run run = { .arena = &arena, .n_threads = n_threads, .err = e };
   int rc;
-  *e = (struct err){ 0 };
+  *e = (struct err){ .stop = stop };
   rc = points_map(&run, s, n, WIDTH, n_groups, x, y, group);
   arena_release(&arena);
   return rc;

@@ -1203,8 +1203,8 @@ static void interrupt_work(struct property *p, const struct model *m, int n_thre
   z = random_points(m, N, 6, &b.arena);
   again = arena_floats(&b.arena, (size_t)N*model_width(m));
   b.run.n_threads = n_threads;
-  b.run.stop = count_and_stop;
-  b.run.stop_arg = &s;
+  b.err.stop = count_and_stop;
+  b.err.stop_arg = &s;
   rc = work==WORK_ENCODE ? encode_tokens(m, &b.run, ids, start, N, again)
                          : decode_tokens(m, &b.run, z, N, &o, out);
   if( s.n_asked>=stop_at ){

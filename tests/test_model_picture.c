@@ -629,8 +629,8 @@ static void interrupt_work(struct property *p, const struct model *m, int n_thre
   bench_start(&b);
   png = png_of(random_pictures(1, 1, &b.arena), &b.err);
   b.run.n_threads = n_threads;
-  b.run.stop = count_and_stop;
-  b.run.stop_arg = &s;
+  b.err.stop = count_and_stop;
+  b.err.stop_arg = &s;
   rc = do_work(m, &b, work, &png);
   if( s.n_asked>=stop_at ){
     int told = rc==SQLITE_INTERRUPT && strcmp(b.err.text, "interrupted")==0;

@@ -56,6 +56,7 @@ int err_stopped(struct err *e);
 
 /* ---- base_memory.c: SQLite's allocator, and the arena over it ---- */
 void *mem_alloc(size_t bytes);          /* NULL when out of memory or bytes==0 */
+void *mem_zeroed(size_t bytes);         /* likewise, all bytes 0 */
 void *mem_resize(void *p, size_t bytes);/* like realloc(); after NULL the old block stays valid */
 void mem_free(void *p);                 /* NULL is allowed */
 

@@ -33,6 +33,12 @@ void *mem_alloc(size_t bytes){
   return sqlite3_malloc64(bytes);
 }
 
+void *mem_zeroed(size_t bytes){
+  void *p = mem_alloc(bytes);
+  if( p ) memset(p, 0, bytes);
+  return p;
+}
+
 /* Asked for 0 bytes SQLite would free the block and return NULL, which here means failure. */
 void *mem_resize(void *p, size_t bytes){
   return sqlite3_realloc64(p, bytes ? bytes : 1);

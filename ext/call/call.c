@@ -40,14 +40,14 @@ void binding_drop(void *binding){
   connection_drop(((struct binding *)binding)->connection);
 }
 
-/* ---- The call ---- */
+/* ---- Whether to stop ---- */
 
-/* ---- Whether to stop ---- Two may want a statement to stop: sqlite3_interrupt(), and the progress
-** handler of the application. SQLite 3.40 has no function that tells of the first, and none that
-** calls the second: SQLite itself calls it after every N operations of its virtual machine, and N
-** is the application's. To run a statement does both, if the statement has enough operations. So
-** TICK walks over as many rows as it is told to, at two operations and some 20 nanoseconds a row,
-** and gives none. It reads no table, so an authorizer is asked for SQLITE_SELECT alone.
+/* Two may want a statement to stop: sqlite3_interrupt(), and the progress handler of the
+** application. SQLite 3.40 has no function that tells of the first, and none that calls the second:
+** SQLite itself calls it after every N operations of its virtual machine, and N is the
+** application's. To run a statement does both, if the statement has enough operations. So TICK
+** walks over as many rows as it is told to, at two operations and some 20 nanoseconds a row, and
+** gives none. It reads no table, so an authorizer is asked for SQLITE_SELECT alone.
 **
 ** Asked after each 20 ms of work, in one call or in many. Most times a few rows are enough for the
 ** interrupt and for small N; now and then there are more, for large ones:
@@ -80,26 +80,24 @@ static int rows_to_walk(unsigned n_asked){
   return n_asked%OFTEN==0 ? ROWS_MORE : ROWS_FEW;
 }
 
-int connection_stopped(struct connection *c, sqlite3_stmt **tick){
-  int rc = SQLITE_OK;
-  if( c->worked + clock_ns() - c->since<ASK_NS ) return SQLITE_OK;
-  if( *tick==NULL ) rc = sqlite3_prepare_v2(c->db, TICK, -1, tick, NULL);
-  if( rc==SQLITE_OK ){
-    sqlite3_bind_int(*tick, 1, rows_to_walk(++c->n_asked));
-    rc = sqlite3_step(*tick);
-    sqlite3_reset(*tick);
-  }
-  c->worked = 0;
-  c->since = clock_ns();
-  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM ? rc : SQLITE_OK;
-}
-
 static int is_stopped(void *arg){
   struct call *c = arg;
-  int rc = connection_stopped(c->connection, &c->tick);
+  struct connection *own = c->connection;
+  int rc = SQLITE_OK;
+  if( own->worked + clock_ns() - own->since<ASK_NS ) return 0;
+  if( c->tick==NULL ) rc = sqlite3_prepare_v2(own->db, TICK, -1, &c->tick, NULL);
+  if( rc==SQLITE_OK ){
+    sqlite3_bind_int(c->tick, 1, rows_to_walk(++own->n_asked));
+    rc = sqlite3_step(c->tick);
+    sqlite3_reset(c->tick);
+  }
+  own->worked = 0;
+  own->since = clock_ns();
   if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);   /* the statement that called us is lost too */
-  return rc!=SQLITE_OK;
+  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM;
 }
+
+/* ---- The call ---- */
 
 static void connection_begin(struct connection *c){
   if( c->n_calls++==0 ) c->since = clock_ns();
@@ -123,8 +121,6 @@ void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **
   };
   c->run = (struct run){
     .arena = &c->arena,
-    .stop = is_stopped,
-    .stop_arg = c,
     .n_threads = b->connection->n_threads,
     .err = &c->err,
   };

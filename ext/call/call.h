@@ -59,7 +59,7 @@ struct binding {                /* user data of a registered function: sqlite3_u
 };
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
-  struct bert *encoder;         /* that latent_load() was given; NULL: none; a reference is held */
+  struct bert *encoder;         /* NULL until first use, or latent_load(); a reference is held */
   struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; references are held */
   char *directory;              /* that latent_load() was given: kinds not in use yet are looked for
                                 ** there first; owned; NULL: none */
@@ -67,7 +67,7 @@ struct connection {             /* one a database connection, shared by its func
   int n_uses;                   /* functions, modules and tables that use it; freed at 0 */
   int n_calls;                  /* that run now, one within another */
   sqlite3_int64 since;          /* nanoseconds: when the outermost of them began, or it was asked
-                                ** last (connection_stopped()) */
+                                ** last */
   sqlite3_int64 worked;         /* nanoseconds of the calls before it, since SQLite was asked */
   unsigned n_asked;             /* how often it was asked */
   struct binding bindings[];    /* [n] of connection_open() */
@@ -87,7 +87,7 @@ struct call {
   struct arena arena;
   struct err err;
   struct run run;
-  sqlite3_stmt *tick;           /* of connection_stopped() */
+  sqlite3_stmt *tick;           /* asks SQLite whether to stop; NULL until then */
 };
 enum { STATE_BYTES = 256 };     /* of every aggregate; each asserts that its own struct fits */
 /* What SQLite calls, for every scalar function and every aggregate. */
@@ -124,10 +124,6 @@ struct connection *connection_open(sqlite3 *db, const struct function *functions
 void connection_use(struct connection *c);
 void connection_drop(struct connection *c);
 void binding_drop(void *binding);       /* connection_drop() of its connection: for SQLite */
-/* Asks SQLite whether the statement is to stop, where the calls of the connection have worked for
-** 20 ms since it was asked last. SQLITE_INTERRUPT: yes. SQLITE_NOMEM: it could not be asked.
-** SQLITE_OK: no. *tick: the statement that asks, NULL at first; for sqlite3_finalize(). */
-int connection_stopped(struct connection *c, sqlite3_stmt **tick);
 
 /* ---- call_value.c: arguments and results ---- */
 #define WANTED_POINT "text, a picture (PNG, JPEG) or a latent"  /* in messages: what is expected */

@@ -517,7 +517,7 @@ void result_blob(struct call *c, struct buf *b){
 void result_latent(struct call *c, const struct latent *z){
   struct buf b = call_buf(c);
   check_finite(c, z);
-  if( c->err.rc==SQLITE_OK ) latent_write_asking(&b, z, &c->err);
+  if( c->err.rc==SQLITE_OK ) latent_write(&b, z, &c->err);
   result_blob(c, &b);
 }
 

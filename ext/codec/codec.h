@@ -243,10 +243,9 @@ int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint);
 ** the SQL function, for the message. */
 int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who,
                 struct err *e);
-/* Appends the blob. Points are stored as f16, directions (any length) as f32. */
-void latent_write(struct buf *out, const struct latent *z);
-/* The same, for many segments: asks e whether to go on. */
-void latent_write_asking(struct buf *out, const struct latent *z, struct err *e);
+/* Appends the blob. Points are stored as f16, directions (any length) as f32. Where e has a
+** failure, or is told to stop, the numbers are not complete. */
+void latent_write(struct buf *out, const struct latent *z, struct err *e);
 
 /* ---- codec_picture.c: a picture in memory, from a file of any format ---- */
 struct picture {

@@ -205,7 +205,7 @@ static void write_numbers(unsigned char *p, const float *x, size_t n, int elemen
   }
 }
 
-void latent_write_asking(struct buf *out, const struct latent *z, struct err *e){
+void latent_write(struct buf *out, const struct latent *z, struct err *e){
   int element = element_of(z);
   size_t bytes = elements[element].bytes;
   size_t n = (size_t)z->n_segments*(size_t)z->width;
@@ -217,9 +217,4 @@ void latent_write_asking(struct buf *out, const struct latent *z, struct err *e)
     size_t some = n - at<NUMBERS_A_TIME ? n - at : NUMBERS_A_TIME;
     write_numbers(p + at*bytes, z->z + at, some, element);
   }
-}
-
-void latent_write(struct buf *out, const struct latent *z){
-  struct err nobody = { 0 };
-  latent_write_asking(out, z, &nobody);
 }

@@ -456,7 +456,7 @@ static void put_weight(struct buf *out, double weight){
 int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
                float distance, float fidelity, struct rows *r){
   struct buf blob = { 0 }, parents = { 0 }, weights = { 0 };
-  latent_write(&blob, &p->z);
+  latent_write(&blob, &p->z, &c->err);
   for(int i=0; i<p->n_parents; i++){
     buf_printf(&parents, "%s%lld", i ? "," : "[", (long long)p->parents[i]->rowid);
     buf_char(&weights, i ? ',' : '[');

@@ -163,7 +163,7 @@ static void find_pairs(struct call *c, struct gaps *g){
   if( g->list==NULL ) fail_nomem(&c->err);
   for(int k=0; k<g->n_samples && c->err.rc==SQLITE_OK; k++){
     const struct neighbour *a = &g->rows[g->at[k]];
-    if( run_stopped(&c->run) ) return;
+    if( err_stopped(&c->err) ) return;
     for(int i=1; i<=g->count[k] && c->err.rc==SQLITE_OK; i++){
       int is_known = a[i].rowid==a->rowid || is_pair_known(g, a->rowid, a[i].rowid);
       if( !is_known ) try_pair(c, g, k, &a[i]);

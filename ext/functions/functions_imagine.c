@@ -193,7 +193,7 @@ static void find_points(struct call *c, struct imagine *g){
   if( c->err.rc!=SQLITE_OK ) return;
   for(at[0]=0; at[0]<n; at[0]++){
     for(at[1]=at[0]+1; at[1]<n; at[1]++){
-      if( run_stopped(&c->run) ) return;
+      if( err_stopped(&c->err) ) return;
       try_point(c, g, at, 2);
       for(at[2]=at[1]+1; at[2]<n && at[2]<ROWS_TRIPLED; at[2]++) try_point(c, g, at, 3);
     }

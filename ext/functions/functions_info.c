@@ -59,7 +59,7 @@ static void put_missing(struct call *c, struct buf *out){
 
 static void put_encoder(struct buf *out, const struct bert *b){
   buf_char(out, '{');
-  put_text(out, "name", bert_name(b));
+  put_text(out, "name", shared_name(&b->shared));
   buf_printf(out, ",\"fingerprint\":\"%08x\",", (unsigned)(uint32_t)b->file.hash);
   put_text(out, "path", b->shared.path);
   buf_printf(out, ",\"width\":%d,\"window\":%d}", b->config.shape.d, b->config.window);

@@ -204,7 +204,7 @@ int near_rows(struct near *t, const struct latent *at, int most, struct neighbou
   struct buf blob = { 0 };
   *n = 0;
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  latent_write(&blob, at);
+  latent_write(&blob, at, &c->err);
   check_buf(c, &blob);
   for(int limit=most; c->err.rc==SQLITE_OK; limit*=8){
     int n_others = read_nearest(t, &blob, limit, most, rows, n);

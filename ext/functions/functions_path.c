@@ -68,7 +68,7 @@ static void place_points(struct call *c, struct path *p){
   p->again = arena_get(&c->arena, n*sizeof(*p->again));
   if( c->arena.oom ) fail_nomem(&c->err);
   for(int i=0; i<p->n_points && c->err.rc==SQLITE_OK; i++){
-    if( run_stopped(&c->run) ) return;  /* aligning two long documents takes its time */
+    if( err_stopped(&c->err) ) return;  /* aligning two long documents takes its time */
     p->t[i] = (double)i/(p->n_points - 1);
     point_interp(&p->z[i], &p->ends[0], &p->ends[1], (float)interp_ease(p->t[i]), &c->arena,
                  &c->err);
@@ -153,7 +153,7 @@ static void choose_points(struct call *c, const struct path *p, const int *candi
 /* One row: t, content, latent, fidelity, distance_a, distance_b. */
 static void give_point(struct call *c, struct path *p, int i, struct rows *r){
   struct buf blob = { 0 };
-  latent_write(&blob, &p->z[i]);
+  latent_write(&blob, &p->z[i], &c->err);
   rows_real(r, p->t[i]);
   rows_content(r, p->m->config.kind, buf_text(&p->texts[i]), p->texts[i].n);
   rows_blob(r, buf_text(&blob), blob.n);

@@ -265,7 +265,7 @@ static void spread_marks(struct call *c, struct page *p){
   int has_moved = 1;
   for(int step=0; step<SPREAD_STEPS && has_moved; step++){
     has_moved = 0;
-    if( run_stopped(&c->run) ) return;
+    if( err_stopped(&c->err) ) return;
     for(int i=0; i<p->n; i++){
       for(int k=i+1; k<p->n; k++) has_moved |= part_marks(&p->marks[i], &p->marks[k]);
     }
@@ -662,7 +662,7 @@ static void draw_page(struct call *c, const struct plot *plot, struct page *p){
   spread_marks(c, p);
   if( c->err.rc!=SQLITE_OK ) return;
   centre_marks(p);
-  for(int i=0; i<p->n && !run_stopped(&c->run); i++) place_label(p, i);
+  for(int i=0; i<p->n && !err_stopped(&c->err); i++) place_label(p, i);
 }
 
 void plot_give(struct call *c, void *state){

@@ -277,7 +277,7 @@ static struct picture draw_sheet(struct call *c, const struct sheet *s){
   lay_out(&l, s->n);
   p = make_ground(c, &l);
   if( c->err.rc!=SQLITE_OK ) return p;
-  for(int i=0; i<s->n && !run_stopped(&c->run); i++){
+  for(int i=0; i<s->n && !err_stopped(&c->err); i++){
     draw_tile(&p, &l, i, sheet_pixels(s, i));
     draw_label(&p, &l, i, sheet_label(s, i));
   }

@@ -53,7 +53,7 @@ static void fill_text(struct call *c, struct rows *r){
   int *ids, *start, n_segments;
   if( m==NULL ) return;
   if( text_segment(m, &c->run, text.bytes, text.n, &ids, &start, &n_segments)!=SQLITE_OK ) return;
-  for(int i=0; i<n_segments && !run_stopped(&c->run); i++){
+  for(int i=0; i<n_segments && !err_stopped(&c->err); i++){
     for(int k=start[i]; k<start[i+1] && c->err.rc==SQLITE_OK; k++){
       give_token(c, m, ids[k], k + 1, i + 1, r);
     }

@@ -160,9 +160,6 @@ struct query {
   double farthest;              /* rows farther than this are not wanted; INFINITY: all are */
   const struct term *terms;     /* [n_terms]; copied, but not their sets */
   int n_terms;
-  /* Called at least every few milliseconds; true ends with SQLITE_INTERRUPT. Or NULL. */
-  int (*stop)(void *arg);
-  void *stop_arg;
 };
 
 struct search;

@@ -90,9 +90,7 @@ struct search {
   int is_certain;               /* recall 1, from the beginning or since the head has ended */
   float least;                  /* no row below this score is wanted; -INFINITY */
   float errors;                 /* e */
-  int (*stop)(void *arg);
-  void *stop_arg;
-  int64_t n_asked;              /* calls that could have asked stop() */
+  int64_t n_asked;              /* calls of check_stop() */
 
   int64_t k;                    /* rows that will be pulled, as far as known: with recall 1 it says
                                 ** how many the first round looks for */
@@ -541,8 +539,8 @@ static int is_time_to_ask(const struct round *r, int opened_then, float floor_th
 }
 
 static int check_stop(struct search *s, struct err *e){
-  if( s->stop==NULL || (++s->n_asked & 15)!=0 ) return SQLITE_OK;
-  return s->stop(s->stop_arg) ? fail(e, SQLITE_INTERRUPT, "interrupted") : SQLITE_OK;
+  if( (++s->n_asked & 15)==0 ) err_stopped(e);
+  return e->rc;
 }
 
 /* Prefetches the numbers of a cell that will be opened soon: those of a large index lie in
@@ -731,7 +729,7 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   assert( q->vector && q->n_terms>=0 && (q->n_terms==0 || q->terms) );
   *out = NULL;
   if( s==NULL ) return fail_nomem(e);
-  *s = (struct search){ .ix = ix, .n_terms = q->n_terms, .stop = q->stop, .stop_arg = q->stop_arg };
+  *s = (struct search){ .ix = ix, .n_terms = q->n_terms };
   s->recall = q->recall<1 ? q->recall : 1;
   if( s->recall<0 ) s->recall = 0;
   s->is_certain = s->recall>=1;

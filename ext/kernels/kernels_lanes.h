@@ -221,37 +221,38 @@ static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight,
   }
 }
 
-/* sum of (x - shift)^2 */
-LANE float square_sum(const float *x, float shift, int n){
-  struct lanes sum = { 0 };
-  float rest[16];
-  int i;
-  for(i=0; i+16<=n; i+=16){
-    EACH_PART{
-      floats apart = load(x + i + part*WIDTH) - shift;
-      sum.part[part] += apart*apart;
-    }
-  }
-  if( i<n ){
-    copy_rest(rest, x+i, n-i, shift);                   /* shift - shift = 0 adds nothing */
-    EACH_PART{
-      floats apart = load(rest + part*WIDTH) - shift;
-      sum.part[part] += apart*apart;
-    }
-  }
-  return lanes_sum(&sum);
+LANE void add_numbers(struct lanes *sum, const float *x){
+  EACH_PART sum->part[part] += load(x + part*WIDTH);
 }
 
 LANE float sum_inline(const float *x, int n){
   struct lanes sum = { 0 };
   float rest[16];
   int i;
-  for(i=0; i+16<=n; i+=16){
-    EACH_PART sum.part[part] += load(x + i + part*WIDTH);
-  }
+  for(i=0; i+16<=n; i+=16) add_numbers(&sum, x+i);
   if( i<n ){
     copy_rest(rest, x+i, n-i, 0.0f);
-    EACH_PART sum.part[part] += load(rest + part*WIDTH);
+    add_numbers(&sum, rest);
+  }
+  return lanes_sum(&sum);
+}
+
+LANE void add_squares(struct lanes *sum, const float *x, float shift){
+  EACH_PART{
+    floats apart = load(x + part*WIDTH) - shift;
+    sum->part[part] += apart*apart;
+  }
+}
+
+/* sum of (x - shift)^2 */
+LANE float square_sum(const float *x, float shift, int n){
+  struct lanes sum = { 0 };
+  float rest[16];
+  int i;
+  for(i=0; i+16<=n; i+=16) add_squares(&sum, x+i, shift);
+  if( i<n ){
+    copy_rest(rest, x+i, n-i, shift);                   /* shift - shift = 0 adds nothing */
+    add_squares(&sum, rest, shift);
   }
   return lanes_sum(&sum);
 }
@@ -383,53 +384,42 @@ static TARGET void lanes_gelu_bias(float *y, const float *bias, int rows, int n)
   }
 }
 
-LANE void max_with(struct lanes *most, const float *x){
-  EACH_PART{
-    floats v = load(x + part*WIDTH);
-    most->part[part] = choose(v > most->part[part], v, most->part[part]);
-  }
-}
-
-/* The largest of n > 0 numbers; -infinity when all are NaN. */
-LANE float max_of(const float *x, int n){
-  struct lanes most;
-  float rest[16];
-  int i;
-  EACH_PART most.part[part] = (floats){ 0 } - INFINITY;
-  for(i=0; i+16<=n; i+=16) max_with(&most, x+i);
-  if( i<n ){
-    copy_rest(rest, x+i, n-i, -INFINITY);
-    max_with(&most, rest);
-  }
-  return lanes_max(&most);
-}
-
-typedef uint8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
-
 LANE floats size_of(floats x){
   return choose(x < (floats){ 0 }, -x, x);
 }
 
-/* The largest |x| of n numbers. NaN counts as nothing. */
-LANE float size_max(const float *x, int n){
-  struct lanes most = { 0 };
+/* sizes: of |x|. */
+LANE void max_with(struct lanes *most, const float *x, const int sizes){
+  EACH_PART{
+    floats v = load(x + part*WIDTH);
+    if( sizes ) v = size_of(v);
+    most->part[part] = choose(v > most->part[part], v, most->part[part]);
+  }
+}
+
+/* The largest of n numbers, or of their sizes; `least` when all are NaN or there are none. */
+LANE float max_inline(const float *x, int n, float least, const int sizes){
+  struct lanes most;
   float rest[16];
   int i;
-  for(i=0; i+16<=n; i+=16){
-    EACH_PART{
-      floats v = size_of(load(x + i + part*WIDTH));
-      most.part[part] = choose(v > most.part[part], v, most.part[part]);
-    }
-  }
+  EACH_PART most.part[part] = (floats){ 0 } + least;
+  for(i=0; i+16<=n; i+=16) max_with(&most, x+i, sizes);
   if( i<n ){
-    copy_rest(rest, x+i, n-i, 0.0f);
-    EACH_PART{
-      floats v = size_of(load(rest + part*WIDTH));
-      most.part[part] = choose(v > most.part[part], v, most.part[part]);
-    }
+    copy_rest(rest, x+i, n-i, least);
+    max_with(&most, rest, sizes);
   }
   return lanes_max(&most);
 }
+
+LANE float max_of(const float *x, int n){
+  return max_inline(x, n, -INFINITY, 0);
+}
+
+LANE float size_max(const float *x, int n){
+  return max_inline(x, n, 0.0f, 1);
+}
+
+typedef uint8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
 
 /* BYTE_OFFSET + x*up: the nearest whole numbers, ties to even. A sum with 1.5*2^23 has no bits for
 ** fractions, and the whole number in its lowest ones. */

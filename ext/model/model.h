@@ -48,6 +48,7 @@ struct shared {                         /* the first field of each that is share
   int n_users;                          /* references; guarded by global_lock() */
   struct shared *next;                  /* in the list of the open ones of its sort */
 };
+const char *shared_name(const struct shared *s);        /* the last part of its path */
 
 /* ---- model_load.c: a model, shared by all connections and threads ---- */
 struct block {                          /* one Transformer layer; h is the feed-forward width */
@@ -168,7 +169,6 @@ enum { DISTANCE_BUCKETS = 32 };
 /* folder has config.json, model.safetensors and more: codec_bert.c lists it. */
 int bert_open(struct bert **out, const char *folder, struct err *e);
 int is_bert(const char *folder);        /* it looks like one: there is a config.json */
-const char *bert_name(const struct bert *b);    /* the last part of its path */
 void bert_close(struct bert *b);        /* gives one reference back; NULL is allowed */
 
 /* ---- model_find.c: where the weights of a kind lie on this machine ---- */
@@ -228,12 +228,10 @@ struct tokens {                         /* one row of tokens that was decoded */
 };
 struct run {                            /* what one call may use */
   struct arena *arena;                  /* scratch and results */
-  /* Is asked at least every 50 ms, on the caller's thread. When it gives true, the work ends with
-  ** SQLITE_INTERRUPT. May be NULL. */
-  int (*stop)(void *arg);
-  void *stop_arg;
   int n_threads;                        /* at most so many, the caller's among them: 1 or more */
-  struct err *err;                      /* where failures are noted */
+  /* Where failures are noted. Is asked for a stop (err_stopped()) at least every 50 ms, on the
+  ** caller's thread. */
+  struct err *err;
   /* For tests; NULL in ordinary use. Is shown numbers on their way through a network, and called
   ** from every thread:
   **   "encoder", "decoder"  x[rows, d] after layer `layer`
@@ -242,10 +240,6 @@ struct run {                            /* what one call may use */
   void (*watch)(void *arg, const char *stack, int layer, const float *x, int rows);
   void *watch_arg;
 };
-
-/* ---- model_chunks.c: interrupts; what else it has is below, inside the layer ---- */
-/* Asks stop(). If that gives true, notes SQLITE_INTERRUPT, "interrupted". Caller's thread only. */
-int run_stopped(struct run *run);
 
 /* ---- model_encode.c: rows of tokens to points ---- */
 /* n rows -> z[n, s+r]: s of unit length, then r of unit length. A row has 0 to longest-1 ids, else

@@ -36,6 +36,7 @@ struct bert_work {                      /* scratch for up to `tokens` tokens; fr
   float *q, *k, *v;                     /* of a head: [longest, head], [head, longest], as q */
   float *scores;                        /* [longest, longest] */
   float *out;                           /* [longest, head] */
+  float *apart;                         /* [2*longest]: what a head adds for each distance */
   float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
 };
 
@@ -72,6 +73,7 @@ static void bert_work_init(struct bert_work *w, const struct bert *b, int tokens
   w->k = arena_floats(a, rows*head);
   w->v = arena_floats(a, rows*head);
   w->out = arena_floats(a, rows*head);
+  w->apart = arena_floats(a, 2*rows);
   w->scores = arena_floats(a, rows*rows);
   w->panel = arena_floats(a, LINEAR_SCRATCH(widest));
 }
@@ -126,14 +128,13 @@ static int distance_bucket(int apart){
   return apart>0 ? SIDE + bucket : bucket;
 }
 
-/* scores[n, n] += what head h adds for the distance of two pieces: MPNet alone. */
-static void add_distances(const struct bert *b, float *scores, int n, int h){
+/* w->scores[n, n] += what head h adds for the distance of two pieces: MPNet alone. Piece i takes
+** the numbers for -i, 1 - i, ..., which lie side by side. */
+static void add_distances(const struct bert *b, struct bert_work *w, int n, int h){
   int heads = b->config.shape.heads;
-  for(int i=0; i<n; i++){
-    for(int j=0; j<n; j++){
-      scores[(size_t)i*n + j] += b->distances[distance_bucket(j - i)*heads + h];
-    }
-  }
+  float *zero = w->apart + n - 1;
+  for(int k=1-n; k<n; k++) zero[k] = b->distances[distance_bucket(k)*heads + h];
+  for(int i=0; i<n; i++) add(w->scores + (size_t)i*n, zero - i, n);
 }
 
 /* w->y[at..at+n) = what each token of a row reads of all of them. */
@@ -153,7 +154,7 @@ static void attend_row(const struct bert *b, struct bert_work *w, int at, int n)
       }
     }
     linear(w->scores, w->q, &keys, n, w->panel);
-    if( b->distances ) add_distances(b, w->scores, n, h);
+    if( b->distances ) add_distances(b, w, n, h);
     for(int i=0; i<n; i++) softmax(w->scores + (size_t)i*n, n);
     linear(w->out, w->scores, &values, n, w->panel);
     for(int i=0; i<n; i++){
@@ -254,7 +255,7 @@ int bert_encode(const struct bert *b, struct run *run, const int *ids, const int
   struct arena_mark mark = arena_mark(a);
   size_t n_tokens;
   int *chunk;
-  int limit, n_workers, n_chunks, largest;
+  int limit, n_workers, n_chunks, largest, longest;
   assert( n>=0 && run->n_threads>=1 );
   if( n==0 ) return SQLITE_OK;
   if( check_rows(b, start, n, run->err)!=SQLITE_OK ) return run->err->rc;
@@ -264,7 +265,8 @@ int bert_encode(const struct bert *b, struct run *run, const int *ids, const int
   e.work = arena_get(a, (size_t)n_workers*sizeof(struct bert_work));
   if( a->oom ) return fail_nomem(run->err);
   largest = rows_cut(start, n, ENDS, limit, n, chunk, &n_chunks);
-  for(int i=0; i<n_workers; i++) bert_work_init(&e.work[i], b, largest, longest_row(start, n), a);
+  longest = longest_row(start, n);
+  for(int i=0; i<n_workers; i++) bert_work_init(&e.work[i], b, largest, longest, a);
   if( a->oom ) return fail_nomem(run->err);
   chunks_run(run, n_workers, n_chunks, encode_chunk, &e);
   arena_rewind(a, mark);
@@ -299,7 +301,7 @@ static int check_ids(const struct bert *b, const int *ids, int n, struct err *e)
   for(int i=0; i<n; i++){
     if( ids[i]<b->config.shape.pieces ) continue;
     return fail(e, SQLITE_CORRUPT, "%s: the vocabulary has a piece %d, and the network %d pieces",
-                bert_name(b), ids[i], b->config.shape.pieces);
+                shared_name(&b->shared), ids[i], b->config.shape.pieces);
   }
   return SQLITE_OK;
 }

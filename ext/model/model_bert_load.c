@@ -169,11 +169,6 @@ static void load_tensors(struct loader *l){
   for(int i=0; i<shape->layers; i++) load_layer(l, &b->layers[i], i);
 }
 
-const char *bert_name(const struct bert *b){
-  const char *slash = strrchr(b->shared.path, '/');
-  return slash ? slash + 1 : b->shared.path;
-}
-
 /* BERT and MPNet call the pieces around a row differently. */
 static int find_ends(struct bert *b, struct err *e){
   int is_mpnet = b->config.shape.has_distances;
@@ -182,7 +177,8 @@ static int find_ends(struct bert *b, struct err *e){
   for(int i=0; i<2; i++){
     *ends[i] = wordpiece_number(b->wordpiece, names[i]);
     if( *ends[i]>=0 && *ends[i]<b->config.shape.pieces ) continue;
-    return fail(e, SQLITE_CORRUPT, "%s: the vocabulary has no %s", bert_name(b), names[i]);
+    return fail(e, SQLITE_CORRUPT, "%s: the vocabulary has no %s", shared_name(&b->shared),
+                names[i]);
   }
   return SQLITE_OK;
 }
@@ -192,17 +188,14 @@ static int bert_read(void *it, struct err *e){
   struct bert *b = it;
   struct loader l = { .owner = b, .tensors = &b->file, .file = "model.safetensors", .e = e };
   char path[PATH_MAX + 32];
-  size_t bytes;
   if( bert_config_open(&b->config, b->shared.path, e)!=SQLITE_OK ) return e->rc;
   if( wordpiece_open(&b->wordpiece, b->shared.path, e)!=SQLITE_OK ) return e->rc;
   if( find_ends(b, e)!=SQLITE_OK ) return e->rc;
   snprintf(path, sizeof(path), "%s/%s", b->shared.path, l.file);
   if( safetensors_open(&b->file, path, e)!=SQLITE_OK ) return e->rc;
   if( tensors_check_finite(&b->file, l.file, e)!=SQLITE_OK ) return e->rc;
-  bytes = (size_t)b->config.shape.layers*sizeof(*b->layers);
-  b->layers = mem_alloc(bytes);
+  b->layers = mem_zeroed((size_t)b->config.shape.layers*sizeof(*b->layers));
   if( b->layers==NULL ) return fail_nomem(e);
-  memset(b->layers, 0, bytes);
   return loader_run(&l, load_tensors, &b->converted);
 }
 

@@ -25,12 +25,6 @@ struct team {
 
 /* ---- Interrupts ---- */
 
-int run_stopped(struct run *run){
-  if( run->stop==NULL || !run->stop(run->stop_arg) ) return 0;
-  fail(run->err, SQLITE_INTERRUPT, "interrupted");
-  return 1;
-}
-
 static int is_caller(const struct team *t){
   return pthread_equal(pthread_self(), t->caller);
 }
@@ -38,14 +32,14 @@ static int is_caller(const struct team *t){
 int worker_stopped(struct worker *worker){
   struct team *t = worker->team;
   if( atomic_load_explicit(&t->stopped, memory_order_relaxed) ) return 1;
-  if( !is_caller(t) || !run_stopped(t->run) ) return 0;
+  if( !is_caller(t) || !err_stopped(t->run->err) ) return 0;
   atomic_store_explicit(&t->stopped, 1, memory_order_relaxed);
   return 1;
 }
 
 /* ---- Threads ---- */
 
-/* The caller waits for the other workers. It asks stop() once a millisecond. */
+/* The caller waits for the other workers, and asks for a stop once a millisecond. */
 static void wait_for_others(struct worker *worker){
   const struct timespec millisecond = { 0, 1000000 };
   while( atomic_load(&worker->team->n_busy)>0 && !worker_stopped(worker) ){

@@ -24,7 +24,7 @@ int content_picture(const struct model *m, struct run *run, const struct content
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   memcpy(p->pixels, fitted.pixels, (size_t)size*(size_t)size*4);
   arena_rewind(run->arena, mark);
-  return run_stopped(run) ? run->err->rc : SQLITE_OK;
+  return err_stopped(run->err) ? run->err->rc : SQLITE_OK;
 }
 
 /* pictures[n] -> z[n, s+r] */
@@ -141,7 +141,7 @@ static int write_pictures(const struct model *m, struct run *run, const struct l
   if( tokens_pictures(m, run, tokens, n, pictures)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     png_write(&contents[i], &pictures[i], run->err);
-    if( run->err->rc!=SQLITE_OK || run_stopped(run) ) return run->err->rc;
+    if( run->err->rc!=SQLITE_OK || err_stopped(run->err) ) return run->err->rc;
   }
   if( fidelities ) measure_pictures(m, run, points, pictures, n, o->refine, fidelities);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;

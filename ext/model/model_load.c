@@ -184,11 +184,6 @@ static void load_tensors(struct loader *l){
 
 /* ---- A model ---- */
 
-static const char *last_part(const char *path){
-  const char *slash = strrchr(path, '/');
-  return slash ? slash + 1 : path;
-}
-
 static void model_release(void *it){
   struct model *m = it;
   mem_free(m->converted);
@@ -206,7 +201,7 @@ static int open_config(struct model *m, struct err *e){
   size_t n_suffix = sizeof(suffix) - 1;
   if( n<=n_suffix || n>=PATH_MAX || strcmp(m->shared.path + n - n_suffix, suffix)!=0 ){
     return fail(e, SQLITE_CANTOPEN, "%s: expected the path of a file that ends in .safetensors",
-                last_part(m->shared.path));
+                shared_name(&m->shared));
   }
   memcpy(json, m->shared.path, n - n_suffix);
   strcpy(json + n - n_suffix, ".json");
@@ -229,13 +224,6 @@ static int check_shape(const struct model *m, const char *file, struct err *e){
   if( shape->s<=most && shape->r<=most ) return SQLITE_OK;
   return fail(e, SQLITE_CORRUPT, "%s: s and r of %d and %d numbers, expected at most %d",
               file, shape->s, shape->r, most);
-}
-
-/* Zeroed. NULL when out of memory. */
-static void *mem_zeroed(size_t bytes){
-  void *p = mem_alloc(bytes);
-  if( p ) memset(p, 0, bytes);
-  return p;
 }
 
 /* The VQ-VAE's blocks of all levels, zeroed. */
@@ -271,7 +259,7 @@ static int model_read(void *it, struct err *e){
   struct loader l = {
     .owner = m,
     .tensors = &m->file,
-    .file = last_part(m->shared.path),
+    .file = shared_name(&m->shared),
     .e = e,
   };
   if( open_config(m, e)!=SQLITE_OK ) return e->rc;

@@ -142,7 +142,7 @@ static int fill_covariance(struct map *m, double *covariance, double *mean){
   }
   for(int p=0; p<n; p++){
     const float *x = point_of(m, p);
-    if( p%256==0 && run_stopped(m->run) ) return m->run->err->rc;
+    if( p%256==0 && err_stopped(m->run->err) ) return m->run->err->rc;
     for(int i=0; i<width; i++){
       double *row = covariance + (size_t)i*(size_t)width;
       double d = x[i] - mean[i];
@@ -331,7 +331,7 @@ static int find_groups(struct map *m, int n_groups, int *group){
   if( means==NULL ) return fail_nomem(m->run->err);
   begin_means(m, means, n_groups);
   for(int step=0; step<MEANS_STEPS; step++){
-    if( run_stopped(m->run) ) return m->run->err->rc;
+    if( err_stopped(m->run->err) ) return m->run->err->rc;
     for(int p=0; p<m->n; p++) group[p] = nearest_mean(m, means, n_groups, p, &cosine);
     memset(means, 0, sizeof(float)*count);
     for(int p=0; p<m->n; p++) add(means + group[p]*width, point_of(m, p), m->width);

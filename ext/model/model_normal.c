@@ -45,7 +45,7 @@ static int find_twins(struct twins *t, struct run *run, const int *ids, const in
     if( !normalize_row(t, ids + start[i], start[i+1] - start[i]) ) continue;
     t->row[t->n++] = i;
     t->n_ids += most_ids(t);
-    if( run_stopped(run) ) return run->err->rc;
+    if( err_stopped(run->err) ) return run->err->rc;
   }
   return t->text.rc || t->normal.rc ? fail_nomem(run->err) : SQLITE_OK;
 }

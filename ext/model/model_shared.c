@@ -12,6 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *shared_name(const struct shared *s){
+  const char *slash = strrchr(s->path, '/');
+  return slash ? slash + 1 : s->path;
+}
+
 static void shared_free(const struct sort *sort, struct shared *s){
   sort->release(s);
   mem_free(s->path);
@@ -20,9 +25,8 @@ static void shared_free(const struct sort *sort, struct shared *s){
 
 /* One with that path and nothing else; NULL when out of memory. */
 static struct shared *new_shared(const struct sort *sort, const char *path){
-  struct shared *s = mem_alloc(sort->bytes);
+  struct shared *s = mem_zeroed(sort->bytes);
   if( s==NULL ) return NULL;
-  memset(s, 0, sort->bytes);
   s->path = mem_alloc(strlen(path) + 1);
   if( s->path==NULL ){
     mem_free(s);

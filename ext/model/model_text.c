@@ -214,7 +214,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   while( at<n+1 ){
     size_t end = sentence_end(m->config.kind, document, n + 1, at);
     add_sentence(m, run, &s, document + at, end - at);
-    if( run->err->rc!=SQLITE_OK || run_stopped(run) ) return run->err->rc;
+    if( run->err->rc!=SQLITE_OK || err_stopped(run->err) ) return run->err->rc;
     at = end;
   }
   fold_segments(&s, n);

@@ -143,7 +143,7 @@ static int destroy(sqlite3_vtab *base){
 ** */
 static void rename_triggers(struct call *c, struct vtab *t, const char *name){
   struct buf missing = { 0 };
-  store_statement(c, t, CONTENT_GET);   /* finds the content table's name */
+  store_follow_content(c, t);
   triggers_missing(c, t, &missing);
   if( missing.rc!=SQLITE_OK ) fail_nomem(&c->err);
   if( c->err.rc==SQLITE_OK ){

@@ -188,6 +188,10 @@ void store_idle(struct vtab *t);        /* finalizes all statements, the index's
 ** index of somebody else's would change what is written. */
 int store_verify(struct call *c, struct vtab *t);
 
+const char *store_content_name(const struct vtab *t);   /* what the content table is called */
+enum content_type { CONTENT_NONE, CONTENT_TABLE, CONTENT_VIEW };
+/* What it is, in its schema's own words. (A virtual table is a table.) */
+enum content_type store_content_type(struct call *c, const struct vtab *t);
 /* The version of the schema, counted from 1; 0 after a failure. */
 sqlite3_int64 store_schema_version(struct call *c, struct vtab *t);
 /* Learns what the content table is called now: our triggers are on it, and ALTER TABLE has put its
@@ -206,7 +210,7 @@ sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order,
                           int64_t high);
 void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* or NULL */
 /* All rows of the content table, for store_prepare(): id, content, filters. Before it,
-** store_statement(CONTENT_GET) finds the content table's name. */
+** store_follow_content(). */
 #define SELECT_CONTENT "SELECT T.$their_id, T.$body$from_filters FROM $theirs AS T"
 /* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
 sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);

@@ -139,7 +139,7 @@ static void report_refusal(struct err *e, struct buf *report){
 static void check_content(struct call *c, struct vtab *t, struct check *check){
   struct content_walk walk = { report_differing, report_refused, check };
   struct buf names = { 0 };
-  store_statement(c, t, CONTENT_GET);           /* finds the content table's name */
+  store_follow_content(c, t);
   triggers_missing(c, t, &names);
   if( names.n>0 ) buf_report_line(check->report, "triggers on \"%.60s\" are gone (%.120s): 'sync' "
                                   "makes them again", t->definition.content, buf_text(&names));

@@ -48,17 +48,13 @@ static const char HAS_LASTING_IDS[] =
   "  AND (SELECT count(*)=1 AND max(x.name=?3 COLLATE NOCASE)"
   "       FROM pragma_index_info(i.name, ?1) AS x))";
 
-static const char *content_name(const struct vtab *t){
-  return t->content_now ? t->content_now : t->definition.content;
-}
-
 /* On its first row, with the three names bound; NULL on failure. */
 static sqlite3_stmt *ask_schema(struct call *c, struct vtab *t, const char *text){
   sqlite3_stmt *s = store_prepare(c, t, text);
   int rc = SQLITE_OK;
   if( s==NULL ) return NULL;
   rc |= sqlite3_bind_text(s, 1, t->schema, -1, SQLITE_STATIC);
-  rc |= sqlite3_bind_text(s, 2, content_name(t), -1, SQLITE_STATIC);
+  rc |= sqlite3_bind_text(s, 2, store_content_name(t), -1, SQLITE_STATIC);
   if( sqlite3_bind_parameter_count(s)>2 ){
     rc |= sqlite3_bind_text(s, 3, t->definition.content_rowid, -1, SQLITE_STATIC);
   }
@@ -66,19 +62,6 @@ static sqlite3_stmt *ask_schema(struct call *c, struct vtab *t, const char *text
   if( store_step(c, s) ) return s;
   sqlite3_finalize(s);
   return NULL;
-}
-
-/* A virtual table has been refused before. */
-static int is_view(struct call *c, struct vtab *t){
-  sqlite3_stmt *s = ask_schema(c, t, "SELECT type FROM pragma_table_list(?2)"
-                               " WHERE schema=?1 COLLATE NOCASE");
-  const char *type = s ? (const char *)sqlite3_column_text(s, 0) : "";
-  int is = 0;
-  if( s==NULL ) fail(&c->err, SQLITE_ERROR, "no such table: %s.%s", t->schema, content_name(t));
-  if( type==NULL ) fail_nomem(&c->err);
-  else is = strcmp(type, "view")==0;
-  sqlite3_finalize(s);
-  return is;
 }
 
 static int check_no_triggers(struct call *c, const struct vtab *t){
@@ -91,11 +74,16 @@ static int check_no_triggers(struct call *c, const struct vtab *t){
 
 int content_check(struct call *c, struct vtab *t){
   const struct definition *d = &t->definition;
+  enum content_type type;
   int is_lasting = 0;
   sqlite3_stmt *s;
   assert( d->content );
   store_statement(c, t, CONTENT_GET);           /* says best what is not there */
-  if( is_view(c, t) ) return check_no_triggers(c, t);
+  type = store_content_type(c, t);
+  if( type==CONTENT_VIEW ) return check_no_triggers(c, t);
+  if( type==CONTENT_NONE ){
+    fail(&c->err, SQLITE_ERROR, "no such table: %s.%s", t->schema, store_content_name(t));
+  }
   s = ask_schema(c, t, HAS_LASTING_IDS);
   if( s ) is_lasting = sqlite3_column_int(s, 0);
   sqlite3_finalize(s);
@@ -187,7 +175,7 @@ static void compare_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite
 int content_walk(struct call *c, struct vtab *t, const struct content_walk *w){
   struct key_set seen = { 0 };
   sqlite3_stmt *s;
-  store_statement(c, t, CONTENT_GET);           /* finds the content table's name */
+  store_follow_content(c, t);
   s = store_prepare(c, t, SELECT_CONTENT);
   while( store_step(c, s) ) compare_row(c, t, new_id(c, t, s, &seen), s, w);
   sqlite3_finalize(s);

@@ -291,7 +291,7 @@ static void settle_note(struct call *c, struct vtab *t, struct note *note, struc
   void *copy = NULL;
   if( c->err.rc!=SQLITE_OK || note->z.n_segments==0 ) return;
   blob->n = 0;
-  latent_write(blob, &note->z);
+  latent_write(blob, &note->z, &c->err);
   if( blob->rc==SQLITE_OK ) copy = arena_get(&c->arena, blob->n);
   note->now = arena_floats(&c->arena, (size_t)t->width);
   if( copy==NULL || note->now==NULL ){
@@ -347,9 +347,7 @@ static void write_latent(struct call *c, struct vtab *t, const struct note *note
   if( s==NULL ) return;
   sqlite3_bind_int64(s, 1, note->id);
   sqlite3_bind_int64(s, 2, latent_sum(note->id, latent));
-  if( sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_STATIC)!=SQLITE_OK ){
-    fail_nomem(&c->err);
-  }
+  check_bound(c, sqlite3_bind_blob(s, 3, latent.bytes, (int)latent.n, SQLITE_STATIC));
   store_do(c, s);
 }
 
@@ -440,7 +438,7 @@ int pending_flush(struct call *c, struct vtab *t){
   ** of the transaction. What the struct vtab before left pending is for this one to flush. */
   if( !t->in_transaction && sqlite3_get_autocommit(t->db) ) return check_none_forgotten(c, t);
   vtab_ready(c, t, 0);
-  while( n>0 && c->err.rc==SQLITE_OK && !run_stopped(&c->run) ) n = flush_some(c, t);
+  while( n>0 && c->err.rc==SQLITE_OK && !err_stopped(&c->err) ) n = flush_some(c, t);
   if( c->err.rc==SQLITE_OK ) t->n_pending = 0;
   sqlite3_set_last_insert_rowid(t->db, last);
   return c->err.rc;

@@ -208,15 +208,6 @@ static float *query_vector(struct call *c, struct vtab *t, struct vcursor *curso
 
 /* ---- The ways to answer ---- */
 
-/* For the index: is the statement to stop? */
-static int is_interrupted(void *arg){
-  const struct vtab *t = arg;
-  sqlite3_stmt *tick = NULL;
-  int rc = connection_stopped(t->binding.connection, &tick);
-  sqlite3_finalize(tick);
-  return rc==SQLITE_INTERRUPT;
-}
-
 static double distance_of(const float *query, const float *vector, int width){
   float d = 1 - dot(query, vector, width);
   return d<0 ? 0 : d;
@@ -240,7 +231,7 @@ static void measure_rows(struct call *c, struct vtab *t, const float *query, int
   while( store_step(c, s) ){
     struct ranked row = { .rowid = sqlite3_column_int64(s, COLUMN_ID) };
     struct content latent;
-    if( ++n%ROWS_A_TICK==0 && run_stopped(&c->run) ) break;
+    if( ++n%ROWS_A_TICK==0 && err_stopped(&c->err) ) break;
     latent = row_latent(c, t, s);
     if( latent.bytes==NULL ) continue;
     vector_from_stored(c, t, vector, latent, "a stored latent");
@@ -297,8 +288,6 @@ static void ask_index(struct call *c, struct vtab *t, struct vcursor *cursor, co
     .farthest = want->farthest,
     .terms = want->terms,
     .n_terms = want->n_terms,
-    .stop = is_interrupted,
-    .stop_arg = t,
   };
   int64_t n;
   index_rows(t->index, &n, &c->err);

@@ -133,7 +133,7 @@ static struct content stand_in(struct call *c, const struct vtab *t){
   void *copy = NULL;
   if( x ){
     x[0] = 1;
-    latent_write(&blob, &z);
+    latent_write(&blob, &z, &c->err);
   }
   if( x && blob.rc==SQLITE_OK ) copy = arena_get(&c->arena, blob.n);
   if( copy ) latent = (struct content){ memcpy(copy, blob.data, blob.n), blob.n };

@@ -134,8 +134,7 @@ static const struct variable {
 };
 enum { N_VARIABLES = sizeof(VARIABLES)/sizeof(VARIABLES[0]) };
 
-/* What the content table is called. */
-static const char *their_name(const struct vtab *t){
+const char *store_content_name(const struct vtab *t){
   return t->content_now ? t->content_now : t->definition.content;
 }
 
@@ -167,7 +166,7 @@ static void put_content(struct buf *out, const struct definition *d, const char 
 static void put_variable(struct buf *out, const struct vtab *t, const char *name,
                          const struct variable *v){
   const struct definition *d = &t->definition;
-  const char *theirs = their_name(t);
+  const char *theirs = store_content_name(t);
   switch( v->kind ){
     case SCHEMA:      put_quoted(out, t->schema); break;
     case SHADOW:      put_in_schema(out, t, t->name, v->text); break;
@@ -229,19 +228,19 @@ static int prepare_sql(const struct vtab *t, const char *sql, unsigned flags, sq
   return sqlite3_prepare_v3(t->db, sql, -1, flags, s, NULL);
 }
 
-static int content_is_view(struct call *c, const struct vtab *t){
-  static const char text[] = "SELECT 1 FROM %Q.sqlite_schema WHERE type='view' AND name=%Q"
-                             " COLLATE NOCASE";
-  char *sql = sqlite3_mprintf(text, t->schema, their_name(t));
+enum content_type store_content_type(struct call *c, const struct vtab *t){
+  static const char text[] = "SELECT type='view' FROM %Q.sqlite_schema"
+                             " WHERE type IN ('table', 'view') AND name=%Q COLLATE NOCASE";
+  enum content_type type = CONTENT_NONE;
+  char *sql = sqlite3_mprintf(text, t->schema, store_content_name(t));
   sqlite3_stmt *s = NULL;
-  int is_view = 0;
   int rc = SQLITE_NOMEM;
   if( sql ) rc = prepare_sql(t, sql, SQLITE_PREPARE_NO_VTAB, &s);
   if( rc!=SQLITE_OK ) fail_sqlite(c, rc);
-  is_view = store_step(c, s);
+  if( store_step(c, s) ) type = sqlite3_column_int(s, 0) ? CONTENT_VIEW : CONTENT_TABLE;
   sqlite3_finalize(s);
   sqlite3_free(sql);
-  return is_view;
+  return type;
 }
 
 /* A statement on the content was refused. Was it because that is a virtual table? */
@@ -255,7 +254,7 @@ static int fail_content(struct call *c, const struct vtab *t, const char *sql){
   }else if( prepare_sql(t, sql, 0, &s)==SQLITE_OK ){
     fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a "
          "view. A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"",
-         their_name(t), their_name(t));
+         store_content_name(t), store_content_name(t));
   }else{
     fail(&c->err, SQLITE_ERROR, "%s", said.data);
   }
@@ -278,7 +277,7 @@ static int is_of_schema(const char *text){
 static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *name,
                              const char *text, unsigned flags){
   int names_content = strstr(text, "$theirs")!=NULL;
-  int asks_views = names_content && content_is_view(c, t);
+  int asks_views = names_content && store_content_type(c, t)==CONTENT_VIEW;
   struct buf sql = { 0 };
   sqlite3_stmt *s = NULL;
   int rc = SQLITE_NOMEM;
@@ -338,7 +337,7 @@ static int asks_content(enum vtab_statement which){
 
 static void keep_name(struct call *c, struct vtab *t, const char *name){
   size_t n = name ? strlen(name) + 1 : 0;
-  if( name && strcmp(name, their_name(t))==0 ) return;
+  if( name && strcmp(name, store_content_name(t))==0 ) return;
   for(int i=0; i<N_VTAB_STATEMENTS; i++){
     if( !asks_content((enum vtab_statement)i) ) continue;
     sqlite3_finalize(t->statements[i]);

@@ -77,7 +77,7 @@ int triggers_mend(struct call *c, struct vtab *t){
   triggers_missing(c, t, &names);
   if( names.rc!=SQLITE_OK ) fail_nomem(&c->err);
   if( names.n>0 ){
-    store_statement(c, t, CONTENT_GET);         /* finds the content table's name */
+    store_follow_content(c, t);
     triggers_drop(c, t);
     triggers_create(c, t, t->name);
   }
