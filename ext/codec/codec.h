@@ -165,7 +165,7 @@ struct shape {
   int d;                        /* model width, a multiple of 64, at most 4096 */
   int encoder_layers;           /* 1..64 */
   int decoder_layers;           /* 1..64 */
-  int s;                        /* width of the semantic part of z */
+  int s;                        /* width of the semantic part of z, as the network reads it */
   int r;                        /* width of the detail part, a multiple of registers */
   int registers;                /* 1..256 */
   int memory;                   /* 1..256 */
@@ -192,6 +192,9 @@ struct config {
   struct shape shape;           /* of pictures: longest is grid*grid + 1 */
   struct picture_shape picture; /* zeros unless kind is KIND_PICTURE */
   uint64_t weights_hash;        /* the hash that the safetensors file must have */
+  int meaning;                  /* numbers of s that come of a sentence encoder, shape.s or more; 0:
+                                ** the network makes its own s */
+  uint64_t meaning_hash;        /* the hash that the sentence encoder's weights must have */
   uint32_t fingerprint;         /* low 32 bits of this file's hash: stands for all of the model */
   struct tokenizer *tokenizer;  /* owned; NULL for pictures */
 };

@@ -5,6 +5,7 @@
 **      "config": {"d": 256, "encoder_layers": 4, "decoder_layers": 4, "s": 128, "r": 256,
 **                 "registers": 8, "memory": 16, "pieces": 8192, "longest": 64,
 **                 "words": 65536},                    "words" may be left out: 0
+**      "meaning": {"s": 256, "weights_hash": "..."},  may be left out; kind text alone
 **      "weights_hash": "bc2f0d7c781b4b27",            hash64 of the .safetensors file
 **      "tokenizer": {"pieces": ["<pad>", ...], "scores": [0.0, ...]}}
 **
@@ -13,6 +14,10 @@
 **      "picture": {"size": 64, "grid": 8, "codes": 1024, "code_width": 16,
 **                  "channels": [32, 64, 128], "encoder_blocks": [1, 1, 2],
 **                  "decoder_blocks": [3, 2, 2]}
+**
+** "meaning" is there where the s of a text comes of a sentence encoder, in the folder "meaning"
+** beside the file: how many of its numbers a latent keeps, and the hash of its weights. The network
+** then reads the first `s` of these.
 **
 ** The file's own hash, cut to 32 bits, is the model's fingerprint. It depends on weights, shape and
 ** tokenizer at once, and every latent carries it. Every number is checked here, so the layers above
@@ -138,6 +143,31 @@ static void read_shape(struct shape *shape, const cJSON *json, const struct sour
     fail(s->e, SQLITE_CORRUPT, "%s: config \"s\" and \"r\" are %d together, expected at most %d",
          s->path, shape->s + shape->r, WIDTH_MOST);
   }
+}
+
+static void read_hash(uint64_t *hash, const cJSON *json, const struct source *s){
+  static const char digits[] = "0123456789abcdef";
+  const char *text = cJSON_IsString(json) ? json->valuestring : "";
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( strlen(text)!=HASH_DIGITS || strspn(text, digits)!=HASH_DIGITS ){
+    fail(s->e, SQLITE_CORRUPT, "%s: weights_hash \"%.40s\", expected 16 hexadecimal digits",
+         s->path, text);
+    return;
+  }
+  for(int i=0; i<HASH_DIGITS; i++){
+    *hash = *hash << 4 | (uint64_t)(strchr(digits, text[i]) - digits);
+  }
+}
+
+static void read_meaning(struct config *c, const cJSON *json, const struct source *s){
+  const struct field field = { "s", 0, c->shape.s, WIDTH_MOST - c->shape.r };
+  if( json==NULL || s->e->rc!=SQLITE_OK ) return;
+  if( c->kind!=KIND_TEXT ){
+    fail(s->e, SQLITE_CORRUPT, "%s: kind %s has a \"meaning\", expected it in kind text alone",
+         s->path, kind_name(c->kind));
+  }
+  read_number(&c->meaning, item_of(json, "s"), "meaning", &field, s);
+  read_hash(&c->meaning_hash, item_of(json, "weights_hash"), s);
 }
 
 /* ---- The codes of pictures ---- */
@@ -268,25 +298,12 @@ static void read_kind(int *kind, const cJSON *json, const struct source *s){
        json->valuestring);
 }
 
-static void read_hash(uint64_t *hash, const cJSON *json, const struct source *s){
-  static const char digits[] = "0123456789abcdef";
-  const char *text = cJSON_IsString(json) ? json->valuestring : "";
-  if( s->e->rc!=SQLITE_OK ) return;
-  if( strlen(text)!=HASH_DIGITS || strspn(text, digits)!=HASH_DIGITS ){
-    fail(s->e, SQLITE_CORRUPT, "%s: weights_hash \"%.40s\", expected 16 hexadecimal digits",
-         s->path, text);
-    return;
-  }
-  for(int i=0; i<HASH_DIGITS; i++){
-    *hash = *hash << 4 | (uint64_t)(strchr(digits, text[i]) - digits);
-  }
-}
-
 static void read_tree(struct config *c, const cJSON *tree, const struct source *s){
   struct arena scratch = { 0 };
   read_kind(&c->kind, item_of(tree, "kind"), s);
   read_shape(&c->shape, item_of(tree, "config"), s);
   read_hash(&c->weights_hash, item_of(tree, "weights_hash"), s);
+  read_meaning(c, item_of(tree, "meaning"), s);
   if( c->kind==KIND_PICTURE ) read_picture(c, item_of(tree, "picture"), s);
   else read_tokenizer(c, item_of(tree, "tokenizer"), &scratch, s);
   arena_release(&scratch);

@@ -290,7 +290,7 @@ void scalar_embed(struct call *c){
   if( prefix ) buf_append(&said, text.bytes, text.n);
   if( prefix ) text = (struct content){ buf_text(&said), said.n };
   if( said.rc!=SQLITE_OK ) fail(&c->err, said.rc, "a text of %zu bytes is too long", text.n);
-  if( c->err.rc==SQLITE_OK ) bert_embed(b, &c->run, text.bytes, text.n, y);
+  if( c->err.rc==SQLITE_OK ) bert_embed(b, &c->run, &text, 1, y);
   if( c->err.rc==SQLITE_OK ) append_f32(&out, y, b->config.shape.d);
   buf_release(&said);
   result_blob(c, &out);

@@ -63,19 +63,6 @@ static void imagine_begin(struct call *c, struct imagine *g, struct options *o){
   near_rows(&g->near, &g->query, ROWS_READ, g->rows, &g->n_rows);
 }
 
-/* mean[s] of a latent's segments, unit length. */
-static void mean_s(struct call *c, float *mean, const struct latent *z){
-  struct arena_mark mark = arena_mark(&c->arena);
-  float *whole = arena_floats(&c->arena, (size_t)z->width);
-  if( whole==NULL ){
-    fail_nomem(&c->err);
-    return;
-  }
-  point_mean(whole, z);
-  memcpy(mean, whole, (size_t)z->s*sizeof(float));
-  arena_rewind(&c->arena, mark);
-}
-
 static void measure_rows(struct call *c, struct imagine *g){
   size_t s = (size_t)g->query.s;
   g->query_s = arena_floats(&c->arena, s);
@@ -83,9 +70,10 @@ static void measure_rows(struct call *c, struct imagine *g){
   if( c->arena.oom ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<g->n_rows && i<ROWS_PAIRED; i++){
-    mean_s(c, g->rows_s + (size_t)i*s, &g->rows[i].z);
+    const struct latent *z = &g->rows[i].z;
+    point_s(g->rows_s + (size_t)i*s, (int)s, z, 0, z->n_segments);
   }
-  mean_s(c, g->query_s, &g->query);
+  point_s(g->query_s, (int)s, &g->query, 0, g->query.n_segments);
 }
 
 /* ---- 2. Points ---- */

@@ -36,6 +36,11 @@ static void put_model(struct buf *out, const struct model *m){
   buf_printf(out, ",\"parameters\":%lld", (long long)n_parameters(m));
   buf_printf(out, ",\"bytes\":%lld,", (long long)m->file.map.n);
   put_shape(out, &m->config.shape);
+  if( m->meaning ){
+    buf_printf(out, ",\"meaning\":{\"s\":%d,", model_s(m));
+    put_text(out, "path", m->meaning->shared.path);
+    buf_char(out, '}');
+  }
   buf_char(out, '}');
 }
 

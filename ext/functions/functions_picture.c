@@ -38,10 +38,11 @@ static struct options get_options(struct call *c, int i){
   return o;
 }
 
-/* s[z->s]: the mean s of a point's segments, of unit length; from the arena. */
-static float *mean_s(struct call *c, const struct latent *z){
-  float *mean = arena_floats(&c->arena, (size_t)z->width);
-  if( mean ) point_mean(mean, z);
+/* The mean s of segments from..to-1 as one of `width` numbers, of unit length; from the arena. Kinds
+** share the first numbers of s. */
+static float *mean_s(struct call *c, int width, const struct latent *z, int from, int to){
+  float *mean = arena_floats(&c->arena, (size_t)width);
+  if( mean ) point_s(mean, width, z, from, to);
   else fail_nomem(&c->err);
   return mean;
 }
@@ -69,18 +70,18 @@ static void cross_segment(struct call *c, float *out, const struct latent *style
 ** every segment of style turns towards the mean s of content. */
 static struct latent cross(struct call *c, const struct latent *content, const struct latent *style,
                            float amount){
-  const struct model *content_model = latent_model(c, content);
-  const struct model *style_model = latent_model(c, style);
   int is_even = content->n_segments==style->n_segments;
   struct latent z = *style;
-  const float *mean;
-  check_widths(c, content_model, style_model);
+  latent_model(c, content);     /* latent_load() may have come in between */
+  latent_model(c, style);
   if( c->err.rc!=SQLITE_OK ) return z;
-  mean = mean_s(c, content);
   z.z = arena_floats(&c->arena, (size_t)style->n_segments*(size_t)style->width);
   if( z.z==NULL ) fail_nomem(&c->err);
   for(int i=0; i<style->n_segments && c->err.rc==SQLITE_OK; i++){
-    const float *s = is_even ? latent_segment(content, i) : mean;
+    int from = is_even ? i : 0;
+    int to = is_even ? i+1 : content->n_segments;
+    const float *s = mean_s(c, style->s, content, from, to);
+    if( s==NULL ) break;
     cross_segment(c, latent_segment(&z, i), style, i, s, amount);
   }
   return z;
@@ -108,13 +109,12 @@ struct image {
 
 /* Draws the candidates. */
 static void image_begin(struct call *c, const struct latent *text, uint64_t seed, struct image *g){
-  const struct model *text_model = latent_model(c, text);
   size_t width;
+  latent_model(c, text);        /* latent_load() may have come in between */
   g->m = call_model_of(c, KIND_PICTURE, 0);
-  check_widths(c, text_model, g->m);
   if( c->err.rc!=SQLITE_OK ) return;
   width = (size_t)model_width(g->m);
-  g->s = mean_s(c, text);
+  g->s = mean_s(c, model_s(g->m), text, 0, text->n_segments);
   g->z = arena_floats(&c->arena, (size_t)g->n*width);
   if( c->arena.oom ) fail_nomem(&c->err);
   for(int i=0; i<g->n && c->err.rc==SQLITE_OK; i++){
@@ -130,8 +130,8 @@ static void image_begin(struct call *c, const struct latent *text, uint64_t seed
 ** ones. */
 static const struct tokens *choose(struct call *c, const struct image *g,
                                    const struct tokens *rows){
-  int s = g->m->config.shape.s;
-  size_t width = (size_t)(s + g->m->config.shape.r);
+  int s = model_s(g->m);
+  size_t width = (size_t)model_width(g->m);
   float *again = arena_floats(&c->arena, (size_t)g->n*width);
   float most = -2;
   int best = 0;

@@ -76,18 +76,13 @@ static void keep_point(struct call *c, struct plot *p){
   float *mean;
   latent_model(c, &z);          /* latent_load() may have come in between */
   if( c->err.rc!=SQLITE_OK ) return;
-  if( p->n>0 && z.s!=p->width ){
-    fail(&c->err, SQLITE_ERROR, "argument 1 (z) has an s of width %d, the rows before it %d: "
-         "these kinds cannot be compared", z.s, p->width);
-    return;
-  }
-  p->width = z.s;
-  mean = arena_floats(&c->arena, (size_t)z.width);
+  if( p->n==0 ) p->width = z.s;         /* points of other kinds are cut or filled to it */
+  mean = arena_floats(&c->arena, (size_t)p->width);
   if( mean==NULL ){
     fail_nomem(&c->err);
     return;
   }
-  point_mean(mean, &z);
+  point_s(mean, p->width, &z, 0, z.n_segments);
   buf_append(&p->s, mean, sizeof(float)*(size_t)p->width);
 }
 

@@ -76,9 +76,8 @@ void scalar_decode(struct call *c){
 void scalar_distance(struct call *c){
   struct latent a = call_latent(c, 0, NULL);
   struct latent b = call_latent(c, 1, NULL);
-  const struct model *model_a = latent_model(c, &a);
-  const struct model *model_b = latent_model(c, &b);
-  check_widths(c, model_a, model_b);
+  latent_model(c, &a);          /* latent_load() may have come in between */
+  latent_model(c, &b);
   if( c->err.rc==SQLITE_OK ) result_number(c, point_distance(&a, &b));
 }
 

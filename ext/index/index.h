@@ -2,8 +2,10 @@
 ** index.h -- nearest neighbours over vectors of one width, kept in two shadow tables.
 **
 ** The index knows no model: it does not ask what the vectors stand for. A vector is `width`
-** floats of length 1. The distance of two vectors is 1 - cosine. A row is a rowid, its vector and
-** n_keys sort keys. A sort key is a 64-bit number that stands for the value of a filter column;
+** floats of length 1. The distance of two vectors is 1 - cosine. A row is a rowid, its vectors and
+** n_keys sort keys. It has one vector, or several where the shape says so, as a long text has one
+** for each sentence: each is an entry of its own in all that follows, and the distance of a row is
+** that of its nearest one. A sort key is a 64-bit number that stands for the value of a filter column;
 ** the index only compares keys. The index keeps codes of the vectors, not the exact vectors: the
 ** caller's `struct source` fetches those.
 **
@@ -35,7 +37,7 @@
 **   little-endian:
 **       i64 rowid[n]
 **       f16 scale[n], error[n], lean[n], step[n], slack[n]        (struct factors)
-**       u64 keys[n, n_keys]
+**       u64 keys[n, n_keys]           (with several vectors a row: one more, the vector's number)
 **       u8  signs[n, (width+7)/8]
 **       i8  bytes[n, width]
 **
@@ -65,9 +67,9 @@ enum {
 /* Where exact vectors come from: the caller's own table of rows. */
 struct source {
   void *arg;
-  /* Gives the vector of a row: unit length, not rotated. *found is 0 where there is no such row;
-  ** that is no failure. */
-  int (*fetch)(void *arg, int64_t rowid, float *vector, int *found, struct err *e);
+  /* Gives the vectors of a row: *vectors[*n, width], of unit length, not rotated, good until the
+  ** next call. *n is 0 where there is no such row; that is no failure. */
+  int (*fetch)(void *arg, int64_t rowid, const float **vectors, int *n, struct err *e);
   /* Will the index yet be told of a change of the row? NULL: it always may. */
   int (*is_changing)(void *arg, int64_t rowid, struct err *e);
 };
@@ -75,8 +77,9 @@ struct source {
 struct index_shape {
   int width;                    /* 1..INDEX_WIDTH_MOST */
   int n_keys;                   /* sort keys a row, 0..INDEX_KEYS_MOST */
-  /* Most rows of a cell, 4 or more; 0: INDEX_CELL_ROWS. Tests make it tiny. */
+  /* Most entries of a cell, 4 or more; 0: INDEX_CELL_ROWS. Tests make it tiny. */
   int cell_rows;
+  int has_parts;                /* rows may have several vectors */
 };
 
 struct index;
@@ -98,7 +101,7 @@ int index_rename(struct index *ix, const char *table, struct err *e);
 /* The shadow tables have that name already: after a ROLLBACK TO. SQLITE_OK or SQLITE_NOMEM. */
 int index_called(struct index *ix, const char *table);
 
-int index_rows(struct index *ix, int64_t *n, struct err *e);    /* how many rows */
+int index_rows(struct index *ix, int64_t *n, struct err *e);    /* how many entries */
 int index_clear(struct index *ix, struct err *e);               /* removes all rows */
 
 /* ---- index_change.c: rows leave and enter ---- */
@@ -106,8 +109,11 @@ int index_clear(struct index *ix, struct err *e);               /* removes all r
 /* One row that leaves or enters. A row that moves, or gets other keys, leaves and enters. */
 struct change {
   int64_t rowid;
-  /* [width], unit length, not rotated: the one that the row had, or shall have */
-  const float *vector;
+  /* [n, width], unit length, not rotated: those that the row had, or shall have */
+  const float *vectors;
+  /* 1 unless the shape has parts. Where the row leaves, 0: they are not known, and all cells are
+  ** looked through for the row. */
+  int n;
   const uint64_t *keys;         /* [n_keys]; not read where the row leaves */
 };
 
@@ -130,9 +136,9 @@ typedef int index_check_keys(void *arg, int64_t rowid, const uint64_t *keys, str
                              struct err *e);
 
 /* Checks shapes, stamps, counts, that numbers are finite, that no row is there twice, and that
-** the signs and bytes of every row are those of the source's vector. Damage does not fail the
-** call: it is appended to `report`, one line each (buf_report_line()). *n_seen: rows found.
-** check_keys, unless NULL, is called with `arg` for each row. */
+** the signs and bytes of every row are those of the source's vectors. Damage does not fail the
+** call: it is appended to `report`, one line each (buf_report_line()). *n_seen: entries found.
+** check_keys, unless NULL, is called with `arg` for each entry. */
 int index_check(struct index *ix, struct buf *report, int64_t *n_seen,
                 index_check_keys *check_keys, void *arg, struct err *e);
 
@@ -152,8 +158,8 @@ struct term {
 struct query {
   const float *vector;          /* [width], unit length, not rotated; copied */
   /* 1: every row, in exact order. Less: the mean share of the true nearest that the head has, the
-  ** first 100 rows or more. The rows that it passed over come right after it, then all others:
-  ** there, once, a distance may be less than the one before. */
+  ** rows of the first 100 entries or more. The rows that it passed over come right after it, then
+  ** all others: there, once, a distance may be less than the one before. */
   double recall;
   /* How many rows will be pulled, or a guess; 0: not known. It does not change their order. */
   int64_t k;
@@ -255,7 +261,7 @@ struct cell {
 };
 
 struct index {
-  struct index_shape shape;     /* cell_rows filled in */
+  struct index_shape shape;     /* cell_rows filled in; n_keys counts the number of the part too */
   struct source source;
   struct rotation rotation;
   struct store *store;          /* statements; index_store.c's own */
@@ -277,13 +283,20 @@ struct index {
 /* Room for n rows: SQLITE_OK or SQLITE_NOMEM. */
 int cell_reserve(struct index *ix, struct cell *c, int n);
 void cell_drop_codes(struct index *ix, struct cell *c);         /* frees the arrays */
+/* Which of its row's vectors the entry with these keys, or entry `at` of a cell, stands for. */
+static inline int part_of(const struct index *ix, const uint64_t *keys){
+  return ix->shape.has_parts ? (int)keys[ix->shape.n_keys-1] : 0;
+}
+static inline int cell_part(const struct index *ix, const struct cell *c, int at){
+  return part_of(ix, c->keys + (size_t)at*(size_t)ix->shape.n_keys);
+}
 /* Codes x (rotated) and appends it: there is room. */
 void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys,
                  const float *x);
 /* Removes row `at`: the last row takes its place. */
 void cell_take_out(const struct index *ix, struct cell *c, int at);
-/* The place of a row among the first n of the cell; -1: not there. */
-int cell_find(const struct cell *c, int64_t rowid, int n);
+/* The place of a part of a row among the first n entries of the cell; -1: not there. */
+int cell_find(const struct index *ix, const struct cell *c, int64_t rowid, int part, int n);
 void cell_swap_codes(struct cell *a, struct cell *b);           /* rows, with all their arrays */
 
 /* A new cell at the end of the list: id is above all others. The caller fills in its centroid and
@@ -347,11 +360,11 @@ const char *index_table(const struct index *ix);                /* its name, for
 /* A change at work. Its functions return err->rc; they do nothing if that is a failure already. */
 struct index_batch {
   struct index *index;
-  const struct change *added;
+  const struct change *added;   /* [n_added]: rows */
   int n_added;
-  /* [n_added, width]: of the added rows, rotated; in the arena, like places */
+  /* [entries, width]: of the added rows, rotated; in the arena, like places */
   float *vectors;
-  struct key_set places;        /* rowid of an added row -> its place in `added` */
+  struct key_set places;        /* rowid of an added row -> its first place in vectors */
   struct arena arena;
   struct err *err;
 };
@@ -361,11 +374,13 @@ int batch_hold_added(struct index_batch *b);
 /* Releases the batch; after a failure the index forgets its cells. */
 int batch_end(struct index_batch *b);
 
-/* The vectors of rows, rotated: [n, width], in the arena. NULL after a failure. */
+/* Entries of n rows; 0 after a failure, such as too many. */
+int batch_entries(struct index_batch *b, const struct change *rows, int n);
+/* The vectors of rows, rotated: [entries, width], in the arena. NULL after a failure. */
 float *batch_rotated(struct index_batch *b, const struct change *rows, int n);
-/* The exact vectors, rotated, of one row or of all rows of a cell that is read: from the added
+/* The exact vectors, rotated, of one entry or of all entries of a cell that is read: from the added
 ** rows, else the source. */
-int batch_vector(struct index_batch *b, int64_t rowid, float *x);               /* x[width] */
+int batch_vector(struct index_batch *b, int64_t rowid, int part, float *x);     /* x[width] */
 int batch_vectors(struct index_batch *b, const struct cell *c, float *x);       /* x[c->n, width] */
 
 /* The least rows of a cell: cells with fewer are dissolved. */

@@ -96,9 +96,9 @@ void cell_take_out(const struct index *ix, struct cell *c, int at){
   c->is_dirty = 1;
 }
 
-int cell_find(const struct cell *c, int64_t rowid, int n){
+int cell_find(const struct index *ix, const struct cell *c, int64_t rowid, int part, int n){
   for(int i=0; i<n; i++){
-    if( c->rowids[i]==rowid ) return i;
+    if( c->rowids[i]==rowid && cell_part(ix, c, i)==part ) return i;
   }
   return -1;
 }

@@ -76,7 +76,7 @@ static int enter_cell(struct index_batch *b, struct cell *c, const struct pile *
   for(int i=0; i<n; i++){
     const int at = order[i];
     const int64_t rowid = p->rowids[at];
-    if( cell_find(c, rowid, n_before)>=0 ){
+    if( cell_find(ix, c, rowid, part_of(ix, p->keys[at]), n_before)>=0 ){
       return fail(b->err, SQLITE_CORRUPT, "%s: row %lld is added, but it is in cell %lld already",
                   index_table(ix), (long long)rowid, (long long)c->id);
     }
@@ -112,16 +112,39 @@ static int enter_cells(struct index_batch *b, const struct pile *p){
   return b->err->rc;
 }
 
+/* The keys of a part: those of its row, then its number. In the arena. */
+static uint64_t *keys_of_part(struct index_batch *b, const uint64_t *keys, int part){
+  const size_t n = (size_t)b->index->shape.n_keys;
+  uint64_t *all = arena_get(&b->arena, sizeof(*all)*n);
+
+  if( all==NULL ){
+    fail_nomem(b->err);
+    return NULL;
+  }
+  if( n>1 ) memcpy(all, keys, sizeof(*all)*(n-1));
+  all[n-1] = (uint64_t)part;
+  return all;
+}
+
+/* Appends the entries of a row. */
+static int pile_row(struct index_batch *b, struct pile *p, const struct change *row){
+  for(int k=0; k<row->n; k++){
+    const uint64_t *keys = row->keys;
+    if( b->index->shape.has_parts ) keys = keys_of_part(b, row->keys, k);
+    p->rowids[p->n] = row->rowid;
+    p->keys[p->n++] = keys;
+  }
+  return b->err->rc;
+}
+
 static int enter_added(struct index_batch *b){
   struct pile p;
 
   if( b->n_added==0 || batch_hold_added(b)!=SQLITE_OK ) return b->err->rc;
-  if( pile_init(b, &p, b->n_added)!=SQLITE_OK ) return b->err->rc;
+  if( pile_init(b, &p, batch_entries(b, b->added, b->n_added))!=SQLITE_OK ) return b->err->rc;
   for(int i=0; i<b->n_added; i++){
-    p.rowids[i] = b->added[i].rowid;
-    p.keys[i] = b->added[i].keys;
+    if( pile_row(b, &p, &b->added[i])!=SQLITE_OK ) return b->err->rc;
   }
-  p.n = b->n_added;
   p.x = b->vectors;
   b->index->n_rows += p.n;
   return enter_cells(b, &p);
@@ -129,18 +152,19 @@ static int enter_added(struct index_batch *b){
 
 /* ---- Rows that leave ---- */
 
-/* Is the row in this cell? *at: its place, or -1. */
-static int find_in_cell(struct index_batch *b, int cell, int64_t rowid, int *at){
+/* Is the part of a row in this cell? *at: its place, or -1. */
+static int find_in_cell(struct index_batch *b, int cell, int64_t rowid, int part, int *at){
   struct cell *c = b->index->cells[cell];
 
   *at = -1;
   if( cell_read(b->index, c, b->err)!=SQLITE_OK ) return b->err->rc;
-  *at = cell_find(c, rowid, c->n);
+  *at = cell_find(b->index, c, rowid, part, c->n);
   return SQLITE_OK;
 }
 
-/* Looks for a row in all cells, the nearest to x first. *cell, *at: where it is. */
-static int find_strayed(struct index_batch *b, int64_t rowid, const float *x, int *cell, int *at){
+/* Looks for the part of a row in all cells, the nearest to x first. *cell, *at: where it is. */
+static int find_strayed(struct index_batch *b, int64_t rowid, int part, const float *x, int *cell,
+                        int *at){
   struct index *ix = b->index;
   const struct arena_mark mark = arena_mark(&b->arena);
   const int n = ix->n_cells;
@@ -152,7 +176,7 @@ static int find_strayed(struct index_batch *b, int64_t rowid, const float *x, in
   cells_nearest(ix, x, n, cells, distances);
   for(int i=0; i<n && *at<0; i++){
     *cell = cells[i];
-    if( find_in_cell(b, *cell, rowid, at)!=SQLITE_OK ) return b->err->rc;
+    if( find_in_cell(b, *cell, rowid, part, at)!=SQLITE_OK ) return b->err->rc;
   }
   arena_rewind(&b->arena, mark);
   if( *at<0 ){
@@ -163,32 +187,62 @@ static int find_strayed(struct index_batch *b, int64_t rowid, const float *x, in
   return SQLITE_OK;
 }
 
+/* Takes out the part of a row whose vector is x (rotated), and whose nearest cell this is. */
+static int remove_part(struct index_batch *b, int64_t rowid, int part, const float *x, int cell){
+  struct index *ix = b->index;
+  int at = -1;
+
+  if( ix->n_cells>0 ) find_in_cell(b, cell, rowid, part, &at);
+  if( b->err->rc==SQLITE_OK && at<0 ) find_strayed(b, rowid, part, x, &cell, &at);
+  if( b->err->rc==SQLITE_OK ) cell_take_out(ix, ix->cells[cell], at);
+  return b->err->rc;
+}
+
+/* Takes out all entries of a row whose vectors are not known. */
+static int remove_everywhere(struct index_batch *b, int64_t rowid){
+  struct index *ix = b->index;
+  int n = 0;
+
+  for(int i=0; i<ix->n_cells; i++){
+    struct cell *c = ix->cells[i];
+    if( cell_read(ix, c, b->err)!=SQLITE_OK ) return b->err->rc;
+    for(int at=c->n-1; at>=0; at--){
+      if( c->rowids[at]!=rowid ) continue;
+      cell_take_out(ix, c, at);
+      n++;
+    }
+  }
+  ix->n_rows -= n;
+  if( n>0 ) return SQLITE_OK;
+  return fail(b->err, SQLITE_CORRUPT, "%s: row %lld is not in the index", index_table(ix),
+              (long long)rowid);
+}
+
 static int remove_rows(struct index_batch *b, const struct change *removed, int n){
   struct index *ix = b->index;
   const struct arena_mark mark = arena_mark(&b->arena);
   const size_t width = (size_t)ix->shape.width;
   const struct centroids all = cells_centroids(ix);
+  const int entries = batch_entries(b, removed, n);
   int *nearest;
   float *x, *scratch;
 
   if( b->err->rc!=SQLITE_OK || n==0 ) return b->err->rc;
-  nearest = arena_get(&b->arena, sizeof(*nearest)*((size_t)n+1));
+  nearest = arena_get(&b->arena, sizeof(*nearest)*((size_t)entries+1));
   x = batch_rotated(b, removed, n);
   scratch = arena_floats(&b->arena, nearest_scratch(ix->shape.width));
   if( b->arena.oom ) return fail_nomem(b->err);
   if( x==NULL ) return b->err->rc;
-  nearest_of(&all, x, n, nearest, scratch);
+  nearest_of(&all, x, entries, nearest, scratch);
   for(int i=0; i<n; i++){
     const int64_t rowid = removed[i].rowid;
-    int cell = nearest[i];
-    int at = -1;
-    if( ix->n_cells>0 ) find_in_cell(b, cell, rowid, &at);
-    if( b->err->rc==SQLITE_OK && at<0 ) find_strayed(b, rowid, x + i*width, &cell, &at);
-    if( b->err->rc!=SQLITE_OK ) return b->err->rc;
-    cell_take_out(ix, ix->cells[cell], at);
+    if( removed[i].n==0 && remove_everywhere(b, rowid)!=SQLITE_OK ) return b->err->rc;
+    for(int k=0; k<removed[i].n; k++, x+=width, nearest++){
+      if( remove_part(b, rowid, k, x, *nearest)!=SQLITE_OK ) return b->err->rc;
+    }
   }
-  ix->n_left += n;
-  ix->n_rows -= n;
+  ix->n_left += entries;
+  ix->n_rows -= entries;
   arena_rewind(&b->arena, mark);
   return SQLITE_OK;
 }
@@ -277,9 +331,6 @@ int index_change(struct index *ix, const struct change *removed, int n_removed,
   assert( n_removed>=0 && (n_removed==0 || removed) );
   assert( n_added>=0 && (n_added==0 || added) );
   if( index_load(ix, e)!=SQLITE_OK ) return e->rc;
-  if( n_added>INT32_MAX/4 ){
-    return fail(e, SQLITE_TOOBIG, "%s: %d rows in one change", index_table(ix), n_added);
-  }
   remove_rows(&b, removed, n_removed);
   enter_added(&b);
   dissolve_small(&b);

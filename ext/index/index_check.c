@@ -14,8 +14,8 @@
 struct check {
   struct index *ix;
   struct buf *report;
-  struct key_set seen;          /* rowids */
-  float *x;                     /* [width]: a row's vector */
+  struct key_set seen;          /* entries: hashes of rowid and part */
+  float *x;                     /* [width]: an entry's vector, rotated */
   uint64_t *signs;              /* [SIGN_WORDS]: its codes, like bytes */
   int8_t *bytes;                /* [width] */
   struct arena arena;
@@ -31,15 +31,15 @@ static void report_damage(struct check *k, const struct err *e){
   }
 }
 
-/* Is a row coded as its vector k->x asks for? Leaves k->x rotated. */
-static int same_codes(const struct check *k, const struct cell *c, int row){
+/* Is an entry coded as its vector asks for? */
+static int same_codes(const struct check *k, const struct cell *c, int row, const float *vector){
   const int width = k->ix->shape.width;
   const int words = SIGN_WORDS(width);
   const uint64_t *signs = c->signs + (size_t)row*words;
   const int8_t *bytes = c->bytes + (size_t)row*width;
   struct factors f;
 
-  rotate(&k->ix->rotation, k->x, k->x);
+  rotate(&k->ix->rotation, k->x, vector);
   code_make(&f, k->signs, k->bytes, k->x, c->centroid, width);
   return memcmp(&f, &c->factors[row], sizeof(f))==0
       && memcmp(k->signs, signs, sizeof(uint64_t)*(size_t)words)==0
@@ -51,19 +51,22 @@ static int check_row(struct check *k, const struct cell *c, int row){
   const char *table = index_table(ix);
   const long long rowid = c->rowids[row];
   const long long cell = c->id;
+  const int part = cell_part(ix, c, row);
+  const int64_t entry[2] = { rowid, part };
   struct err e = { 0 };
-  int found;
+  const float *vectors;
+  int n;
 
-  if( !key_set_add(&k->seen, (uint64_t)rowid) ){
+  if( !key_set_add(&k->seen, hash64(entry, sizeof(entry))) ){
     buf_report_line(k->report, "%s: row %lld is in more than one place, one of them cell %lld",
                     table, rowid, cell);
   }
-  if( ix->source.fetch(ix->source.arg, rowid, k->x, &found, &e)!=SQLITE_OK ){
+  if( ix->source.fetch(ix->source.arg, rowid, &vectors, &n, &e)!=SQLITE_OK ){
     report_damage(k, &e);
-  }else if( !found ){
+  }else if( part<0 || part>=n ){
     buf_report_line(k->report, "%s: row %lld is in cell %lld, but not in the table",
                     table, rowid, cell);
-  }else if( !same_codes(k, c, row) ){
+  }else if( !same_codes(k, c, row, vectors + (size_t)part*(size_t)ix->shape.width) ){
     buf_report_line(k->report,
                     "%s: row %lld is coded in cell %lld as another vector than the table holds",
                     table, rowid, cell);

@@ -42,6 +42,11 @@
 **    round would look for more than a 32nd of all rows, the head ends: the search goes on as with
 **    recall 1, gives those that were passed over, and then every row that is left.
 **
+** 5. Where rows have several vectors, what is said of rows above holds for entries, up to the
+**    exact vectors. These are fetched row by row: the first entry of a row that comes out of the
+**    pool settles the row's score, which is that of its nearest vector, and its other entries are
+**    dropped when they come. So `wanted` counts entries, and a row is given once.
+**
 ** The index may change while a search lives. Nothing in here points into the index between two
 ** calls. A round that finds another state than the last one saw begins anew with all cells, and
 ** leaves out every row that was given out or is in the pool already.
@@ -83,12 +88,12 @@ struct search {
   struct arena arena;           /* query, vectors, terms: for the life of the search */
   struct prepared_query query;
   const float *vector;          /* [width], not rotated */
-  float *fetched;               /* [width], the vector of a row */
   struct term *terms;           /* [n_terms] */
   int n_terms;
   double recall;                /* of the head */
   int is_certain;               /* recall 1, from the beginning or since the head has ended */
-  float least;                  /* no row below this score is wanted; -INFINITY */
+  double farthest;              /* no row beyond this distance is wanted; INFINITY */
+  float least;                  /* so no entry whose bound is below this; -INFINITY */
   float errors;                 /* e */
   int64_t n_asked;              /* calls of check_stop() */
 
@@ -110,6 +115,7 @@ struct search {
   struct scored *late;
   int64_t n_late, late_size;
   struct key_set skip;          /* rowids that a round must not put into the pool once more */
+  struct key_set settled;       /* where rows have parts: those whose score is known */
 
   uint64_t state;               /* of the index, in the last round */
   int has_changed;              /* since the first round: rows that are ready may be gone */
@@ -734,6 +740,7 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   if( s->recall<0 ) s->recall = 0;
   s->is_certain = s->recall>=1;
   s->k = q->k>0 ? q->k : 0;
+  s->farthest = q->farthest;
   s->errors = errors_for(s->recall);
   s->floor = INFINITY;
   s->n_cells = -1;
@@ -741,7 +748,6 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   index_load(ix, e);
   vector = arena_floats(&s->arena, width);
   s->vector = vector;
-  s->fetched = arena_floats(&s->arena, width);
   s->terms = arena_get(&s->arena, sizeof(*s->terms)*(size_t)q->n_terms);
   if( e->rc==SQLITE_OK ) query_prepare(&s->query, &ix->rotation, q->vector, &s->arena, e);
   if( e->rc!=SQLITE_OK ){
@@ -764,6 +770,7 @@ void search_close(struct search *s){
   mem_free(s->late);
   mem_free(s->floors);
   key_set_release(&s->skip);
+  key_set_release(&s->settled);
   arena_release(&s->arena);
   mem_free(s);
 }
@@ -784,31 +791,48 @@ static int row_differs(struct search *s, int64_t rowid, const char *what, struct
               (long long)rowid, index_table(ix), what);
 }
 
-/* Is the score what the bytes of the row say, give or take what floats round? */
+/* Is the score what the bytes of the entry say, give or take what floats round? */
 static int score_fits(float score, const struct pooled *row){
   static const float rounding = 1e-4f;
   return score<=row->bound + rounding && score>=row->bound - 2*row->slack - rounding;
 }
 
-/* Takes the best row out of the pool and looks at its exact vector. Rows that are gone are left
-** out. */
+/* The score of vectors[n, width]: the best. *fits: one of them has the score that the bytes of the
+** entry say. */
+static float best_score(const struct search *s, const float *vectors, int n,
+                        const struct pooled *known, int *fits){
+  const int width = s->ix->shape.width;
+  float best = -INFINITY;
+
+  *fits = 0;
+  for(int i=0; i<n; i++){
+    const float score = dot(s->vector, vectors + (size_t)i*(size_t)width, width);
+    *fits |= score_fits(score, known);
+    if( score>best ) best = score;
+  }
+  return best<1 ? best : 1;
+}
+
+/* Takes the best entry out of the pool and looks at the exact vectors of its row. Rows that are
+** gone are left out, and rows whose score is known. */
 static int look_exactly(struct search *s, struct err *e){
   const struct source *from = &s->ix->source;
   const struct pooled known = s->pool[--s->n_pool];
   struct scored row = { .rowid = known.rowid };
-  int found = 0;
+  const float *vectors;
+  int n = 0;
+  int fits;
 
   if( check_stop(s, e)!=SQLITE_OK ) return e->rc;
-  if( from->fetch(from->arg, row.rowid, s->fetched, &found, e)!=SQLITE_OK ) return e->rc;
-  if( !found ) return row_differs(s, row.rowid, "the table has no latent, the index has", e);
-  s->cost.n_exact++;
-  row.score = dot(s->vector, s->fetched, s->ix->shape.width);
-  if( !score_fits(row.score, &known) ){
-    row_differs(s, row.rowid, "its latent is not the one that the index was told", e);
-    if( e->rc!=SQLITE_OK ) return e->rc;
+  if( s->ix->shape.has_parts && !key_set_add(&s->settled, (uint64_t)row.rowid) ){
+    return s->settled.oom ? fail_nomem(e) : SQLITE_OK;
   }
-  if( row.score>1 ) row.score = 1;
-  if( !(row.score>=s->least) ) return SQLITE_OK;
+  if( from->fetch(from->arg, row.rowid, &vectors, &n, e)!=SQLITE_OK ) return e->rc;
+  if( n==0 ) return row_differs(s, row.rowid, "the table has no latent, the index has", e);
+  s->cost.n_exact++;
+  row.score = best_score(s, vectors, n, &known, &fits);
+  if( !fits ) row_differs(s, row.rowid, "its latent is not the one that the index was told", e);
+  if( e->rc!=SQLITE_OK || 1 - (double)row.score>s->farthest ) return e->rc;
   return ready_push(s, row, e);
 }
 
@@ -826,10 +850,11 @@ static int keep_late(struct search *s, struct scored row, struct err *e){
 static int give_out(struct search *s, struct scored row, int *is_given, struct err *e){
   const struct source *from = &s->ix->source;
   const int may_be_gone = s->has_changed || s->ix->state!=s->state;
+  const float *vectors;
 
   *is_given = scored_before(&s->last, &row);
   if( !*is_given && !s->is_certain ) return keep_late(s, row, e);
-  if( *is_given && may_be_gone ) from->fetch(from->arg, row.rowid, s->fetched, is_given, e);
+  if( *is_given && may_be_gone ) from->fetch(from->arg, row.rowid, &vectors, is_given, e);
   if( e->rc!=SQLITE_OK || !*is_given ) return e->rc;
   array_reserve(&s->given, s->n_given, &s->given_size, sizeof(*s->given), e);
   if( e->rc!=SQLITE_OK ) return e->rc;

@@ -356,7 +356,8 @@ static int reassign_neighbour(struct split *s, int neighbour, const struct compa
     struct cell *to = part<0 ? NULL : ix->cells[s->cells[part]];
     float product;
     if( to==NULL || to->n>=ix->shape.cell_rows ) continue;
-    if( batch_vector(s->batch, c->rowids[row], k->x)!=SQLITE_OK ) break;
+    batch_vector(s->batch, c->rowids[row], cell_part(ix, c, row), k->x);
+    if( s->batch->err->rc!=SQLITE_OK ) break;
     product = dot(k->x, k->differences + (size_t)part*width, width);
     if( product - s->halves[part] + s->halves[neighbour]<NEARER ) continue;
     if( move_row(s, c, row, to, k->x)!=SQLITE_OK ) break;

@@ -163,6 +163,7 @@ int index_open(struct index **out, struct sqlite3 *db, const char *schema, const
   if( ix==NULL ) return fail_nomem(e);
   *ix = (struct index){ .shape = *shape, .source = *source, .cache_bytes = INDEX_CACHE_BYTES };
   if( ix->shape.cell_rows==0 ) ix->shape.cell_rows = INDEX_CELL_ROWS;
+  if( shape->has_parts ) ix->shape.n_keys++;
   s = ix->store = store_open(db, schema, table);
   if( s==NULL || s->schema==NULL || s->table==NULL
    || rotation_init(&ix->rotation, shape->width)!=SQLITE_OK ){

@@ -16,8 +16,8 @@
 **   model_layer.c     one Transformer layer over rows of tokens
 **   model_memory.c    what the decoder reads of a point
 **   model_encode.c    rows of tokens to points
-**   model_normal.c    the same, with s of the normalised text
 **   model_bert.c      rows of pieces to the vectors of a sentence encoder
+**   model_meaning.c   rows of tokens to points whose s is what a sentence encoder says
 **   model_score.c     how likely rows of tokens are at points
 **   model_refine.c    moves points until they decode to what was encoded
 **   model_vqvae.c     the network between pixels and codes
@@ -92,10 +92,12 @@ struct model {                          /* read-only after model_open() */
   int h;                                /* feed-forward width: d*8/3 rounded up to 64 */
   struct matrix embedding;              /* [pieces, d] */
   struct matrix output;                 /* [d, pieces]: the embedding transposed */
+  struct bert *meaning;                 /* makes s; a reference is held; NULL: to_s and words do */
   const float *registers;               /* [registers, d], times sqrt(d) */
   struct block *encoder, *decoder;      /* [encoder_layers], [decoder_layers] */
   const float *encoder_norm, *decoder_norm;     /* [d] each */
-  struct matrix to_s, to_r;             /* [d, s], [d, r/registers] */
+  struct matrix to_r;                   /* [d, r/registers] */
+  struct matrix to_s;                   /* [d, s]; like words, only where there is no `meaning` */
   const int8_t *words;                  /* [shape.words, s]: what words add to s; may be NULL */
   const float *word_scale;              /* [s]: what the columns of words are multiplied by */
   struct matrix memory;                 /* [s+r, memory*d] */
@@ -113,9 +115,14 @@ struct model {                          /* read-only after model_open() */
 int model_open(struct model **out, const char *path, struct err *e);
 void model_close(struct model *m);      /* gives one reference back; NULL is allowed */
 
+/* Numbers of a point's s. The network reads the first shape.s of them. */
+static inline int model_s(const struct model *m){
+  return m->config.meaning ? m->config.meaning : m->config.shape.s;
+}
+
 /* Numbers of a point: s+r. */
 static inline int model_width(const struct model *m){
-  return m->config.shape.s + m->config.shape.r;
+  return model_s(m) + m->config.shape.r;
 }
 
 /* Does a row of tokens end with TOKEN_END? A row of text or code does. A picture's does not need
@@ -130,7 +137,7 @@ static inline struct latent latent_of(const struct model *m, int n_segments){
     .kind = m->config.kind,
     .n_segments = n_segments,
     .width = model_width(m),
-    .s = m->config.shape.s,
+    .s = model_s(m),
     .fingerprint = m->config.fingerprint,
   };
 }
@@ -192,9 +199,13 @@ int encoder_find(const char **folder, const char *first, struct arena *a, struct
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any
 ** length. Results lie in the arena. Latents that meet here are of one width and one s. */
 float *latent_segment(const struct latent *z, int i);   /* [width] */
-/* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds. */
+/* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds: where one has
+** a shorter s, its other numbers count as 0. */
 float point_distance(const struct latent *a, const struct latent *b);
 float point_cosine(const float *a, const float *b, int width);
+/* s[width] = the mean s of the segments from..to-1, of unit length: cut, or filled with 0, where z
+** has another width of s. Returns its length before, 0 where it has none and is 0. */
+float point_s(float *s, int width, const struct latent *z, int from, int to);
 /* The latent at t. Segments are aligned in order so that the sum of their distances is least. Pairs
 ** go along an arc in s and straight in r. Segments without a partner leave (a's) or enter (b's)
 ** along t. t = 0 gives a and t = 1 gives b, bit by bit. */
@@ -221,6 +232,10 @@ int point_sample(struct latent *out, uint64_t seed, const struct model *m, struc
                  struct err *e);
 
 /* ---- What many of the files take ---- */
+struct content {
+  const void *bytes;
+  size_t n;
+};
 struct tokens {                         /* one row of tokens that was decoded */
   int *ids;                             /* without start and end; from the run's arena */
   int n;
@@ -242,16 +257,11 @@ struct run {                            /* what one call may use */
 };
 
 /* ---- model_encode.c: rows of tokens to points ---- */
-/* n rows -> z[n, s+r]: s of unit length, then r of unit length. A row has 0 to longest-1 ids, else
+/* n rows -> z[n, s+r]: s of unit length, then r of unit length. Where the model has a sentence
+** encoder nothing is written to s. A row has 0 to longest-1 ids, else
 ** SQLITE_TOOBIG; a picture's has exactly longest-1, else SQLITE_ERROR. A row's bits do not depend
 ** on what shares its batch. */
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                  float *z);
-
-/* ---- model_normal.c: the same, with s of the normalised text ---- */
-/* As encode_tokens(). But s is what text_normalize() makes of a row's text encodes to, where the
-** model is of kind text: so texts that look alike have the same s, while r says how they differ. */
-int encode_normal(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
 
 /* ---- model_bert.c: rows of pieces to the vectors of a sentence encoder ---- */
@@ -260,9 +270,15 @@ int encode_normal(const struct model *m, struct run *run, const int *ids, const 
 int bert_encode(const struct bert *b, struct run *run, const int *ids, const int *start, int n,
                 float *y);
 int bert_longest(const struct bert *b);
-/* The vector of a text of any length: y[d]. What is longer than one row is read in windows that
+/* The vectors of n texts of any length: y[n, d]. What is longer than one row is read in windows that
 ** overlap by an eighth; the mean of their vectors is the text's. */
-int bert_embed(const struct bert *b, struct run *run, const char *text, size_t n, float *y);
+int bert_embed(const struct bert *b, struct run *run, const struct content *texts, int n, float *y);
+
+/* ---- model_meaning.c: rows of tokens to points whose s is what a sentence encoder says ---- */
+/* As encode_tokens(). But where the model has a sentence encoder, s is what that makes of the row's
+** text, normalised: so texts that look alike have the same s, while r says how they differ. */
+int encode_points(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                  float *z);
 
 /* ---- model_score.c: how likely rows of tokens are at points ---- */
 /* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
@@ -276,7 +292,7 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
 
 /* ---- model_refine.c: points that decode to what was encoded ---- */
 enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
-/* z[n, s+r] is what encode_normal() gave for the rows. Moves the r of each until greedy decoding
+/* z[n, s+r] is what encode_points() gave for the rows. Moves the r of each until greedy decoding
 ** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
 ** rounded to what its BLOB can hold. 0 rounds leave z as it is.
 ** The rows of one text share its budget of work, which is enough for all rounds of a short text.
@@ -377,10 +393,6 @@ int text_score(const struct model *m, struct run *run, const char *text, size_t 
 ** it is read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points
 ** of one segment gives one segment again; a latent of several, which nothing here makes, cannot be
 ** decoded as a picture: SQLITE_ERROR. */
-struct content {
-  const void *bytes;
-  size_t n;
-};
 /* p: a square of the model's size, whose pixels take the picture in the file, as it is encoded. */
 int content_picture(const struct model *m, struct run *run, const struct content *c,
                     const char *who, struct picture *p);

@@ -273,27 +273,25 @@ int bert_encode(const struct bert *b, struct run *run, const int *ids, const int
   return run->err->rc;
 }
 
-/* ---- A text ---- */
+/* ---- Texts ---- */
 
-/* Rows of ids[n]: windows of bert_longest() that overlap by an eighth, the last one at the end. No
-** ids are one row. Gives them one behind another, in the arena. */
-static int cut_windows(const struct bert *b, struct arena *a, const int *ids, int n, int **rows,
-                       int **start){
+enum { OVERLAP = 8 };                   /* windows overlap by an eighth */
+
+struct windows {                        /* of all texts, as bert_encode() takes rows */
+  int *rows, *start;
+  int n;
+};
+
+/* Ids from one window's begin to the next one's. */
+static int window_step(const struct bert *b){
+  return bert_longest(b) - bert_longest(b)/OVERLAP;
+}
+
+/* Windows of a text of n ids. No ids are one window. */
+static int windows_of(const struct bert *b, int n){
   int most = bert_longest(b);
-  int step = most - most/8;
-  int n_rows = n<=most ? 1 : (n - most + step - 1)/step + 1;
-  *rows = arena_get(a, (size_t)n_rows*(size_t)most*sizeof(int));
-  *start = arena_get(a, ((size_t)n_rows + 1)*sizeof(int));
-  if( a->oom ) return 0;
-  (*start)[0] = 0;
-  for(int i=0; i<n_rows; i++){
-    int from = i<n_rows-1 ? i*step : n - most;
-    int length = n<most ? n : most;
-    if( from<0 ) from = 0;
-    memcpy(*rows + (*start)[i], ids + from, (size_t)length*sizeof(int));
-    (*start)[i+1] = (*start)[i] + length;
-  }
-  return n_rows;
+  int step = window_step(b);
+  return n<=most ? 1 : (n - most + step - 1)/step + 1;
 }
 
 /* The vocabulary may have more pieces than the network. */
@@ -306,25 +304,77 @@ static int check_ids(const struct bert *b, const int *ids, int n, struct err *e)
   return SQLITE_OK;
 }
 
-int bert_embed(const struct bert *b, struct run *run, const char *text, size_t n, float *y){
+/* The windows of ids[n] become rows; the last one ends where the text does. */
+static void lay_out_windows(const struct bert *b, struct windows *w, const int *ids, int n){
+  int most = bert_longest(b);
+  int n_windows = windows_of(b, n);
+  int length = n<most ? n : most;
+  for(int i=0; i<n_windows; i++){
+    int from = i<n_windows-1 ? i*window_step(b) : n - length;
+    int at = w->start[w->n];
+    if( length>0 ) memcpy(w->rows + at, ids + from, (size_t)length*sizeof(int));
+    w->start[++w->n] = at + length;
+  }
+}
+
+struct pieces {                         /* of one text */
+  int *ids;
+  int n;
+};
+
+/* pieces[n] of the texts, in the arena. *n_rows, *n_ids: of all their windows. */
+static int read_pieces(const struct bert *b, struct run *run, const struct content *texts, int n,
+                       struct pieces *pieces, size_t *n_rows, size_t *n_ids){
+  *n_rows = *n_ids = 0;
+  for(int i=0; i<n; i++){
+    struct pieces *p = &pieces[i];
+    int n_windows;
+    wordpiece_encode(b->wordpiece, texts[i].bytes, texts[i].n, run->arena, &p->ids, NULL, &p->n,
+                     run->err);
+    if( run->err->rc!=SQLITE_OK || err_stopped(run->err) ) return run->err->rc;
+    if( check_ids(b, p->ids, p->n, run->err)!=SQLITE_OK ) return run->err->rc;
+    n_windows = windows_of(b, p->n);
+    *n_rows += (size_t)n_windows;
+    *n_ids += n_windows>1 ? (size_t)n_windows*(size_t)bert_longest(b) : (size_t)p->n;
+  }
+  return SQLITE_OK;
+}
+
+/* y[d] = the mean of each[n, d] */
+static void mean_of_windows(const struct bert *b, float *y, const float *each, int n){
+  int d = b->config.shape.d;
+  memcpy(y, each, (size_t)d*sizeof(float));
+  for(int i=1; i<n; i++) add(y, each + (size_t)i*(size_t)d, d);
+  for(int i=0; n>1 && i<d; i++) y[i] /= (float)n;
+  if( n>1 && b->config.normalize ) normalize(y, d);
+}
+
+int bert_embed(const struct bert *b, struct run *run, const struct content *texts, int n, float *y){
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
-  int d = b->config.shape.d;
-  int *ids, *rows, *start;
-  int n_ids, n_rows;
+  size_t d = (size_t)b->config.shape.d;
+  struct pieces *pieces = arena_get(a, (size_t)n*sizeof(*pieces));
+  struct windows w = { 0 };
+  size_t n_rows, n_ids;
   float *each;
-  if( wordpiece_encode(b->wordpiece, text, n, a, &ids, NULL, &n_ids, run->err)!=SQLITE_OK ){
-    return run->err->rc;
-  }
-  if( check_ids(b, ids, n_ids, run->err)!=SQLITE_OK ) return run->err->rc;
-  n_rows = cut_windows(b, a, ids, n_ids, &rows, &start);
-  each = arena_floats(a, (size_t)n_rows*(size_t)d);
   if( a->oom ) return fail_nomem(run->err);
-  if( bert_encode(b, run, rows, start, n_rows, each)!=SQLITE_OK ) return run->err->rc;
-  memcpy(y, each, (size_t)d*sizeof(float));
-  for(int i=1; i<n_rows; i++) add(y, each + (size_t)i*d, d);
-  for(int i=0; n_rows>1 && i<d; i++) y[i] /= (float)n_rows;
-  if( n_rows>1 && b->config.normalize ) normalize(y, d);
+  if( read_pieces(b, run, texts, n, pieces, &n_rows, &n_ids)!=SQLITE_OK ) return run->err->rc;
+  if( n_rows>=INT32_MAX || n_ids>INT32_MAX ){
+    return fail(run->err, SQLITE_TOOBIG, "%d texts have %zu pieces, too many for one batch", n,
+                n_ids);
+  }
+  w.rows = arena_get(a, (n_ids + 1)*sizeof(int));
+  w.start = arena_get(a, (n_rows + 1)*sizeof(int));
+  each = arena_floats(a, n_rows*d);
+  if( a->oom ) return fail_nomem(run->err);
+  w.start[0] = 0;
+  for(int i=0; i<n; i++) lay_out_windows(b, &w, pieces[i].ids, pieces[i].n);
+  if( bert_encode(b, run, w.rows, w.start, w.n, each)!=SQLITE_OK ) return run->err->rc;
+  for(int i=0; i<n; i++){
+    int n_windows = windows_of(b, pieces[i].n);
+    mean_of_windows(b, y + (size_t)i*d, each, n_windows);
+    each += (size_t)n_windows*d;
+  }
   arena_rewind(a, mark);
   return SQLITE_OK;
 }

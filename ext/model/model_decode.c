@@ -155,7 +155,7 @@ static int mark_candidates(struct contest *c){
   int *ids, *start;
   tokens_reread(m, run, c->candidates, c->n, &ids, &start);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  encode_normal(m, run, ids, start, c->n, c->encoded);
+  encode_points(m, run, ids, start, c->n, c->encoded);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->n; i++){
     const float *asked = c->z + (size_t)(i/c->k)*width;
@@ -215,7 +215,7 @@ static void enter_stop(struct stop *to, const struct stop *before, int at, int k
 static int choose_way(struct contest *c){
   struct arena_mark mark = arena_mark(c->run->arena);
   const float *way = c->o->way;
-  int s = c->m->config.shape.s;
+  int s = model_s(c->m);
   int width = model_width(c->m);
   int k = c->k;
   int last = c->n - k;                  /* the first candidate of the last point */

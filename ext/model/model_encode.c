@@ -8,6 +8,8 @@
 **   s = unit(mean of the outputs of tokens and END . to_s
 **            + mean of the words' rows in the table of words, where the model has one)
 **   r = unit(each register's output . to_r, one after another)
+**
+** A text model that has a sentence encoder leaves s to it (model_meaning.c).
 */
 #include "model.h"
 #include <assert.h>
@@ -138,9 +140,9 @@ static void read_r(const struct encoding *e, struct work *w, struct pool *pool, 
   }
   linear(pool->projected, pool->pooled, &m->to_r, (row1 - row0)*shape->registers, w->panel);
   for(int i=row0; i<row1; i++){
-    float *z = e->z + (size_t)i*model_width(m);
-    memcpy(z + shape->s, pool->projected + (size_t)(i - row0)*r, r*sizeof(float));
-    normalize(z + shape->s, shape->r);
+    float *own = e->z + (size_t)i*model_width(m) + model_s(m);
+    memcpy(own, pool->projected + (size_t)(i - row0)*r, r*sizeof(float));
+    normalize(own, shape->r);
   }
 }
 
@@ -159,7 +161,7 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
     if( run->watch ) run->watch(run->watch_arg, "encoder", l, w->x, n);
   }
   rms_norm(w->y, w->x, m->encoder_norm, n, m->config.shape.d);
-  read_s(e, w, &e->pool[worker->at], row0, row1);
+  if( m->meaning==NULL ) read_s(e, w, &e->pool[worker->at], row0, row1);
   read_r(e, w, &e->pool[worker->at], row0, row1);
 }
 

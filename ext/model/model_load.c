@@ -164,16 +164,18 @@ static void load_tensors(struct loader *l){
   struct model *m = model_of(l);
   const struct shape *shape = &m->config.shape;
   int d = shape->d;
-  int z = model_width(m);
+  int z = shape->s + shape->r;
   loader_matrix(l, &m->embedding, "embedding", shape->pieces, d);
   load_registers(l);
   for(int i=0; i<shape->encoder_layers; i++) load_block(l, &m->encoder[i], "encoder", i, 0);
   for(int i=0; i<shape->decoder_layers; i++) load_block(l, &m->decoder[i], "decoder", i, 1);
   loader_vector(l, &m->encoder_norm, "encoder_norm", d);
   loader_vector(l, &m->decoder_norm, "decoder_norm", d);
-  loader_matrix(l, &m->to_s, "to_s", d, shape->s);
   loader_matrix(l, &m->to_r, "to_r", d, shape->r/shape->registers);
-  load_words(l);
+  if( m->meaning==NULL ){
+    loader_matrix(l, &m->to_s, "to_s", d, shape->s);
+    load_words(l);
+  }
   loader_matrix(l, &m->memory, "memory.weight", z, shape->memory*d);
   loader_vector(l, &m->memory_bias, "memory.bias", shape->memory*d);
   loader_matrix(l, &m->z_in, "z_in", z, d);
@@ -189,6 +191,7 @@ static void model_release(void *it){
   mem_free(m->converted);
   mem_free(m->encoder);                 /* one allocation with m->decoder */
   mem_free(m->codes.encoder[0]);        /* one allocation with all other levels' */
+  bert_close(m->meaning);
   config_close(&m->config);
   safetensors_close(&m->file);
 }
@@ -253,6 +256,27 @@ static int make_blocks(struct model *m, struct err *e){
   return make_picture_blocks(m, e);
 }
 
+/* The sentence encoder, in the folder "meaning" beside the weights. */
+static int open_meaning(struct model *m, struct err *e){
+  static const char name[] = "meaning";
+  size_t n = (size_t)(shared_name(&m->shared) - m->shared.path);
+  unsigned long long have, want;
+  char folder[PATH_MAX + sizeof(name)];
+  if( m->config.meaning==0 ) return SQLITE_OK;
+  memcpy(folder, m->shared.path, n);
+  strcpy(folder + n, name);
+  if( bert_open(&m->meaning, folder, e)!=SQLITE_OK ) return e->rc;
+  have = m->meaning->file.hash;
+  want = m->config.meaning_hash;
+  if( have!=want ){
+    return fail(e, SQLITE_CORRUPT, "%s: its weights hash to %016llx, %s expects %016llx: the "
+                "folder is of another model", folder, have, m->shared.path, want);
+  }
+  if( m->meaning->config.shape.d>=m->config.meaning ) return SQLITE_OK;
+  return fail(e, SQLITE_CORRUPT, "%s: vectors of %d numbers, expected %d or more", folder,
+              m->meaning->config.shape.d, m->config.meaning);
+}
+
 /* Reads and checks both files of a struct model that has nothing but its path. */
 static int model_read(void *it, struct err *e){
   struct model *m = it;
@@ -267,7 +291,8 @@ static int model_read(void *it, struct err *e){
   if( check_hash(m, l.file, e)!=SQLITE_OK ) return e->rc;
   if( tensors_check_finite(&m->file, l.file, e)!=SQLITE_OK ) return e->rc;
   m->h = (m->config.shape.d*8/3 + 63)/64*64;
-  if( check_shape(m, l.file, e)!=SQLITE_OK || make_blocks(m, e)!=SQLITE_OK ) return e->rc;
+  if( check_shape(m, l.file, e)!=SQLITE_OK || open_meaning(m, e)!=SQLITE_OK ) return e->rc;
+  if( make_blocks(m, e)!=SQLITE_OK ) return e->rc;
   return loader_run(&l, load_tensors, &m->converted);
 }
 

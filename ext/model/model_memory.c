@@ -14,6 +14,11 @@ static size_t cross_floats(const struct model *m){
   return (size_t)m->config.shape.memory*2*(size_t)m->config.shape.d;
 }
 
+/* Numbers of a point that the network reads. */
+static size_t width_read(const struct model *m){
+  return (size_t)m->config.shape.s + (size_t)m->config.shape.r;
+}
+
 void memories_init(struct memories *c, const struct model *m, int n, struct arena *a){
   const struct shape *shape = &m->config.shape;
   size_t d = (size_t)shape->d;
@@ -21,19 +26,22 @@ void memories_init(struct memories *c, const struct model *m, int n, struct aren
   c->n = n;
   c->z_in = arena_floats(a, slots*d);
   c->cross = arena_floats(a, (size_t)shape->decoder_layers*slots*cross_floats(m));
-  c->scaled = arena_floats(a, slots*(size_t)model_width(m));
+  c->scaled = arena_floats(a, slots*width_read(m));
   c->expanded = arena_floats(a, slots*(size_t)shape->memory*d);
 }
 
 /* scaled = [s * sqrt(width of s) ; r * sqrt(width of r)]: numbers of unit variance, as in training.
-** A shorter r is weaker detail. */
+** A shorter r is weaker detail. Of a longer s the network reads the first numbers, as an s of unit
+** length. */
 static void scale_point(const struct model *m, float *scaled, const float *z, float detail){
-  int s = m->config.shape.s;
-  int width = model_width(m);
-  float scale_s = sqrtf((float)s);
-  float scale_r = sqrtf((float)m->config.shape.r);
-  for(int i=0; i<s; i++) scaled[i] = z[i]*scale_s;
-  for(int i=s; i<width; i++) scaled[i] = z[i]*detail*scale_r;
+  const struct shape *shape = &m->config.shape;
+  const float *r = z + model_s(m);
+  float scale_s = sqrtf((float)shape->s);
+  float scale_r = sqrtf((float)shape->r);
+  memcpy(scaled, z, (size_t)shape->s*sizeof(float));
+  if( model_s(m)>shape->s ) normalize(scaled, shape->s);
+  for(int i=0; i<shape->s; i++) scaled[i] *= scale_s;
+  for(int i=0; i<shape->r; i++) scaled[shape->s + i] = r[i]*detail*scale_r;
 }
 
 /* Of c->expanded, keys and values of all layers. Slots that lie side by side go into one
@@ -60,11 +68,12 @@ void memories_fill(struct memories *c, const struct model *m, const int *slots, 
   const struct shape *shape = &m->config.shape;
   int d = shape->d;
   size_t width = (size_t)model_width(m);
+  size_t read = width_read(m);
   assert( count<=c->n && (z || count==1) );
   if( z==NULL ){
-    memset(c->scaled, 0, width*sizeof(float));
+    memset(c->scaled, 0, read*sizeof(float));
   }else{
-    for(int i=0; i<count; i++) scale_point(m, c->scaled + i*width, z + i*width, detail);
+    for(int i=0; i<count; i++) scale_point(m, c->scaled + i*read, z + i*width, detail);
   }
   linear(c->expanded, c->scaled, &m->z_in, count, panel);
   for(int i=0; i<count; i++){

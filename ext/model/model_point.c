@@ -25,23 +25,43 @@ float point_cosine(const float *a, const float *b, int width){
   return cosine(dot(a, b, width), dot(a, a, width), dot(b, b, width));
 }
 
+float point_s(float *s, int width, const struct latent *z, int from, int to){
+  int here = z->s<width ? z->s : width;
+  assert( here>0 && from>=0 && from<to && to<=z->n_segments );
+  memcpy(s, latent_segment(z, from), (size_t)here*sizeof(float));
+  for(int i=from+1; i<to; i++) add(s, latent_segment(z, i), here);
+  memset(s + here, 0, (size_t)(width - here)*sizeof(float));
+  return normalize(s, width);
+}
+
 /* sum[count] = the sum over segments of their numbers from..from+count-1 */
 static void sum_columns(float *sum, const struct latent *z, int from, int count){
   memcpy(sum, z->z + from, (size_t)count*sizeof(float));
   for(int i=1; i<z->n_segments; i++) add(sum, latent_segment(z, i) + from, count);
 }
 
+/* The same of s. Numbers that this s does not have are 0. */
+static void sum_s(float *sum, const struct latent *z, int from, int count){
+  int here = z->s - from<count ? z->s - from : count;
+  if( here<0 ) here = 0;
+  if( here>0 ) sum_columns(sum, z, from, here);
+  memset(sum + here, 0, (size_t)(count - here)*sizeof(float));
+}
+
 /* Documents are summed a block of columns at a time, so that no memory is needed. */
 float point_distance(const struct latent *a, const struct latent *b){
   enum { BLOCK = 64 };
+  int width = a->s>b->s ? a->s : b->s;
   float x[BLOCK], y[BLOCK];
   float xy = 0, xx = 0, yy = 0;
-  assert( a->s>0 && a->s==b->s );
-  if( a->n_segments==1 && b->n_segments==1 ) return 1 - point_cosine(a->z, b->z, a->s);
-  for(int from=0; from<a->s; from+=BLOCK){
-    int count = a->s - from<BLOCK ? a->s - from : BLOCK;
-    sum_columns(x, a, from, count);
-    sum_columns(y, b, from, count);
+  assert( a->s>0 && b->s>0 );
+  if( a->n_segments==1 && b->n_segments==1 && a->s==b->s ){
+    return 1 - point_cosine(a->z, b->z, a->s);
+  }
+  for(int from=0; from<width; from+=BLOCK){
+    int count = width - from<BLOCK ? width - from : BLOCK;
+    sum_s(x, a, from, count);
+    sum_s(y, b, from, count);
     xy += dot(x, y, count);
     xx += dot(x, x, count);
     yy += dot(y, y, count);

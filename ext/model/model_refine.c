@@ -87,7 +87,7 @@ static int refining_init(struct refining *f, const struct model *m, struct arena
 
 /* Where the r of row i of z[n, s+r] lies. */
 static float *r_of(const struct refining *f, float *z, int i){
-  return z + (size_t)i*model_width(f->m) + f->m->config.shape.s;
+  return z + (size_t)i*model_width(f->m) + model_s(f->m);
 }
 
 /* Tokens that are asked for of the open row of place i. */
@@ -259,6 +259,6 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
 
 int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
                    const int *texts, int n, int rounds, float *z){
-  if( encode_normal(m, run, ids, start, n, z)!=SQLITE_OK ) return run->err->rc;
+  if( encode_points(m, run, ids, start, n, z)!=SQLITE_OK ) return run->err->rc;
   return refine_tokens(m, run, ids, start, texts, n, rounds, z);
 }

@@ -16,7 +16,7 @@ static void vtab_free(struct vtab *t){
   store_idle(t);
   index_close(t->index);
   mem_free(t->last_query.z.z);
-  arena_release(&t->scratch);
+  arena_release(&t->fetched);
   connection_drop(t->binding.connection);
   arena_release(&t->arena);
   mem_free(t);

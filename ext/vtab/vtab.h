@@ -83,6 +83,9 @@ struct vtab {                   /* one for each connection that uses the table *
   struct index *index;          /* NULL until first use */
   int width;                    /* of the index's vectors: s of the model, or the definition's;
                                 ** 0: not known yet */
+  int has_parts;                /* rows of several segments have several vectors in the index */
+  int s[KIND_CODE+1];           /* by kind: numbers of s in the latents of t_rows; 0: there are none
+                                ** of the kind. Set, as width is, by vtab_ready() */
   uint32_t fingerprint;         /* of the text model in t_config, as vtab_ready() found it */
   int is_utf8;                  /* the database's encoding: only then texts order by their bytes */
   int in_transaction;           /* between xBegin and xCommit or xRollback: rows may be pending */
@@ -94,7 +97,8 @@ struct vtab {                   /* one for each connection that uses the table *
   int broken_depth;             /* 1 + depth when a flush failed midway: what it wrote must not be
                                 ** committed; 0: none did */
   struct last_query last_query;
-  struct arena scratch;         /* of one row at a time; keeps its first block */
+  struct arena fetched;         /* the vectors that the index has asked for last */
+  struct arena_mark fetched_mark;       /* its beginning; block NULL: not used yet */
 };
 
 /* ---- vtab_method.c: the frame of a method, and what all files use ---- */
@@ -157,19 +161,33 @@ int row_check_values(struct call *c, const struct vtab *t, sqlite3_stmt *s);
 /* Of the row that s stands on: its latent, checked against the sum; bytes NULL: it has none. Good
 ** until s is stepped. */
 struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s);
-/* The latent under which the index is to find the row that s stands on. A damaged row gets one too,
-** so that it can be written again, or deleted. */
+/* The latent under which the index is to find the row that s stands on. That of a damaged row is
+** empty (n is 0): the index then looks for the row everywhere, so that it can be written again, or
+** deleted. */
 struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s);
 
-/* vector[t->width], of unit length, as the index wants it: from a latent, or in a foreign table
-** from bare numbers. what: "latent", for the message. */
-int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z,
-                       const char *what, struct err *e);
-int vector_from_blob(struct vtab *t, float *vector, struct content blob, const char *what,
-                     struct err *e);
+/* What the index knows of a row: x[n, t->width], each of unit length. A text of one segment has one
+** vector. One of several has that of the whole, then those of its passages: a segment each, or a few
+** neighbours where there are more than PASSAGES_MOST. A picture has one, and so has a row of
+** somebody else's vectors. */
+struct vectors {
+  float *x;                     /* NULL: there are none */
+  int n;
+};
+enum { PASSAGES_MOST = 255 };
+/* Segments of each passage of a latent: passage i begins with segment i*passage_segments(). */
+static inline int passage_segments(int n_segments){
+  return (n_segments + PASSAGES_MOST - 1)/PASSAGES_MOST;
+}
+/* From a latent, or in a foreign table from bare numbers; in the arena. Empty after a failure. what:
+** "latent", for the message. */
+struct vectors vectors_from_latent(const struct vtab *t, const struct latent *z, struct arena *a,
+                                   const char *what, struct err *e);
+struct vectors vectors_from_blob(const struct vtab *t, struct content blob, struct arena *a,
+                                 const char *what, struct err *e);
 /* The same for what the shadow tables hold: there a failure is SQLITE_CORRUPT_VTAB. */
-int vector_from_stored(struct call *c, struct vtab *t, float *vector, struct content blob,
-                       const char *what);
+struct vectors vectors_from_stored(struct call *c, const struct vtab *t, struct content blob,
+                                   struct arena *a, const char *what);
 
 /* Sort keys: a value as it is stored gives a key; NULL gives 0. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v);
@@ -231,9 +249,8 @@ int config_is_early(struct call *c, struct vtab *t);
 /* Opens what is not open yet: sets t->width, t->index, t->is_utf8, t->fingerprint. needs_model: the
 ** present text model must be the table's. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);
-/* May a latent of model m be searched for, or (is_new) come into the table? It must be as wide as
-** the others, and m the model that the table has for its kind; the first latent that comes in
-** settles which that is. */
+/* May a latent of model m be searched for, or (is_new) come into the table? m must be the model that
+** the table has for its kind; the first latent that comes in settles which that is. */
 int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new);
 
 /* ---- vtab_write.c: a row into t_rows ---- */

@@ -5,7 +5,7 @@
 ** 2. Every row of t_rows holds what was written, by its sum; and its latent reads as a vector.
 ** 3. No row is pending.
 ** 4. The index agrees with t_rows: index_check(), which asks for the keys of each row. And it knows
-**    as many rows as have a latent.
+**    as many vectors as the rows have.
 ** 5. Every row that has content has a latent; of others it says why not. (PRAGMA integrity_check
 **    leaves this out: such a row is no damage.)
 ** 6. Where the content is another table's: its ids are lasting, the triggers are there, and each
@@ -32,14 +32,15 @@ struct check {
   int names_refused;            /* rows that could not be encoded are named too */
 };
 
-/* The row that s stands on. vector[width]: for scratch. Returns whether it has a latent. */
-static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, float *vector,
-                     const struct check *check){
+/* The row that s stands on. Returns how many vectors it has. */
+static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, const struct check *check){
   int body_at = COLUMN_FILTERS + t->definition.n_filters;
   struct buf *report = check->report;
   long long id = sqlite3_column_int64(s, COLUMN_ID);
   struct err found = { 0 };
+  struct arena_mark mark = arena_mark(&c->arena);
   struct content latent;
+  struct vectors v;
   row_check_values(c, t, s);
   report_failure(&c->err, report);
   latent = row_latent(c, t, s);
@@ -51,19 +52,18 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, float *vec
     }
     return 0;
   }
-  vector_from_blob(t, vector, latent, "its latent", &found);
+  v = vectors_from_blob(t, latent, &c->arena, "its latent", &found);
   if( found.rc==SQLITE_NOMEM ) fail_nomem(&c->err);
   else if( found.rc!=SQLITE_OK ) buf_report_line(report, "row %lld: %s", id, found.text);
-  return 1;
+  arena_rewind(&c->arena, mark);
+  return v.n;
 }
 
-/* All rows. Returns how many have a latent. */
+/* All rows. Returns how many vectors they have. */
 static int64_t check_all(struct call *c, struct vtab *t, const struct check *check){
   sqlite3_stmt *s = store_range(c, t, ROWS_UP, INT64_MIN, INT64_MAX);
-  float *vector = arena_floats(&c->arena, (size_t)t->width);
   int64_t n = 0;
-  if( vector==NULL ) fail_nomem(&c->err);
-  while( store_step(c, s) ) n += check_row(c, t, s, vector, check);
+  while( store_step(c, s) ) n += check_row(c, t, s, check);
   store_give_back(t, ROWS_UP, s);
   return n;
 }
@@ -86,12 +86,12 @@ static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf
   return e->rc;
 }
 
-static void check_index(struct call *c, struct vtab *t, int64_t n_latents, struct buf *report){
+static void check_index(struct call *c, struct vtab *t, int64_t n_vectors, struct buf *report){
   int64_t n = 0;
   if( c->err.rc!=SQLITE_OK ) return;
   index_check(t->index, report, &n, check_keys, t, &c->err);
-  if( vtab_damaged(c)!=SQLITE_OK || n==n_latents ) return;
-  buf_report_line(report, "%lld rows have a latent, the index has %lld", (long long)n_latents,
+  if( vtab_damaged(c)!=SQLITE_OK || n==n_vectors ) return;
+  buf_report_line(report, "the rows have %lld vectors, the index has %lld", (long long)n_vectors,
               (long long)n);
 }
 
@@ -154,12 +154,12 @@ static void check_content(struct call *c, struct vtab *t, struct check *check){
 
 int vtab_check(struct call *c, struct vtab *t, int names_refused, struct buf *report){
   struct check check = { report, names_refused };
-  int64_t n_latents;
+  int64_t n_vectors;
   vtab_ready(c, t, 0);
   if( pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;
-  n_latents = check_all(c, t, &check);
+  n_vectors = check_all(c, t, &check);
   check_none(c, t, report, "SELECT id FROM $pending LIMIT 20", "is pending, although nothing is");
-  check_index(c, t, n_latents, report);
+  check_index(c, t, n_vectors, report);
   if( t->definition.content ) check_content(c, t, &check);
   return c->err.rc;
 }

@@ -103,20 +103,24 @@ static int check_made_for(struct call *c, struct vtab *t){
 
 /* ---- A table at work ---- */
 
-/* For the index: the vector of a row. */
-static int fetch(void *arg, int64_t rowid, float *vector, int *found, struct err *e){
+/* For the index: the vectors of a row. They stay in t->fetched until the next are asked for. */
+static int fetch(void *arg, int64_t rowid, const float **vectors, int *n, struct err *e){
   struct vtab *t = arg;
   struct call c = callback_call(t, e);
   sqlite3_stmt *s = store_find(&c, t, ROW_LATENT, rowid);
-  *found = 0;
+  struct vectors v = { NULL, 0 };
+  if( t->fetched_mark.block ) arena_rewind(&t->fetched, t->fetched_mark);
+  if( t->fetched_mark.block==NULL && arena_get(&t->fetched, 1) ){
+    t->fetched_mark = arena_mark(&t->fetched);  /* arena_rewind() keeps the first block */
+  }
+  t->fetched.oom = 0;
   if( s ){
     struct content latent = row_latent(&c, t, s);
-    if( latent.bytes ){
-      vector_from_stored(&c, t, vector, latent, "a stored latent");
-      *found = c.err.rc==SQLITE_OK;
-    }
+    if( latent.bytes ) v = vectors_from_stored(&c, t, latent, &t->fetched, "a stored latent");
     sqlite3_reset(s);
   }
+  *vectors = v.x;
+  *n = v.n;
   err_take(e, &c.err);
   return e->rc;
 }
@@ -131,15 +135,17 @@ static int is_changing(void *arg, int64_t rowid, struct err *e){
   return s!=NULL;
 }
 
-static int open_index(struct call *c, struct vtab *t, int width){
+static int open_index(struct call *c, struct vtab *t, int width, int has_parts){
   struct index_shape shape = {
     .width = width,
     .n_keys = t->definition.n_filters,
     .cell_rows = t->definition.cell_rows,
+    .has_parts = has_parts,
   };
   struct source source = { .arg = t, .fetch = fetch, .is_changing = is_changing };
-  if( t->index && t->width==width ) return SQLITE_OK;
+  if( t->index && t->width==width && t->has_parts==has_parts ) return SQLITE_OK;
   index_close(t->index);
+  t->has_parts = has_parts;
   t->index = NULL;
   t->width = 0;
   index_open(&t->index, t->db, t->schema, t->name, &shape, &source, &c->err);
@@ -173,8 +179,25 @@ static int check_model(struct call *c, struct vtab *t){
   return other_model(c, t, "the latents", t->fingerprint, m);
 }
 
+/* Names in t_config of how many numbers of s the latents of a kind have. */
+static const char *const S_OF[KIND_CODE+1] = {
+  [KIND_PICTURE] = "picture_s",
+  [KIND_CODE] = "code_s",
+};
+
+/* t->s. A table in which a kind has no such number is from before they were noted: then all kinds
+** had the same. */
+static void read_kinds(struct call *c, struct vtab *t, int width){
+  t->s[KIND_TEXT] = width;
+  for(int kind=KIND_PICTURE; kind<=KIND_CODE; kind++){
+    sqlite3_int64 s = get(c, t, S_OF[kind]);
+    t->s[kind] = s>0 && s<=INDEX_WIDTH_MOST ? (int)s : width;
+  }
+}
+
 int vtab_ready(struct call *c, struct vtab *t, int needs_model){
   sqlite3_int64 width = t->definition.width;
+  int has_parts = 0;
   assert( t->db && t->schema && t->name );
   if( t->width==0 ){
     find_encoding(c, t);
@@ -189,26 +212,28 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model){
                   "no model or no width in the shadow table %s_config", t->name);
     }
     t->fingerprint = (uint32_t)model;
+    has_parts = get(c, t, "parts")==1;
+    read_kinds(c, t, (int)width);
     if( needs_model ) check_model(c, t);
   }
-  return c->err.rc==SQLITE_OK ? open_index(c, t, (int)width) : c->err.rc;
+  return c->err.rc==SQLITE_OK ? open_index(c, t, (int)width, has_parts) : c->err.rc;
 }
 
 int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new){
-  const char *kind;
+  int kind = m->config.kind;
   char what[40];
   sqlite3_int64 own;
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  kind = kind_name(m->config.kind);
-  if( m->config.shape.s!=t->width ){
-    return fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, the "
-                "table holds width %d", kind, m->config.shape.s, t->width);
-  }
-  if( m->config.kind==KIND_TEXT ) return SQLITE_OK;     /* vtab_ready() has seen to it */
-  own = get(c, t, kind);
+  if( kind==KIND_TEXT ) return SQLITE_OK;       /* vtab_ready() has seen to it */
+  own = get(c, t, kind_name(kind));
   if( c->err.rc!=SQLITE_OK || own==m->config.fingerprint ) return c->err.rc;
-  if( own<0 ) return is_new ? set(c, t, kind, m->config.fingerprint) : SQLITE_OK;
-  sqlite3_snprintf(sizeof(what), what, "the latents of kind %s", kind);
+  if( own<0 && is_new ){
+    t->s[kind] = model_s(m);
+    set(c, t, S_OF[kind], t->s[kind]);
+    return set(c, t, kind_name(kind), m->config.fingerprint);
+  }
+  if( own<0 ) return SQLITE_OK;
+  sqlite3_snprintf(sizeof(what), what, "the latents of kind %s", kind_name(kind));
   return other_model(c, t, what, (uint32_t)own, m);
 }
 
@@ -217,9 +242,10 @@ int config_put(struct call *c, struct vtab *t){
   set(c, t, "version", VERSION);
   put_columns(c, t);
   if( t->definition.body==NULL ) return c->err.rc;
-  store_run(c, t, "DELETE FROM $config WHERE k IN ('picture', 'code')");
+  store_run(c, t, "DELETE FROM $config WHERE k IN ('picture', 'picture_s', 'code', 'code_s')");
   m = call_model(c);
   if( m==NULL ) return c->err.rc;
+  set(c, t, "parts", 1);
   set(c, t, "model", m->config.fingerprint);
-  return set(c, t, "width", m->config.shape.s);
+  return set(c, t, "width", model_s(m));
 }

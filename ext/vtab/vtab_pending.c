@@ -35,8 +35,9 @@ enum {
 
 struct note {                   /* pointers into the call's arena; filters' values are owned */
   sqlite3_int64 id;
-  float *old;                   /* [width]: where the index knows the row; NULL: it does not */
-  float *now;                   /* [width]: where the row is; NULL: nowhere, or not encoded yet */
+  int is_known;                 /* the index knows the row */
+  struct vectors old;           /* where it does; n is 0: nobody can tell */
+  struct vectors now;           /* where the row is; n is 0: nowhere, or not encoded yet */
   uint64_t *keys;               /* [n_filters] */
   int kind;                     /* of what is to be encoded; 0: nothing is */
   struct content body;
@@ -84,7 +85,7 @@ static void refuse_content(struct call *c, const struct vtab *t, struct note *no
   note->kind = 0;
   note->z = (struct latent){ 0 };
   note->latent = (struct content){ NULL, 0 };
-  note->now = NULL;
+  note->now = (struct vectors){ NULL, 0 };
   err_clear(&c->err);
   if( t->definition.is_strict ) fail(&c->err, why.rc, "row %lld: %s", note->id, why.text);
 }
@@ -114,11 +115,11 @@ static void read_body(struct call *c, const struct vtab *t, sqlite3_stmt *s, int
   refuse_content(c, t, note);
 }
 
-static float *read_vector(struct call *c, struct vtab *t, struct content latent, const char *what){
-  float *vector = arena_floats(&c->arena, (size_t)t->width);
-  if( vector==NULL ) fail_nomem(&c->err);
-  vector_from_stored(c, t, vector, latent, what);
-  return vector;
+/* The index knows the row under this latent, which is empty where it was damaged. */
+static void read_old(struct call *c, struct vtab *t, struct note *note, struct content latent,
+                     const char *what){
+  note->is_known = 1;
+  if( latent.n>0 ) note->old = vectors_from_stored(c, t, latent, &c->arena, what);
 }
 
 /* The filters begin at a column of s. */
@@ -143,8 +144,11 @@ static void read_written(struct call *c, struct vtab *t, struct note *note){
   latent = row_latent(c, t, row);
   if( c->err.rc==SQLITE_OK ){
     note->keys = read_keys(c, d, row, COLUMN_FILTERS);
-    if( latent.bytes ) note->now = read_vector(c, t, latent, "a stored latent");
-    else if( owns_content(d) ) read_body(c, t, row, COLUMN_FILTERS + d->n_filters, note);
+    if( latent.bytes ){
+      note->now = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
+    }else if( owns_content(d) ){
+      read_body(c, t, row, COLUMN_FILTERS + d->n_filters, note);
+    }
     if( note->kind ) note->write = ENCODED;
   }
   sqlite3_reset(row);
@@ -175,7 +179,7 @@ static int keep_latent(struct call *c, struct vtab *t, sqlite3_stmt *row, struct
   copy = arena_get(&c->arena, latent.n + 1);
   if( copy ) note->latent = (struct content){ memcpy(copy, latent.bytes, latent.n), latent.n };
   else fail_nomem(&c->err);
-  note->now = read_vector(c, t, latent, "a stored latent");
+  note->now = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
   return 1;
 }
 
@@ -190,7 +194,7 @@ static void read_followed(struct call *c, struct vtab *t, sqlite3_stmt *s, struc
   if( c->err.rc==SQLITE_OK && !(is_known && same==SAME_ALL) ){
     if( is_known ){
       struct content old = row_known_latent(c, t, row);
-      if( old.bytes ) note->old = read_vector(c, t, old, "a stored latent");
+      if( old.bytes ) read_old(c, t, note, old, "a stored latent");
     }
     if( is_there ){
       int keeps = (same & SAME_CONTENT) && keep_latent(c, t, row, note);
@@ -209,7 +213,7 @@ static void read_note(struct call *c, struct vtab *t, sqlite3_stmt *s, struct no
   if( sqlite3_column_type(s, PENDING_OLD)!=SQLITE_NULL ){
     struct content old = { sqlite3_column_blob(s, PENDING_OLD), 0 };
     old.n = (size_t)sqlite3_column_bytes(s, PENDING_OLD);
-    note->old = read_vector(c, t, old, "a pending latent");
+    read_old(c, t, note, old, "a pending latent");
   }
   if( c->err.rc!=SQLITE_OK ) return;
   if( sqlite3_column_int(s, PENDING_HOW)==NOTE_WRITTEN || t->definition.content==NULL ){
@@ -293,8 +297,7 @@ static void settle_note(struct call *c, struct vtab *t, struct note *note, struc
   blob->n = 0;
   latent_write(blob, &note->z, &c->err);
   if( blob->rc==SQLITE_OK ) copy = arena_get(&c->arena, blob->n);
-  note->now = arena_floats(&c->arena, (size_t)t->width);
-  if( copy==NULL || note->now==NULL ){
+  if( copy==NULL ){
     fail_nomem(&c->err);
     return;
   }
@@ -303,7 +306,7 @@ static void settle_note(struct call *c, struct vtab *t, struct note *note, struc
     fail(&c->err, SQLITE_TOOBIG, "its latent of %zu bytes is longer than SQLite's limit here",
          blob->n);
   }
-  vector_from_blob(t, note->now, note->latent, "the latent", &c->err);
+  note->now = vectors_from_blob(t, note->latent, &c->arena, "the latent", &c->err);
   refuse_content(c, t, note);
 }
 
@@ -374,13 +377,18 @@ static void change_index(struct call *c, struct vtab *t, const struct notes *all
   }
   for(int i=0; i<all->n; i++){
     const struct note *note = &all->list[i];
-    if( note->old ){
-      removed[n_removed++] = (struct change){ .rowid = note->id, .vector = note->old };
+    if( note->is_known ){
+      removed[n_removed++] = (struct change){
+        .rowid = note->id,
+        .vectors = note->old.x,
+        .n = note->old.n,
+      };
     }
-    if( note->now ){
+    if( note->now.n>0 ){
       added[n_added++] = (struct change){
         .rowid = note->id,
-        .vector = note->now,
+        .vectors = note->now.x,
+        .n = note->now.n,
         .keys = note->keys,
       };
     }

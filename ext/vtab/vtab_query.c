@@ -171,33 +171,33 @@ static void remember_query(struct call *c, struct vtab *t, sqlite3_value *v,
   last->content = (struct content){ block + numbers, data.n };
 }
 
-/* Content or a latent, of any kind. */
-static void query_point(struct call *c, struct vtab *t, sqlite3_value *v, float *vector){
+/* Content or a latent, of any kind: the vector of the whole. In the cursor's arena. */
+static const float *query_point(struct call *c, struct vtab *t, struct arena *a, sqlite3_value *v){
+  struct vectors vectors;
   struct latent z;
   const struct model *m;
   int is_known = recall_query(c, t, v, &z);
   if( !is_known ) z = value_point(c, v, "the query");
   m = latent_model(c, &z);
   if( m ) config_admit(c, t, m, 0);
-  if( c->err.rc!=SQLITE_OK ) return;
-  vector_from_latent(t, vector, &z, "the query", &c->err);
+  if( c->err.rc!=SQLITE_OK ) return NULL;
+  vectors = vectors_from_latent(t, &z, a, "the query", &c->err);
   if( !is_known ) remember_query(c, t, v, &z);
+  return vectors.x;             /* the first is that of the whole */
 }
 
 /* In the cursor's arena; NULL on failure. */
-static float *query_vector(struct call *c, struct vtab *t, struct vcursor *cursor,
-                           sqlite3_value *v){
-  float *vector;
+static const float *query_vector(struct call *c, struct vtab *t, struct vcursor *cursor,
+                                 sqlite3_value *v){
+  int type = sqlite3_value_type(v);
+  const float *vector = NULL;
   char expected[120];
   if( c->err.rc!=SQLITE_OK ) return NULL;
-  vector = arena_floats(&cursor->arena, (size_t)t->width);
-  if( vector==NULL ){
-    fail_nomem(&c->err);
-  }else if( t->definition.body ){
-    query_point(c, t, v, vector);
-  }else if( sqlite3_value_type(v)==SQLITE_BLOB || sqlite3_value_type(v)==SQLITE_TEXT ){
+  if( t->definition.body ){
+    vector = query_point(c, t, &cursor->arena, v);
+  }else if( type==SQLITE_BLOB || type==SQLITE_TEXT ){
     struct content blob = value_vector_blob(c, v, "the query", (size_t)t->width);
-    vector_from_blob(t, vector, blob, "the query", &c->err);
+    vector = vectors_from_blob(t, blob, &cursor->arena, "the query", &c->err).x;
   }else{
     sqlite3_snprintf(sizeof(expected), expected, "a latent or a vector of %d numbers (a BLOB of %d "
                      "bytes, or a JSON array): the table knows no model", t->width, t->width*4);
@@ -208,9 +208,14 @@ static float *query_vector(struct call *c, struct vtab *t, struct vcursor *curso
 
 /* ---- The ways to answer ---- */
 
-static double distance_of(const float *query, const float *vector, int width){
-  float d = 1 - dot(query, vector, width);
-  return d<0 ? 0 : d;
+/* Of the nearest vector. */
+static double distance_of(const float *query, const struct vectors *v, int width){
+  float nearest = 2;
+  for(int i=0; i<v->n; i++){
+    float d = 1 - dot(query, v->x + (size_t)i*(size_t)width, width);
+    if( d<nearest ) nearest = d;
+  }
+  return nearest<0 ? 0 : nearest;
 }
 
 static int by_distance(const void *a, const void *b){
@@ -224,19 +229,22 @@ static int by_distance(const void *a, const void *b){
 static void measure_rows(struct call *c, struct vtab *t, const float *query, int64_t low,
                          int64_t high, struct buf *all){
   enum { ROWS_A_TICK = 1024 };
-  float *vector = arena_floats(&c->arena, (size_t)t->width);
+  void *first = arena_get(&c->arena, 1);        /* arena_rewind() keeps its block */
+  struct arena_mark mark = arena_mark(&c->arena);
   sqlite3_stmt *s = store_range(c, t, ROWS_UP, low, high);
   int64_t n = 0;
-  if( vector==NULL ) fail_nomem(&c->err);
+  if( first==NULL ) fail_nomem(&c->err);
   while( store_step(c, s) ){
     struct ranked row = { .rowid = sqlite3_column_int64(s, COLUMN_ID) };
     struct content latent;
+    struct vectors v;
     if( ++n%ROWS_A_TICK==0 && err_stopped(&c->err) ) break;
     latent = row_latent(c, t, s);
     if( latent.bytes==NULL ) continue;
-    vector_from_stored(c, t, vector, latent, "a stored latent");
+    v = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
     if( c->err.rc!=SQLITE_OK ) break;
-    row.distance = distance_of(query, vector, t->width);
+    row.distance = distance_of(query, &v, t->width);
+    arena_rewind(&c->arena, mark);
     buf_append(all, &row, sizeof(row));
   }
   store_give_back(t, ROWS_UP, s);
@@ -302,7 +310,7 @@ static void ask_index(struct call *c, struct vtab *t, struct vcursor *cursor, co
 static void start_search(struct call *c, struct vtab *t, struct vcursor *cursor, int plan,
                          const struct conditions *want){
   struct search_options o;
-  float *vector;
+  const float *vector;
   vtab_ready(c, t, t->definition.body!=NULL);
   triggers_require(c, t);
   pending_flush(c, t);

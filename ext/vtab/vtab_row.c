@@ -123,52 +123,57 @@ struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s)
   return none;
 }
 
-/* Stands for a latent that is damaged. The index knows the row elsewhere, and so looks for it in
-** all cells. */
-static struct content stand_in(struct call *c, const struct vtab *t){
-  struct content latent = { NULL, 0 };
-  float *x = arena_zeroed(&c->arena, sizeof(float)*(size_t)t->width);
-  struct latent z = { .kind = KIND_TEXT, .n_segments = 1, .width = t->width, .z = x };
-  struct buf blob = { 0 };
-  void *copy = NULL;
-  if( x ){
-    x[0] = 1;
-    latent_write(&blob, &z, &c->err);
-  }
-  if( x && blob.rc==SQLITE_OK ) copy = arena_get(&c->arena, blob.n);
-  if( copy ) latent = (struct content){ memcpy(copy, blob.data, blob.n), blob.n };
-  else fail_nomem(&c->err);
-  buf_release(&blob);
-  return latent;
-}
-
 struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s){
   struct content latent = { NULL, 0 };
   if( c->err.rc!=SQLITE_OK ) return latent;
   latent = row_latent(c, t, s);
   if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return latent;
   err_clear(&c->err);
-  return stand_in(c, t);
+  return (struct content){ "", 0 };
 }
+
+/* ---- Vectors ---- */
 
 static int no_length(const char *what, struct err *e){
   return fail(e, SQLITE_ERROR,
               "%s has the length 0 and so no direction, which the distance asks for", what);
 }
 
-/* Content: the mean of the segments' s, as latent_distance() takes it. Foreign: the mean of whole
-** segments. */
-int vector_from_latent(const struct vtab *t, float *vector, const struct latent *z,
-                       const char *what, struct err *e){
-  int fits = t->definition.body ? z->width>=t->width : z->width==t->width;
-  assert( t->width>0 && z->n_segments>0 );
-  if( !fits ){
-    return fail(e, SQLITE_ERROR, "%s is a latent of width %d, the table holds width %d", what,
-                z->width, t->width);
+/* The vector of segments from..to-1. Foreign: the mean of whole segments. Otherwise of their s, as
+** latent_distance() takes it. */
+static int vector_of(const struct vtab *t, float *vector, const struct latent *z, int from, int to,
+                     const char *what, struct err *e){
+  struct latent whole = *z;
+  if( t->definition.body==NULL ) whole.s = z->width;
+  else if( z->s==0 ) whole.s = t->s[z->kind];
+  if( whole.s<1 || whole.s>z->width || (t->definition.body==NULL && z->width!=t->width) ){
+    return fail(e, SQLITE_ERROR, "%s is a latent of kind %s and of width %d, which the table of "
+                "width %d does not know", what, kind_name(z->kind), z->width, t->width);
   }
-  memcpy(vector, z->z, sizeof(float)*(size_t)t->width);
-  for(int i=1; i<z->n_segments; i++) add(vector, z->z + (size_t)i*(size_t)z->width, t->width);
-  return normalize(vector, t->width)>0 ? SQLITE_OK : no_length(what, e);
+  return point_s(vector, t->width, &whole, from, to)>0 ? SQLITE_OK : no_length(what, e);
+}
+
+struct vectors vectors_from_latent(const struct vtab *t, const struct latent *z, struct arena *a,
+                                   const char *what, struct err *e){
+  struct vectors none = { NULL, 0 };
+  struct vectors v = { NULL, 1 };
+  size_t width = (size_t)t->width;
+  int n = z->n_segments;
+  int each = passage_segments(n);
+  assert( t->width>0 && n>0 );
+  if( t->has_parts && n>1 ) v.n += (n + each - 1)/each;
+  v.x = arena_floats(a, (size_t)v.n*width);
+  if( v.x==NULL ){
+    fail_nomem(e);
+    return none;
+  }
+  vector_of(t, v.x, z, 0, n, what, e);
+  for(int i=1; i<v.n && e->rc==SQLITE_OK; i++){
+    int from = (i - 1)*each;
+    int to = from+each<n ? from+each : n;
+    vector_of(t, v.x + (size_t)i*width, z, from, to, what, e);
+  }
+  return e->rc==SQLITE_OK ? v : none;
 }
 
 /* The squares of numbers beyond 1e17 overflow a float when they are summed, and those of numbers
@@ -199,29 +204,28 @@ static int read_bare(const struct vtab *t, float *vector, struct content blob, c
   return normalize(vector, width)>0 ? SQLITE_OK : no_length(what, e);
 }
 
-int vector_from_blob(struct vtab *t, float *vector, struct content blob, const char *what,
-                     struct err *e){
-  struct arena_mark mark;
+struct vectors vectors_from_blob(const struct vtab *t, struct content blob, struct arena *a,
+                                 const char *what, struct err *e){
+  struct vectors v = { NULL, 0 };
   struct latent z;
-  if( e->rc!=SQLITE_OK ) return e->rc;
-  if( t->definition.body==NULL && !latent_is(blob.bytes, blob.n) ){
-    return read_bare(t, vector, blob, what, e);
+  if( e->rc!=SQLITE_OK ) return v;
+  if( t->definition.body || latent_is(blob.bytes, blob.n) ){
+    if( latent_read(&z, blob.bytes, blob.n, a, what, e)!=SQLITE_OK ) return v;
+    return vectors_from_latent(t, &z, a, what, e);
   }
-  if( t->scratch.block==NULL ) arena_get(&t->scratch, 1);       /* arena_rewind() keeps it */
-  mark = arena_mark(&t->scratch);
-  latent_read(&z, blob.bytes, blob.n, &t->scratch, what, e);
-  if( e->rc==SQLITE_OK ) vector_from_latent(t, vector, &z, what, e);
-  arena_rewind(&t->scratch, mark);
-  t->scratch.oom = 0;
-  return e->rc;
+  v.x = arena_floats(a, (size_t)t->width);
+  if( v.x==NULL ) fail_nomem(e);
+  else if( read_bare(t, v.x, blob, what, e)==SQLITE_OK ) v.n = 1;
+  return v;
 }
 
-int vector_from_stored(struct call *c, struct vtab *t, float *vector, struct content blob,
-                       const char *what){
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  vector_from_blob(t, vector, blob, what, &c->err);
+struct vectors vectors_from_stored(struct call *c, const struct vtab *t, struct content blob,
+                                   struct arena *a, const char *what){
+  struct vectors v = { NULL, 0 };
+  if( c->err.rc!=SQLITE_OK ) return v;
+  v = vectors_from_blob(t, blob, a, what, &c->err);
   if( c->err.rc==SQLITE_ERROR ) c->err.rc = SQLITE_CORRUPT_VTAB;
-  return c->err.rc;
+  return v;
 }
 
 /* ---- Sort keys ----

@@ -11,7 +11,10 @@
 **       picture, code   fingerprints of these kinds' models; absent until t_rows holds a latent of
 **                 the kind. So a new model of one kind stands in the way of rows of that kind
 **                 alone, until 'rebuild' encodes all rows again
+**       picture_s, code_s   numbers of s in their latents; absent: width
 **       width     numbers of a vector of the index: the model's s, or the width in the definition
+**       parts     1: a row of several segments has several vectors in the index (struct vectors in
+**                 vtab.h); absent: one. 'rebuild' makes it 1
 **   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content | hash])
 **       sum       of all the others but hash, see vtab_row.c
 **       latent    NULL: there is no content, it is still to be encoded, or it cannot be
@@ -23,7 +26,8 @@
 **   t_pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)
 **       Rows that the index has not seen as they are now. No committed transaction leaves rows
 **       here.
-**       old       the latent under which the index knows the row; NULL: it does not know it
+**       old       the latent under which the index knows the row; NULL: it does not know it; of no
+**                 bytes: it knows it, but t_rows had a damaged one
 **       how       0   t_rows has the row as it is now
 **                 1   the row is to be read from the content table; the index knows it as t_rows
 **                     has it, and old is NULL

@@ -15,26 +15,29 @@ static const struct content NO_LATENT = { NULL, 0 };
 
 /* ---- Is the row right? ---- */
 
-/* A latent that is given with the row. */
+/* A latent that is given with the row: can the index take it? */
 static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct new_row *row){
-  float *vector = arena_floats(&c->arena, (size_t)t->width);    /* to see that it can be made */
   struct model *m;
   struct latent z;
-  if( vector==NULL ) return fail_nomem(&c->err);
   if( t->definition.body==NULL && sqlite3_value_type(v)==SQLITE_TEXT ){
     row->latent = value_vector_blob(c, v, "latent", (size_t)t->width);
-    return vector_from_blob(t, vector, row->latent, "latent", &c->err);
+    vectors_from_blob(t, row->latent, &c->arena, "latent", &c->err);
+    return c->err.rc;
   }
   if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse_value(c, "latent", v, "a BLOB or NULL");
   row->latent = value_bytes(c, v);
-  if( t->definition.body==NULL ) return vector_from_blob(t, vector, row->latent, "latent", &c->err);
+  if( t->definition.body==NULL ){
+    vectors_from_blob(t, row->latent, &c->arena, "latent", &c->err);
+    return c->err.rc;
+  }
   if( !latent_is(row->latent.bytes, row->latent.n) ){
     return refuse_value(c, "latent", v, "a latent (which begins with 4c 54 4e 54) or NULL");
   }
   z = value_point(c, v, "latent");
   m = latent_model(c, &z);
   if( m ) config_admit(c, t, m, 1);
-  return c->err.rc==SQLITE_OK ? vector_from_latent(t, vector, &z, "latent", &c->err) : c->err.rc;
+  if( c->err.rc==SQLITE_OK ) vectors_from_latent(t, &z, &c->arena, "latent", &c->err);
+  return c->err.rc;
 }
 
 static int refuse_body(struct call *c, const struct vtab *t, sqlite3_value *v){
