@@ -155,6 +155,8 @@ struct term {
   int n_set;
 };
 
+int term_holds(const struct term *t, uint64_t key);     /* does a key, or a rowid, meet it? */
+
 struct query {
   const float *vector;          /* [width], unit length, not rotated; copied */
   /* 1: every row, in exact order. Less: the mean share of the true nearest that the head has, the

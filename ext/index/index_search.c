@@ -300,7 +300,7 @@ static int set_has(const struct term *t, uint64_t value, uint64_t flip){
   return 0;
 }
 
-static int term_holds(const struct term *t, uint64_t key){
+int term_holds(const struct term *t, uint64_t key){
   /* Puts signed numbers into the order of unsigned ones. */
   const uint64_t flip = t->column<0 ? UINT64_C(1)<<63 : 0;
 

@@ -253,7 +253,10 @@ static int rollback_to(sqlite3_vtab *base, int i){
 /* ---- The module ---- */
 
 static int shadow_name(const char *ending){
-  static const char *const endings[] = { "config", "rows", "pending", "cells", "codes" };
+  static const char *const endings[] = {
+    "config", "rows", "pending", "cells", "codes", "words", "words_data", "words_idx",
+    "words_content", "words_docsize", "words_config"
+  };
   for(size_t i=0; i<sizeof(endings)/sizeof(endings[0]); i++){
     if( sqlite3_stricmp(ending, endings[i])==0 ) return 1;
   }

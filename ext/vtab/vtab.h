@@ -7,6 +7,7 @@
 **   vtab_columns.c   the arguments of CREATE VIRTUAL TABLE
 **   vtab_row.c       what a row of t_rows holds: its sum, its vector, its sort keys
 **   vtab_store.c     the shadow tables, byte by byte, and all statements
+**   vtab_words.c     words=1: an FTS5 table beside the rows
 **   vtab_config.c    t_config: which models the rows are of; makes a table ready for work
 **   vtab_write.c     a row into t_rows; which values a filter takes
 **   vtab_trigger.c   triggers on the content table
@@ -15,6 +16,7 @@
 **   vtab_check.c     integrity-check
 **   vtab_update.c    INSERT, UPDATE, DELETE; 'rebuild', 'sync', 'optimize', 'integrity-check'
 **   vtab_plan.c      which conditions of a statement reach the table
+**   vtab_rank.c      in what order a query's rows come, where it is not simply nearest first
 **   vtab_query.c     cursors
 **   vtab.c           create, connect, rename, drop; transactions. Begin here.
 **
@@ -43,6 +45,7 @@ struct definition {             /* strings lie in the vtab's arena */
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
   int has_triggers;             /* triggers on the content table keep this table in step with it */
+  int has_words;                /* an FTS5 table has the words of the content */
   int is_strict;                /* content that cannot be encoded is refused */
   int width;                    /* of foreign vectors; 0 where there is a body */
   int cell_rows;                /* most rows of a cell; 0: the index's own choice */
@@ -51,7 +54,8 @@ struct definition {             /* strings lie in the vtab's arena */
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
   CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
   ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
-  CONTENT_HAS, CONTENT_NAME, SCHEMA_VERSION, N_VTAB_STATEMENTS
+  CONTENT_HAS, CONTENT_NAME, WORDS_PUT, WORDS_DELETE, WORDS_SAME, SCHEMA_VERSION,
+  N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
   ROWS_ONE,                     /* the row with a rowid */
@@ -239,6 +243,28 @@ int store_run_as(struct call *c, struct vtab *t, const char *name, const char *t
 int store_step(struct call *c, sqlite3_stmt *s);        /* 1: a row; 0: the end, or a failure */
 int store_do(struct call *c, sqlite3_stmt *s);          /* to the end, then resets and unbinds */
 
+/* ---- vtab_words.c: the words of the rows, in an FTS5 table ----
+** Where the table has no words all of these do nothing. */
+
+int words_create(struct call *c, struct vtab *t);
+int words_drop(struct call *c, struct vtab *t);
+int words_rename(struct call *c, struct vtab *t, const char *name);
+int words_verify(struct call *c, struct vtab *t);       /* t_words is the one that we have made */
+/* The words of row id are now those of v: content as it is stored. NULL, a BLOB: it has none. Not
+** while a COMMIT lets the tables sync: SQLite refuses it. */
+int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v);
+/* Forgets all words, and takes in own content anew. Content of another table's is taken in by
+** words_put(). */
+int words_rebuild(struct call *c, struct vtab *t);
+/* Findings for integrity-check: about the row whose content is v; about the whole. may_write: this
+** is a statement that changes something, so that FTS5 can check its part. */
+int words_check_row(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v,
+                    struct buf *report);
+int words_check(struct call *c, struct vtab *t, int may_write, struct buf *report);
+/* Appends a struct found for each row that has one of the words of a text: its score is FTS5's bm25
+** (below 0, the better the lower), its distance is not known. */
+int words_find(struct call *c, struct vtab *t, struct content text, struct buf *hits);
+
 /* ---- vtab_config.c: t_config, and the table made ready ---- */
 
 /* Writes all of t_config: from now on the table is the present model's. */
@@ -360,6 +386,39 @@ struct conditions {             /* what xFilter's arguments say */
 /* plan_text: idxStr; args[n]: xFilter's. */
 int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n,
               sqlite3_value **args, struct arena *a, struct conditions *to);
+
+/* ---- vtab_rank.c: in what order the rows of a query come ---- */
+
+#define UNKNOWN_DISTANCE (-1.0)
+struct found {                  /* a row of a query's answer */
+  int64_t rowid;
+  double distance;              /* to the query; or UNKNOWN_DISTANCE */
+  double score;                 /* what it is ordered by, ascending, where that is not the
+                                ** distance */
+};
+struct stream {                 /* rows nearest first */
+  int (*next)(struct call *c, void *arg, struct found *row);    /* 1: a row; 0: the end, a failure */
+  void *arg;
+};
+enum rank_by { BY_BOTH, BY_MEANING, BY_WORDS };
+struct ranking {                /* zeroed, but for these: by, query, stream, arena */
+  enum rank_by by;
+  const float *query;           /* [width]; the arena's */
+  struct stream stream;
+  struct arena *arena;          /* of all that it needs */
+  struct found *head;           /* [n_head]: the first rows, in their order */
+  int64_t n_head, at;           /* at: the next of them */
+  int ends;                     /* no rows follow the head */
+  struct key_set given;         /* rows of the head that the stream may still give */
+};
+/* Of the nearest of a row's vectors. */
+double distance_of(const float *query, const struct vectors *v, int width);
+/* words: the query's text where words count; NULL: they do not. is_sorted: the rows are wanted by
+** their distance. */
+int ranking_begin(struct call *c, struct vtab *t, struct ranking *r, const struct content *words,
+                  const struct conditions *want, int is_sorted);
+/* 1: the next row, with its distance; 0: the end, or a failure. */
+int ranking_next(struct call *c, struct vtab *t, struct ranking *r, struct found *row);
 
 /* ---- vtab_query.c: a cursor ---- */
 

@@ -8,7 +8,9 @@
 **    as many vectors as the rows have.
 ** 5. Every row that has content has a latent; of others it says why not. (PRAGMA integrity_check
 **    leaves this out: such a row is no damage.)
-** 6. Where the content is another table's: its ids are lasting, the triggers are there, and each
+** 6. t_words has the words of every row with text, and no others; FTS5 says that its own tables
+**    agree (PRAGMA integrity_check asks it itself).
+** 7. Where the content is another table's: its ids are lasting, the triggers are there, and each
 **    row has the content and the filters that were encoded (vtab_content.c).
 **
 ** Damage is reported, one line each, 20 lines at most. Only what keeps the check from going on is
@@ -43,6 +45,9 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, const stru
   struct vectors v;
   row_check_values(c, t, s);
   report_failure(&c->err, report);
+  if( owns_content(&t->definition) ){
+    words_check_row(c, t, id, sqlite3_column_value(s, body_at), report);
+  }
   latent = row_latent(c, t, s);
   report_failure(&c->err, report);
   if( latent.bytes==NULL ){
@@ -124,6 +129,7 @@ static void report_refused(struct call *c, struct vtab *t, sqlite3_int64 id, sql
   const struct check *check = arg;
   int has_content = sqlite3_column_type(s, 1)!=SQLITE_NULL;
   int has_latent = sqlite3_column_type(row, COLUMN_LATENT)!=SQLITE_NULL;
+  words_check_row(c, t, id, sqlite3_column_value(s, 1), check->report);
   if( has_content && !has_latent && check->names_refused ){
     pending_explain(c, t, id, s, 1, check->report);
   }
@@ -160,6 +166,8 @@ int vtab_check(struct call *c, struct vtab *t, int names_refused, struct buf *re
   n_vectors = check_all(c, t, &check);
   check_none(c, t, report, "SELECT id FROM $pending LIMIT 20", "is pending, although nothing is");
   check_index(c, t, n_vectors, report);
+  words_check(c, t, names_refused, report);
+  report_failure(&c->err, report);
   if( t->definition.content ) check_content(c, t, &check);
   return c->err.rc;
 }

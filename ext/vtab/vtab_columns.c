@@ -5,8 +5,8 @@
 **
 **     name [TEXT]                      the content column: one, or none in a table with a width
 **     name INTEGER|REAL|TEXT filter    a filter column
-**     key = value                      content, content_rowid, triggers, strict, width, metric,
-**                                      cell_rows
+**     key = value                      content, content_rowid, triggers, words, strict, width,
+**                                      metric, cell_rows
 **
 ** A name or a value is bare or quoted ("", '', ``, []). SQLite hands the arguments over as they
 ** were written, with quotes, spaces and comments, so this file has its own reader of words.
@@ -94,6 +94,10 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
     if( !read_whole(value, 0, 1, &d->has_triggers) ){
       return bad_argument(w, "is not triggers=0 or triggers=1");
     }
+  }else if( sqlite3_stricmp(key, "words")==0 ){
+    if( !read_whole(value, 0, 1, &d->has_words) ){
+      return bad_argument(w, "is not words=0 or words=1");
+    }
   }else if( sqlite3_stricmp(key, "strict")==0 ){
     if( !read_whole(value, 0, 1, &d->is_strict) ){
       return bad_argument(w, "is not strict=0 or strict=1");
@@ -112,7 +116,7 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
     }
   }else{
     return bad_argument(w, "has an unknown key; known keys: content, content_rowid, triggers, "
-                        "strict, width, metric");
+                        "words, strict, width, metric");
   }
   return SQLITE_OK;
 }
@@ -219,6 +223,10 @@ static int check_together(const struct definition *d, const char *table, struct 
   if( d->body==NULL && d->width==0 ){
     return fail(e, SQLITE_ERROR, "%s: neither a content column nor a width: write latent(body) or "
                 "latent(width=384)", table);
+  }
+  if( d->has_words && d->body==NULL ){
+    return fail(e, SQLITE_ERROR, "%s: words=1 without a content column: a table of vectors has no "
+                "words", table);
   }
   if( d->content && d->body==NULL ){
     return fail(e, SQLITE_ERROR, "%s: content='%.60s' without a content column", table, d->content);

@@ -39,6 +39,7 @@ static int set(struct call *c, struct vtab *t, const char *key, sqlite3_int64 x)
 static void describe_columns(struct call *c, struct buf *out, const struct vtab *t){
   definition_columns(out, &t->definition, "");
   if( t->definition.content ) buf_str(out, ", content elsewhere");
+  if( t->definition.has_words ) buf_str(out, ", words");
   if( out->rc!=SQLITE_OK ) fail_nomem(&c->err);
 }
 
@@ -86,6 +87,7 @@ int config_is_early(struct call *c, struct vtab *t){
 static int check_made_for(struct call *c, struct vtab *t){
   sqlite3_int64 version;
   store_verify(c, t);
+  words_verify(c, t);
   version = get(c, t, "version");
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   if( version>VERSION ){

@@ -28,10 +28,6 @@ enum {
 };
 static const double RECALL = 0.95;
 
-struct ranked {
-  double distance;
-  int64_t rowid;
-};
 struct vcursor {
   sqlite3_vtab_cursor base;     /* first: SQLite's part */
   enum rows_order order;        /* of rows */
@@ -40,9 +36,10 @@ struct vcursor {
   int is_checked;               /* filters and content of the present row are what was written */
   int searches;                 /* there is a query: distance is known */
   struct search *search;        /* rows as they are found; NULL: all of them are in ranked */
-  struct ranked *ranked;        /* [n_ranked], nearest first; in the arena */
+  struct found *ranked;         /* [n_ranked], nearest first; in the arena */
   int64_t n_ranked;
   int64_t at;                   /* the next of ranked */
+  struct ranking ranking;       /* the order in which they come */
   int64_t left;                 /* rows that options still let through; -1: all */
   int64_t rowid;                /* of the present row, like distance */
   double distance;
@@ -84,12 +81,27 @@ struct search_options {
   double recall;                /* 0: not given */
   int exact;
   int64_t limit;                /* -1: none */
+  enum rank_by by;
+  int says_by;                  /* the option was given */
 };
 
 static int bad_option(struct call *c, cJSON *item, const char *expected){
   char came[64];
   return fail(&c->err, SQLITE_ERROR, "options key \"%s\" is %s, expected %s", item->string,
               json_show(item, came), expected);
+}
+
+static int read_by(struct call *c, cJSON *item, struct search_options *o){
+  static const char *const names[] = {
+    [BY_BOTH] = "both", [BY_MEANING] = "meaning", [BY_WORDS] = "words"
+  };
+  const char *name = cJSON_GetStringValue(item);
+  o->says_by = 1;
+  for(size_t i=0; name && i<sizeof(names)/sizeof(names[0]); i++){
+    o->by = (enum rank_by)i;
+    if( strcmp(name, names[i])==0 ) return SQLITE_OK;
+  }
+  return bad_option(c, item, "\"meaning\", \"words\" or \"both\"");
 }
 
 static int read_option(struct call *c, cJSON *item, struct search_options *o){
@@ -106,9 +118,11 @@ static int read_option(struct call *c, cJSON *item, struct search_options *o){
     if( !json_whole(item, 0, 1e9, &o->limit) ){
       return bad_option(c, item, "a whole number from 0 to 1000000000");
     }
+  }else if( strcmp(item->string, "by")==0 ){
+    return read_by(c, item, o);
   }else{
     return fail(&c->err, SQLITE_ERROR, "options have no key \"%.60s\"; known keys: recall, exact, "
-                "limit", item->string);
+                "limit, by", item->string);
   }
   return SQLITE_OK;
 }
@@ -208,8 +222,7 @@ static const float *query_vector(struct call *c, struct vtab *t, struct vcursor 
 
 /* ---- The ways to answer ---- */
 
-/* Of the nearest vector. */
-static double distance_of(const float *query, const struct vectors *v, int width){
+double distance_of(const float *query, const struct vectors *v, int width){
   float nearest = 2;
   for(int i=0; i<v->n; i++){
     float d = 1 - dot(query, v->x + (size_t)i*(size_t)width, width);
@@ -219,8 +232,8 @@ static double distance_of(const float *query, const struct vectors *v, int width
 }
 
 static int by_distance(const void *a, const void *b){
-  const struct ranked *x = a;
-  const struct ranked *y = b;
+  const struct found *x = a;
+  const struct found *y = b;
   if( x->distance!=y->distance ) return x->distance<y->distance ? -1 : 1;
   return (x->rowid>y->rowid) - (x->rowid<y->rowid);
 }
@@ -235,7 +248,7 @@ static void measure_rows(struct call *c, struct vtab *t, const float *query, int
   int64_t n = 0;
   if( first==NULL ) fail_nomem(&c->err);
   while( store_step(c, s) ){
-    struct ranked row = { .rowid = sqlite3_column_int64(s, COLUMN_ID) };
+    struct found row = { .rowid = sqlite3_column_int64(s, COLUMN_ID) };
     struct content latent;
     struct vectors v;
     if( ++n%ROWS_A_TICK==0 && err_stopped(&c->err) ) break;
@@ -262,8 +275,8 @@ static void rank_rows(struct call *c, struct vtab *t, struct vcursor *cursor, co
   }
   if( cursor->ranked ){
     memcpy(cursor->ranked, all.data, all.n);
-    cursor->n_ranked = (int64_t)(all.n/sizeof(struct ranked));
-    qsort(cursor->ranked, (size_t)cursor->n_ranked, sizeof(struct ranked), by_distance);
+    cursor->n_ranked = (int64_t)(all.n/sizeof(struct found));
+    qsort(cursor->ranked, (size_t)cursor->n_ranked, sizeof(struct found), by_distance);
   }
   buf_release(&all);
 }
@@ -307,9 +320,42 @@ static void ask_index(struct call *c, struct vtab *t, struct vcursor *cursor, co
   vtab_damaged(c);
 }
 
+/* The next row of those that come nearest first: a stream's. */
+static int next_near(struct call *c, void *arg, struct found *row){
+  struct vcursor *cursor = arg;
+  int eof = 0;
+  if( c->err.rc!=SQLITE_OK ) return 0;
+  if( cursor->search ){
+    search_next(cursor->search, &row->rowid, &row->distance, &eof, &c->err);
+    return vtab_damaged(c)==SQLITE_OK && !eof;
+  }
+  if( cursor->at>=cursor->n_ranked ) return 0;
+  *row = cursor->ranked[cursor->at++];
+  return 1;
+}
+
+/* Do words count? Then *words, the query's text. */
+static int asks_words(struct call *c, const struct vtab *t, sqlite3_value *query,
+                      const struct search_options *o, struct content *words){
+  int is_text = sqlite3_value_type(query)==SQLITE_TEXT;
+  if( o->by==BY_MEANING || c->err.rc!=SQLITE_OK ) return 0;
+  if( !t->definition.has_words && o->says_by ){
+    fail(&c->err, SQLITE_ERROR, "options ask for words, which the table does not keep: make it "
+         "anew with words=1 between the brackets, USING latent(%.60s, words=1)",
+         t->definition.body ? t->definition.body : "body");
+  }
+  if( !is_text && o->says_by ) refuse_value(c, "the query", query, "text, whose words can be found: "
+                                            "options ask for words");
+  if( !is_text || !t->definition.has_words || c->err.rc!=SQLITE_OK ) return 0;
+  *words = value_bytes(c, query);
+  return c->err.rc==SQLITE_OK;
+}
+
 static void start_search(struct call *c, struct vtab *t, struct vcursor *cursor, int plan,
                          const struct conditions *want){
   struct search_options o;
+  struct content words;
+  int has_words;
   const float *vector;
   vtab_ready(c, t, t->definition.body!=NULL);
   triggers_require(c, t);
@@ -321,6 +367,14 @@ static void start_search(struct call *c, struct vtab *t, struct vcursor *cursor,
   if( vector==NULL ) return;
   if( o.exact || plan==PLAN_SEARCH_ROW ) rank_rows(c, t, cursor, vector, want);
   else ask_index(c, t, cursor, vector, plan, want, &o);
+  cursor->ranking = (struct ranking){
+    .by = o.by,
+    .query = vector,
+    .stream = { next_near, cursor },
+    .arena = &cursor->arena,
+  };
+  has_words = asks_words(c, t, want->query, &o, &words);
+  ranking_begin(c, t, &cursor->ranking, has_words ? &words : NULL, want, plan!=PLAN_SEARCH);
 }
 
 static void start_scan(struct call *c, struct vtab *t, struct vcursor *cursor, int plan,
@@ -336,18 +390,12 @@ static void start_scan(struct call *c, struct vtab *t, struct vcursor *cursor, i
 
 /* The next row of a search: its rowid and distance. What else it holds is read when it is asked
 ** for. */
-static void next_found(struct call *c, struct vcursor *cursor){
+static void next_found(struct call *c, struct vtab *t, struct vcursor *cursor){
+  struct found row = { 0 };
   cursor->is_there = 0;
-  if( cursor->search ){
-    search_next(cursor->search, &cursor->rowid, &cursor->distance, &cursor->eof, &c->err);
-    vtab_damaged(c);
-    return;
-  }
-  cursor->eof = cursor->at>=cursor->n_ranked;
-  if( cursor->eof ) return;
-  cursor->rowid = cursor->ranked[cursor->at].rowid;
-  cursor->distance = cursor->ranked[cursor->at].distance;
-  cursor->at++;
+  cursor->eof = !ranking_next(c, t, &cursor->ranking, &row);
+  cursor->rowid = row.rowid;
+  cursor->distance = row.distance;
 }
 
 /* The next row of a search. One that is gone from the content table is passed over. */
@@ -356,10 +404,10 @@ static void next_kept(struct call *c, struct vtab *t, struct vcursor *cursor){
   cursor->eof = cursor->left==0;
   if( cursor->eof ) return;
   if( cursor->left>0 ) cursor->left--;
-  next_found(c, cursor);
+  next_found(c, t, cursor);
   while( is_followed && c->err.rc==SQLITE_OK && !cursor->eof ){
     if( content_has(c, t, cursor->rowid) ) break;
-    next_found(c, cursor);
+    next_found(c, t, cursor);
   }
 }
 

@@ -33,12 +33,14 @@
 **                     has it, and old is NULL
 **                 2   both: t_rows has changed, and the row is to be read
 **   t_cells, t_codes: the index's own, see index.h
+**   t_words: FTS5's, with shadow tables of its own, see vtab_words.c
 **
 ** All SQL on these tables and on the content table is text with $names for what differs from table
 ** to table. For a table t with the filters year and lang, whose content is in "notes":
 **
 **   $schema                         "main"
-**   $config $rows $pending          "main"."t_config", ...
+**   $config $rows $pending $words   "main"."t_config", ...
+**   $words_content                  "main"."t_words_content", where FTS5 keeps the texts
 **   $filters                        , f0, f1
 **   $content                        , hash; where the content is the table's own: , content;
 **                                   without content: nothing
@@ -49,7 +51,7 @@
 **   $from_filters                   , T."year", T."lang"
 **   $or_filters_differ              OR old."year" COLLATE BINARY IS NOT new."year" OR ...
 **   $t                              "t"
-**   $t_config $t_rows $t_pending    "t_config", ...
+**   $t_config $t_rows ...           "t_config", ...
 **   $t_insert $t_delete $t_update   "main"."t_insert", ...: its triggers
 **
 ** A column of the content table is always written with its table (T."body", new."body"): a bare
@@ -89,6 +91,9 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [CONTENT_HAS]  = "SELECT 1 FROM $theirs AS T WHERE T.$their_id=?1",
   [CONTENT_NAME] = ("SELECT tbl_name FROM $schema.sqlite_schema"
                     " WHERE type='trigger' AND name=?1 || '_insert'"),
+  [WORDS_PUT]    = "REPLACE INTO $words(rowid, body) VALUES(?1, ?2)",
+  [WORDS_DELETE] = "DELETE FROM $words WHERE rowid=?1",
+  [WORDS_SAME]   = "SELECT c0 IS ?2 FROM $words_content WHERE id=?1",
   [SCHEMA_VERSION] = "PRAGMA $schema.schema_version",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
@@ -117,6 +122,8 @@ static const struct variable {
   { "config",            SHADOW,      "_config" },
   { "rows",              SHADOW,      "_rows" },
   { "pending",           SHADOW,      "_pending" },
+  { "words",             SHADOW,      "_words" },
+  { "words_content",     SHADOW,      "_words_content" },
   { "filters",           EACH_FILTER, ", f#" },
   { "filter_marks",      EACH_FILTER, ", ?" },
   { "content",           CONTENT,     ", #" },
@@ -132,6 +139,7 @@ static const struct variable {
   { "t_config",          NAME,        "_config" },
   { "t_rows",            NAME,        "_rows" },
   { "t_pending",         NAME,        "_pending" },
+  { "t_words",           NAME,        "_words" },
   { "t_insert",          TRIGGER,     "_insert" },
   { "t_delete",          TRIGGER,     "_delete" },
   { "t_update",          TRIGGER,     "_update" },
@@ -226,8 +234,10 @@ static int fail_sqlite(struct call *c, int rc){
 /* Our statements count as the application's own, to which SQLite refuses nothing. But the names in
 ** them come from the schema, which may be a stranger's: content='fsdir' would read files. So they
 ** are prepared with SQLITE_PREPARE_NO_VTAB, and nobody can put a virtual table in the place of a
-** shadow table or of the content. Only where the content is a view they are not: what a view asks
-** for counts as the schema's, and there SQLite heeds SQLITE_VTAB_DIRECTONLY and trusted_schema. */
+** shadow table or of the content. One shadow table is a virtual one, t_words: before it is used,
+** words_verify() has seen that it is what we have made. And where the content is a view: what a
+** view asks for counts as the schema's, and there SQLite heeds SQLITE_VTAB_DIRECTONLY and
+** trusted_schema. */
 static int prepare_sql(const struct vtab *t, const char *sql, unsigned flags, sqlite3_stmt **s){
   return sqlite3_prepare_v3(t->db, sql, -1, flags, s, NULL);
 }
@@ -277,6 +287,12 @@ static int is_of_schema(const char *text){
   return strstr(text, " pragma_")!=NULL;
 }
 
+/* Does it use t_words, the one virtual table among the shadow tables? */
+static int is_of_words(const char *text){
+  const char *found = strstr(text, "$words");
+  return found && found[strlen("$words")]!='_';
+}
+
 /* flags: without SQLITE_PREPARE_NO_VTAB, see above. */
 static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *name,
                              const char *text, unsigned flags){
@@ -286,7 +302,7 @@ static sqlite3_stmt *prepare(struct call *c, const struct vtab *t, const char *n
   sqlite3_stmt *s = NULL;
   int rc = SQLITE_NOMEM;
   if( c->err.rc!=SQLITE_OK ) return NULL;
-  if( !asks_views && !is_of_schema(text) ) flags |= SQLITE_PREPARE_NO_VTAB;
+  if( !asks_views && !is_of_schema(text) && !is_of_words(text) ) flags |= SQLITE_PREPARE_NO_VTAB;
   expand(&sql, t, name, text);
   buf_text(&sql);
   if( sql.rc==SQLITE_OK ) rc = prepare_sql(t, sql.data, flags, &s);
@@ -477,6 +493,7 @@ int store_create(struct call *c, struct vtab *t){
   store_run(c, t, "CREATE TABLE $rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB"
             "$filters$content)");
   store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)");
+  words_create(c, t);
   if( c->err.rc==SQLITE_OK ) index_create(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
@@ -487,6 +504,7 @@ int store_drop(struct call *c, struct vtab *t){
   store_run(c, t, "DROP TABLE IF EXISTS $config");
   store_run(c, t, "DROP TABLE IF EXISTS $rows");
   store_run(c, t, "DROP TABLE IF EXISTS $pending");
+  words_drop(c, t);
   if( c->err.rc==SQLITE_OK ) index_drop(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
@@ -497,6 +515,7 @@ int store_rename(struct call *c, struct vtab *t, const char *name){
   store_run_as(c, t, name, "ALTER TABLE $config RENAME TO $t_config");
   store_run_as(c, t, name, "ALTER TABLE $rows RENAME TO $t_rows");
   store_run_as(c, t, name, "ALTER TABLE $pending RENAME TO $t_pending");
+  words_rename(c, t, name);
   if( c->err.rc==SQLITE_OK ) index_rename(t->index, name, &c->err);
   return vtab_damaged(c);
 }

@@ -150,6 +150,7 @@ static void delete_row(struct call *c, struct vtab *t, sqlite3_int64 id){
   pending_add(c, t, id, row_known_latent(c, t, s), NOTE_WRITTEN);
   sqlite3_reset(s);
   store_do_at(c, t, ROW_DELETE, id);
+  words_put(c, t, id, NULL);
 }
 
 /* ---- UPDATE ---- */
@@ -212,7 +213,9 @@ static void update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3
   if( row.old==NULL ) return;
   put_updated(c, t, id, &row, sets_latent);
   sqlite3_reset(row.old);
-  if( moves ) store_do_at(c, t, ROW_DELETE, id);
+  if( !moves ) return;
+  store_do_at(c, t, ROW_DELETE, id);
+  words_put(c, t, id, NULL);
 }
 
 /* ---- Where the content is another table's ---- */
@@ -239,6 +242,7 @@ static void follow_row(struct call *c, struct vtab *t, sqlite3_int64 id){
   s = store_find(c, t, CONTENT_GET, id);
   if( s ) vtab_ready(c, t, 1);
   if( s && t->definition.is_strict ) check_theirs(c, t, s);
+  words_put(c, t, id, s ? sqlite3_column_value(s, 0) : NULL);
   sqlite3_reset(s);
   pending_add(c, t, id, NO_LATENT, NOTE_READ);
 }
@@ -284,8 +288,8 @@ static void update_followed(struct call *c, struct vtab *t, sqlite3_int64 id, sq
 
 static void note_differing(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
                            void *arg){
-  (void)s;
   (void)arg;
+  words_put(c, t, id, s ? sqlite3_column_value(s, 1) : NULL);
   pending_add(c, t, id, NO_LATENT, NOTE_READ);
 }
 
@@ -349,6 +353,7 @@ int vtab_rebuild(struct call *c, struct vtab *t){
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   index_clear(t->index, &c->err);
   vtab_damaged(c);
+  words_rebuild(c, t);
   if( t->definition.content ) take_content(c, t);
   else mend_rows(c, t);
   pending_flush(c, t);

@@ -150,6 +150,16 @@ static int bind_values(const struct vtab *t, sqlite3_stmt *s, const struct new_r
   return sum->oom ? SQLITE_NOMEM : rc;
 }
 
+/* Own content: its words. */
+static void put_words(struct call *c, struct vtab *t, const struct new_row *row){
+  const struct definition *d = &t->definition;
+  int moves = row->old && sqlite3_column_int64(row->old, COLUMN_ID)!=row->id;
+  sqlite3_value *body = row->body;
+  if( !owns_content(d) || (body==NULL && !moves) ) return;
+  if( body==NULL ) body = sqlite3_column_value(row->old, COLUMN_FILTERS + d->n_filters);
+  words_put(c, t, row->id, body);
+}
+
 int row_put(struct call *c, struct vtab *t, const struct new_row *row){
   sqlite3_stmt *s = store_statement(c, t, ROW_PUT);
   struct content latent = row->latent;
@@ -166,6 +176,7 @@ int row_put(struct call *c, struct vtab *t, const struct new_row *row){
   }
   if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
   else if( rc!=SQLITE_OK ) fail(&c->err, rc, "a value is too large");
+  put_words(c, t, row);
   if( row->old ) sqlite3_reset(row->old);
   return store_do(c, s);
 }

@@ -1,0 +1,252 @@
+/*
+** vtab_words.c -- words=1: the words of the rows, in an FTS5 table beside them, t_words.
+**
+**     CREATE VIRTUAL TABLE t_words USING fts5(body, tokenize='porter unicode61 remove_diacritics
+**     2')
+**
+** It has a row for each row of the table whose content is text, with the same rowid. It keeps a
+** copy of the text. Without the copy FTS5 would have to be told the old text of a row that changes.
+** But where the content is another table's, that is gone by then; and nobody could check later that
+** the words are those of the rows. (FTS5's contentless_delete=1 needs SQLite 3.43, and cannot be
+** checked either.)
+**
+** SQLite allows nobody to write to a virtual table while a COMMIT asks the tables to sync, which is
+** when rows are encoded. So t_words is written at once:
+**
+**     own content              with the row (vtab_write.c, vtab_update.c)
+**     content elsewhere        when a row is noted as changed: what the content table says of it
+**                              then. A later change of the row is noted anew
+**
+** t_words is the only virtual table that our statements use. A stranger's file could have another
+** one in its place, to which SQLite would hand out more than to the schema. So words_verify() asks
+** for exactly the definition above, and for real tables below it (store_verify()).
+**
+** A query is what people type. It becomes an FTS5 expression that cannot be wrong: each word in
+** double quotes, joined by OR. What the user has put in double quotes stays a phrase.
+*/
+#include "vtab.h"
+#include <string.h>
+
+#define WORDS_MODULE "fts5(body, tokenize='porter unicode61 remove_diacritics 2')"
+
+/* ---- The table ---- */
+
+int words_create(struct call *c, struct vtab *t){
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  store_run(c, t, "CREATE VIRTUAL TABLE $words USING " WORDS_MODULE);
+  if( c->err.rc==SQLITE_ERROR && strstr(c->err.text, "no such module") ){
+    err_clear(&c->err);
+    fail(&c->err, SQLITE_ERROR, "words=1 needs FTS5, which this SQLite was built without: leave "
+         "words=1 out, or take an SQLite that has it (SQLITE_ENABLE_FTS5)");
+  }
+  return c->err.rc;
+}
+
+int words_drop(struct call *c, struct vtab *t){
+  if( !t->definition.has_words ) return c->err.rc;
+  return store_run(c, t, "DROP TABLE IF EXISTS $words");
+}
+
+int words_rename(struct call *c, struct vtab *t, const char *name){
+  if( !t->definition.has_words ) return c->err.rc;
+  return store_run_as(c, t, name, "ALTER TABLE $words RENAME TO $t_words");
+}
+
+int words_verify(struct call *c, struct vtab *t){
+  static const char text[] =
+    "SELECT EXISTS(SELECT 1 FROM $schema.sqlite_schema WHERE type='table' AND name=?1"
+    "  AND sql='CREATE VIRTUAL TABLE ' || ?2 || ' USING ' || ?3)"
+    " AND NOT EXISTS(SELECT 1 FROM $schema.sqlite_schema WHERE tbl_name COLLATE NOCASE IN (?1,"
+    "  ?1||'_data', ?1||'_idx', ?1||'_content', ?1||'_docsize', ?1||'_config')"
+    "  AND tbl_name<>?1 AND NOT (type='table' AND rootpage>0) AND NOT (type='index' AND sql IS NULL))";
+  char *name;
+  struct buf quoted = { 0 };
+  sqlite3_stmt *s;
+  int rc = SQLITE_NOMEM;
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  s = store_prepare(c, t, text);
+  name = sqlite3_mprintf("%s_words", t->name);
+  put_quoted(&quoted, name ? name : "");
+  if( s && name && quoted.rc==SQLITE_OK ){
+    rc = sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+    rc |= sqlite3_bind_text(s, 2, quoted.data, (int)quoted.n, SQLITE_STATIC);
+    rc |= sqlite3_bind_text(s, 3, WORDS_MODULE, -1, SQLITE_STATIC);
+  }
+  if( rc!=SQLITE_OK ) fail_nomem(&c->err);
+  if( store_step(c, s) && !sqlite3_column_int(s, 0) ){
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "the shadow table \"%.60s_words\", or one of its own, is not "
+         "what this table has made", t->name);
+  }
+  sqlite3_finalize(s);
+  sqlite3_free(name);
+  buf_release(&quoted);
+  return c->err.rc;
+}
+
+/* ---- Rows ---- */
+
+static int is_text(sqlite3_value *v){
+  int type = v ? sqlite3_value_type(v) : SQLITE_NULL;
+  return type!=SQLITE_NULL && type!=SQLITE_BLOB;
+}
+
+/* FTS5 says that its tables are damaged: what to do. */
+static int say_remedy(struct call *c, const struct vtab *t){
+  if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return c->err.rc;
+  err_clear(&c->err);
+  return fail(&c->err, SQLITE_CORRUPT_VTAB, "the words in the shadow table %.60s_words are damaged: "
+              "INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild') makes them anew", t->name, t->name,
+              t->name);
+}
+
+int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v){
+  sqlite3_stmt *s;
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( !is_text(v) ){
+    store_do_at(c, t, WORDS_DELETE, id);
+    return say_remedy(c, t);
+  }
+  s = store_statement(c, t, WORDS_PUT);
+  if( s==NULL ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, id);
+  check_bound(c, sqlite3_bind_value(s, 2, v));
+  store_do(c, s);
+  return say_remedy(c, t);
+}
+
+int words_rebuild(struct call *c, struct vtab *t){
+  if( !t->definition.has_words ) return c->err.rc;
+  store_run(c, t, "DELETE FROM $words_content");
+  if( owns_content(&t->definition) ){
+    store_run(c, t, "INSERT INTO $words_content(id, c0) SELECT id, content FROM $rows"
+                    " WHERE typeof(content) NOT IN ('null', 'blob')");
+  }
+  return store_run(c, t, "INSERT INTO $words($t_words) VALUES('rebuild')");
+}
+
+/* ---- integrity-check ---- */
+
+int words_check_row(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v,
+                    struct buf *report){
+  sqlite3_stmt *s;
+  int has, agrees;
+  if( !t->definition.has_words ) return c->err.rc;
+  s = store_statement(c, t, WORDS_SAME);
+  if( s==NULL ) return c->err.rc;
+  sqlite3_bind_int64(s, 1, id);
+  if( is_text(v) ) check_bound(c, sqlite3_bind_value(s, 2, v));
+  has = store_step(c, s);
+  agrees = has ? sqlite3_column_int(s, 0) && is_text(v) : !is_text(v);
+  store_do(c, s);
+  if( c->err.rc==SQLITE_OK && !agrees ){
+    buf_report_line(report, "row %lld: %.60s_words has other words than it: 'rebuild' makes them "
+                    "anew", (long long)id, t->name);
+  }
+  return c->err.rc;
+}
+
+/* Rows that only t_words has. */
+static void check_strays(struct call *c, struct vtab *t, struct buf *report){
+  sqlite3_stmt *s = store_prepare(c, t, "SELECT id FROM $words_content WHERE id NOT IN"
+                                        " (SELECT id FROM $rows) LIMIT 20");
+  while( store_step(c, s) ){
+    buf_report_line(report, "%.60s_words has words of a row %lld, which is not there: 'rebuild' "
+                    "makes them anew", t->name, (long long)sqlite3_column_int64(s, 0));
+  }
+  sqlite3_finalize(s);
+}
+
+int words_check(struct call *c, struct vtab *t, int may_write, struct buf *report){
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  words_verify(c, t);
+  check_strays(c, t, report);
+  if( may_write ) store_run(c, t, "INSERT INTO $words($t_words) VALUES('integrity-check')");
+  return say_remedy(c, t);
+}
+
+/* ---- A query ---- */
+
+/* How many bytes at text are a character that separates words; 0: a part of a word. General
+** punctuation (U+2000..206F: dashes, curly quotes) separates as ASCII's does. */
+static size_t separator(const char *text, size_t n){
+  const unsigned char *s = (const unsigned char *)text;
+  if( !is_word_part(s[0]) ) return 1;
+  if( n>=3 && s[0]==0xE2 && (s[1]==0x80 || s[1]==0x81) ) return 3;
+  return 0;
+}
+
+struct expression {
+  struct buf out;
+  struct buf phrase;            /* words that are to come into it next, with a space between two */
+  struct key_set seen;          /* hashes of the phrases that are in it */
+  int n;                        /* of these */
+};
+
+static void add_phrase(struct expression *x){
+  enum { PHRASES_MOST = 100 };  /* more say nothing new, and each costs time */
+  struct buf *p = &x->phrase;
+  int is_new = p->n>0 && x->n<PHRASES_MOST && key_set_add(&x->seen, hash64(p->data, p->n));
+  if( is_new ){
+    buf_str(&x->out, x->n>0 ? " OR \"" : "\"");
+    buf_append(&x->out, p->data, p->n);
+    buf_char(&x->out, '"');
+    x->n++;
+  }
+  p->n = 0;
+}
+
+/* The words of text[n], each by itself or all as one phrase. */
+static void add_words(struct expression *x, const char *text, size_t n, int is_phrase){
+  for(size_t i=0; i<n; ){
+    size_t skipped = separator(text + i, n - i);
+    if( skipped==0 ){
+      buf_char(&x->phrase, (char)ascii_lower(text[i++]));
+    }else{
+      if( is_phrase ) buf_char(&x->phrase, ' ');
+      else add_phrase(x);
+      i += skipped;
+    }
+  }
+  add_phrase(x);
+}
+
+/* x: zeroed; the caller releases what it owns. */
+static void express(struct call *c, struct expression *x, const char *text, size_t n){
+  while( n>0 ){
+    const char *open = memchr(text, '"', n);
+    const char *close = NULL;
+    if( open ) close = memchr(open + 1, '"', (size_t)(text + n - open - 1));
+    add_words(x, text, close ? (size_t)(open - text) : n, 0);
+    if( close==NULL ) break;
+    add_words(x, open + 1, (size_t)(close - open - 1), 1);
+    n -= (size_t)(close + 1 - text);
+    text = close + 1;
+  }
+  if( x->out.rc!=SQLITE_OK || x->phrase.rc!=SQLITE_OK || x->seen.oom ) fail_nomem(&c->err);
+}
+
+int words_find(struct call *c, struct vtab *t, struct content text, struct buf *hits){
+  enum { HITS_A_TICK = 1024 };
+  struct expression x = { 0 };
+  sqlite3_stmt *s = NULL;
+  int64_t n = 0;
+  express(c, &x, text.bytes, text.n);
+  if( x.n>0 ) s = store_prepare(c, t, "SELECT rowid, bm25($t_words) FROM $words"
+                                      " WHERE $t_words MATCH ?1");
+  if( s ) check_bound(c, sqlite3_bind_text(s, 1, x.out.data, (int)x.out.n, SQLITE_STATIC));
+  while( store_step(c, s) ){
+    struct found hit = {
+      .rowid = sqlite3_column_int64(s, 0),
+      .score = sqlite3_column_double(s, 1),
+      .distance = UNKNOWN_DISTANCE,
+    };
+    if( ++n%HITS_A_TICK==0 && err_stopped(&c->err) ) break;
+    buf_append(hits, &hit, sizeof(hit));
+  }
+  sqlite3_finalize(s);
+  if( hits->rc!=SQLITE_OK ) fail_nomem(&c->err);
+  buf_release(&x.out);
+  buf_release(&x.phrase);
+  key_set_release(&x.seen);
+  return say_remedy(c, t);
+}
