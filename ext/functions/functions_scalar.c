@@ -76,9 +76,11 @@ void scalar_decode(struct call *c){
 void scalar_distance(struct call *c){
   struct latent a = call_latent(c, 0, NULL);
   struct latent b = call_latent(c, 1, NULL);
+  float distance = 0;
   latent_model(c, &a);          /* latent_load() may have come in between */
   latent_model(c, &b);
-  if( c->err.rc==SQLITE_OK ) result_number(c, point_distance(&a, &b));
+  if( c->err.rc==SQLITE_OK ) point_nearest(&distance, &a, &b, &c->arena, &c->err);
+  result_number(c, distance);
 }
 
 void scalar_fidelity(struct call *c){

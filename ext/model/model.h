@@ -203,6 +203,16 @@ float *latent_segment(const struct latent *z, int i);   /* [width] */
 ** a shorter s, its other numbers count as 0. */
 float point_distance(const struct latent *a, const struct latent *b);
 float point_cosine(const float *a, const float *b, int width);
+/* The passages of a point of several segments: a segment each, or a few neighbours where there are
+** more than PASSAGES_MOST. Passage i begins with segment i*passage_segments(). */
+enum { PASSAGES_MOST = 255 };
+static inline int passage_segments(int n_segments){
+  return (n_segments + PASSAGES_MOST - 1)/PASSAGES_MOST;
+}
+/* The same as point_distance(), or less where a passage of one is nearer to the whole of the other:
+** what a search says of a long text. */
+int point_nearest(float *distance, const struct latent *a, const struct latent *b,
+                  struct arena *arena, struct err *e);
 /* s[width] = the mean s of the segments from..to-1, of unit length: cut, or filled with 0, where z
 ** has another width of s. Returns its length before, 0 where it has none and is 0. */
 float point_s(float *s, int width, const struct latent *z, int from, int to);
@@ -370,6 +380,10 @@ uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) 
 ** many tiny ones neighbours are folded into one. */
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments);
+/* Appends the passage whose number this is (0, ...) of a text whose latent has n_segments, without
+** white space around it. *is_there is 0, and nothing is appended, where the text has others. */
+int text_passage(const struct model *m, struct run *run, const char *text, size_t n, int n_segments,
+                 int passage, struct buf *out, int *is_there);
 /* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). A latent has at most 65,535
 ** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,

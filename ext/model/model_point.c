@@ -69,6 +69,37 @@ float point_distance(const struct latent *a, const struct latent *b){
   return 1 - cosine(xy, xx, yy);
 }
 
+/* The least distance of a passage of z to whole[width]. */
+static float nearest_passage(const struct latent *z, const float *whole, int width, float *s,
+                             struct err *e){
+  int each = passage_segments(z->n_segments);
+  float most = -1;
+  for(int from=0; from<z->n_segments && !err_stopped(e); from+=each){
+    int to = from+each<z->n_segments ? from+each : z->n_segments;
+    if( point_s(s, width, z, from, to)>0 ) most = fmaxf(most, dot(s, whole, width));
+  }
+  return most<1 ? 1 - most : 0;
+}
+
+int point_nearest(float *distance, const struct latent *a, const struct latent *b,
+                  struct arena *arena, struct err *e){
+  struct arena_mark mark = arena_mark(arena);
+  int width = a->s>b->s ? a->s : b->s;
+  int are_points = a->kind!=KIND_DIRECTION && b->kind!=KIND_DIRECTION;
+  float *whole, *s;
+  *distance = point_distance(a, b);
+  if( !are_points || (a->n_segments==1 && b->n_segments==1) ) return e->rc;
+  whole = arena_floats(arena, (size_t)width);
+  s = arena_floats(arena, (size_t)width);
+  if( arena->oom ) return fail_nomem(e);
+  point_s(whole, width, b, 0, b->n_segments);
+  *distance = fminf(*distance, nearest_passage(a, whole, width, s, e));
+  point_s(whole, width, a, 0, a->n_segments);
+  *distance = fminf(*distance, nearest_passage(b, whole, width, s, e));
+  arena_rewind(arena, mark);
+  return e->rc;
+}
+
 /* One segment of a point: s to length 1, r to at most 1. */
 static void normalize_segment(float *z, int s, int width){
   float length = sqrtf(dot(z + s, z + s, width - s));

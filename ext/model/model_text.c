@@ -224,6 +224,39 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   return SQLITE_OK;
 }
 
+/* ---- A passage ---- */
+
+/* Appends the bytes without white space around them. */
+static void append_trimmed(struct buf *out, const char *text, size_t n){
+  while( n>0 && is_ascii_space(text[n-1]) ) n--;
+  while( n>0 && is_ascii_space(text[0]) ){
+    text++;
+    n--;
+  }
+  utf8_clean(out, text, n);
+}
+
+int text_passage(const struct model *m, struct run *run, const char *text, size_t n, int n_segments,
+                 int passage, struct buf *out, int *is_there){
+  struct arena_mark mark = arena_mark(run->arena);
+  int each = passage_segments(n_segments);
+  int from = passage*each;
+  int to = from+each<n_segments ? from+each : n_segments;
+  struct buf bytes = { 0 };
+  int *ids, *start, n_found;
+  *is_there = 0;
+  if( text_segment(m, run, text, n, &ids, &start, &n_found)!=SQLITE_OK ) return run->err->rc;
+  *is_there = n_found==n_segments && from<to;
+  for(int k=*is_there ? start[from] : 0; *is_there && k<start[to]; k++){
+    tokenizer_decode(m->config.tokenizer, ids[k], &bytes);
+  }
+  append_trimmed(out, buf_text(&bytes), bytes.n);
+  if( bytes.rc!=SQLITE_OK || out->rc==SQLITE_NOMEM ) fail_nomem(run->err);
+  buf_release(&bytes);
+  arena_rewind(run->arena, mark);
+  return run->err->rc;
+}
+
 /* ---- Texts to points, many in one batch ----
 **
 ** Segments of one text that have the same tokens are one row: a log, a table or a thousand times

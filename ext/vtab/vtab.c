@@ -35,6 +35,7 @@ static int declare(struct vtab *t, struct err *e){
   int rc = SQLITE_NOMEM;
   buf_str(&columns, "CREATE TABLE x(");
   definition_columns(&columns, &t->definition, t->name);
+  if( t->definition.body ) buf_str(&columns, COLUMN_PASSAGE);
   buf_str(&columns, ")");
   buf_text(&columns);
   if( columns.rc==SQLITE_OK ) rc = sqlite3_declare_vtab(t->db, columns.data);

@@ -17,6 +17,7 @@
 **   vtab_update.c    INSERT, UPDATE, DELETE; 'rebuild', 'sync', 'optimize', 'integrity-check'
 **   vtab_plan.c      which conditions of a statement reach the table
 **   vtab_rank.c      in what order a query's rows come, where it is not simply nearest first
+**   vtab_passage.c   what in a row answers a query
 **   vtab_query.c     cursors
 **   vtab.c           create, connect, rename, drop; transactions. Begin here.
 **
@@ -128,16 +129,21 @@ void put_quoted_with(struct buf *out, const char *name, const char *ending);    
 int definition_read(struct definition *d, const char *table, int argc, const char *const *argv,
                     struct arena *a, struct err *e);
 /* Appends the column list for sqlite3_declare_vtab(): the content column, the filters, then the
-** hidden columns: one named like the table, options, latent, distance. */
+** hidden columns: one named like the table, options, latent, distance. Where there is content one
+** more is declared, passage, which t_config does not note: COLUMN_PASSAGE. */
 void definition_columns(struct buf *out, const struct definition *d, const char *table);
+#define COLUMN_PASSAGE ", passage TEXT HIDDEN"
 /* The hidden columns in this order are the arguments of t(...); the first two may be given. */
-enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };
+enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE, HIDDEN_PASSAGE };
 /* Numbers of columns: the first filter; a hidden column. */
 static inline int filter_at(const struct definition *d){
   return d->body!=NULL;
 }
 static inline int hidden_at(const struct definition *d, enum hidden h){
   return filter_at(d) + d->n_filters + (int)h;
+}
+static inline int count_columns(const struct definition *d){
+  return hidden_at(d, d->body ? HIDDEN_PASSAGE : HIDDEN_DISTANCE) + 1;
 }
 static inline int owns_content(const struct definition *d){     /* t_rows has a column for it */
   return d->body && d->content==NULL;
@@ -171,18 +177,12 @@ struct content row_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s)
 struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_stmt *s);
 
 /* What the index knows of a row: x[n, t->width], each of unit length. A text of one segment has one
-** vector. One of several has that of the whole, then those of its passages: a segment each, or a few
-** neighbours where there are more than PASSAGES_MOST. A picture has one, and so has a row of
-** somebody else's vectors. */
+** vector. One of several has that of the whole, then those of its passages. A picture has one, and
+** so has a row of somebody else's vectors. */
 struct vectors {
   float *x;                     /* NULL: there are none */
   int n;
 };
-enum { PASSAGES_MOST = 255 };
-/* Segments of each passage of a latent: passage i begins with segment i*passage_segments(). */
-static inline int passage_segments(int n_segments){
-  return (n_segments + PASSAGES_MOST - 1)/PASSAGES_MOST;
-}
 /* From a latent, or in a foreign table from bare numbers; in the arena. Empty after a failure. what:
 ** "latent", for the message. */
 struct vectors vectors_from_latent(const struct vtab *t, const struct latent *z, struct arena *a,
@@ -419,6 +419,14 @@ int ranking_begin(struct call *c, struct vtab *t, struct ranking *r, const struc
                   const struct conditions *want, int is_sorted);
 /* 1: the next row, with its distance; 0: the end, or a failure. */
 int ranking_next(struct call *c, struct vtab *t, struct ranking *r, struct found *row);
+
+/* ---- vtab_passage.c: what in a row answers a query ---- */
+
+/* Gives the passage of the content that is nearest to query[t->width]: a sentence. The content is in
+** a column of the row that s stands on; latent: the row's, as t_rows has it. Gives nothing where the
+** row has none, or is no text, or its content has changed since it was encoded. */
+void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
+                  struct content latent, sqlite3_context *context);
 
 /* ---- vtab_query.c: a cursor ---- */
 

@@ -522,6 +522,27 @@ static void give_value(struct call *c, struct vtab *t, struct vcursor *cursor,
   sqlite3_result_value(context, sqlite3_column_value(cursor->rows, COLUMN_FILTERS + i));
 }
 
+/* What in the row answers the query. */
+static void give_passage(struct call *c, struct vtab *t, struct vcursor *cursor,
+                         sqlite3_context *context){
+  const float *query = cursor->ranking.query;
+  int body_at = COLUMN_FILTERS + t->definition.n_filters;
+  struct content latent;
+  sqlite3_stmt *s;
+  find_row(c, t, cursor);
+  if( !cursor->is_there || query==NULL ) return;
+  s = cursor->rows;
+  latent = row_latent(c, t, s);
+  if( owns_content(&t->definition) ){
+    row_check_values(c, t, s);
+    passage_give(c, t, query, s, body_at, latent, context);
+  }else{
+    s = store_find(c, t, CONTENT_GET, cursor->rowid);
+    if( s ) passage_give(c, t, query, s, 0, latent, context);
+    sqlite3_reset(s);
+  }
+}
+
 static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor,
                         sqlite3_context *context, int column){
   const struct definition *d = &t->definition;
@@ -530,6 +551,8 @@ static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor,
     if( cursor->searches ) sqlite3_result_double(context, cursor->distance);
   }else if( column==hidden_at(d, HIDDEN_QUERY) ){
     if( cursor->query ) sqlite3_result_value(context, cursor->query);
+  }else if( d->body && column==hidden_at(d, HIDDEN_PASSAGE) ){
+    give_passage(c, t, cursor, context);
   }else if( column==hidden_at(d, HIDDEN_OPTIONS) ){
     if( cursor->options ) sqlite3_result_value(context, cursor->options);
   }else if( filter<0 && d->content ){

@@ -82,6 +82,9 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **columns, st
   if( is_given(columns[hidden_at(d, HIDDEN_DISTANCE)]) ){
     return fail(&c->err, SQLITE_ERROR, "the column distance is computed, not written");
   }
+  if( d->body && is_given(columns[hidden_at(d, HIDDEN_PASSAGE)]) ){
+    return fail(&c->err, SQLITE_ERROR, "the column passage is computed, not written");
+  }
   row->filters = columns + filter_at(d);
   for(int i=0; i<d->n_filters; i++){
     sqlite3_value *v = row->filters[i];
@@ -407,7 +410,7 @@ int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *
   sqlite3_value **columns = args + 2;
   sqlite3_value *query = n>1 ? columns[hidden_at(&t->definition, HIDDEN_QUERY)] : NULL;
   struct call c;
-  assert( n==1 || n==2 + hidden_at(&t->definition, HIDDEN_DISTANCE) + 1 );
+  assert( n==1 || n==2 + count_columns(&t->definition) );
   method_begin(&c, t);
   if( n==1 ){
     delete_row(&c, t, id);

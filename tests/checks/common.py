@@ -18,7 +18,7 @@ import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = 'build/tests'                            # where the tests write
-TINY = 'tests/data/tiny.safetensors'            # picture.safetensors is found beside it
+TINY = 'tests/data/text.safetensors'            # picture.safetensors is found beside it
 TINY_PICTURE = 'tests/data/picture.safetensors'
 SHIPPED = 'model/text.safetensors'
 SHELL = ['sqlite3', '-batch', '-init', '/dev/null', ':memory:']

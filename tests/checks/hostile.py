@@ -6,7 +6,7 @@ letters) stand in each place of each function of latent_functions(), with good v
 places, and in all places at once. A function is tried in a process of its own, so that a crash is
 one failure, which names the call. It runs with the tiny models. One function, in this process:
 
-    LATENT_MODEL=tests/data/tiny.safetensors tests/checks/hostile.py latent_path
+    LATENT_MODEL=tests/data/text.safetensors tests/checks/hostile.py latent_path
 """
 import json
 import random

@@ -6,14 +6,14 @@
 import os
 import sys
 
-from common import difference, main, models_of, ok, read, script_output, scripts
+from common import TINY, difference, main, models_of, ok, read, script_output, scripts
 
 
 def check():
     for script in sys.argv[1:] or scripts():
         expected = script[:-4] + '.out'
         for model in models_of(script):
-            kind = 'tiny' if 'tiny' in model else 'shipped'
+            kind = 'tiny' if model == TINY else 'shipped'
             name = f'{os.path.basename(script)}, {kind} weights'
             if not os.path.exists(expected):
                 ok(False, name, f'{expected} is missing: tests/golden.py writes it')

@@ -30,7 +30,7 @@ CREATE TABLE foreigner(z BLOB);
 SELECT length(latent_load('build/tests/models/other.safetensors'));
 INSERT INTO foreigner SELECT latent_encode('one');
 SELECT latent_distance(latents.z, foreigner.z) FROM latents, foreigner;
-SELECT latent_load('tests/data/tiny.safetensors');
+SELECT latent_load('tests/data/text.safetensors');
 SELECT latent_decode(z) FROM foreigner;
 SELECT latent_mean(z) FROM (SELECT z FROM latents UNION ALL SELECT z FROM foreigner);
 -- The good one is still good.

@@ -10,7 +10,7 @@ SELECT latent_load('build/tests/models/bad_json.safetensors');
 SELECT latent_load('build/tests/models/absent.safetensors');
 SELECT latent_load('build/tests/models');
 SELECT latent_load('Makefile');
-SELECT latent_distance('one', 'one') < 0.001, json_extract(latent_info(), '$.model.path') LIKE '%/tests/data/tiny.safetensors';
+SELECT latent_distance('one', 'one') < 0.001, json_extract(latent_info(), '$.model.path') LIKE '%/tests/data/text.safetensors';
 -- Only the application may open a file: not a view, not a trigger.
-CREATE VIEW sly AS SELECT latent_load('tests/data/tiny.safetensors');
+CREATE VIEW sly AS SELECT latent_load('tests/data/text.safetensors');
 SELECT * FROM sly;

@@ -1,0 +1,57 @@
+/*
+** vtab_passage.c -- the hidden column `passage`: what in a row answers the query.
+**
+** A text of several sentences is as near as the nearest of them. Which one that is the latent
+** tells, whose segments are those sentences, in order (model_text.c). What it says is read from the
+** content, cut as it was when it was encoded. Where that gives another number of segments, the
+** content has changed since, and nobody can tell.
+*/
+#include "vtab.h"
+#include <string.h>
+
+/* The passage of z that is nearest to query[t->width], the first of equal ones. */
+static int nearest(struct call *c, const struct vtab *t, const struct latent *z,
+                   const float *query){
+  struct vectors v = vectors_from_latent(t, z, &c->arena, "a stored latent", &c->err);
+  size_t width = (size_t)t->width;
+  float most = -2;
+  int best = 0;
+  for(int i=1; i<v.n; i++){
+    float score = dot(query, v.x + (size_t)i*width, t->width);
+    if( score<=most ) continue;
+    most = score;
+    best = i - 1;
+  }
+  return best;
+}
+
+/* The text in a column of s; bytes NULL: there is none. */
+static struct content column_text(struct call *c, sqlite3_stmt *s, int column){
+  struct content text = { NULL, 0 };
+  if( sqlite3_column_type(s, column)!=SQLITE_TEXT ) return text;
+  text.bytes = sqlite3_column_text(s, column);
+  text.n = (size_t)sqlite3_column_bytes(s, column);
+  if( text.bytes==NULL ) fail_nomem(&c->err);
+  return text;
+}
+
+void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
+                  struct content latent, sqlite3_context *context){
+  struct content text = column_text(c, s, column);
+  const struct model *m;
+  struct latent z;
+  struct buf out;
+  int is_there = 0;
+  if( text.bytes==NULL || latent.bytes==NULL || c->err.rc!=SQLITE_OK ) return;
+  latent_read(&z, latent.bytes, latent.n, &c->arena, "a stored latent", &c->err);
+  m = call_model_of(c, KIND_TEXT, 0);
+  if( c->err.rc!=SQLITE_OK || z.kind!=KIND_TEXT ) return;
+  out = call_buf(c);
+  text_passage(m, &c->run, text.bytes, text.n, z.n_segments, nearest(c, t, &z, query), &out,
+               &is_there);
+  check_buf(c, &out);
+  if( c->err.rc==SQLITE_OK && is_there ){
+    sqlite3_result_text64(context, buf_text(&out), out.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+  }
+  buf_release(&out);
+}
