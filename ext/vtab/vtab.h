@@ -397,12 +397,14 @@ struct found {                  /* a row of a query's answer */
                                 ** distance */
 };
 struct stream {                 /* rows nearest first */
-  int (*next)(struct call *c, void *arg, struct found *row);    /* 1: a row; 0: the end, a failure */
+  int (*next)(struct call *c, void *arg, struct found *row);    /* 1: a row; 0: none, or failed */
   void *arg;
 };
 enum rank_by { BY_BOTH, BY_MEANING, BY_WORDS };
-struct ranking {                /* zeroed, but for these: by, query, stream, arena */
+struct ranking {                /* zeroed, but for the first six */
   enum rank_by by;
+  double diverse;               /* 0..1: how much it counts that rows differ */
+  double within;                /* rows nearer than that to one that was given do not come */
   const float *query;           /* [width]; the arena's */
   struct stream stream;
   struct arena *arena;          /* of all that it needs */
@@ -410,6 +412,8 @@ struct ranking {                /* zeroed, but for these: by, query, stream, are
   int64_t n_head, at;           /* at: the next of them */
   int ends;                     /* no rows follow the head */
   struct key_set given;         /* rows of the head that the stream may still give */
+  float **kept;                 /* [n_kept]: vectors of rows that were given; where `within` asks */
+  int n_kept;
 };
 /* Of the nearest of a row's vectors. */
 double distance_of(const float *query, const struct vectors *v, int width);

@@ -100,6 +100,12 @@ static void check_index(struct call *c, struct vtab *t, int64_t n_vectors, struc
               (long long)n);
 }
 
+static void check_words(struct call *c, struct vtab *t, int may_write, struct buf *report){
+  if( c->err.rc!=SQLITE_OK ) return;
+  words_check(c, t, may_write, report);
+  report_failure(&c->err, report);
+}
+
 /* A statement that gives rowids; each is a finding. */
 static void check_none(struct call *c, struct vtab *t, struct buf *report, const char *sql,
                        const char *finding){
@@ -166,8 +172,7 @@ int vtab_check(struct call *c, struct vtab *t, int names_refused, struct buf *re
   n_vectors = check_all(c, t, &check);
   check_none(c, t, report, "SELECT id FROM $pending LIMIT 20", "is pending, although nothing is");
   check_index(c, t, n_vectors, report);
-  words_check(c, t, names_refused, report);
-  report_failure(&c->err, report);
+  check_words(c, t, names_refused, report);
   if( t->definition.content ) check_content(c, t, &check);
   return c->err.rc;
 }

@@ -81,6 +81,7 @@ struct search_options {
   double recall;                /* 0: not given */
   int exact;
   int64_t limit;                /* -1: none */
+  double diverse, within;       /* as in struct ranking */
   enum rank_by by;
   int says_by;                  /* the option was given */
 };
@@ -89,6 +90,10 @@ static int bad_option(struct call *c, cJSON *item, const char *expected){
   char came[64];
   return fail(&c->err, SQLITE_ERROR, "options key \"%s\" is %s, expected %s", item->string,
               json_show(item, came), expected);
+}
+
+static int is_from_0_to(double most, const cJSON *item){
+  return cJSON_IsNumber(item) && item->valuedouble>=0 && item->valuedouble<=most;
 }
 
 static int read_by(struct call *c, cJSON *item, struct search_options *o){
@@ -120,9 +125,15 @@ static int read_option(struct call *c, cJSON *item, struct search_options *o){
     }
   }else if( strcmp(item->string, "by")==0 ){
     return read_by(c, item, o);
+  }else if( strcmp(item->string, "diverse")==0 ){
+    if( !is_from_0_to(1, item) ) return bad_option(c, item, "a number from 0 to 1");
+    o->diverse = x;
+  }else if( strcmp(item->string, "within")==0 ){
+    if( !is_from_0_to(2, item) ) return bad_option(c, item, "a distance, from 0 to 2");
+    o->within = x;
   }else{
     return fail(&c->err, SQLITE_ERROR, "options have no key \"%.60s\"; known keys: recall, exact, "
-                "limit, by", item->string);
+                "limit, by, diverse, within", item->string);
   }
   return SQLITE_OK;
 }
@@ -344,8 +355,10 @@ static int asks_words(struct call *c, const struct vtab *t, sqlite3_value *query
          "anew with words=1 between the brackets, USING latent(%.60s, words=1)",
          t->definition.body ? t->definition.body : "body");
   }
-  if( !is_text && o->says_by ) refuse_value(c, "the query", query, "text, whose words can be found: "
-                                            "options ask for words");
+  if( !is_text && o->says_by ){
+    fail(&c->err, SQLITE_ERROR, "options ask for words, but the query is no text: leave \"by\" "
+         "out");
+  }
   if( !is_text || !t->definition.has_words || c->err.rc!=SQLITE_OK ) return 0;
   *words = value_bytes(c, query);
   return c->err.rc==SQLITE_OK;
@@ -369,6 +382,8 @@ static void start_search(struct call *c, struct vtab *t, struct vcursor *cursor,
   else ask_index(c, t, cursor, vector, plan, want, &o);
   cursor->ranking = (struct ranking){
     .by = o.by,
+    .diverse = o.diverse,
+    .within = o.within,
     .query = vector,
     .stream = { next_near, cursor },
     .arena = &cursor->arena,

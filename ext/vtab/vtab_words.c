@@ -58,7 +58,8 @@ int words_verify(struct call *c, struct vtab *t){
     "  AND sql='CREATE VIRTUAL TABLE ' || ?2 || ' USING ' || ?3)"
     " AND NOT EXISTS(SELECT 1 FROM $schema.sqlite_schema WHERE tbl_name COLLATE NOCASE IN (?1,"
     "  ?1||'_data', ?1||'_idx', ?1||'_content', ?1||'_docsize', ?1||'_config')"
-    "  AND tbl_name<>?1 AND NOT (type='table' AND rootpage>0) AND NOT (type='index' AND sql IS NULL))";
+    "  AND tbl_name<>?1 AND NOT (type='table' AND rootpage>0)"
+    "  AND NOT (type='index' AND sql IS NULL))";
   char *name;
   struct buf quoted = { 0 };
   sqlite3_stmt *s;
@@ -74,8 +75,8 @@ int words_verify(struct call *c, struct vtab *t){
   }
   if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   if( store_step(c, s) && !sqlite3_column_int(s, 0) ){
-    fail(&c->err, SQLITE_CORRUPT_VTAB, "the shadow table \"%.60s_words\", or one of its own, is not "
-         "what this table has made", t->name);
+    fail(&c->err, SQLITE_CORRUPT_VTAB, "the shadow table \"%.60s_words\", or one of its own, is "
+         "not what this table has made", t->name);
   }
   sqlite3_finalize(s);
   sqlite3_free(name);
@@ -94,9 +95,9 @@ static int is_text(sqlite3_value *v){
 static int say_remedy(struct call *c, const struct vtab *t){
   if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return c->err.rc;
   err_clear(&c->err);
-  return fail(&c->err, SQLITE_CORRUPT_VTAB, "the words in the shadow table %.60s_words are damaged: "
-              "INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild') makes them anew", t->name, t->name,
-              t->name);
+  return fail(&c->err, SQLITE_CORRUPT_VTAB, "the words in the shadow table %.60s_words are "
+              "damaged: INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild') makes them anew",
+              t->name, t->name, t->name);
 }
 
 int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v){

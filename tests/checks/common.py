@@ -146,7 +146,8 @@ def swept_scripts():
 
 def vtab_scripts():
     """Those of them that are about the virtual table."""
-    return [s for s in swept_scripts() if re.search('/(vtab|shadow|imagine|picture_vtab|words|diverse)', s)]
+    about = '/(vtab|shadow|imagine|picture_vtab|words|diverse)'
+    return [s for s in swept_scripts() if re.search(about, s)]
 
 
 # ---- Models that scripts and programs find in build/tests/models ----
