@@ -31,10 +31,12 @@ static char *copy_text(struct vtab *t, const char *text, struct err *e){
 }
 
 static int declare(struct vtab *t, struct err *e){
+  const struct definition *d = &t->definition;
   struct buf columns = { 0 };
   int rc = SQLITE_NOMEM;
   buf_str(&columns, "CREATE TABLE x(");
-  definition_columns(&columns, &t->definition, t->name);
+  definition_columns(&columns, d, t->name);
+  if( rank_at(d)==hidden_at(d, HIDDEN_RANK) ) buf_str(&columns, ", rank HIDDEN");
   buf_str(&columns, ")");
   buf_text(&columns);
   if( columns.rc==SQLITE_OK ) rc = sqlite3_declare_vtab(t->db, columns.data);

@@ -187,6 +187,14 @@ static int read_column(struct definition *d, struct words *w, char *name, char *
   return SQLITE_OK;
 }
 
+int rank_at(const struct definition *d){
+  if( d->body && sqlite3_stricmp(d->body, "rank")==0 ) return 0;
+  for(int i=0; i<d->n_filters; i++){
+    if( sqlite3_stricmp(d->filters[i].name, "rank")==0 ) return filter_at(d) + i;
+  }
+  return hidden_at(d, HIDDEN_RANK);
+}
+
 /* ---- The whole ---- */
 
 static int read_argument(struct definition *d, struct words *w){

@@ -470,6 +470,7 @@ static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor,
                         sqlite3_context *context, int column){
   const struct definition *d = &t->definition;
   int filter = column - filter_at(d);
+  if( column==hidden_at(d, HIDDEN_RANK) ) return;       /* for commands */
   if( column==hidden_at(d, HIDDEN_DISTANCE) ){
     if( cursor->searches ) sqlite3_result_double(context, cursor->distance);
   }else if( column==hidden_at(d, HIDDEN_QUERY) ){

@@ -11,6 +11,8 @@
 **       picture, code   fingerprints of these kinds' models; absent until t_rows holds a latent of
 **                 the kind. So a new model of one kind stands in the way of rows of that kind
 **                 alone, until 'rebuild' encodes all rows again
+**       rebuild   while a 'rebuild' in steps is under way: the rows from this id on that have no
+**                 latent wait for it (vtab_rebuild.c)
 **       width     numbers of a vector of the index: the model's s, or the width in the definition
 **   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content | hash])
 **       sum       of all the others but hash, see vtab_row.c

@@ -146,7 +146,8 @@ def swept_scripts():
 
 def vtab_scripts():
     """Those of them that are about the virtual table."""
-    return [s for s in swept_scripts() if re.search('/(vtab|shadow|imagine|picture_vtab)', s)]
+    about = re.compile('/(vtab|shadow|imagine|picture_vtab|rebuild|partition)')
+    return [s for s in swept_scripts() if about.search(s)]
 
 
 # ---- Models that scripts and programs find in build/tests/models ----
