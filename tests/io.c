@@ -299,6 +299,10 @@ static int transaction(struct body *b, sqlite3 *db, struct random *r, int i){
   if( rc==SQLITE_OK && i==5 ){
     rc = sqlite3_exec(db, "INSERT INTO t(t) VALUES('rebuild')", NULL, NULL, NULL);
   }
+  if( rc==SQLITE_OK && i==6 ){
+    rc = sqlite3_exec(db, "INSERT INTO t(t, rank) VALUES('rebuild', 10);"
+                      "INSERT INTO t(t, rank) VALUES('rebuild', 1000)", NULL, NULL, NULL);
+  }
   if( rc!=SQLITE_OK ) return rc;
   if( i==2 ) return sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   b->begun = i;

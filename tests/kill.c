@@ -3,12 +3,13 @@
 **
 **   kill MODEL FOLDER ROUNDS [SEED]
 **
-** A child opens the database and commits one transaction after another. Each holds some changes
-** to t and p (twin.h) and its own number. After each COMMIT the child sends the number through a
-** pipe. The parent kills it with SIGKILL a random time later. Opened again, the database must be
-** whole, t and p must agree, and the last transaction must be the last one heard of, or the one
-** after it. The next child goes on from there; now and then it begins with an empty database, in
-** another kind of table or journal. The seed decides everything except the moments.
+** A child opens the database and commits one transaction after another. Each holds some changes to
+** t and p (twin.h) and its own number. After each COMMIT the child sends the number through a pipe.
+** The parent kills it with SIGKILL a random time later. Opened again, the database must be whole, t
+** and p must agree, and the last transaction must be the last one heard of, or the one after it. A
+** 'rebuild' in steps may be halfway then: its end must be the same as if it were not. The next
+** child goes on from there; now and then it begins with an empty database, in another kind of table
+** or journal. The seed decides everything except the moments.
 */
 #include "twin.h"
 #include <signal.h>
@@ -55,6 +56,9 @@ static void write_on(const char *path, const struct kind *k, struct random *r, i
     if( rc==SQLITE_OK && below(r, 12)==0 ){
       rc = sqlite3_exec(db, "INSERT INTO t(t) VALUES('optimize')", NULL, NULL, NULL);
     }
+    if( rc==SQLITE_OK && below(r, 4)==0 ){
+      rc = sqlite3_exec(db, "INSERT INTO t(t, rank) VALUES('rebuild', 20)", NULL, NULL, NULL);
+    }
     if( rc==SQLITE_OK ) rc = sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     n++;
     if( rc==SQLITE_OK && write(to, &n, sizeof(n))!=sizeof(n) ) _exit(4);
@@ -90,8 +94,19 @@ static int child_kill(const char *path, const struct kind *k, struct random *r,
   return 1;
 }
 
+/* Whole halfway; then goes on to the end. *n counts databases that were halfway. */
+static int rebuild_end(sqlite3 *db, int *n, char why[WHY]){
+  const char *is_begun = "SELECT count(*) FROM latent_progress('t') WHERE phase='rebuild'";
+  int rc = sqlite3_exec(db, "INSERT INTO t(t) VALUES('integrity-check')", NULL, NULL, NULL);
+  *n += (int)integer_of(db, is_begun, 0);
+  while( rc==SQLITE_OK && integer_of(db, is_begun, 0)==1 ){
+    rc = sqlite3_exec(db, "INSERT INTO t(t, rank) VALUES('rebuild', 50)", NULL, NULL, NULL);
+  }
+  return rc==SQLITE_OK || why_not(why, "'rebuild' in steps: error %d, %s", rc, sqlite3_errmsg(db));
+}
+
 static int database_check(const char *path, const struct kind *k, struct random *r,
-                          sqlite3_int64 heard, char why[WHY]){
+                          sqlite3_int64 heard, int *n_halfway, char why[WHY]){
   sqlite3 *db = connect_to(path, NULL);
   sqlite3_int64 mark = integer_of(db, "SELECT n FROM mark", -1);
   int good = 1;
@@ -99,7 +114,7 @@ static int database_check(const char *path, const struct kind *k, struct random 
   if( good && mark!=heard && mark!=heard+1 ){
     good = why_not(why, "transaction %lld is the last, but %lld was heard of", mark, heard);
   }
-  good = good && twins_agree(db, k, r, why);
+  good = good && rebuild_end(db, n_halfway, why) && twins_agree(db, k, r, why);
   sqlite3_close(db);
   return good;
 }
@@ -112,6 +127,7 @@ int main(int argc, char **argv){
   int i, is_wal;
   int rounds = argc>3 ? atoi(argv[3]) : 0;
   int good = 1;
+  int n_halfway = 0;
   long n_transactions = 0;
   sqlite3_int64 heard = 0;
   sqlite3 *db;
@@ -129,7 +145,8 @@ int main(int argc, char **argv){
       is_wal = i/ROUNDS_EACH/N_KINDS%2 ^ i/ROUNDS_EACH%2;
       good = database_make(path, k, is_wal, why);
     }
-    good = good && child_kill(path, k, &r, &heard, why) && database_check(path, k, &r, heard, why);
+    good = good && child_kill(path, k, &r, &heard, why)
+        && database_check(path, k, &r, heard, &n_halfway, why);
     if( good ){
       db = connect_to(path, NULL);
       heard = integer_of(db, "SELECT n FROM mark", heard);
@@ -137,8 +154,8 @@ int main(int argc, char **argv){
     }
   }
   if( good ){
-    printf("ok - kill: seed %llu: killed %d times in %ld transactions\n", seed, rounds,
-           n_transactions + (long)heard);
+    printf("ok - kill: seed %llu: killed %d times in %ld transactions, %d times halfway through a "
+           "'rebuild'\n", seed, rounds, n_transactions + (long)heard, n_halfway);
   }else{
     printf("not ok - kill: seed %llu, round %d, %s (%s): %s\n", seed, i-1,
            KINDS[(i-1)/ROUNDS_EACH%N_KINDS].name, path, why);

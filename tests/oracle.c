@@ -530,12 +530,62 @@ static void act_vacuum(struct world *w){
   must(w, w->db, "VACUUM");
 }
 
+static int follows(const struct world *w){
+  return w->kind->content==NOTES;
+}
+
 static void act_optimize(struct world *w){
   must(w, w->db, "INSERT INTO t(t) VALUES('optimize')");
 }
 
 static void act_rebuild(struct world *w){
   must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')");
+}
+
+/* While a 'rebuild' is under way t has all rows, and finds those that have a latent. */
+static void halfway_agrees(struct world *w){
+  char content[LITERAL];
+  char *sql;
+  int rc;
+  content_literal(content, &w->random, w->kind);
+  sql = sqlite3_mprintf("SELECT (SELECT count(*) FROM t(%s)) -"
+                        " (SELECT count(*) FROM t WHERE latent IS NOT NULL)", content);
+  if( !bad(w) ) scans_agree(w->db, w->kind, &rc, w->why);
+  if( !bad(w) && integer_of(w->db, sql, -1)!=0 ){
+    why_not(w->why, "halfway: a query does not give the rows that have a latent");
+  }
+  sqlite3_free(sql);
+  if( draw(w, 3)==0 ) must(w, w->db, "INSERT INTO t(t) VALUES('integrity-check')");
+}
+
+static void any_change(struct world *w){
+  switch( draw(w, 5) ){
+    case 0: insert_rows(w, w->db, 1 + draw(w, 9)); break;
+    case 1: act_update_content(w); break;
+    case 2: act_update_filter(w); break;
+    case 3: act_update_rowid(w); break;
+    default: act_delete(w);
+  }
+}
+
+static void rebuild_in_steps(struct world *w, int with_changes){
+  const char *is_begun = "SELECT count(*) FROM latent_progress('t') WHERE phase='rebuild'";
+  do{
+    char *sql = sqlite3_mprintf("INSERT INTO t(t, rank) VALUES('rebuild', %d)",
+                                1 + draw(w, w->kind->n_rows/2));
+    must(w, w->db, sql);
+    sqlite3_free(sql);
+    halfway_agrees(w);
+    if( with_changes && draw(w, 2) ){
+      any_change(w);
+      halfway_agrees(w);
+    }
+    if( follows(w) && draw(w, 4)==0 ) must(w, w->db, "INSERT INTO t(t) VALUES('sync')");
+  }while( integer_of(w->db, is_begun, 0)==1 && !bad(w) );
+}
+
+static void act_rebuild_in_steps(struct world *w){
+  rebuild_in_steps(w, 1);
 }
 
 static void act_rename(struct world *w){
@@ -572,10 +622,6 @@ static void act_drop(struct world *w){
 }
 
 /* ---- The schema of the content, users' triggers, weights ---- */
-
-static int follows(const struct world *w){
-  return w->kind->content==NOTES;
-}
 
 /* A change that a trigger of the user's may refuse. */
 static void may(struct world *w, const char *sql){
@@ -780,7 +826,8 @@ static void act_weights(struct world *w){
     why_not(w->why, "a query under other weights gives %d rows", l.n);
   }
   must(w, w->db, "SAVEPOINT weights");
-  must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')");
+  if( draw(w, 2) ) must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')");
+  else rebuild_in_steps(w, 0);
   if( !bad(w) ) twins_agree(w->db, w->kind, &w->random, w->why);
   must(w, w->db, "ROLLBACK TO weights");
   must(w, w->db, "RELEASE weights");
@@ -1146,6 +1193,7 @@ static const struct act {
   { "vacuum", act_vacuum, 1 },
   { "optimize", act_optimize, 1 },
   { "rebuild", act_rebuild, 1 },
+  { "rebuild in steps", act_rebuild_in_steps, 1 },
   { "rename", act_rename, 1 },
   { "drop", act_drop, 1 },
   { "rename a column", act_rename_column, 1 },

@@ -296,6 +296,18 @@ const struct function FUNCTIONS[] = {
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
     .result = "A woman is walking.|0.32|[1,2]" },
 
+  { .name = "latent_progress", .n_min = 1, .n_max = 1,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = progress_fill,
+    .columns = "phase TEXT, done INTEGER, total INTEGER, model TEXT, \"table\" HIDDEN",
+    .group = "Tables",
+    .usage = "latent_progress(table)",
+    .sentence =
+      "How far the 'rebuild' in steps of a latent table is: phase is 'rebuild' while one is "
+      "under way, else 'ready'; `done` of `total` rows have been encoded by the model with this "
+      "fingerprint. If it is not that of latent_info(), a 'rebuild' is to come.",
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); INSERT INTO t(t, rank) VALUES ('rebuild', 2); SELECT phase, done, total FROM latent_progress('t')",
+    .result = "rebuild|2|3" },
+
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .n_needed = 3, .flags = PURE,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = tokens_fill,
     .columns =

@@ -137,6 +137,8 @@ struct near {                   /* a table, and the kind of its rows that counts
 /* Opens the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
 ** which rows; 0: the first near_rows() settles it. near_release() may follow a failure too. */
 int near_open(struct near *t, struct call *c, int i, int kind);
+/* Sets schema and table alone. */
+int near_find(struct near *t, const char *name);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
 /* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it. */
@@ -210,5 +212,8 @@ int draft_give(struct call *c, const struct point *p, int kind, const char *cont
 /* ---- functions_imagine.c, functions_gaps.c ---- */
 void imagine_fill(struct call *c, struct rows *r);
 void gaps_fill(struct call *c, struct rows *r);
+
+/* ---- functions_progress.c ---- */
+void progress_fill(struct call *c, struct rows *r);
 
 #endif

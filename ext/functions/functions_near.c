@@ -69,7 +69,7 @@ static char *column_copy(struct near *t, sqlite3_stmt *statement, int column, si
 
 /* The name is 'schema.table' if there is such a table. Otherwise all of it is the table's name, and
 ** the first schema that has one is taken. */
-static void find_table(struct near *t, const char *name){
+int near_find(struct near *t, const char *name){
   static const char sql[] = "SELECT schema, name FROM pragma_table_list WHERE type = 'virtual' AND "
     "(name = %Q COLLATE NOCASE OR schema||'.'||name = %Q COLLATE NOCASE) "
     "ORDER BY schema <> 'temp', schema <> 'main', schema";
@@ -83,6 +83,7 @@ static void find_table(struct near *t, const char *name){
          "a table made by CREATE VIRTUAL TABLE ... USING latent(...)", name);
   }
   sqlite3_finalize(statement);
+  return t->call->err.rc;
 }
 
 /* Notes the content column. Returns whether the column is one of the two that tell that the table
@@ -126,7 +127,7 @@ int near_open(struct near *t, struct call *c, int i, int kind){
   struct content name = call_text(c, i, "index");
   *t = (struct near){ .call = c };
   if( kind ) near_settle(t, kind);
-  if( c->err.rc==SQLITE_OK ) find_table(t, name.bytes);
+  if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
   if( c->err.rc==SQLITE_OK ) find_columns(t);
   if( c->err.rc==SQLITE_OK ){
     t->nearest = nested_prepare(t, sqlite3_mprintf(sql, t->content, t->schema, t->table));

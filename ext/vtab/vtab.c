@@ -31,11 +31,12 @@ static char *copy_text(struct vtab *t, const char *text, struct err *e){
 }
 
 static int declare(struct vtab *t, struct err *e){
+  const struct definition *d = &t->definition;
   struct buf columns = { 0 };
   int rc = SQLITE_NOMEM;
   buf_str(&columns, "CREATE TABLE x(");
-  definition_columns(&columns, &t->definition, t->name);
-  if( t->definition.body ) buf_str(&columns, COLUMN_PASSAGE);
+  definition_columns(&columns, d, t->name);
+  definition_late_columns(&columns, d);
   buf_str(&columns, ")");
   buf_text(&columns);
   if( columns.rc==SQLITE_OK ) rc = sqlite3_declare_vtab(t->db, columns.data);

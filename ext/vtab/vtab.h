@@ -13,8 +13,9 @@
 **   vtab_trigger.c   triggers on the content table
 **   vtab_content.c   content that is another table's: how t follows it, and sees where it does not
 **   vtab_pending.c   changes that wait for the index, and how they reach it in batches
+**   vtab_rebuild.c   'rebuild', at once or in steps; 'sync'
 **   vtab_check.c     integrity-check
-**   vtab_update.c    INSERT, UPDATE, DELETE; 'rebuild', 'sync', 'optimize', 'integrity-check'
+**   vtab_update.c    INSERT, UPDATE, DELETE; the commands
 **   vtab_plan.c      which conditions of a statement reach the table
 **   vtab_rank.c      in what order a query's rows come, where it is not simply nearest first
 **   vtab_passage.c   what in a row answers a query
@@ -39,6 +40,7 @@ struct filter {                 /* a filter column */
 };
 enum { FILTERS_MOST = INDEX_KEYS_MOST };
 struct definition {             /* strings lie in the vtab's arena */
+  const char *table;            /* its name when it was connected */
   char *body;                   /* the content column; NULL: the table holds foreign vectors, those
                                 ** of somebody else's model */
   int n_filters;
@@ -129,12 +131,13 @@ void put_quoted_with(struct buf *out, const char *name, const char *ending);    
 int definition_read(struct definition *d, const char *table, int argc, const char *const *argv,
                     struct arena *a, struct err *e);
 /* Appends the column list for sqlite3_declare_vtab(): the content column, the filters, then the
-** hidden columns: one named like the table, options, latent, distance. Where there is content one
-** more is declared, passage, which t_config does not note: COLUMN_PASSAGE. */
+** hidden columns: one named like the table, options, latent, distance. */
 void definition_columns(struct buf *out, const struct definition *d, const char *table);
-#define COLUMN_PASSAGE ", passage TEXT HIDDEN"
+/* Appends those that t_config does not note: passage, where there is content, and rank. The user may
+** have called the table, or a column, so: then that one is meant. */
+void definition_late_columns(struct buf *out, const struct definition *d);
 /* The hidden columns in this order are the arguments of t(...); the first two may be given. */
-enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE, HIDDEN_PASSAGE };
+enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };
 /* Numbers of columns: the first filter; a hidden column. */
 static inline int filter_at(const struct definition *d){
   return d->body!=NULL;
@@ -142,12 +145,14 @@ static inline int filter_at(const struct definition *d){
 static inline int hidden_at(const struct definition *d, enum hidden h){
   return filter_at(d) + d->n_filters + (int)h;
 }
-static inline int count_columns(const struct definition *d){
-  return hidden_at(d, d->body ? HIDDEN_PASSAGE : HIDDEN_DISTANCE) + 1;
-}
 static inline int owns_content(const struct definition *d){     /* t_rows has a column for it */
   return d->body && d->content==NULL;
 }
+
+int passage_at(const struct definition *d);      /* what in the row answers the query; -1: none */
+/* The column called rank, which says how many rows a step of 'rebuild' does. It may be the user's. */
+int rank_at(const struct definition *d);
+int count_columns(const struct definition *d);  /* all of them */
 
 /* ---- vtab_row.c: what a row of t_rows holds ---- */
 
@@ -278,6 +283,16 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model);
 /* May a latent of model m be searched for, or (is_new) come into the table? m must be the model that
 ** the table has for its kind; the first latent that comes in settles which that is. */
 int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new);
+/* Are the latents in t_rows of the models that are present now? */
+int config_is_present(struct call *c, struct vtab *t);
+
+/* A 'rebuild' that goes in steps: vtab_rebuild.c. */
+struct rebuild {
+  int is_begun;                 /* one is under way */
+  sqlite3_int64 next;           /* the rows from this id on that have no latent wait for it */
+};
+struct rebuild config_rebuild(struct call *c, struct vtab *t);
+int config_put_rebuild(struct call *c, struct vtab *t, const struct rebuild *r);
 
 /* ---- vtab_write.c: a row into t_rows ---- */
 
@@ -349,6 +364,22 @@ int pending_most(const struct vtab *t);                 /* so many are flushed a
 void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
                      int column, struct buf *report);
 
+/* ---- vtab_rebuild.c: 'rebuild', 'sync' ---- */
+
+int vtab_rebuild(struct call *c, struct vtab *t);       /* the whole */
+/* Begins a 'rebuild', or goes on with it: encodes n rows at most. */
+int rebuild_some(struct call *c, struct vtab *t, sqlite3_int64 n);
+/* The row is in t_rows without a latent, and a 'rebuild' will come to it. */
+int rebuild_awaits(struct call *c, struct vtab *t, const struct rebuild *r, sqlite3_int64 id);
+int vtab_sync(struct call *c, struct vtab *t);
+/* How far a table's 'rebuild' is, for anybody who knows its name. */
+struct progress {
+  int is_begun;                 /* one is under way */
+  int64_t done, total;          /* rows */
+  int64_t model;                /* fingerprint of the text model; -1: the vectors are foreign */
+};
+int progress_read(struct call *c, const char *schema, const char *table, struct progress *p);
+
 /* ---- vtab_check.c ---- */
 
 /* Findings, one a line; none: all is well. names_refused: rows that could not be encoded are
@@ -358,7 +389,6 @@ int vtab_check(struct call *c, struct vtab *t, int names_refused, struct buf *re
 /* ---- vtab_update.c: xUpdate, and the commands ---- */
 
 int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *rowid);
-int vtab_rebuild(struct call *c, struct vtab *t);
 
 /* ---- vtab_plan.c: which conditions reach the table, and as what ---- */
 

@@ -6,8 +6,8 @@
 ** 3. No row is pending.
 ** 4. The index agrees with t_rows: index_check(), which asks for the keys of each row. And it knows
 **    as many vectors as the rows have.
-** 5. Every row that has content has a latent; of others it says why not. (PRAGMA integrity_check
-**    leaves this out: such a row is no damage.)
+** 5. Every row that has content has a latent, or waits for a 'rebuild' that is under way; of others
+**    it says why not. (PRAGMA integrity_check leaves this out: such a row is no damage.)
 ** 6. t_words has the words of every row with text, and no others; FTS5 says that its own tables
 **    agree (PRAGMA integrity_check asks it itself).
 ** 7. Where the content is another table's: its ids are lasting, the triggers are there, and each
@@ -32,6 +32,7 @@ static void report_failure(struct err *e, struct buf *report){
 struct check {
   struct buf *report;
   int names_refused;            /* rows that could not be encoded are named too */
+  struct rebuild rebuild;       /* rows that wait for it are well as they are */
 };
 
 /* The row that s stands on. Returns how many vectors it has. */
@@ -52,6 +53,7 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, const stru
   report_failure(&c->err, report);
   if( latent.bytes==NULL ){
     int names = owns_content(&t->definition) && check->names_refused;
+    if( names && rebuild_awaits(c, t, &check->rebuild, id) ) return 0;
     if( names && sqlite3_column_type(s, body_at)!=SQLITE_NULL ){
       pending_explain(c, t, id, s, body_at, report);
     }
@@ -124,10 +126,11 @@ static void report_differing(struct call *c, struct vtab *t, sqlite3_int64 id, s
   const char *theirs = t->definition.content;
   sqlite3_stmt *row = s ? store_find(c, t, ROW_LATENT, id) : NULL;
   const char *what = row ? "has changed" : "is missing";
+  sqlite3_reset(row);
+  if( row && rebuild_awaits(c, t, &check->rebuild, id) ) return;
   if( s==NULL ) what = "is gone";
   buf_report_line(check->report, "row %lld of \"%.60s\" %s: 'sync' takes it %s", id, theirs, what,
                   s ? "in" : "out");
-  sqlite3_reset(row);
 }
 
 static void report_refused(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *row,
@@ -165,10 +168,11 @@ static void check_content(struct call *c, struct vtab *t, struct check *check){
 }
 
 int vtab_check(struct call *c, struct vtab *t, int names_refused, struct buf *report){
-  struct check check = { report, names_refused };
+  struct check check = { .report = report, .names_refused = names_refused };
   int64_t n_vectors;
   vtab_ready(c, t, 0);
   if( pending_flush(c, t)!=SQLITE_OK ) return c->err.rc;
+  check.rebuild = config_rebuild(c, t);
   n_vectors = check_all(c, t, &check);
   check_none(c, t, report, "SELECT id FROM $pending LIMIT 20", "is pending, although nothing is");
   check_index(c, t, n_vectors, report);

@@ -191,6 +191,41 @@ static int read_column(struct definition *d, struct words *w, char *name, char *
   return SQLITE_OK;
 }
 
+/* ---- Columns of a later version ----
+** A table that was made before there were such columns may have one of that name. */
+
+/* The user's column of a name: its number; -1: there is none. */
+static int user_column(const struct definition *d, const char *name){
+  if( d->body && sqlite3_stricmp(d->body, name)==0 ) return 0;
+  for(int i=0; i<d->n_filters; i++){
+    if( sqlite3_stricmp(d->filters[i].name, name)==0 ) return filter_at(d) + i;
+  }
+  return sqlite3_stricmp(d->table, name)==0 ? hidden_at(d, HIDDEN_QUERY) : -1;
+}
+
+int passage_at(const struct definition *d){
+  if( d->body==NULL || user_column(d, "passage")>=0 ) return -1;
+  return hidden_at(d, HIDDEN_DISTANCE) + 1;
+}
+
+static int rank_is_late(const struct definition *d){
+  return user_column(d, "rank")<0;
+}
+
+int rank_at(const struct definition *d){
+  if( !rank_is_late(d) ) return user_column(d, "rank");
+  return hidden_at(d, HIDDEN_DISTANCE) + 1 + (passage_at(d)>=0);
+}
+
+int count_columns(const struct definition *d){
+  return hidden_at(d, HIDDEN_DISTANCE) + 1 + (passage_at(d)>=0) + rank_is_late(d);
+}
+
+void definition_late_columns(struct buf *out, const struct definition *d){
+  if( passage_at(d)>=0 ) buf_str(out, ", passage TEXT HIDDEN");
+  if( rank_is_late(d) ) buf_str(out, ", rank HIDDEN");
+}
+
 /* ---- The whole ---- */
 
 static int read_argument(struct definition *d, struct words *w){
@@ -243,7 +278,7 @@ static int check_together(const struct definition *d, const char *table, struct 
 int definition_read(struct definition *d, const char *table, int argc, const char *const *argv,
                     struct arena *a, struct err *e){
   struct words w = { .table = table, .arena = a, .err = e };
-  *d = (struct definition){ .has_triggers = 1 };
+  *d = (struct definition){ .table = table, .has_triggers = 1 };
   if( is_taken(table) ){
     return fail(e, SQLITE_ERROR, "%s: the column for queries is called like the table, and a "
                 "column \"%s\" is there already: give the table another name", table, table);

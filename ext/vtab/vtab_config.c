@@ -239,6 +239,36 @@ int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_n
   return other_model(c, t, what, (uint32_t)own, m);
 }
 
+int config_is_present(struct call *c, struct vtab *t){
+  const struct model *m = call_model(c);
+  int is_present = m && get(c, t, "model")==m->config.fingerprint;
+  for(int kind=KIND_PICTURE; kind<=KIND_CODE && is_present; kind++){
+    sqlite3_int64 own = get(c, t, kind_name(kind));
+    if( own<0 ) continue;
+    m = call_model_of(c, kind, 0);
+    is_present = m && own==m->config.fingerprint;
+  }
+  return is_present && c->err.rc==SQLITE_OK;
+}
+
+/* The entry may be any integer, so get() cannot say that there is none. */
+struct rebuild config_rebuild(struct call *c, struct vtab *t){
+  sqlite3_stmt *s = store_statement(c, t, CONFIG_GET);
+  struct rebuild r = { 0 };
+  if( s ) sqlite3_bind_text(s, 1, "rebuild", -1, SQLITE_STATIC);
+  if( store_step(c, s) ){
+    r.is_begun = 1;
+    r.next = sqlite3_column_int64(s, 0);
+  }
+  store_do(c, s);
+  return r;
+}
+
+int config_put_rebuild(struct call *c, struct vtab *t, const struct rebuild *r){
+  if( r->is_begun ) return set(c, t, "rebuild", r->next);
+  return store_run(c, t, "DELETE FROM $config WHERE k='rebuild'");
+}
+
 int config_put(struct call *c, struct vtab *t){
   struct model *m;
   set(c, t, "version", VERSION);

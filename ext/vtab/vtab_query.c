@@ -562,11 +562,12 @@ static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor,
                         sqlite3_context *context, int column){
   const struct definition *d = &t->definition;
   int filter = column - filter_at(d);
+  if( column>hidden_at(d, HIDDEN_DISTANCE) && column==rank_at(d) ) return;     /* for commands */
   if( column==hidden_at(d, HIDDEN_DISTANCE) ){
     if( cursor->searches ) sqlite3_result_double(context, cursor->distance);
   }else if( column==hidden_at(d, HIDDEN_QUERY) ){
     if( cursor->query ) sqlite3_result_value(context, cursor->query);
-  }else if( d->body && column==hidden_at(d, HIDDEN_PASSAGE) ){
+  }else if( column==passage_at(d) ){
     give_passage(c, t, cursor, context);
   }else if( column==hidden_at(d, HIDDEN_OPTIONS) ){
     if( cursor->options ) sqlite3_result_value(context, cursor->options);

@@ -12,6 +12,8 @@
 **                 the kind. So a new model of one kind stands in the way of rows of that kind
 **                 alone, until 'rebuild' encodes all rows again
 **       picture_s, code_s   numbers of s in their latents; absent: width
+**       rebuild   while a 'rebuild' in steps is under way: the rows from this id on that have no
+**                 latent wait for it (vtab_rebuild.c)
 **       width     numbers of a vector of the index: the model's s, or the width in the definition
 **       parts     1: a row of several segments has several vectors in the index (struct vectors in
 **                 vtab.h); absent: one. 'rebuild' makes it 1

@@ -1,5 +1,6 @@
 /*
-** vtab_update.c -- INSERT, UPDATE, DELETE, and the commands: INSERT INTO t(t) VALUES('rebuild').
+** vtab_update.c -- INSERT, UPDATE, DELETE, and the commands: INSERT INTO t(t) VALUES('optimize').
+** (vtab_rebuild.c has 'rebuild' and 'sync'.)
 **
 ** Whatever can be wrong with a row is found before anything is written. Then the change is noted
 ** (vtab_pending.c), then made. The index sees it later, together with others.
@@ -82,8 +83,12 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **columns, st
   if( is_given(columns[hidden_at(d, HIDDEN_DISTANCE)]) ){
     return fail(&c->err, SQLITE_ERROR, "the column distance is computed, not written");
   }
-  if( d->body && is_given(columns[hidden_at(d, HIDDEN_PASSAGE)]) ){
+  if( passage_at(d)>=0 && is_given(columns[passage_at(d)]) ){
     return fail(&c->err, SQLITE_ERROR, "the column passage is computed, not written");
+  }
+  if( rank_at(d)>hidden_at(d, HIDDEN_DISTANCE) && is_given(columns[rank_at(d)]) ){
+    return fail(&c->err, SQLITE_ERROR, "the column rank is for 'rebuild' in steps: "
+                "INSERT INTO \"%.60s\"(\"%.60s\", rank) VALUES('rebuild', 1000)", t->name, t->name);
   }
   row->filters = columns + filter_at(d);
   for(int i=0; i<d->n_filters; i++){
@@ -287,83 +292,6 @@ static void update_followed(struct call *c, struct vtab *t, sqlite3_int64 id, sq
   if( to!=id ) follow_row(c, t, to);
 }
 
-/* ---- 'rebuild', 'sync' ---- */
-
-static void note_differing(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
-                           void *arg){
-  (void)arg;
-  words_put(c, t, id, s ? sqlite3_column_value(s, 1) : NULL);
-  pending_add(c, t, id, NO_LATENT, NOTE_READ);
-}
-
-/* Notes all rows that are not as the content table has them. */
-static void compare_content(struct call *c, struct vtab *t){
-  static const struct content_walk WALK = { .differs = note_differing };
-  content_check(c, t);
-  triggers_mend(c, t);
-  if( c->err.rc==SQLITE_OK ) content_walk(c, t, &WALK);
-}
-
-static void take_changes(struct call *c, struct vtab *t){
-  if( t->definition.content==NULL ){
-    fail(&c->err, SQLITE_ERROR, "'sync' is for a table with content='another table': this one has "
-         "its own");
-  }
-  vtab_ready(c, t, 1);
-  if( c->err.rc!=SQLITE_OK ) return;
-  compare_content(c, t);
-  pending_flush(c, t);
-}
-
-static void take_content(struct call *c, struct vtab *t){
-  store_run(c, t, "DELETE FROM $rows");
-  compare_content(c, t);
-}
-
-/* Takes what the row holds, that s stands on, as it is. Its content is to be encoded again. A
-** foreign latent that is not what was written becomes NULL. */
-static void mend_row(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_stmt *mend){
-  sqlite3_int64 id = sqlite3_column_int64(s, COLUMN_ID);
-  sqlite3_int64 sum = row_sum_expected(c, t, s);
-  int has_none = sqlite3_column_type(s, COLUMN_LATENT)==SQLITE_NULL;
-  struct content latent = NO_LATENT;
-  if( t->definition.body==NULL ) latent = row_latent(c, t, s);
-  if( c->err.rc==SQLITE_CORRUPT_VTAB ) err_clear(&c->err);
-  if( c->err.rc!=SQLITE_OK ) return;
-  if( latent.bytes ) sum |= latent_sum(id, latent);
-  if( sum==sqlite3_column_int64(s, COLUMN_SUM) && (latent.bytes || has_none) ) return;
-  sqlite3_bind_int64(mend, 1, id);
-  sqlite3_bind_int64(mend, 2, sum);
-  if( latent.bytes ){
-    check_bound(c, sqlite3_bind_blob(mend, 3, latent.bytes, (int)latent.n, SQLITE_TRANSIENT));
-  }
-  store_do(c, mend);
-}
-
-static void mend_rows(struct call *c, struct vtab *t){
-  sqlite3_stmt *s = store_range(c, t, ROWS_UP, INT64_MIN, INT64_MAX);
-  sqlite3_stmt *mend = store_statement(c, t, ROW_MEND);
-  while( store_step(c, s) ) mend_row(c, t, s, mend);
-  store_give_back(t, ROWS_UP, s);
-  store_run(c, t, "INSERT INTO $pending(id, how) SELECT id, 0 FROM $rows");
-}
-
-int vtab_rebuild(struct call *c, struct vtab *t){
-  if( config_is_early(c, t) ) return c->err.rc;
-  config_put(c, t);
-  store_run(c, t, "DELETE FROM $pending");
-  vtab_ready(c, t, 1);
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  index_clear(t->index, &c->err);
-  vtab_damaged(c);
-  words_rebuild(c, t);
-  if( t->definition.content ) take_content(c, t);
-  else mend_rows(c, t);
-  pending_flush(c, t);
-  if( c->err.rc!=SQLITE_OK ) t->broken_depth = t->depth + 1;
-  return c->err.rc;
-}
-
 /* ---- Commands ---- */
 
 static void optimize(struct call *c, struct vtab *t){
@@ -387,12 +315,26 @@ static void integrity_check(struct call *c, struct vtab *t){
   buf_release(&report);
 }
 
-static void run_command(struct call *c, struct vtab *t, sqlite3_value *v){
+/* 'rebuild', all of it, or so many rows as the column rank says. */
+static void rebuild(struct call *c, struct vtab *t, sqlite3_value *rank){
+  if( !is_given(rank) ){
+    vtab_rebuild(c, t);
+  }else if( sqlite3_value_type(rank)!=SQLITE_INTEGER || sqlite3_value_int64(rank)<1 ){
+    refuse_value(c, "rank", rank, "how many rows 'rebuild' does now, 1 or more");
+  }else{
+    rebuild_some(c, t, sqlite3_value_int64(rank));
+  }
+}
+
+static void run_command(struct call *c, struct vtab *t, sqlite3_value **columns){
+  sqlite3_value *v = columns[hidden_at(&t->definition, HIDDEN_QUERY)];
+  sqlite3_value *rank = columns[rank_at(&t->definition)];
   int is_text = sqlite3_value_type(v)==SQLITE_TEXT;
   const char *name = is_text ? (const char *)sqlite3_value_text(v) : "";
   if( name==NULL ) fail_nomem(&c->err);
-  else if( sqlite3_stricmp(name, "rebuild")==0 ) vtab_rebuild(c, t);
-  else if( sqlite3_stricmp(name, "sync")==0 ) take_changes(c, t);
+  else if( sqlite3_stricmp(name, "rebuild")==0 ) rebuild(c, t, rank);
+  else if( is_given(rank) ) refuse_value(c, "rank", rank, "NULL: only 'rebuild' has steps");
+  else if( sqlite3_stricmp(name, "sync")==0 ) vtab_sync(c, t);
   else if( sqlite3_stricmp(name, "optimize")==0 ) optimize(c, t);
   else if( sqlite3_stricmp(name, "integrity-check")==0 ) integrity_check(c, t);
   else refuse_value(c, "the command", v, "'rebuild', 'sync', 'optimize' or "
@@ -415,7 +357,7 @@ int vtab_update(sqlite3_vtab *base, int n, sqlite3_value **args, sqlite3_int64 *
   if( n==1 ){
     delete_row(&c, t, id);
   }else if( sqlite3_value_type(args[0])==SQLITE_NULL ){
-    if( is_given(query) ) run_command(&c, t, query);
+    if( is_given(query) ) run_command(&c, t, columns);
     else if( t->definition.content ) insert_followed(&c, t, args[1], columns, rowid);
     else insert_row(&c, t, args[1], columns, rowid);
   }else if( is_given(query) ){

@@ -146,7 +146,7 @@ def swept_scripts():
 
 def vtab_scripts():
     """Those of them that are about the virtual table."""
-    about = '/(vtab|shadow|imagine|picture_vtab|words|diverse)'
+    about = '/(vtab|shadow|imagine|picture_vtab|words|diverse|rebuild|partition)'
     return [s for s in swept_scripts() if re.search(about, s)]
 
 

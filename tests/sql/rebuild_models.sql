@@ -1,0 +1,22 @@
+-- tiny: 'rebuild' in steps with other weights: begun, changed to third ones halfway, ended.
+CREATE VIRTUAL TABLE t USING latent(body);
+INSERT INTO t(body) VALUES ('It is warm.'), ('It is cold.'), ('A dog runs.');
+CREATE TEMP TABLE first AS SELECT model FROM latent_progress('t');
+SELECT length(latent_load('build/tests/models/other.safetensors'));
+SELECT count(*) FROM t('It is warm.');
+INSERT INTO t(t, rank) VALUES ('rebuild', 2);
+SELECT phase, done, total, model = (SELECT model FROM first) FROM latent_progress('t');
+SELECT rowid FROM t('It is warm.') WHERE distance < 1e-5;
+SELECT count(*) FROM t('It is warm.');
+INSERT INTO t(body) VALUES ('A cat sleeps.');
+INSERT INTO t(t) VALUES ('integrity-check');
+SELECT latent_load('tests/data/tiny.safetensors') = model FROM first;
+SELECT count(*) FROM t('It is warm.');
+INSERT INTO t(body) VALUES ('It snows.');
+INSERT INTO t(t, rank) VALUES ('rebuild', 1);
+SELECT phase, done, total, model = (SELECT model FROM first) FROM latent_progress('t');
+INSERT INTO t(t) VALUES ('integrity-check');
+INSERT INTO t(t, rank) VALUES ('rebuild', 100);
+SELECT phase, done, total, model = (SELECT model FROM first) FROM latent_progress('t');
+SELECT count(*), min(distance) < 1e-5 FROM t('A cat sleeps.');
+INSERT INTO t(t) VALUES ('integrity-check');
