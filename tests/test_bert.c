@@ -107,7 +107,9 @@ static int random_rows(struct rows *r, const struct bert *b, int n, struct arena
 /* A row alone, in a batch, on several threads, with every code. */
 static void test_batches(const char *kind){
   enum { N = 60 };
-  static const char *const codes[] = { "avx512", "avx2", "neon", "plain" };
+  static const char *const codes[] = {
+    "avx512_vnni", "avx512", "avx2_vnni", "avx2", "neon_dot", "neon", "plain"
+  };
   struct property alone = { 0 }, threads = { 0 }, everywhere = { 0 };
   struct bench b;
   struct bert *bert;

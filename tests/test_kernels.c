@@ -116,7 +116,9 @@ static double product_error(const struct product *p, int exact){
   return worst/largest;
 }
 
-static const char *const codes[] = { "avx512", "avx2", "neon", "openblas", "plain" };
+static const char *const codes[] = {
+  "avx512_vnni", "avx512", "avx2_vnni", "avx2", "neon_dot", "neon", "openblas", "plain"
+};
 static struct property sizes_hold[COUNT(codes)];
 
 static void compare_codes(int rows, int in, int out){

@@ -96,8 +96,9 @@ int bits_choose(const char *name);
 
 /* ---- kernels_choose.c: which code computes all this ---- */
 
-/* What this CPU uses for linear() and the vectors: "avx512", "avx2", "neon"; on other CPUs
-** "openblas" (last bits of products may differ there), else "plain". */
+/* What this CPU uses for linear() and the vectors: "avx512", "avx2", "neon", each with "_vnni" or
+** "_dot" behind it where bytes have their own instructions; on other CPUs "openblas" (last bits of
+** products may differ there), else "plain". */
 const char *linear_kernel(void);
 /* For tests and benchmarks: takes the code of that name. Returns 0, and changes nothing, when
 ** there is none or this CPU cannot run it. NULL picks the best one again. */
@@ -152,20 +153,31 @@ linear_code *linear_chosen(void);
 bytes_code *bytes_chosen(void);
 const struct lanes_table *lanes_chosen(void);
 
-/* kernels_tile.h and kernels_lanes.h, compiled for each vector unit. Only kernels_choose.c may take
-** them, after it has asked the CPU. lanes_plain runs everywhere. */
+/* kernels_tile.h, kernels_lanes.h and kernels_bytes_tile.h, compiled for each vector unit. Only
+** kernels_choose.c may take them, after it has asked the CPU. lanes_plain runs everywhere. */
 extern const struct lanes_table lanes_plain;                    /* kernels_vectors.c */
 extern const struct lanes_table lanes_avx2, lanes_avx512;       /* kernels_avx2.c, _avx512.c */
 linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and kernels_neon.c */
-bytes_code bytes_plain, bytes_avx2;                             /* kernels_bytes.c */
+bytes_code bytes_plain;                                         /* kernels_bytes.c */
+bytes_code bytes_avx2, bytes_avx2_vnni, bytes_avx512_vnni;      /* kernels_bytes_*.c */
+bytes_code bytes_neon, bytes_neon_dot;
+/* Where the compiler knows the instructions. */
+#if defined(__x86_64__) && (__GNUC__>=11 || __clang_major__>=12)
+# define KERNELS_AVX_VNNI 1
+#endif
+#if defined(__aarch64__) && (!defined(__clang__) || __clang_major__>=16)
+# define KERNELS_NEON_DOT 1
+#endif
 void linear_bytes(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
 void linear_bytes_plain(float *y, const float *x, const struct matrix *w, int rows);
 
 /* kernels_blas.c */
 linear_code linear_openblas;            /* only where it is usable */
-/* kernels_choose.c: what an x86-64 CPU and the system on it have. AVX2 with FMA and F16C; AVX-512
-** F; the same with BW and VPOPCNTDQ. */
-enum cpu_feature { CPU_POPCNT, CPU_AVX2, CPU_AVX512, CPU_AVX512_POPCNT };
+/* kernels_choose.c: what an x86-64 CPU and the system on it have. AVX2 with FMA and F16C, and with
+** VNNI for its vectors; AVX-512 F; the same with BW and VPOPCNTDQ, or with VNNI. */
+enum cpu_feature {
+  CPU_POPCNT, CPU_AVX2, CPU_AVX2_VNNI, CPU_AVX512, CPU_AVX512_POPCNT, CPU_AVX512_VNNI
+};
 int cpu_has(enum cpu_feature feature);
 int linear_openblas_usable(void);       /* opens the library at the first call */
 

@@ -21,8 +21,16 @@ typedef __m256 vec;
 #define vec_half(p)       _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
 #define vec_bytes(p) \
   _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p))))
+#define vec_larger(a, b)  (floats)_mm256_max_ps((__m256)(a), (__m256)(b))
+#define vec_put_bytes(p, n)  put_bytes(p, (__m256i)(n))
 #define vec_fma(a, b, c)  _mm256_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm256_storeu_ps(p, a)
+
+static inline TARGET void put_bytes(uint8_t *p, __m256i n){
+  __m128i low = _mm256_castsi256_si128(n);
+  __m128i words = _mm_packus_epi32(low, _mm256_extracti128_si256(n, 1));
+  _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(words, words));
+}
 #include "kernels_tile.h"
 #include "kernels_lanes.h"
 

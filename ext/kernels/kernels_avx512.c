@@ -27,6 +27,9 @@ typedef __m512 vec;
 #define vec_half(p)       _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
 #define vec_bytes(p) \
   _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
+#define vec_larger(a, b)  (floats)_mm512_max_ps((__m512)(a), (__m512)(b))
+#define vec_put_bytes(p, n) \
+  _mm_storeu_si128((__m128i *)(p), _mm512_cvtepi32_epi8((__m512i)(n)))
 #define vec_fma(a, b, c)  _mm512_fmadd_ps(a, b, c)
 #define vec_store(p, a)   _mm512_storeu_ps(p, a)
 #include "kernels_tile.h"

@@ -18,15 +18,14 @@
 **
 ** Rows and columns are filled up with zeros. Numbers of 32 bits are little-endian.
 **
-** AVX-512 CPUs run the AVX2 code: what VNNI would give has not been measured here.
+** kernels_bytes_tile.h is the product, for AVX2, for the two VNNI of x86-64 and for the two kinds
+** of arm64. The instructions of the last three take 127 too. The ends are the same for all, so that
+** the weights are.
 */
 #include "kernels.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
 
 /* ---- To bytes ---- */
 
@@ -89,75 +88,6 @@ void bytes_plain(float *y, const struct byte_rows *x, const struct matrix *w){
     }
   }
 }
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define TARGET __attribute__((target("avx2,fma")))
-#define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
-# define UNROLL _Pragma("clang loop unroll(full)")
-#else
-# define UNROLL _Pragma("GCC unroll 8")
-#endif
-enum { TILE_ROWS = 5 };               /* 5 x 2 sums, 2 of w, 1 of x, 2 products, ones: 16 */
-
-INLINE TARGET __m256i four_bytes(const void *p){
-  int32_t four;
-  memcpy(&four, p, sizeof(four));
-  return _mm256_set1_epi32(four);
-}
-
-/* y[R, n] = R rows by a panel, of which n columns are there. */
-INLINE TARGET void bytes_tile(float *y, const struct byte_rows *x, int row, const int8_t *panel,
-                              const float *scale, int out, int n, const int R){
-  const __m256i ones = _mm256_set1_epi16(1);
-  const __m256i *start = (const __m256i *)panel;
-  const size_t in = (size_t)x->in;
-  const uint8_t *u = x->u + (size_t)row*in;
-  __m256i sums[TILE_ROWS][2];
-  UNROLL for(int i=0; i<R; i++){
-    sums[i][0] = _mm256_loadu_si256(start);
-    sums[i][1] = _mm256_loadu_si256(start + 1);
-  }
-  panel += START_BYTES;
-  for(size_t k=0; k<in; k+=BYTES_TOGETHER, panel+=BYTES_TOGETHER*BYTES_PANEL){
-    __m256i w0 = _mm256_loadu_si256((const __m256i *)panel);
-    __m256i w1 = _mm256_loadu_si256((const __m256i *)(panel + 32));
-    UNROLL for(int i=0; i<R; i++){
-      __m256i four = four_bytes(u + i*in + k);
-      __m256i a = _mm256_madd_epi16(_mm256_maddubs_epi16(four, w0), ones);
-      __m256i b = _mm256_madd_epi16(_mm256_maddubs_epi16(four, w1), ones);
-      sums[i][0] = _mm256_add_epi32(sums[i][0], a);
-      sums[i][1] = _mm256_add_epi32(sums[i][1], b);
-    }
-  }
-  UNROLL for(int i=0; i<R; i++){
-    float line[BYTES_PANEL];
-    UNROLL for(int half=0; half<2; half++){
-      __m256 sum = _mm256_cvtepi32_ps(sums[i][half]);
-      _mm256_storeu_ps(line + half*8, _mm256_mul_ps(sum, _mm256_set1_ps(x->scale[row+i])));
-    }
-    for(int j=0; j<n; j++) y[(size_t)(row + i)*out + j] = line[j]*scale[j];
-  }
-}
-
-TARGET void bytes_avx2(float *y, const struct byte_rows *x, const struct matrix *w){
-  const int8_t *panel = w->bytes;
-  for(int at=0; at<w->out; at+=BYTES_PANEL, panel+=PANEL_BYTES(w->in)){
-    const float *scale = w->scale + at;
-    int n = w->out - at<BYTES_PANEL ? w->out - at : BYTES_PANEL;
-    int i = 0;
-    for(; i+TILE_ROWS<=x->rows; i+=TILE_ROWS){
-      bytes_tile(y + at, x, i, panel, scale, w->out, n, TILE_ROWS);
-    }
-    switch( x->rows - i ){
-      case 1: bytes_tile(y + at, x, i, panel, scale, w->out, n, 1); break;
-      case 2: bytes_tile(y + at, x, i, panel, scale, w->out, n, 2); break;
-      case 3: bytes_tile(y + at, x, i, panel, scale, w->out, n, 3); break;
-      case 4: bytes_tile(y + at, x, i, panel, scale, w->out, n, 4); break;
-    }
-  }
-}
-#endif
 
 /* A block of rows: quantized into scratch, then multiplied. */
 static void run_block(float *y, const float *x, const struct matrix *w, int rows, float *scratch){

@@ -11,6 +11,10 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 # include <cpuid.h>
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+# include <asm/hwcap.h>
+# include <sys/auxv.h>
+#endif
 
 struct code {
   const char *name;
@@ -32,19 +36,22 @@ static unsigned saved_registers(void){
 ** that is missing it answers 0 to everything: the engine would then run "plain", 150 times slower,
 ** and say nothing. */
 int cpu_has(enum cpu_feature feature){
-  enum { AVX_SAVED = 0x06, AVX512_SAVED = 0xe6 };
-  unsigned a, b, c, d, b7, c7;
+  enum { AVX_SAVED = 0x06, AVX512_SAVED = 0xe6, AVX_VNNI = 1<<4 };
+  unsigned a, b, c, d, b7, c7, last;
   unsigned saved;
   if( !__get_cpuid(1, &a, &b, &c, &d) ) return 0;
   if( feature==CPU_POPCNT ) return (c & bit_POPCNT)!=0;
-  if( !(c & bit_OSXSAVE) || !__get_cpuid_count(7, 0, &a, &b7, &c7, &d) ) return 0;
+  if( !(c & bit_OSXSAVE) || !__get_cpuid_count(7, 0, &last, &b7, &c7, &d) ) return 0;
   saved = saved_registers();
-  if( feature==CPU_AVX2 ){
+  if( feature==CPU_AVX2 || feature==CPU_AVX2_VNNI ){
     unsigned wanted = bit_AVX | bit_FMA | bit_F16C;
-    return (saved & AVX_SAVED)==AVX_SAVED && (c & wanted)==wanted && (b7 & bit_AVX2)!=0;
+    if( (saved & AVX_SAVED)!=AVX_SAVED || (c & wanted)!=wanted || !(b7 & bit_AVX2) ) return 0;
+    if( feature==CPU_AVX2 ) return 1;
+    return last>=1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & AVX_VNNI)!=0;
   }
   if( (saved & AVX512_SAVED)!=AVX512_SAVED || !(b7 & bit_AVX512F) ) return 0;
   if( feature==CPU_AVX512 ) return 1;
+  if( feature==CPU_AVX512_VNNI ) return (c7 & bit_AVX512VNNI)!=0;
   return (b7 & bit_AVX512BW)!=0 && (c7 & bit_AVX512VPOPCNTDQ)!=0;
 }
 
@@ -52,8 +59,28 @@ static int avx512_usable(void){
   return cpu_has(CPU_AVX512);
 }
 
+static int avx512_vnni_usable(void){
+  return cpu_has(CPU_AVX512_VNNI);
+}
+
 static int avx2_usable(void){
   return cpu_has(CPU_AVX2);
+}
+#endif
+
+#if defined(KERNELS_AVX_VNNI)
+static int avx2_vnni_usable(void){
+  return cpu_has(CPU_AVX2_VNNI);
+}
+#endif
+
+#if defined(KERNELS_NEON_DOT)
+static int neon_dot_usable(void){
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP)!=0;
+#else
+  return 0;
+#endif
 }
 #endif
 
@@ -68,10 +95,17 @@ static void plain(float *y, const float *x, const struct matrix *w, int rows, fl
 
 static const struct code codes[] = {    /* best first */
 #if defined(__x86_64__) && defined(__GNUC__)
+  { "avx512_vnni", avx512_vnni_usable, linear_avx512, bytes_avx512_vnni, &lanes_avx512 },
   { "avx512", avx512_usable, linear_avx512, bytes_avx2, &lanes_avx512 },
+# if defined(KERNELS_AVX_VNNI)
+  { "avx2_vnni", avx2_vnni_usable, linear_avx2, bytes_avx2_vnni, &lanes_avx2 },
+# endif
   { "avx2", avx2_usable, linear_avx2, bytes_avx2, &lanes_avx2 },
 #elif defined(__aarch64__)
-  { "neon", always, linear_neon, bytes_plain, &lanes_plain },
+# if defined(KERNELS_NEON_DOT)
+  { "neon_dot", neon_dot_usable, linear_neon, bytes_neon_dot, &lanes_plain },
+# endif
+  { "neon", always, linear_neon, bytes_neon, &lanes_plain },
 #endif
   { "openblas", linear_openblas_usable, linear_openblas, bytes_plain, &lanes_plain },
   { "plain", always, plain, bytes_plain, &lanes_plain },

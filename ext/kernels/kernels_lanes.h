@@ -7,6 +7,8 @@
 **   WIDTH     floats in a vector: 4, 8 or 16
 **   LANES     the name of the table of functions made here
 **   vec_bytes loads WIDTH int8_t as floats; may be left out
+**   vec_larger  a>b ? a : b for each of two vectors; may be left out
+**   vec_put_bytes  stores WIDTH int32_t of 0 to 255 as bytes; may be left out
 **
 ** Sums go into 16 lanes, in 16/WIDTH vectors, so that the order of all additions is the same for
 ** every WIDTH. Only + - * / sqrt are used, which IEEE 754 rounds exactly once everywhere, and no
@@ -67,6 +69,20 @@ LANE quad load_quad(const float *x){
 /* yes ? a : b; a comparison of vectors gives -1 for yes and 0 for no. */
 LANE floats choose(ints yes, floats a, floats b){
   return (floats)((yes & (ints)a) | (~yes & (ints)b));
+}
+
+/* a>b ? a : b. gcc makes two instructions of the plain code, of which one is slow. */
+LANE floats larger_of(floats a, floats b){
+#ifdef vec_larger
+  return vec_larger(a, b);
+#else
+  return choose(a > b, a, b);
+#endif
+}
+
+/* |x| */
+LANE floats size_of(floats x){
+  return (floats)((ints)x & 0x7fffffff);
 }
 
 /* The last n < 16 numbers of a row, with `rest` behind them: to[16]. */
@@ -360,7 +376,7 @@ static TARGET void lanes_silu_bias(float *y, const float *bias, int rows, int n)
 LANE floats gelu(floats x){
   const floats zero = { 0 };
   ints negative = x < zero;
-  floats u = choose(negative, -x, x)*0.70710678f;
+  floats u = size_of(x)*0.70710678f;
   floats t = 1.0f/(u*0.3275911f + 1.0f);
   floats p = t*1.061405429f - 1.453152027f;
   p = p*t + 1.421413741f;
@@ -384,16 +400,12 @@ static TARGET void lanes_gelu_bias(float *y, const float *bias, int rows, int n)
   }
 }
 
-LANE floats size_of(floats x){
-  return choose(x < (floats){ 0 }, -x, x);
-}
-
 /* sizes: of |x|. */
 LANE void max_with(struct lanes *most, const float *x, const int sizes){
   EACH_PART{
     floats v = load(x + part*WIDTH);
     if( sizes ) v = size_of(v);
-    most->part[part] = choose(v > most->part[part], v, most->part[part]);
+    most->part[part] = larger_of(v, most->part[part]);
   }
 }
 
@@ -419,13 +431,20 @@ LANE float size_max(const float *x, int n){
   return max_inline(x, n, 0.0f, 1);
 }
 
-typedef uint8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+/* gcc makes 30 instructions of the plain code for 8 numbers. */
+LANE void store_bytes(uint8_t *u, ints n){
+#ifdef vec_put_bytes
+  vec_put_bytes(u, n);
+#else
+  typedef uint8_t small_bytes __attribute__((vector_size(WIDTH), aligned(1), may_alias));
+  *(small_bytes *)u = __builtin_convertvector(n, small_bytes);
+#endif
+}
 
 /* BYTE_OFFSET + x*up: the nearest whole numbers, ties to even. A sum with 1.5*2^23 has no bits for
 ** fractions, and the whole number in its lowest ones. */
 LANE void to_bytes(uint8_t *u, const float *x, float up){
-  ints n = (ints)(load(x)*up + (12582912.0f + BYTE_OFFSET)) & 255;
-  *(small_bytes *)u = __builtin_convertvector(n, small_bytes);
+  store_bytes(u, (ints)(load(x)*up + (12582912.0f + BYTE_OFFSET)) & 255);
 }
 
 static TARGET float lanes_quantize(uint8_t *u, const float *x, int n){

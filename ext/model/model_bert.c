@@ -137,6 +137,18 @@ static void add_distances(const struct bert *b, struct bert_work *w, int n, int 
   for(int i=0; i<n; i++) add(w->scores + (size_t)i*n, zero - i, n);
 }
 
+/* to[columns, n] = from[n, columns]^T, whose rows are `stride` numbers apart. In groups of rows, so
+** that their lines stay in the first-level cache: those of columns, a power of two apart, do not. */
+static void transpose(float *to, const float *from, int n, int columns, int stride){
+  enum { GROUP = 16 };
+  for(int i=0; i<n; i+=GROUP, from+=(size_t)GROUP*stride){
+    int rows = n - i<GROUP ? n - i : GROUP;
+    for(int j=0; j<columns; j++){
+      for(int k=0; k<rows; k++) to[(size_t)j*n + i + k] = from[(size_t)k*stride + j];
+    }
+  }
+}
+
 /* w->y[at..at+n) = what each token of a row reads of all of them. */
 static void attend_row(const struct bert *b, struct bert_work *w, int at, int n){
   int d = b->config.shape.d;
@@ -147,12 +159,10 @@ static void attend_row(const struct bert *b, struct bert_work *w, int at, int n)
     struct matrix values = { .in = n, .out = head, .full = w->v };
     for(int i=0; i<n; i++){
       const float *q = w->qkv + (size_t)(at + i)*3*d + h*head;
-      for(int j=0; j<head; j++){
-        w->q[(size_t)i*head + j] = q[j]*scale;
-        w->k[(size_t)j*n + i] = q[d + j];
-        w->v[(size_t)i*head + j] = q[2*d + j];
-      }
+      for(int j=0; j<head; j++) w->q[(size_t)i*head + j] = q[j]*scale;
+      memcpy(w->v + (size_t)i*head, q + 2*d, (size_t)head*sizeof(float));
     }
+    transpose(w->k, w->qkv + (size_t)at*3*d + d + h*head, n, head, 3*d);
     linear(w->scores, w->q, &keys, n, w->panel);
     if( b->distances ) add_distances(b, w, n, h);
     for(int i=0; i<n; i++) softmax(w->scores + (size_t)i*n, n);

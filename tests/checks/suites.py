@@ -66,7 +66,8 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    names = ('newest', 'registries', 'wordpiece', 'compilers', 'hostile', 'training', 'stops')
+    names = ('newest', 'registries', 'wordpiece', 'compilers', 'hostile', 'training', 'stops',
+             'arm64')
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
