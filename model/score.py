@@ -121,25 +121,15 @@ def meaning(board):
     yield f'STS-B {board.sts}, Spearman of 1 - latent_distance', f'{spearman:.3f}'
 
 
-# Units of BM25 that one unit of distance counts: tuned on the training queries.
-FUSED = 20
-
-
 def attach_scifact(board):
-    """The corpus with its full-text index and a latent for each document: its sentences' mean."""
+    """The corpus as a table, whose rows are found by meaning, by words and by both."""
     path = f'{board.cache}/scifact-{board.weights}.db'
     board.db.execute('ATTACH ? AS corpus', [path])
     if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'ready'"):
         return
-    board.db.executescript("""
-        CREATE TABLE IF NOT EXISTS corpus.docs(id PRIMARY KEY, z);
-        CREATE VIRTUAL TABLE IF NOT EXISTS corpus.words
-            USING fts5(id UNINDEXED, title, body, tokenize = 'porter unicode61');""")
-    insert = """INSERT OR REPLACE INTO docs
-        SELECT ?, latent_mean(latent_encode(?, '{"refine":0}'))"""
+    board.db.execute('CREATE VIRTUAL TABLE corpus.docs USING latent(body, words=1)')
     for id, title, body in tsv(f'{board.data}/retrieval/scifact/corpus.tsv.xz'):
-        board.db.execute(insert, [id, f'{title}. {body}'])
-        board.db.execute('INSERT INTO words VALUES (?, ?, ?)', [id, title, body])
+        board.db.execute('INSERT INTO docs(rowid, body) VALUES (?, ?)', [id, f'{title}. {body}'])
     board.db.execute('CREATE TABLE corpus.ready(yes)')
     board.db.commit()
 
@@ -157,16 +147,12 @@ def retrieval(board):
     relevant = collections.defaultdict(set)
     for query, doc, _ in tsv(f'{board.data}/retrieval/{board.queries}/qrels.tsv.xz'):
         relevant[query].add(doc)
-    scores = {'latent_distance': [], "FTS5's bm25": [], 'both': []}
-    bm25 = 'SELECT id, bm25(words) FROM words(?) ORDER BY 2 LIMIT 200'
-    distance = 'SELECT id, latent_distance(z, ?) FROM docs ORDER BY 2'
+    scores = {by: [] for by in ('meaning', 'words', 'both')}
+    search = "SELECT rowid FROM docs(?, json_object('by', ?)) LIMIT 10"
     for query, text in tsv(f'{board.data}/retrieval/{board.queries}/queries.tsv.xz')[:300]:
-        far = dict(board.db.execute(distance, [text]))
-        match = ' OR '.join(f'"{w}"' for w in sorted(set(re.findall(r'\w+', text.lower()))))
-        rank = dict(board.db.execute(bm25, [match]))
-        both = sorted(rank, key=lambda id: rank[id] + FUSED * far[id])
-        for name, ids in zip(scores, (list(far), list(rank), both)):
-            scores[name].append(ndcg(ids, relevant[query]))
+        for by in scores:
+            ids = [str(id) for id, in board.db.execute(search, [text, by])]
+            scores[by].append(ndcg(ids, relevant[query]))
     name = 'SciFact' if board.queries == 'scifact' else 'SciFact, training queries'
     yield (f'{name}, nDCG@10: ' + '; '.join(scores),
            '; '.join(f'{statistics.fmean(v):.3f}' for v in scores.values()))

@@ -56,8 +56,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_distance(a, b)",
     .sentence =
       "How far apart a and b are in meaning: one minus the cosine of their semantic "
-      "parts, from 0 (the same) to 2. They may be of two kinds, as a text and a "
-      "picture.",
+      "parts, from 0 (the same) to 2. A text of several sentences is as near as its nearest "
+      "one, or as the whole, as in a search. They may be of two kinds, as a text and a picture.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
     .result = "0.2|0.98" },
 

@@ -153,13 +153,17 @@ static void choose_points(struct call *c, const struct path *p, const int *candi
 /* One row: t, content, latent, fidelity, distance_a, distance_b. */
 static void give_point(struct call *c, struct path *p, int i, struct rows *r){
   struct buf blob = { 0 };
+  float far[2] = { 0 };
   latent_write(&blob, &p->z[i], &c->err);
+  for(int end=0; end<2; end++){
+    point_nearest(&far[end], &p->again[i], &p->ends[end], &c->arena, &c->err);
+  }
   rows_real(r, p->t[i]);
   rows_content(r, p->m->config.kind, buf_text(&p->texts[i]), p->texts[i].n);
   rows_blob(r, buf_text(&blob), blob.n);
   rows_real(r, p->fidelities[i]);
-  rows_real(r, point_distance(&p->again[i], &p->ends[0]));
-  rows_real(r, point_distance(&p->again[i], &p->ends[1]));
+  rows_real(r, far[0]);
+  rows_real(r, far[1]);
   check_buf(c, &blob);
   buf_release(&blob);
 }

@@ -162,7 +162,8 @@ def make_models():
 
     weights, text = pair(TINY)
     picture_weights, picture_text = pair(TINY_PICTURE)
-    as_kind = lambda kind: text.replace(b'"kind":"text"', b'"kind":"%s"' % kind, 1)
+    plain = re.sub(rb'"meaning":{[^}]*},', b'', text)       # the network makes its own s
+    as_kind = lambda kind: plain.replace(b'"kind":"text"', b'"kind":"%s"' % kind, 1)
 
     model('truncated', weights[:len(weights) // 2], text)
     model('altered', weights[:-1000] + bytes([weights[-1000] ^ 1]) + weights[-999:], text)
@@ -174,7 +175,17 @@ def make_models():
     model('music', weights, as_kind(b'music'))
     model('other', weights, text + b'\n')       # the same in everything except its fingerprint
     model('other_picture', picture_weights, picture_text + b'\n')
+    model('code_meaning', weights, text.replace(b'"kind":"text"', b'"kind":"code"', 1))
+    model('other_meaning', weights, text.replace(b'"weights_hash":"2a', b'"weights_hash":"2b', 1))
+    model('wide_meaning', weights, text.replace(b'"meaning":{"s":24', b'"meaning":{"s":64', 1))
+    model('narrow_meaning', weights, text.replace(b'"meaning":{"s":24', b'"meaning":{"s":15', 1))
+    model('alone/text', weights, text)          # without its sentence encoder
+    model('plain', weights, plain)
     model('all/text', weights, text)
+    for folder in ('models', 'models/all'):
+        path = f'{WORK}/{folder}/meaning'
+        if not os.path.lexists(path):
+            os.symlink(os.path.abspath('tests/data/bert'), path)
     model('all/picture', picture_weights, picture_text)
 
 

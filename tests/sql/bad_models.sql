@@ -7,6 +7,12 @@ SELECT latent_load('build/tests/models/no_tokenizer.safetensors');
 SELECT latent_load('build/tests/models/not_a_model.safetensors');
 SELECT latent_load('build/tests/models/empty.safetensors');
 SELECT latent_load('build/tests/models/bad_json.safetensors');
+-- A sentence encoder that is missing, of another model, of another width, or where none belongs.
+SELECT latent_load('build/tests/models/alone/text.safetensors');
+SELECT latent_load('build/tests/models/other_meaning.safetensors');
+SELECT latent_load('build/tests/models/wide_meaning.safetensors');
+SELECT latent_load('build/tests/models/narrow_meaning.safetensors');
+SELECT latent_load('build/tests/models/code_meaning.safetensors');
 SELECT latent_load('build/tests/models/absent.safetensors');
 SELECT latent_load('build/tests/models');
 SELECT latent_load('Makefile');

@@ -24,10 +24,8 @@ CREATE VIRTUAL TABLE t USING latent(body);
 INSERT INTO t(rowid, body) SELECT rowid, other FROM twin WHERE name <> 'not UTF-8';
 INSERT INTO t(rowid, body) VALUES (100, 'A dog runs.'), (101, 'NASA'), (102, '');
 SELECT 'found by the twin', count(*) = 0 FROM twin WHERE name <> 'not UTF-8'
-  AND NOT EXISTS (SELECT 1 FROM t(plain) WHERE t.rowid = twin.rowid AND distance = 0);
+  AND NOT EXISTS (SELECT 1 FROM t(plain) WHERE t.rowid = twin.rowid AND distance < 1e-6);
 SELECT 'bytes stay', count(*) = 14 FROM t JOIN twin ON t.rowid = twin.rowid WHERE t.body = twin.other;
-SELECT 'white space is nothing', rowid = 102, distance = 0 FROM t(char(9, 0x3000, 10)) LIMIT 1;
--- Few capitals may be a name.
-SELECT 'a name', latent_distance('NASA', 'Nasa') > 0, latent_distance('IBM PC', 'Ibm pc') > 0;
+SELECT 'white space is nothing', rowid = 102, distance < 1e-6 FROM t(char(9, 0x3000, 10)) LIMIT 1;
 -- Both ends of a path and all that is decoded are read in the same way.
 SELECT 'path', latent_slerp(plain, other, 0) = latent_encode(plain), latent_slerp(plain, other, 1) = latent_encode(other) FROM twin WHERE name = 'tabs';

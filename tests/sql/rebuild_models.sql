@@ -10,7 +10,7 @@ SELECT rowid FROM t('It is warm.') WHERE distance < 1e-5;
 SELECT count(*) FROM t('It is warm.');
 INSERT INTO t(body) VALUES ('A cat sleeps.');
 INSERT INTO t(t) VALUES ('integrity-check');
-SELECT latent_load('tests/data/tiny.safetensors') = model FROM first;
+SELECT latent_load('tests/data/text.safetensors') = model FROM first;
 SELECT count(*) FROM t('It is warm.');
 INSERT INTO t(body) VALUES ('It snows.');
 INSERT INTO t(t, rank) VALUES ('rebuild', 1);

@@ -189,10 +189,10 @@ INSERT INTO named VALUES ('k', 1, 1, 70, 1, 'e', 'It is seventy.');
 CREATE VIRTUAL TABLE x USING latent(body, content='named', content_rowid='C');
 SELECT rowid, body FROM x('It is seventy.');
 INSERT INTO named VALUES ('l', 2, 2, 'text', 1, 'f', 'No integer.');
-INSERT INTO named VALUES ('m', 3, 3, 71, 3, 'g', 'It is 71.'), ('n', 4, 4, 72, 4, 'h', 'It is 72.');
+INSERT INTO named VALUES ('m', 3, 3, 71, 3, 'g', 'It is warm.'), ('n', 4, 4, 72, 4, 'h', 'It is cold.');
 DELETE FROM named WHERE c=70;
 VACUUM;                                       -- numbers the rowids anew
-SELECT rowid, body FROM x('It is 72.') LIMIT 1;
+SELECT rowid, body FROM x('It is cold.') LIMIT 1;
 INSERT INTO x(x) VALUES ('integrity-check');
 DROP TABLE x;
 CREATE TABLE flat(id INTEGER PRIMARY KEY, body TEXT) WITHOUT ROWID;
