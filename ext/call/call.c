@@ -31,7 +31,7 @@ void connection_drop(struct connection *c){
   assert( c->n_uses>0 );
   if( --c->n_uses>0 ) return;
   for(int i=0; i<=KIND_CODE; i++) model_close(c->models[i]);
-  bert_close(c->encoder);
+  for(int i=0; i<c->n_encoders; i++) bert_close(c->encoders[i]);
   mem_free(c->directory);
   mem_free(c);
 }
@@ -365,18 +365,52 @@ struct model *call_load(struct call *c, const char *path){
   return is_directory(path) ? load_directory(c, path) : open_weights(c, path, 0);
 }
 
-struct bert *call_load_encoder(struct call *c, const char *path){
+/* The encoder in a folder, among the connection's. */
+static struct bert *open_encoder(struct call *c, const char *path){
+  struct connection *own = c->connection;
   struct bert *b;
   if( c->err.rc!=SQLITE_OK || bert_open(&b, path, &c->err)!=SQLITE_OK ) return NULL;
-  bert_close(c->connection->encoder);
-  c->connection->encoder = b;
+  for(int i=0; i<own->n_encoders; i++){
+    if( own->encoders[i]!=b ) continue;
+    bert_close(b);              /* one reference is enough */
+    return b;
+  }
+  if( own->n_encoders==ENCODERS_MOST ){
+    if( own->encoder==own->encoders[0] ) own->encoder = NULL;
+    bert_close(own->encoders[0]);
+    own->n_encoders--;
+    memmove(own->encoders, own->encoders + 1, sizeof(b)*(size_t)own->n_encoders);
+  }
+  own->encoders[own->n_encoders++] = b;
   return b;
 }
 
-struct bert *call_encoder(struct call *c){
+struct bert *call_load_encoder(struct call *c, const char *path){
+  struct bert *b = open_encoder(c, path);
+  if( b ) c->connection->encoder = b;
+  return b;
+}
+
+/* The one of that name beside text's weights. */
+static struct bert *find_encoder(struct call *c, const char *name){
+  const char *first = c->connection->directory;
   const char *folder;
+  if( encoder_find(&folder, first, name, &c->arena, &c->err)!=SQLITE_OK ) return NULL;
+  return open_encoder(c, folder);
+}
+
+struct bert *call_encoder(struct call *c){
+  struct connection *own = c->connection;
   if( c->err.rc!=SQLITE_OK ) return NULL;
-  if( c->connection->encoder ) return c->connection->encoder;
-  if( encoder_find(&folder, c->connection->directory, &c->arena, &c->err)!=SQLITE_OK ) return NULL;
-  return call_load_encoder(c, folder);
+  if( own->encoder==NULL ) own->encoder = find_encoder(c, "meaning");
+  return own->encoder;
+}
+
+struct bert *call_encoder_named(struct call *c, const char *name){
+  const struct connection *own = c->connection;
+  if( c->err.rc!=SQLITE_OK ) return NULL;
+  for(int i=own->n_encoders-1; i>=0; i--){
+    if( strcmp(shared_name(&own->encoders[i]->shared), name)==0 ) return own->encoders[i];
+  }
+  return find_encoder(c, name);
 }

@@ -57,9 +57,12 @@ struct binding {                /* user data of a registered function: sqlite3_u
   const struct function *function;
   struct connection *connection;        /* it holds this binding too: one allocation, one life */
 };
+enum { ENCODERS_MOST = 8 };     /* of one connection; the one that was asked for first goes */
 struct connection {             /* one a database connection, shared by its functions */
   sqlite3 *db;
-  struct bert *encoder;         /* NULL until first use, or latent_load(); a reference is held */
+  struct bert *encoders[ENCODERS_MOST]; /* that were asked for; references are held */
+  int n_encoders;
+  struct bert *encoder;         /* one of them: that of latent_embed(); NULL until first use */
   struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; references are held */
   char *directory;              /* that latent_load() was given: kinds not in use yet are looked for
                                 ** there first; owned; NULL: none */
@@ -119,6 +122,9 @@ struct model *call_load(struct call *c, const char *path);
 struct bert *call_encoder(struct call *c);
 /* The sentence encoder in the folder at path, from now on that of latent_embed(). Borrowed. */
 struct bert *call_load_encoder(struct call *c, const char *path);
+/* The one whose folder is called `name`: which latent_load() took, or which lies beside text's
+** weights. Borrowed. NULL on failure. */
+struct bert *call_encoder_named(struct call *c, const char *name);
 /* For functions[n], which must outlive it. One use, the caller's; NULL when out of memory. */
 struct connection *connection_open(sqlite3 *db, const struct function *functions, int n);
 void connection_use(struct connection *c);

@@ -91,12 +91,27 @@ static int check_header(const struct header *h, const struct latent *z, const ch
   return SQLITE_OK;
 }
 
-/* The blob is as long as its header says. */
-static int check_length(const struct latent *z, int element, size_t n, const char *who,
-                        struct err *e){
+/* What the header says of the length. */
+static uint64_t length_of(const struct latent *z, int element){
   uint64_t numbers = (uint64_t)z->width*elements[element].bytes;
   uint64_t segment = numbers + elements[element].scale_bytes;
-  uint64_t expected = HEADER_BYTES + (uint64_t)z->n_segments*segment;
+  return HEADER_BYTES + (uint64_t)z->n_segments*segment;
+}
+
+size_t latent_bytes(const void *blob, size_t n){
+  struct reader r = reader_of(blob, n);
+  struct latent z = { 0 };
+  struct header h;
+  if( n<HEADER_BYTES || !latent_is(blob, n) ) return 0;
+  reader_bytes(&r, 4);
+  h = read_header(&z, &r);
+  if( h.element>I8 || length_of(&z, h.element)>n ) return 0;
+  return (size_t)length_of(&z, h.element);
+}
+
+static int check_length(const struct latent *z, int element, size_t n, const char *who,
+                        struct err *e){
+  uint64_t expected = length_of(z, element);
   if( n==expected ) return SQLITE_OK;
   return fail(e, SQLITE_ERROR, "%s: latent of %zu bytes, expected %llu for %d segment%s of width "
               "%d in %s", who, n, (unsigned long long)expected, z->n_segments,

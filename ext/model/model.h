@@ -192,8 +192,9 @@ int places_list(struct places *p, int kind, struct arena *a, struct err *e);
 /* The first file that exists: in directory `first` (may be NULL), then in places_list(). None:
 ** SQLITE_CANTOPEN, and the message lists the places. */
 int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e);
-/* The folder of the shipped sentence encoder: "meaning" beside the weights of text. */
-int encoder_find(const char **folder, const char *first, struct arena *a, struct err *e);
+/* The folder of a sentence encoder, of that name beside the weights of text: "meaning" is shipped. */
+int encoder_find(const char **folder, const char *first, const char *name, struct arena *a,
+                 struct err *e);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any
@@ -380,10 +381,11 @@ uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) 
 ** many tiny ones neighbours are folded into one. */
 int text_segment(const struct model *m, struct run *run, const char *text, size_t n, int **ids,
                  int **start, int *n_segments);
-/* Appends the passage whose number this is (0, ...) of a text whose latent has n_segments, without
-** white space around it. *is_there is 0, and nothing is appended, where the text has others. */
-int text_passage(const struct model *m, struct run *run, const char *text, size_t n, int n_segments,
-                 int passage, struct buf *out, int *is_there);
+/* The passages of a text whose latent has n_segments, without white space around them: appended to
+** `all`, passage i up to ends[i]. *n is how many; 0, where the text has another number of
+** segments. ends: from the arena. */
+int text_passages(const struct model *m, struct run *run, const char *text, size_t bytes,
+                  int n_segments, struct buf *all, size_t **ends, int *n);
 /* n texts to z[n] in one batch, each with `rounds` of refine_tokens(). A latent has at most 65,535
 ** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,

@@ -136,19 +136,20 @@ int weights_find(const char **path, const char *first, int kind, struct arena *a
   return not_found(kind, &places, e);
 }
 
-int encoder_find(const char **folder, const char *first, struct arena *a, struct err *e){
-  static const char name[] = "/meaning";
+int encoder_find(const char **folder, const char *first, const char *name, struct arena *a,
+                 struct err *e){
   const char *weights;
   char *path;
   *folder = NULL;
   if( weights_find(&weights, first, KIND_TEXT, a, e)!=SQLITE_OK ) return e->rc;
-  path = arena_get(a, strlen(weights) + sizeof(name) + 1);
+  path = arena_get(a, strlen(weights) + strlen(name) + 2);
   if( path==NULL ) return fail_nomem(e);
   strcpy(path, weights);
   cut_name(path);
+  strcat(path, "/");
   strcat(path, name);
   *folder = path;
   if( is_bert(path) ) return SQLITE_OK;
-  return fail(e, SQLITE_CANTOPEN, "no sentence encoder found (looked for %s): call "
-              "latent_load(folder)", path);
+  return fail(e, SQLITE_CANTOPEN, "no sentence encoder %.60s found (looked for %s): call "
+              "latent_load('/path/to/%.60s')", name, path, name);
 }

@@ -224,7 +224,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   return SQLITE_OK;
 }
 
-/* ---- A passage ---- */
+/* ---- Passages ---- */
 
 /* Appends the bytes without white space around them. */
 static void append_trimmed(struct buf *out, const char *text, size_t n){
@@ -236,24 +236,26 @@ static void append_trimmed(struct buf *out, const char *text, size_t n){
   utf8_clean(out, text, n);
 }
 
-int text_passage(const struct model *m, struct run *run, const char *text, size_t n, int n_segments,
-                 int passage, struct buf *out, int *is_there){
-  struct arena_mark mark = arena_mark(run->arena);
+int text_passages(const struct model *m, struct run *run, const char *text, size_t bytes,
+                  int n_segments, struct buf *all, size_t **ends, int *n){
   int each = passage_segments(n_segments);
-  int from = passage*each;
-  int to = from+each<n_segments ? from+each : n_segments;
-  struct buf bytes = { 0 };
+  struct buf passage = { 0 };
   int *ids, *start, n_found;
-  *is_there = 0;
-  if( text_segment(m, run, text, n, &ids, &start, &n_found)!=SQLITE_OK ) return run->err->rc;
-  *is_there = n_found==n_segments && from<to;
-  for(int k=*is_there ? start[from] : 0; *is_there && k<start[to]; k++){
-    tokenizer_decode(m->config.tokenizer, ids[k], &bytes);
+  *n = 0;
+  *ends = arena_get(run->arena, ((size_t)n_segments + 1)*sizeof(**ends));
+  if( run->arena->oom ) return fail_nomem(run->err);
+  if( text_segment(m, run, text, bytes, &ids, &start, &n_found)!=SQLITE_OK ) return run->err->rc;
+  for(int from=0; n_found==n_segments && from<n_segments; from+=each){
+    int to = from+each<n_segments ? from+each : n_segments;
+    passage.n = 0;
+    for(int k=start[from]; k<start[to]; k++){
+      tokenizer_decode(m->config.tokenizer, ids[k], &passage);
+    }
+    append_trimmed(all, buf_text(&passage), passage.n);
+    (*ends)[(*n)++] = all->n;
   }
-  append_trimmed(out, buf_text(&bytes), bytes.n);
-  if( bytes.rc!=SQLITE_OK || out->rc==SQLITE_NOMEM ) fail_nomem(run->err);
-  buf_release(&bytes);
-  arena_rewind(run->arena, mark);
+  if( passage.rc!=SQLITE_OK || all->rc==SQLITE_NOMEM ) fail_nomem(run->err);
+  buf_release(&passage);
   return run->err->rc;
 }
 

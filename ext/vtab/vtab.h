@@ -9,6 +9,7 @@
 **   vtab_store.c     the shadow tables, byte by byte, and all statements
 **   vtab_words.c     words=1: an FTS5 table beside the rows
 **   vtab_config.c    t_config: which models the rows are of; makes a table ready for work
+**   vtab_encoder.c   a table with a sentence encoder of its own
 **   vtab_write.c     a row into t_rows; which values a filter takes
 **   vtab_trigger.c   triggers on the content table
 **   vtab_content.c   content that is another table's: how t follows it, and sees where it does not
@@ -47,6 +48,8 @@ struct definition {             /* strings lie in the vtab's arena */
   struct filter filters[FILTERS_MOST];
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
+  char *model;                  /* the name of the sentence encoder that rows are found by; NULL: the
+                                ** text model's own */
   int has_triggers;             /* triggers on the content table keep this table in step with it */
   int has_words;                /* an FTS5 table has the words of the content */
   int is_strict;                /* content that cannot be encoded is refused */
@@ -183,7 +186,11 @@ struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_st
 
 /* What the index knows of a row: x[n, t->width], each of unit length. A text of one segment has one
 ** vector. One of several has that of the whole, then those of its passages. A picture has one, and
-** so has a row of somebody else's vectors. */
+** so has a row of somebody else's vectors.
+**
+** Where the table has a sentence encoder of its own (model='...') they are that one's, and stand in
+** t_rows right behind the latent, in the same BLOB: f16[n, t->width]. Otherwise they are made of the
+** latent's s. */
 struct vectors {
   float *x;                     /* NULL: there are none */
   int n;
@@ -197,6 +204,10 @@ struct vectors vectors_from_blob(const struct vtab *t, struct content blob, stru
 /* The same for what the shadow tables hold: there a failure is SQLITE_CORRUPT_VTAB. */
 struct vectors vectors_from_stored(struct call *c, const struct vtab *t, struct content blob,
                                    struct arena *a, const char *what);
+/* How many vectors a latent of n segments has. */
+int count_vectors(const struct vtab *t, int n_segments);
+/* The latent alone, of what t_rows has for a row. */
+struct content latent_alone(const struct vtab *t, struct content stored);
 
 /* Sort keys: a value as it is stored gives a key; NULL gives 0. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v);
@@ -293,6 +304,17 @@ struct rebuild {
 };
 struct rebuild config_rebuild(struct call *c, struct vtab *t);
 int config_put_rebuild(struct call *c, struct vtab *t, const struct rebuild *r);
+
+/* ---- vtab_encoder.c: a table with a sentence encoder of its own ---- */
+
+/* The encoder. NULL where the table has none, or on failure. Borrowed. */
+const struct bert *table_encoder(struct call *c, const struct vtab *t);
+/* The vectors of n texts whose latents are z[n]: blobs[i] is what t_rows gets, the latent and the
+** vectors behind it. From the call's arena. */
+int encoder_store(struct call *c, struct vtab *t, const struct content *texts,
+                  const struct latent *z, int n, struct content *blobs);
+/* The vector of a query; NULL on failure. */
+const float *encoder_query(struct call *c, struct vtab *t, sqlite3_value *v, struct arena *a);
 
 /* ---- vtab_write.c: a row into t_rows ---- */
 

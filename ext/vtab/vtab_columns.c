@@ -90,6 +90,11 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
   }else if( sqlite3_stricmp(key, "content_rowid")==0 ){
     if( *value==0 ) return bad_argument(w, "names no column");
     d->content_rowid = value;
+  }else if( sqlite3_stricmp(key, "model")==0 ){
+    if( *value==0 || *value=='.' || strchr(value, '/') ){
+      return bad_argument(w, "is not the name of a sentence encoder, which is that of its folder");
+    }
+    d->model = value;
   }else if( sqlite3_stricmp(key, "triggers")==0 ){
     if( !read_whole(value, 0, 1, &d->has_triggers) ){
       return bad_argument(w, "is not triggers=0 or triggers=1");
@@ -115,8 +120,8 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
       return bad_argument(w, "is not a whole number from 4 to 65536");
     }
   }else{
-    return bad_argument(w, "has an unknown key; known keys: content, content_rowid, triggers, "
-                        "words, strict, width, metric");
+    return bad_argument(w, "has an unknown key; known keys: content, content_rowid, model, "
+                        "triggers, words, strict, width, metric");
   }
   return SQLITE_OK;
 }
@@ -258,6 +263,10 @@ static int check_together(const struct definition *d, const char *table, struct 
   if( d->body==NULL && d->width==0 ){
     return fail(e, SQLITE_ERROR, "%s: neither a content column nor a width: write latent(body) or "
                 "latent(width=384)", table);
+  }
+  if( d->model && d->body==NULL ){
+    return fail(e, SQLITE_ERROR, "%s: model='%.60s' without a content column: a table of vectors "
+                "knows no model", table, d->model);
   }
   if( d->has_words && d->body==NULL ){
     return fail(e, SQLITE_ERROR, "%s: words=1 without a content column: a table of vectors has no "

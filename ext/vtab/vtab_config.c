@@ -40,6 +40,7 @@ static void describe_columns(struct call *c, struct buf *out, const struct vtab 
   definition_columns(out, &t->definition, "");
   if( t->definition.content ) buf_str(out, ", content elsewhere");
   if( t->definition.has_words ) buf_str(out, ", words");
+  if( t->definition.model ) buf_printf(out, ", model %s", t->definition.model);
   if( out->rc!=SQLITE_OK ) fail_nomem(&c->err);
 }
 
@@ -175,9 +176,28 @@ static int other_model(struct call *c, const struct vtab *t, const char *what, u
               m->config.fingerprint, m->shared.path, t->name, t->name);
 }
 
+/* The fingerprint of a sentence encoder: it stands for its weights. */
+static uint32_t encoder_fingerprint(const struct bert *b){
+  return (uint32_t)b->file.hash;
+}
+
+/* The table's own sentence encoder, if it has one, is the one whose vectors t_rows has. */
+static int check_encoder(struct call *c, struct vtab *t){
+  const struct bert *b = table_encoder(c, t);
+  sqlite3_int64 own;
+  if( b==NULL ) return c->err.rc;
+  own = get(c, t, "encoder");
+  if( c->err.rc!=SQLITE_OK || own==encoder_fingerprint(b) ) return c->err.rc;
+  return fail(&c->err, SQLITE_ERROR, "the vectors are of encoder %08x, the present %.40s is %08x "
+              "(%.120s): INSERT INTO \"%.40s\"(\"%.40s\") VALUES('rebuild') encodes the content "
+              "again, latent_load(folder) takes the encoder that made them", (uint32_t)own,
+              t->definition.model, encoder_fingerprint(b), b->shared.path, t->name, t->name);
+}
+
 static int check_model(struct call *c, struct vtab *t){
   const struct model *m = call_model(c);
-  if( m==NULL || m->config.fingerprint==t->fingerprint ) return c->err.rc;
+  if( m==NULL ) return c->err.rc;
+  if( m->config.fingerprint==t->fingerprint ) return check_encoder(c, t);
   return other_model(c, t, "the latents", t->fingerprint, m);
 }
 
@@ -190,6 +210,7 @@ static const char *const S_OF[KIND_CODE+1] = {
 /* t->s. A table in which a kind has no such number is from before they were noted: then all kinds
 ** had the same. */
 static void read_kinds(struct call *c, struct vtab *t, int width){
+  if( t->definition.model ) return;     /* its vectors are not made of s */
   t->s[KIND_TEXT] = width;
   for(int kind=KIND_PICTURE; kind<=KIND_CODE; kind++){
     sqlite3_int64 s = get(c, t, S_OF[kind]);
@@ -241,7 +262,9 @@ int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_n
 
 int config_is_present(struct call *c, struct vtab *t){
   const struct model *m = call_model(c);
+  const struct bert *b = table_encoder(c, t);
   int is_present = m && get(c, t, "model")==m->config.fingerprint;
+  if( b ) is_present &= get(c, t, "encoder")==encoder_fingerprint(b);
   for(int kind=KIND_PICTURE; kind<=KIND_CODE && is_present; kind++){
     sqlite3_int64 own = get(c, t, kind_name(kind));
     if( own<0 ) continue;
@@ -270,6 +293,7 @@ int config_put_rebuild(struct call *c, struct vtab *t, const struct rebuild *r){
 }
 
 int config_put(struct call *c, struct vtab *t){
+  const struct bert *b;
   struct model *m;
   set(c, t, "version", VERSION);
   put_columns(c, t);
@@ -279,5 +303,8 @@ int config_put(struct call *c, struct vtab *t){
   if( m==NULL ) return c->err.rc;
   set(c, t, "parts", 1);
   set(c, t, "model", m->config.fingerprint);
-  return set(c, t, "width", model_s(m));
+  b = table_encoder(c, t);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  if( b ) set(c, t, "encoder", encoder_fingerprint(b));
+  return set(c, t, "width", b ? b->config.shape.d : model_s(m));
 }

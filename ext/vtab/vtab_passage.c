@@ -9,15 +9,13 @@
 #include "vtab.h"
 #include <string.h>
 
-/* The passage of z that is nearest to query[t->width], the first of equal ones. */
-static int nearest(struct call *c, const struct vtab *t, const struct latent *z,
-                   const float *query){
-  struct vectors v = vectors_from_latent(t, z, &c->arena, "a stored latent", &c->err);
+/* The passage that is nearest to query[t->width], the first of equal ones. v: of the row. */
+static int nearest(const struct vtab *t, const struct vectors *v, const float *query){
   size_t width = (size_t)t->width;
   float most = -2;
   int best = 0;
-  for(int i=1; i<v.n; i++){
-    float score = dot(query, v.x + (size_t)i*width, t->width);
+  for(int i=1; i<v->n; i++){
+    float score = dot(query, v->x + (size_t)i*width, t->width);
     if( score<=most ) continue;
     most = score;
     best = i - 1;
@@ -37,21 +35,28 @@ static struct content column_text(struct call *c, sqlite3_stmt *s, int column){
 
 void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
                   struct content latent, sqlite3_context *context){
+  struct content own = latent_alone(t, latent);
   struct content text = column_text(c, s, column);
   const struct model *m;
+  struct vectors v;
   struct latent z;
-  struct buf out;
-  int is_there = 0;
+  struct buf all;
+  size_t *ends;
+  int n = 0;
   if( text.bytes==NULL || latent.bytes==NULL || c->err.rc!=SQLITE_OK ) return;
-  latent_read(&z, latent.bytes, latent.n, &c->arena, "a stored latent", &c->err);
+  v = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
   m = call_model_of(c, KIND_TEXT, 0);
+  if( c->err.rc!=SQLITE_OK ) return;
+  latent_read(&z, own.bytes, own.n, &c->arena, "a stored latent", &c->err);
   if( c->err.rc!=SQLITE_OK || z.kind!=KIND_TEXT ) return;
-  out = call_buf(c);
-  text_passage(m, &c->run, text.bytes, text.n, z.n_segments, nearest(c, t, &z, query), &out,
-               &is_there);
-  check_buf(c, &out);
-  if( c->err.rc==SQLITE_OK && is_there ){
-    sqlite3_result_text64(context, buf_text(&out), out.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+  all = call_buf(c);
+  text_passages(m, &c->run, text.bytes, text.n, z.n_segments, &all, &ends, &n);
+  check_buf(c, &all);
+  if( c->err.rc==SQLITE_OK && n>0 ){
+    int i = nearest(t, &v, query);
+    size_t from = i>0 ? ends[i-1] : 0;
+    sqlite3_result_text64(context, buf_text(&all) + from, ends[i] - from, SQLITE_TRANSIENT,
+                          SQLITE_UTF8);
   }
-  buf_release(&out);
+  buf_release(&all);
 }

@@ -109,9 +109,11 @@ static void read_body(struct call *c, const struct vtab *t, sqlite3_stmt *s, int
   if( n>0 ) memcpy(copy, body, n);
   note->kind = type==SQLITE_BLOB ? KIND_PICTURE : KIND_TEXT;
   note->body = (struct content){ copy, n };
-  if( note->kind==KIND_TEXT || picture_is(copy, n) ) return;
+  if( note->kind==KIND_TEXT ) return;
+  if( t->definition.model==NULL && picture_is(copy, n) ) return;
   refuse_value(c, t->definition.body, sqlite3_column_value(s, column),
-               "text, a picture (PNG, JPEG) or NULL");
+               t->definition.model ? "text or NULL: the table's own model reads nothing else"
+                                   : "text, a picture (PNG, JPEG) or NULL");
   refuse_content(c, t, note);
 }
 
@@ -253,17 +255,20 @@ static void release_notes(const struct vtab *t, struct notes *all){
 /* ---- 2. Encoding ---- */
 
 /* The contents of list[n], all of one kind, in one batch. If it cannot be, each half by itself. */
-static void encode_batch(struct call *c, const struct vtab *t, const struct model *m,
-                         struct note **list, int n){
+static void encode_batch(struct call *c, struct vtab *t, const struct model *m, struct note **list,
+                         int n){
   struct arena_mark mark = arena_mark(&c->arena);
   struct content *bodies = arena_get(&c->arena, sizeof(*bodies)*(size_t)n);
   struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)n);
+  struct content *blobs = arena_get(&c->arena, sizeof(*blobs)*(size_t)n);
   if( c->arena.oom ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<n; i++) bodies[i] = list[i]->body;
   contents_encode(m, &c->run, bodies, n, t->definition.body, 0, z);
+  if( t->definition.model && c->err.rc==SQLITE_OK ) encoder_store(c, t, bodies, z, n, blobs);
   if( c->err.rc==SQLITE_OK ){
     for(int i=0; i<n; i++) list[i]->z = z[i];
+    for(int i=0; i<n && t->definition.model; i++) list[i]->latent = blobs[i];
   }else if( n==1 ){
     refuse_content(c, t, list[0]);
   }else if( c->err.rc==SQLITE_ERROR || c->err.rc==SQLITE_TOOBIG ){
@@ -289,22 +294,25 @@ static void encode_kind(struct call *c, struct vtab *t, struct notes *all, int k
   if( c->err.rc==SQLITE_OK ) encode_batch(c, t, m, list, n);
 }
 
-/* From the point to what is written and what the index gets. buf: for scratch. */
-static void settle_note(struct call *c, struct vtab *t, struct note *note, struct buf *blob){
-  size_t most = (size_t)sqlite3_limit(t->db, SQLITE_LIMIT_LENGTH, -1);
+/* The point as a BLOB. blob: for scratch. */
+static void write_point(struct call *c, struct note *note, struct buf *blob){
   void *copy = NULL;
-  if( c->err.rc!=SQLITE_OK || note->z.n_segments==0 ) return;
   blob->n = 0;
   latent_write(blob, &note->z, &c->err);
   if( blob->rc==SQLITE_OK ) copy = arena_get(&c->arena, blob->n);
-  if( copy==NULL ){
-    fail_nomem(&c->err);
-    return;
-  }
-  note->latent = (struct content){ memcpy(copy, blob->data, blob->n), blob->n };
-  if( blob->n>most ){
+  if( copy ) note->latent = (struct content){ memcpy(copy, blob->data, blob->n), blob->n };
+  else fail_nomem(&c->err);
+}
+
+/* From the point to what is written and what the index gets. blob: for scratch. */
+static void settle_note(struct call *c, struct vtab *t, struct note *note, struct buf *blob){
+  size_t most = (size_t)sqlite3_limit(t->db, SQLITE_LIMIT_LENGTH, -1);
+  if( c->err.rc!=SQLITE_OK || note->z.n_segments==0 ) return;
+  if( t->definition.model==NULL ) write_point(c, note, blob);
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( note->latent.n>most ){
     fail(&c->err, SQLITE_TOOBIG, "its latent of %zu bytes is longer than SQLite's limit here",
-         blob->n);
+         note->latent.n);
   }
   note->now = vectors_from_blob(t, note->latent, &c->arena, "the latent", &c->err);
   refuse_content(c, t, note);

@@ -218,7 +218,9 @@ static const float *query_vector(struct call *c, struct vtab *t, struct vcursor 
   const float *vector = NULL;
   char expected[120];
   if( c->err.rc!=SQLITE_OK ) return NULL;
-  if( t->definition.body ){
+  if( t->definition.model ){
+    vector = encoder_query(c, t, v, &cursor->arena);
+  }else if( t->definition.body ){
     vector = query_point(c, t, &cursor->arena, v);
   }else if( type==SQLITE_BLOB || type==SQLITE_TEXT ){
     struct content blob = value_vector_blob(c, v, "the query", (size_t)t->width);
@@ -508,7 +510,7 @@ static void give_content(struct call *c, struct vtab *t, int64_t rowid, sqlite3_
 }
 
 static void give_stored(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_context *context){
-  struct content latent = row_latent(c, t, s);
+  struct content latent = latent_alone(t, row_latent(c, t, s));
   if( latent.bytes==NULL ) return;
   sqlite3_result_blob(context, latent.bytes, (int)latent.n, SQLITE_TRANSIENT);
 }

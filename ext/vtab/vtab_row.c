@@ -153,15 +153,20 @@ static int vector_of(const struct vtab *t, float *vector, const struct latent *z
   return point_s(vector, t->width, &whole, from, to)>0 ? SQLITE_OK : no_length(what, e);
 }
 
+int count_vectors(const struct vtab *t, int n_segments){
+  int each = passage_segments(n_segments);
+  if( !t->has_parts || n_segments==1 ) return 1;
+  return 1 + (n_segments + each - 1)/each;
+}
+
 struct vectors vectors_from_latent(const struct vtab *t, const struct latent *z, struct arena *a,
                                    const char *what, struct err *e){
   struct vectors none = { NULL, 0 };
-  struct vectors v = { NULL, 1 };
+  struct vectors v = { NULL, count_vectors(t, z->n_segments) };
   size_t width = (size_t)t->width;
   int n = z->n_segments;
   int each = passage_segments(n);
   assert( t->width>0 && n>0 );
-  if( t->has_parts && n>1 ) v.n += (n + each - 1)/each;
   v.x = arena_floats(a, (size_t)v.n*width);
   if( v.x==NULL ){
     fail_nomem(e);
@@ -204,11 +209,39 @@ static int read_bare(const struct vtab *t, float *vector, struct content blob, c
   return normalize(vector, width)>0 ? SQLITE_OK : no_length(what, e);
 }
 
+struct content latent_alone(const struct vtab *t, struct content stored){
+  size_t n = t->definition.model ? latent_bytes(stored.bytes, stored.n) : 0;
+  if( n>0 ) stored.n = n;
+  return stored;
+}
+
+/* Of a table with a sentence encoder: the latent, then its vectors as one more. */
+static struct vectors read_behind(const struct vtab *t, struct content blob, struct arena *a,
+                                  const char *what, struct err *e){
+  struct vectors v = { NULL, 0 };
+  size_t n = latent_bytes(blob.bytes, blob.n);
+  const char *behind = (const char *)blob.bytes + n;
+  struct latent z, own;
+  if( latent_read(&own, blob.bytes, n, a, what, e)!=SQLITE_OK ) return v;
+  if( latent_read(&z, behind, blob.n - n, a, what, e)!=SQLITE_OK ) return v;
+  if( z.width!=t->width || z.n_segments!=count_vectors(t, own.n_segments) ){
+    fail(e, SQLITE_ERROR, "%s has %d vectors of %d numbers, expected %d of %d", what, z.n_segments,
+         z.width, count_vectors(t, own.n_segments), t->width);
+    return v;
+  }
+  for(int i=0; i<z.n_segments && e->rc==SQLITE_OK; i++){
+    if( normalize(latent_segment(&z, i), z.width)==0 ) no_length(what, e);
+  }
+  if( e->rc==SQLITE_OK ) v = (struct vectors){ z.z, z.n_segments };
+  return v;
+}
+
 struct vectors vectors_from_blob(const struct vtab *t, struct content blob, struct arena *a,
                                  const char *what, struct err *e){
   struct vectors v = { NULL, 0 };
   struct latent z;
   if( e->rc!=SQLITE_OK ) return v;
+  if( t->definition.model ) return read_behind(t, blob, a, what, e);
   if( t->definition.body || latent_is(blob.bytes, blob.n) ){
     if( latent_read(&z, blob.bytes, blob.n, a, what, e)!=SQLITE_OK ) return v;
     return vectors_from_latent(t, &z, a, what, e);

@@ -14,7 +14,9 @@
 **       picture_s, code_s   numbers of s in their latents; absent: width
 **       rebuild   while a 'rebuild' in steps is under way: the rows from this id on that have no
 **                 latent wait for it (vtab_rebuild.c)
-**       width     numbers of a vector of the index: the model's s, or the width in the definition
+**       encoder   with model='...': fingerprint of the sentence encoder
+**       width     numbers of a vector of the index: the model's s, the encoder's width, or that of
+**                 the definition
 **       parts     1: a row of several segments has several vectors in the index (struct vectors in
 **                 vtab.h); absent: one. 'rebuild' makes it 1
 **   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content | hash])

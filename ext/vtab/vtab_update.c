@@ -20,6 +20,10 @@ static const struct content NO_LATENT = { NULL, 0 };
 static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct new_row *row){
   struct model *m;
   struct latent z;
+  if( t->definition.model ){
+    return fail(&c->err, SQLITE_ERROR, "the latent of a row is made of its content, in a table with "
+                "model='%.60s'", t->definition.model);
+  }
   if( t->definition.body==NULL && sqlite3_value_type(v)==SQLITE_TEXT ){
     row->latent = value_vector_blob(c, v, "latent", (size_t)t->width);
     vectors_from_blob(t, row->latent, &c->arena, "latent", &c->err);
