@@ -36,7 +36,7 @@
 **
 **   $schema                         "main"
 **   $config $rows $pending $words   "main"."t_config", ...
-**   $words_content                  "main"."t_words_content", where FTS5 keeps the texts
+**   $words_content ...              "main"."t_words_content", ...: FTS5's
 **   $filters                        , f0, f1
 **   $content                        , hash; where the content is the table's own: , content;
 **                                   without content: nothing
@@ -119,7 +119,9 @@ static const struct variable {
   { "rows",              SHADOW,      "_rows" },
   { "pending",           SHADOW,      "_pending" },
   { "words",             SHADOW,      "_words" },
+  { "words_config",      SHADOW,      "_words_config" },
   { "words_content",     SHADOW,      "_words_content" },
+  { "words_data",        SHADOW,      "_words_data" },
   { "filters",           EACH_FILTER, ", f#" },
   { "filter_marks",      EACH_FILTER, ", ?" },
   { "content",           CONTENT,     ", #" },

@@ -91,9 +91,16 @@ static int is_text(sqlite3_value *v){
   return type!=SQLITE_NULL && type!=SQLITE_BLOB;
 }
 
-/* FTS5 says that its tables are damaged: what to do. */
+/* Does a failure say that FTS5's tables are damaged? Some of its texts have no code of their own. */
+static int is_damage(const struct err *e){
+  if( e->rc==SQLITE_CORRUPT_VTAB ) return 1;
+  if( e->rc!=SQLITE_ERROR ) return 0;
+  return strstr(e->text, "constructor failed") || strstr(e->text, "invalid fts5 file format");
+}
+
+/* Where t_words is damaged: what to do. */
 static int say_remedy(struct call *c, const struct vtab *t){
-  if( c->err.rc!=SQLITE_CORRUPT_VTAB ) return c->err.rc;
+  if( !is_damage(&c->err) ) return c->err.rc;
   err_clear(&c->err);
   return fail(&c->err, SQLITE_CORRUPT_VTAB, "the words in the shadow table %.60s_words are "
               "damaged: INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild') makes them anew",
@@ -115,14 +122,28 @@ int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v){
   return say_remedy(c, t);
 }
 
+/* FTS5's tables as they are when it has made them. It cannot even be asked to 'rebuild' them where
+** they are too damaged. */
+static void clear_words(struct call *c, struct vtab *t){
+  err_clear(&c->err);
+  store_run(c, t, "REPLACE INTO $words_config VALUES('version', 4)");
+  store_run(c, t, "DELETE FROM $words_data");
+  store_run(c, t, "INSERT INTO $words_data VALUES(1, x''), (10, x'00000000000000')");
+}
+
 int words_rebuild(struct call *c, struct vtab *t){
+  static const char rebuild[] = "INSERT INTO $words($t_words) VALUES('rebuild')";
   if( !t->definition.has_words ) return c->err.rc;
   store_run(c, t, "DELETE FROM $words_content");
   if( owns_content(&t->definition) ){
     store_run(c, t, "INSERT INTO $words_content(id, c0) SELECT id, content FROM $rows"
                     " WHERE typeof(content) NOT IN ('null', 'blob')");
   }
-  return store_run(c, t, "INSERT INTO $words($t_words) VALUES('rebuild')");
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  store_run(c, t, rebuild);
+  if( !is_damage(&c->err) ) return c->err.rc;
+  clear_words(c, t);
+  return store_run(c, t, rebuild);
 }
 
 /* ---- integrity-check ---- */
