@@ -18,7 +18,6 @@ import json
 import math
 import os
 import random
-import re
 import sqlite3
 import statistics
 import time
@@ -121,27 +120,18 @@ def meaning(board):
     yield f'STS-B {board.sts}, Spearman of 1 - latent_distance', f'{spearman:.3f}'
 
 
-# Units of BM25 that one unit of distance counts: tuned on the training queries.
-FUSED = 20
-
-
 def attach_scifact(board):
-    """The corpus with its full-text index and a latent for each document: its sentences' mean."""
-    path = f'{board.cache}/scifact-{board.weights}.db'
+    """The corpus as a latent table with words=1: corpus.docs."""
+    path = f'{board.cache}/scifact-words-{board.weights}.db'
     board.db.execute('ATTACH ? AS corpus', [path])
-    if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'ready'"):
+    if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'docs'"):
         return
-    board.db.executescript("""
-        CREATE TABLE IF NOT EXISTS corpus.docs(id PRIMARY KEY, z);
-        CREATE VIRTUAL TABLE IF NOT EXISTS corpus.words
-            USING fts5(id UNINDEXED, title, body, tokenize = 'porter unicode61');""")
-    insert = """INSERT OR REPLACE INTO docs
-        SELECT ?, latent_mean(latent_encode(?, '{"refine":0}'))"""
+    board.db.execute('BEGIN')
+    board.db.execute('CREATE VIRTUAL TABLE corpus.docs USING latent(body, words=1)')
     for id, title, body in tsv(f'{board.data}/retrieval/scifact/corpus.tsv.xz'):
-        board.db.execute(insert, [id, f'{title}. {body}'])
-        board.db.execute('INSERT INTO words VALUES (?, ?, ?)', [id, title, body])
-    board.db.execute('CREATE TABLE corpus.ready(yes)')
-    board.db.commit()
+        insert = 'INSERT INTO corpus.docs(rowid, body) VALUES (?, ?)'
+        board.db.execute(insert, [int(id), f'{title}. {body}'])
+    board.db.execute('COMMIT')
 
 
 def ndcg(ids, relevant):
@@ -157,16 +147,13 @@ def retrieval(board):
     relevant = collections.defaultdict(set)
     for query, doc, _ in tsv(f'{board.data}/retrieval/{board.queries}/qrels.tsv.xz'):
         relevant[query].add(doc)
-    scores = {'latent_distance': [], "FTS5's bm25": [], 'both': []}
-    bm25 = 'SELECT id, bm25(words) FROM words(?) ORDER BY 2 LIMIT 200'
-    distance = 'SELECT id, latent_distance(z, ?) FROM docs ORDER BY 2'
+    ways = {'by meaning': 'meaning', "by words (FTS5's bm25)": 'words', 'by both': 'both'}
+    scores = {way: [] for way in ways}
+    search = 'SELECT rowid FROM corpus.docs(?, ?) LIMIT 10'
     for query, text in tsv(f'{board.data}/retrieval/{board.queries}/queries.tsv.xz')[:300]:
-        far = dict(board.db.execute(distance, [text]))
-        match = ' OR '.join(f'"{w}"' for w in sorted(set(re.findall(r'\w+', text.lower()))))
-        rank = dict(board.db.execute(bm25, [match]))
-        both = sorted(rank, key=lambda id: rank[id] + FUSED * far[id])
-        for name, ids in zip(scores, (list(far), list(rank), both)):
-            scores[name].append(ndcg(ids, relevant[query]))
+        for way, by in ways.items():
+            rows = board.db.execute(search, [text, json.dumps({'by': by})])
+            scores[way].append(ndcg([str(id) for id, in rows], relevant[query]))
     name = 'SciFact' if board.queries == 'scifact' else 'SciFact, training queries'
     yield (f'{name}, nDCG@10: ' + '; '.join(scores),
            '; '.join(f'{statistics.fmean(v):.3f}' for v in scores.values()))

@@ -399,7 +399,7 @@ struct ranking {                /* zeroed, but for the first six */
   float **kept;                 /* [n_kept]: vectors of rows that were given; where `within` asks */
   int n_kept;
 };
-double distance_of(const float *query, const float *vector, int width);
+double distance_of(const float *query, const float *vector, int width);  /* of unit length */
 /* words: the query's text where words count; NULL: they do not. is_sorted: the rows are wanted by
 ** their distance. */
 int ranking_begin(struct call *c, struct vtab *t, struct ranking *r, const struct content *words,

@@ -233,11 +233,6 @@ static float *query_vector(struct call *c, struct vtab *t, struct vcursor *curso
 
 /* ---- The ways to answer ---- */
 
-double distance_of(const float *query, const float *vector, int width){
-  float d = 1 - dot(query, vector, width);
-  return d<0 ? 0 : d;
-}
-
 static int by_distance(const void *a, const void *b){
   const struct found *x = a;
   const struct found *y = b;

@@ -40,6 +40,11 @@ enum { HEAD_ROWS = 200, KEPT_MOST = 1000 };
 static const double WORDS_WEIGHT = 0.5;
 static const double WORDS_FLOOR = 5;
 
+double distance_of(const float *query, const float *vector, int width){
+  float d = 1 - dot(query, vector, width);
+  return d<0 ? 0 : d;
+}
+
 /* ---- A row's vector ---- */
 
 /* vector[width] of a row; 0: it has none, or is not there. */

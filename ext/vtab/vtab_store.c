@@ -491,7 +491,6 @@ int store_create(struct call *c, struct vtab *t){
   store_run(c, t, "CREATE TABLE $rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB"
             "$filters$content)");
   store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)");
-  words_create(c, t);
   if( c->err.rc==SQLITE_OK ) index_create(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
@@ -502,7 +501,6 @@ int store_drop(struct call *c, struct vtab *t){
   store_run(c, t, "DROP TABLE IF EXISTS $config");
   store_run(c, t, "DROP TABLE IF EXISTS $rows");
   store_run(c, t, "DROP TABLE IF EXISTS $pending");
-  words_drop(c, t);
   if( c->err.rc==SQLITE_OK ) index_drop(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
@@ -513,7 +511,6 @@ int store_rename(struct call *c, struct vtab *t, const char *name){
   store_run_as(c, t, name, "ALTER TABLE $config RENAME TO $t_config");
   store_run_as(c, t, name, "ALTER TABLE $rows RENAME TO $t_rows");
   store_run_as(c, t, name, "ALTER TABLE $pending RENAME TO $t_pending");
-  words_rename(c, t, name);
   if( c->err.rc==SQLITE_OK ) index_rename(t->index, name, &c->err);
   return vtab_damaged(c);
 }

@@ -43,12 +43,14 @@ int words_create(struct call *c, struct vtab *t){
 }
 
 int words_drop(struct call *c, struct vtab *t){
-  if( !t->definition.has_words ) return c->err.rc;
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  store_idle(t);
   return store_run(c, t, "DROP TABLE IF EXISTS $words");
 }
 
 int words_rename(struct call *c, struct vtab *t, const char *name){
-  if( !t->definition.has_words ) return c->err.rc;
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  store_idle(t);
   return store_run_as(c, t, name, "ALTER TABLE $words RENAME TO $t_words");
 }
 
@@ -91,7 +93,7 @@ static int is_text(sqlite3_value *v){
   return type!=SQLITE_NULL && type!=SQLITE_BLOB;
 }
 
-/* Does a failure say that FTS5's tables are damaged? Some of its texts have no code of their own. */
+/* Does a failure say that FTS5's tables are damaged? Some of its texts have no code for it. */
 static int is_damage(const struct err *e){
   if( e->rc==SQLITE_CORRUPT_VTAB ) return 1;
   if( e->rc!=SQLITE_ERROR ) return 0;
