@@ -195,8 +195,8 @@ int words_check(struct call *c, struct vtab *t, int may_write, struct buf *repor
 static size_t separator(const char *text, size_t n){
   const unsigned char *s = (const unsigned char *)text;
   if( !is_word_part(s[0]) ) return 1;
-  if( n>=3 && s[0]==0xE2 && (s[1]==0x80 || s[1]==0x81) ) return 3;
-  return 0;
+  if( n<3 || s[0]!=0xE2 || (s[2] & 0xC0)!=0x80 ) return 0;
+  return s[1]==0x80 || s[1]==0x81 ? 3 : 0;
 }
 
 struct expression {
