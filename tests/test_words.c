@@ -67,6 +67,34 @@ static void test_queries(sqlite3 *db){
   property_ok(&all, "words: every question finds its word");
 }
 
+static sqlite3_int64 count(sqlite3 *db, const char *query){
+  sqlite3_stmt *s = NULL;
+  sqlite3_int64 n = -1;
+  sqlite3_prepare_v2(db, "SELECT count(*) FROM many(?1, '{\"by\":\"words\"}')", -1, &s, NULL);
+  sqlite3_bind_text(s, 1, query, -1, SQLITE_STATIC);
+  if( sqlite3_step(s)==SQLITE_ROW ) n = sqlite3_column_int64(s, 0);
+  sqlite3_finalize(s);
+  return n;
+}
+
+/* 11,000 rows have one word, half of them another, one a third. */
+static void test_frequent(sqlite3 *db){
+  int rc = run(db, "CREATE VIRTUAL TABLE many USING latent(body, words=1);"
+    "WITH RECURSIVE z(i, z) AS (SELECT 0, latent_encode('z0') UNION ALL"
+    "  SELECT i+1, latent_encode('z' || (i+1)) FROM z WHERE i<99),"
+    " n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<10999)"
+    " INSERT INTO many(body, latent)"
+    "  SELECT 'always ' || iif(n.i%2, 'often', '') || iif(n.i=7, ' once', ''), z"
+    "  FROM n JOIN z ON z.i=n.i%100");
+  ok(rc==SQLITE_OK, "words: a large table", "%d, %s", rc, sqlite3_errmsg(db));
+  ok(count(db, "always")==11000, "words: a frequent word alone finds all its rows", "%lld",
+     count(db, "always"));
+  ok(count(db, "always once")==1, "words: beside a rare word it is left out", "%lld",
+     count(db, "always once"));
+  ok(count(db, "always often once")==5500, "words: less frequent ones are not", "%lld",
+     count(db, "always often once"));
+}
+
 /* A statement that fails with that in its text. */
 static void refused(sqlite3 *db, const char *sql, const char *part){
   int rc = run(db, sql);
@@ -88,6 +116,7 @@ int main(int argc, char **argv){
   db = open_file(":memory:");
   if( !ok(db!=NULL, "words: a connection", "it cannot be opened") ) return 1;
   test_queries(db);
+  test_frequent(db);
   test_without_fts5(db);
   sqlite3_close(db);
   return n_not_ok>0;
