@@ -18,7 +18,6 @@ import json
 import math
 import os
 import random
-import re
 import sqlite3
 import statistics
 import time
@@ -122,16 +121,17 @@ def meaning(board):
 
 
 def attach_scifact(board):
-    """The corpus as a table, whose rows are found by meaning, by words and by both."""
-    path = f'{board.cache}/scifact-{board.weights}.db'
+    """The corpus as a latent table with words=1: corpus.docs."""
+    path = f'{board.cache}/scifact-words-{board.weights}.db'
     board.db.execute('ATTACH ? AS corpus', [path])
-    if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'ready'"):
+    if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'docs'"):
         return
+    board.db.execute('BEGIN')
     board.db.execute('CREATE VIRTUAL TABLE corpus.docs USING latent(body, words=1)')
     for id, title, body in tsv(f'{board.data}/retrieval/scifact/corpus.tsv.xz'):
-        board.db.execute('INSERT INTO docs(rowid, body) VALUES (?, ?)', [id, f'{title}. {body}'])
-    board.db.execute('CREATE TABLE corpus.ready(yes)')
-    board.db.commit()
+        insert = 'INSERT INTO corpus.docs(rowid, body) VALUES (?, ?)'
+        board.db.execute(insert, [int(id), f'{title}. {body}'])
+    board.db.execute('COMMIT')
 
 
 def ndcg(ids, relevant):
@@ -147,12 +147,13 @@ def retrieval(board):
     relevant = collections.defaultdict(set)
     for query, doc, _ in tsv(f'{board.data}/retrieval/{board.queries}/qrels.tsv.xz'):
         relevant[query].add(doc)
-    scores = {by: [] for by in ('meaning', 'words', 'both')}
-    search = "SELECT rowid FROM docs(?, json_object('by', ?)) LIMIT 10"
+    ways = {'by meaning': 'meaning', "by words (FTS5's bm25)": 'words', 'by both': 'both'}
+    scores = {way: [] for way in ways}
+    search = 'SELECT rowid FROM corpus.docs(?, ?) LIMIT 10'
     for query, text in tsv(f'{board.data}/retrieval/{board.queries}/queries.tsv.xz')[:300]:
-        for by in scores:
-            ids = [str(id) for id, in board.db.execute(search, [text, by])]
-            scores[by].append(ndcg(ids, relevant[query]))
+        for way, by in ways.items():
+            rows = board.db.execute(search, [text, json.dumps({'by': by})])
+            scores[way].append(ndcg([str(id) for id, in rows], relevant[query]))
     name = 'SciFact' if board.queries == 'scifact' else 'SciFact, training queries'
     yield (f'{name}, nDCG@10: ' + '; '.join(scores),
            '; '.join(f'{statistics.fmean(v):.3f}' for v in scores.values()))

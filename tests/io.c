@@ -29,6 +29,7 @@ static const struct kind KINDS[] = {
   { .name = "vectors", .content = VECTORS, .width = 16, .n_filters = 1, .cell_rows = 8 },
   { .name = "texts", .content = TEXTS, .n_filters = 1, .cell_rows = 8 },
   { .name = "notes", .content = NOTES, .n_filters = 1, .cell_rows = 8 },
+  { .name = "notes with words", .content = NOTES, .n_filters = 1, .cell_rows = 8, .words = 1 },
 };
 
 /* ---- The VFS ---- */

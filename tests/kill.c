@@ -22,6 +22,7 @@ static const struct kind KINDS[] = {
   { .name = "texts", .content = TEXTS, .n_filters = 1, .cell_rows = 8 },
   { .name = "vectors, cells of 256", .content = VECTORS, .width = 32, .n_filters = 1 },
   { .name = "notes", .content = NOTES, .n_filters = 1, .cell_rows = 8 },
+  { .name = "notes with words", .content = NOTES, .n_filters = 1, .cell_rows = 8, .words = 1 },
 };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), ROUNDS_EACH = 10, MOST_MICROSECONDS = 15000 };
 

@@ -19,6 +19,7 @@
 **     ORDER BY. Then the mean share of the true ones over the campaign is at least 0.95, and the
 **     order may begin anew once, after 100 rows.
 **   - Pages of a query, joined, are the whole.
+**   - By words, a query's rows are those that have the word. By words and meaning, they are all.
 **   - 'integrity-check' finds nothing, whenever it is asked.
 **   - While a column that t reads is called otherwise, or the weights are others, t gives the right
 **     rows or an error, never other rows.
@@ -43,6 +44,10 @@ static const struct kind KINDS[] = {
   { .name = "notes", .content = NOTES, .n_filters = 3, .cell_rows = 8, .n_rows = 90 },
   { .name = "one number", .content = VECTORS, .width = 1,
     .n_filters = 1, .cell_rows = 4, .n_rows = 60 },
+  { .name = "texts with words", .content = TEXTS, .n_filters = 1, .cell_rows = 8, .n_rows = 90,
+    .words = 1 },
+  { .name = "notes with words", .content = NOTES, .n_filters = 1, .cell_rows = 8, .n_rows = 90,
+    .words = 1 },
 };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), KIND_LARGE = 4 };
 
@@ -515,6 +520,9 @@ static void act_other_writes(struct world *w){
   sqlite3 *other;
   if( w->in_transaction ) return;
   held_close(w);
+  /* After a statement that failed SQLite 3.40 keeps a read lock where FTS5 wrote, with or without
+  ** us, until the next statement. */
+  if( w->kind->words ) must(w, w->db, "SELECT count(*) FROM p");
   other = connect_to(w->path, NULL);
   must(w, other, "PRAGMA synchronous=OFF");
   if( draw(w, 2) ) must(w, other, "BEGIN");
@@ -891,6 +899,7 @@ static void act_nearest(struct world *w){
   struct list got = { 0 };
   sqlite3_str *s = sqlite3_str_new(NULL);
   double share = 1, bound = INFINITY;
+  if( w->kind->words ) options = "{\"by\":\"meaning\"}";
   query_draw(w, query, plain);
   truth(w, db, &all, plain, where, INFINITY);
   if( draw(w, 3)==0 ) bound = bound_draw(w, &all);
@@ -970,6 +979,42 @@ static void act_pages(struct world *w){
   free(page.rows);
 }
 
+/* The rows that have a word, or all. */
+static void act_words(struct world *w){
+  static const char *const WORDS[] = {
+    "boat", "dog", "sister", "nobody", "letter", "harbor", "rains", "sun", "home", "nothing",
+  };
+  const char *word = ONE_OF(w, WORDS);
+  int by_words = draw(w, 2);
+  char *where = condition(w, 1);
+  char *has_word = sqlite3_mprintf("(%s) AND body LIKE '%%%s%%'", where ? where : "1",
+                                   by_words ? word : "");
+  char *sql = sqlite3_mprintf("SELECT rowid, distance FROM t('%s?', '{\"by\":\"%s\"}') WHERE %s"
+                              " ORDER BY rowid", word, by_words ? "words" : "both",
+                              where ? where : "1");
+  char *sql_p = sqlite3_mprintf("SELECT id AS rowid FROM p WHERE %s ORDER BY id", has_word);
+  struct list all = { 0 };
+  struct list got = { 0 };
+  if( w->kind->words ){
+    say(w, sql);
+    if( list_fill(&got, w->db, sql)!=SQLITE_OK || list_fill(&all, w->db, sql_p)!=SQLITE_OK ){
+      if( !bad(w) ) why_not(w->why, "error %s", sqlite3_errmsg(w->db));
+    }
+    if( got.n!=all.n && !bad(w) ) why_not(w->why, "%d rows, not %d", got.n, all.n);
+    for(int i=0; i<got.n && !bad(w); i++){
+      if( got.rows[i].rowid==all.rows[i].rowid ) continue;
+      why_not(w->why, "rowid %lld, not %lld", got.rows[i].rowid, all.rows[i].rowid);
+    }
+    w->n_queries++;
+  }
+  sqlite3_free(sql);
+  sqlite3_free(sql_p);
+  sqlite3_free(has_word);
+  sqlite3_free(where);
+  free(all.rows);
+  free(got.rows);
+}
+
 /* Sums over a query's rows, and orders that are not the index's own: there a LIMIT says nothing
 ** about how many rows are pulled. */
 static void act_summary(struct world *w){
@@ -1003,7 +1048,7 @@ static void act_summary(struct world *w){
     }
   }else if( !bad(w) ){
     int n = all.n<limit ? all.n : limit;
-    if( way==1 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_rowid);
+    if( way==1 && all.n>0 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_rowid);
     for(int i=0; i<n && !bad(w); i++){
       const struct found *is = &all.rows[way==1 ? i : all.n-1-i];
       if( got.n!=n || fabs(is->distance - got.rows[i].distance)>NEAR
@@ -1095,7 +1140,9 @@ static void act_correlated(struct world *w){
     if( list_fill(&got, w->db, inner)!=SQLITE_OK && !bad(w) ){
       why_not(w->why, "%s", sqlite3_errmsg(w->db));
     }
-    if( !bad(w) ) nearest_agree(&got, &all, limit, 0, w->n_rows<=LARGE*3/4, &share, w->why);
+    if( !bad(w) && !w->kind->words ){
+      nearest_agree(&got, &all, limit, 0, w->n_rows<=LARGE*3/4, &share, w->why);
+    }
     if( !bad(w) && share<1 && (w->n_rows<=LARGE*3/4 || limit<0) ){
       why_not(w->why, "only %.3f of the rows are the nearest", share);
     }
@@ -1124,6 +1171,7 @@ static void act_held(struct world *w){
   char *sql;
   int n_pulls;
   int rc = SQLITE_ROW;
+  if( w->kind->words ) return;          /* their order is not by distance alone */
   if( w->held==NULL ){
     content_literal(query, &w->random, w->kind);
     form = draw(w, 2) ? "SELECT rowid, distance FROM t(%s)"
@@ -1210,6 +1258,7 @@ static const struct act {
   { "nearest", act_nearest, 40 },
   { "pages", act_pages, 3 },
   { "summary", act_summary, 5 },
+  { "words", act_words, 12 },
   { "scan", act_scan, 8 },
   { "correlated", act_correlated, 3 },
   { "held", act_held, 8 },

@@ -35,6 +35,7 @@ struct kind {
   int n_filters;        /* of x INTEGER, y REAL, z TEXT */
   int cell_rows;        /* 0: as the product has it */
   int n_rows;           /* about how many the oracle lets live */
+  int words;            /* words=1 */
 };
 static const char *const FILTERS[] = { "x INTEGER filter", "y REAL filter", "z TEXT filter" };
 static const char *const FILTER_NAMES[] = { "", ", x", ", x, y", ", x, y, z" };
@@ -54,6 +55,7 @@ static inline char *twins_create(const struct kind *k, const char *schema){
   else sqlite3_str_appendall(s, "body");
   for(int i=0; i<k->n_filters; i++) sqlite3_str_appendf(s, ", %s", FILTERS[i]);
   if( k->content==NOTES ) sqlite3_str_appendall(s, ", content='p', content_rowid='id'");
+  if( k->words ) sqlite3_str_appendall(s, ", words=1");
   if( k->cell_rows ) sqlite3_str_appendf(s, ", cell_rows=%d", k->cell_rows);
   sqlite3_str_appendall(s, ")");
   return sqlite3_str_finish(s);
@@ -424,7 +426,8 @@ static inline int pull_agrees(sqlite3 *db, const struct kind *k, const char *que
   struct list got = { 0 };
   struct list all = { 0 };
   double share = 0;
-  char *sql_t = sqlite3_mprintf("SELECT rowid, distance FROM t(%s)", query);
+  char *sql_t = sqlite3_mprintf("SELECT rowid, distance FROM t(%s%s)", query,
+                                k->words ? ", '{\"by\":\"meaning\"}'" : "");
   char *sql_p = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL",
                                 content_column(k), query, content_column(k));
   int good = 1;

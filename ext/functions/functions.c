@@ -326,12 +326,13 @@ const struct function FUNCTIONS[] = {
   { .name = "latent", .is_rough = 1, .flags = PURE, .feature = FEATURE_VIRTUAL_TABLE,
     .module = &VTAB_MODULE.base,
     .group = "Search",
-    .usage = "CREATE VIRTUAL TABLE t USING latent(body [, year INTEGER filter] [, content='notes'] [, content_rowid='id'])",
+    .usage = "CREATE VIRTUAL TABLE t USING latent(body [, year INTEGER filter] [, content='notes'] [, content_rowid='id'] [, words=1])",
     .sentence =
       "A table of texts and pictures that is searched by meaning: t(query) gives its "
       "rows with their distance, the nearest first; the query is a text or a picture. "
-      "The content is its own, or that of another table, followed by triggers. USING "
-      "latent(width=384) holds vectors of another model.",
+      "The content is its own, or that of another table, followed by triggers. With "
+      "words=1 the rows are found by their words too. USING latent(width=384) holds "
+      "vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
     .result = "A dog runs.|0.11\nIt is warm.|0.78" },
 

@@ -114,6 +114,7 @@ static int create(sqlite3 *db, void *aux, int argc, const char *const *argv, sql
     t->in_transaction = 1;      /* SQLite counts it among the tables of the transaction, without
                                 ** calling xBegin */
     store_create(&c, t);
+    words_create(&c, t);
     config_put(&c, t);
     take_in(&c, t);
     call_end(&c);               /* not method_end(): the message goes to *message */
@@ -133,6 +134,7 @@ static int destroy(sqlite3_vtab *base){
   struct call c;
   method_begin(&c, t);
   if( t->definition.has_triggers ) triggers_drop(&c, t);
+  words_drop(&c, t);
   store_drop(&c, t);
   if( method_end(&c, t)==SQLITE_OK ) vtab_free(t);
   return c.err.rc;
@@ -167,6 +169,7 @@ static int rename_table(sqlite3_vtab *base, const char *name){
   vtab_ready(&c, t, 0);
   if( c.err.rc==SQLITE_OK ){
     if( t->definition.has_triggers ) rename_triggers(&c, t, name);
+    words_rename(&c, t, name);
     store_rename(&c, t, name);
     t->in_transaction = 0;
     t->renamed_depth = t->depth + 1;

@@ -235,15 +235,6 @@ static const float *query_vector(struct call *c, struct vtab *t, struct vcursor 
 
 /* ---- The ways to answer ---- */
 
-double distance_of(const float *query, const struct vectors *v, int width){
-  float nearest = 2;
-  for(int i=0; i<v->n; i++){
-    float d = 1 - dot(query, v->x + (size_t)i*(size_t)width, width);
-    if( d<nearest ) nearest = d;
-  }
-  return nearest<0 ? 0 : nearest;
-}
-
 static int by_distance(const void *a, const void *b){
   const struct found *x = a;
   const struct found *y = b;

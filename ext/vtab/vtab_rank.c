@@ -40,6 +40,15 @@ enum { HEAD_ROWS = 200, KEPT_MOST = 1000 };
 static const double WORDS_WEIGHT = 0.5;
 static const double WORDS_FLOOR = 5;
 
+double distance_of(const float *query, const struct vectors *v, int width){
+  float nearest = 2;
+  for(int i=0; i<v->n; i++){
+    float d = 1 - dot(query, v->x + (size_t)i*(size_t)width, width);
+    if( d<nearest ) nearest = d;
+  }
+  return nearest<0 ? 0 : nearest;
+}
+
 /* ---- A row's vectors ---- */
 
 /* In the call's arena; n is 0 where there are none. */

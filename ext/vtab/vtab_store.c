@@ -44,7 +44,7 @@
 **
 **   $schema                         "main"
 **   $config $rows $pending $words   "main"."t_config", ...
-**   $words_content                  "main"."t_words_content", where FTS5 keeps the texts
+**   $words_content ...              "main"."t_words_content", ...: FTS5's
 **   $filters                        , f0, f1
 **   $content                        , hash; where the content is the table's own: , content;
 **                                   without content: nothing
@@ -127,7 +127,9 @@ static const struct variable {
   { "rows",              SHADOW,      "_rows" },
   { "pending",           SHADOW,      "_pending" },
   { "words",             SHADOW,      "_words" },
+  { "words_config",      SHADOW,      "_words_config" },
   { "words_content",     SHADOW,      "_words_content" },
+  { "words_data",        SHADOW,      "_words_data" },
   { "filters",           EACH_FILTER, ", f#" },
   { "filter_marks",      EACH_FILTER, ", ?" },
   { "content",           CONTENT,     ", #" },
@@ -497,7 +499,6 @@ int store_create(struct call *c, struct vtab *t){
   store_run(c, t, "CREATE TABLE $rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB"
             "$filters$content)");
   store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)");
-  words_create(c, t);
   if( c->err.rc==SQLITE_OK ) index_create(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
@@ -508,7 +509,6 @@ int store_drop(struct call *c, struct vtab *t){
   store_run(c, t, "DROP TABLE IF EXISTS $config");
   store_run(c, t, "DROP TABLE IF EXISTS $rows");
   store_run(c, t, "DROP TABLE IF EXISTS $pending");
-  words_drop(c, t);
   if( c->err.rc==SQLITE_OK ) index_drop(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
@@ -519,7 +519,6 @@ int store_rename(struct call *c, struct vtab *t, const char *name){
   store_run_as(c, t, name, "ALTER TABLE $config RENAME TO $t_config");
   store_run_as(c, t, name, "ALTER TABLE $rows RENAME TO $t_rows");
   store_run_as(c, t, name, "ALTER TABLE $pending RENAME TO $t_pending");
-  words_rename(c, t, name);
   if( c->err.rc==SQLITE_OK ) index_rename(t->index, name, &c->err);
   return vtab_damaged(c);
 }

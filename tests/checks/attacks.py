@@ -59,6 +59,7 @@ KINDS = {
     'texts': ('latent(body, x INTEGER filter, cell_rows=8)', "'a dog in the rain'"),
     'notes': ("latent(body, x INTEGER filter, content='p', content_rowid='id', cell_rows=8)",
               "'a dog in the rain'"),
+    'words': ('latent(body, x INTEGER filter, cell_rows=8, words=1)', "'a dog in the rain'"),
 }
 
 
@@ -284,6 +285,10 @@ THINGS = (
     'CREATE INDEX i ON @(!)',
     "CREATE UNIQUE INDEX i ON @(!) WHERE typeof(!)='never'",
 )
+# FTS5's own, where there are words: that what they hold is right only FTS5 can say, that they are
+# what we have made we can.
+WORDS = {'t_words': 'body', 't_words_content': 'c0', 't_words_data': 'block', 't_words_idx': 'term',
+         't_words_docsize': 'sz', 't_words_config': 'v'}
 SECOND = {'t_config': 'v', 't_codes': 'rows', 't_cells': 'n', 't_rows': 'f0', 't_pending': 'old'}
 KEYS = {'t_config': 'k', 't_codes': 'id', 't_cells': 'id', 't_rows': 'id', 't_pending': 'id'}
 
@@ -292,6 +297,11 @@ def mutations(image):
     """(name, SQL) of all that can be done to this database."""
     db = connect()
     db.deserialize(image)
+    if db.execute("SELECT count(*) FROM sqlite_schema WHERE name='t_words'").fetchone()[0]:
+        for table, column in WORDS.items():
+            for thing in THINGS:
+                yield f'{table}: {thing}', thing.replace('@', table).replace('!', column)
+        return
     for table in SHADOWS:
         key = KEYS[table]
         columns = [row[1] for row in db.execute(f'PRAGMA table_info({table})')]

@@ -238,7 +238,7 @@ def get_newest_sqlite():
 
     Gives why it is missing, or None.
     """
-    if os.path.exists(f'{NEWEST}/sqlite3.o'):
+    if os.path.exists(f'{NEWEST}/sqlite3_fts5.o'):
         return None
     if not shutil.which('npm'):
         return 'no npm on this machine'
@@ -247,8 +247,9 @@ def get_newest_sqlite():
     why = steps((['npm', 'pack', '--silent', '--pack-destination', NEWEST, NEWEST_PACKAGE],
                  ['tar', 'xzf', f'{NEWEST}/{package}', '-C', NEWEST, '--strip-components=3',
                   'package/deps/sqlite3'],
-                 ['gcc', '-w', '-O1', '-DSQLITE_DEBUG', '-DSQLITE_ENABLE_API_ARMOR', '-c',
-                  '-o', f'{NEWEST}/sqlite3.o.new', f'{NEWEST}/sqlite3.c']), timeout=300)
+                 ['gcc', '-w', '-O1', '-DSQLITE_DEBUG', '-DSQLITE_ENABLE_API_ARMOR',
+                  '-DSQLITE_ENABLE_FTS5', '-c',
+                  '-o', f'{NEWEST}/sqlite3_fts5.o.new', f'{NEWEST}/sqlite3.c']), timeout=300)
     if why is None:
-        os.replace(f'{NEWEST}/sqlite3.o.new', f'{NEWEST}/sqlite3.o')
+        os.replace(f'{NEWEST}/sqlite3_fts5.o.new', f'{NEWEST}/sqlite3_fts5.o')
     return why

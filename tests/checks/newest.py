@@ -19,7 +19,7 @@ LIBRARIES = ['-lcjson', '-lutf8proc', '-lpng', '-ljpeg', '-lm', '-lpthread', '-l
 FOLDER = f'{WORK}/newest'
 
 
-def linked(name, source=None, sqlite='sqlite3.o'):
+def linked(name, source=None, sqlite='sqlite3_fts5.o'):
     """A test program with the newest SQLite in the place of the system's."""
     os.makedirs(FOLDER, exist_ok=True)
     out = f'{NEWEST}/{name}'

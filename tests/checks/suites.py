@@ -21,6 +21,7 @@ ARGUMENTS = {
     'kill': [TINY, FOLDER, '40'],
     'oracle': [TINY, FOLDER],
     'sweep': ['--points', '40', TINY, *swept_scripts()],
+    'test_words': [TINY],
     'threads': [TINY, FOLDER],
 }
 NEEDS = {                               # what a check needs besides build/latent.so
