@@ -15,9 +15,9 @@
 ** PRAGMA trusted_schema=OFF.
 **
 ** DIRECTONLY functions read what their arguments do not hold, so only statements of the application
-** may call them, never a view or a trigger of a file that it has opened: latent_imagine() and
-** latent_gaps() read the rows of a table by its name in a string, whatever schema it is in;
-** latent_info() tells paths of this machine; latent_load() opens a file.
+** may call them, never a view or a trigger of a file that it has opened: latent_imagine(),
+** latent_gaps() and latent_cluster() read the rows of a table by its name in a string, whatever
+** schema it is in; latent_info() tells paths of this machine; latent_load() opens a file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -295,6 +295,22 @@ const struct function FUNCTIONS[] = {
       "\"seed\" looks at others.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
     .result = "A woman is walking.|0.32|[1,2]" },
+
+  { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
+    .columns =
+      "rowid INTEGER, cluster INTEGER, distance REAL, label TEXT, "
+      "\"index\" HIDDEN, k HIDDEN, options HIDDEN",
+    .group = "Tables",
+    .usage = "latent_cluster(index, k [, options])",
+    .sentence =
+      "The rows of the latent table `index` in k groups (1 to 1000) of rows that are alike: the "
+      "cluster, 0 for the largest, how far the row is from the cluster's mean, and a label, which "
+      "is what the mean decodes to. Rows come by cluster, the nearest to the mean first. Labels "
+      "are made only where the statement reads them; those of pictures say what the pictures "
+      "show; vectors of another model have none. Another \"seed\" begins elsewhere.",
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
+    .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|2,4" },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .n_needed = 3, .flags = PURE,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = tokens_fill,

@@ -100,7 +100,9 @@ extern const sqlite3_module TABLE_MODULE;
 struct rows {                   /* owned by the cursor of the scan */
   struct buf values;            /* of struct row_value: the arguments, then row after row */
   struct buf bytes;             /* copies of the bytes of text and blobs */
+  int columns_read;             /* bit i: the statement reads visible column i */
 };
+int rows_reads(const struct rows *r, int column);       /* false: its values do not matter */
 void rows_null(struct rows *r);
 void rows_integer(struct rows *r, sqlite3_int64 x);
 void rows_real(struct rows *r, double x);
@@ -114,9 +116,18 @@ void functions_fill(struct call *c, struct rows *r);            /* latent_functi
 void path_fill(struct call *c, struct rows *r);
 void tokens_fill(struct call *c, struct rows *r);
 
-/* ======== Functions over a latent table ======== */
+/* ======== Functions over a table ======== */
 
-/* ---- functions_near.c: the rows of the table that lie near a point ---- */
+/* ---- functions_near.c: statements on the same connection ---- */
+/* Prepares an SQL text of sqlite3_mprintf(), and frees it. NULL on failure. flags: of
+** sqlite3_prepare_v3(). */
+sqlite3_stmt *nested_prepare(struct call *c, char *sql, unsigned flags);
+/* True: a row. False: the end, or a failure. */
+int nested_step(struct call *c, sqlite3_stmt *statement);
+/* A column's bytes, terminated, in the call's arena; NULL on failure. */
+char *nested_copy(struct call *c, sqlite3_stmt *statement, int column, size_t *n);
+
+/* ---- functions_near.c: the rows of a latent table that lie near a point ---- */
 struct neighbour {              /* a row; what it points to lies in the call's arena */
   sqlite3_int64 rowid;
   double distance;              /* to the point that was asked for */
@@ -128,14 +139,20 @@ struct neighbour {              /* a row; what it points to lies in the call's a
 struct near {                   /* a table, and the kind of its rows that counts */
   struct call *call;
   int kind;                     /* rows of other kinds are left out; 0: not settled yet */
-  struct model *model;          /* of this kind; NULL: not settled yet */
+  struct model *model;          /* of this kind; NULL: not settled yet, or near_find() alone */
   const char *schema, *table;
-  const char *content;          /* the table's content column */
+  const char *content;          /* the table's content column; NULL: it holds foreign vectors */
   sqlite3_stmt *nearest;        /* nearest to a point; owned, like the next one */
   sqlite3_stmt *from;           /* from a rowid on; NULL until its first use */
 };
-/* Opens the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
-** which rows; 0: the first near_rows() settles it. near_release() may follow a failure too. */
+/* Finds the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
+** which rows; 0: of any. near_release() may follow a failure too. */
+int near_find(struct near *t, struct call *c, int i, int kind);
+/* All of its rows, of any kind: rowid and latent, which may be NULL, in the order of the rowids.
+** For sqlite3_finalize(). */
+sqlite3_stmt *near_all(struct near *t);
+/* near_find(), for those below. The table must have content. kind 0: the first near_rows() settles
+** it. */
 int near_open(struct near *t, struct call *c, int i, int kind);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
@@ -158,6 +175,9 @@ struct point {                  /* a mean of rows */
   const struct neighbour *parents[3];           /* borrowed */
   double weights[3];            /* of the parents; their sum is 1 */
   int n_parents;
+  /* 0: its drafts shall not say what another does, nor what a row says. Else a number that it
+  ** shares with other points: its drafts shall not say what one of theirs does. */
+  int set;
   struct latent z;
   float cost;                   /* its maker ranks points by it, the least first */
 };
@@ -210,5 +230,8 @@ int draft_give(struct call *c, const struct point *p, int kind, const char *cont
 /* ---- functions_imagine.c, functions_gaps.c ---- */
 void imagine_fill(struct call *c, struct rows *r);
 void gaps_fill(struct call *c, struct rows *r);
+
+/* ---- functions_cluster.c ---- */
+void cluster_fill(struct call *c, struct rows *r);
 
 #endif

@@ -12,7 +12,8 @@
 **
 ** A scan has three steps:
 **
-** 1. xBestIndex asks for the arguments, or refuses the plan.
+** 1. xBestIndex asks for the arguments, or refuses the plan. It tells xFilter which columns the
+**    statement reads: a fill() may leave out what would cost time (rows_reads()).
 ** 2. xFilter is given them and calls fill(), which makes all rows at once.
 ** 3. xColumn shows the rows.
 **
@@ -100,6 +101,10 @@ static void rows_argument(struct rows *r, sqlite3_value *v){
       break;
     default: rows_null(r);
   }
+}
+
+int rows_reads(const struct rows *r, int column){
+  return (r->columns_read & 1<<column)!=0;
 }
 
 static void rows_clear(struct rows *r){
@@ -208,6 +213,8 @@ static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *plan){
   }
   if( n<f->n_min ) return refuse_arguments(t, n, 0);
   if( is_refused ) return SQLITE_CONSTRAINT;
+  assert( t->n_visible<31 );
+  plan->idxNum = (int)(plan->colUsed & ((1u << t->n_visible) - 1));
   plan->estimatedCost = f->n_max ? 1e6 : 100;
   plan->estimatedRows = 25;
   return SQLITE_OK;
@@ -256,9 +263,9 @@ static int table_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_te
   sqlite3_int64 n_values;
   struct call c;
   int rc;
-  (void)plan;
   (void)plan_text;
   rows_clear(r);
+  r->columns_read = plan;
   cursor->n_rows = 0;
   cursor->at = 0;
   for(int i=0; i<f->n_max; i++){
