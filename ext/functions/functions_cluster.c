@@ -27,7 +27,7 @@
 ** machine.
 */
 #include "functions.h"
-#include "vtab.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,23 +88,47 @@ static int vector_width(struct call *c, struct content blob){
   return z.width;
 }
 
-/* Of unit length: x[g->width] of the row. */
+/* x[n] to unit length, whatever its size: the squares of numbers beyond 1e17 would overflow. */
+static void bring_to_one(float *x, int n){
+  float most = 0;
+  for(int i=0; i<n; i++) most = fmaxf(most, fabsf(x[i]));
+  for(int i=0; i<n && most>0; i++) x[i] /= most;
+  normalize(x, n);
+}
+
+/* A vector of somebody else's model; of a latent with several segments, their mean. */
 static void read_vector(struct call *c, struct clusters *g, sqlite3_value *v, float *x){
-  struct vtab like = { .width = g->width };
-  vector_from_blob(&like, x, value_bytes(c, v), "the vector of a row", &c->err);
-  arena_release(&like.scratch);
+  static const char what[] = "the vector of a row";
+  struct content blob = value_bytes(c, v);
+  struct vector bare = { 0 };
+  struct latent z = { 0 };
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( latent_is(blob.bytes, blob.n) ) latent_read(&z, blob.bytes, blob.n, &c->arena, what, &c->err);
+  else bare = value_vector(c, v, what);
+  if( c->err.rc==SQLITE_OK && z.width!=g->width && bare.n!=(size_t)g->width ){
+    fail(&c->err, SQLITE_ERROR, "%s has another width than the %d of the first", what, g->width);
+  }
+  if( c->err.rc!=SQLITE_OK ) return;
+  memcpy(x, bare.x ? bare.x : z.z, (size_t)g->width*sizeof(float));
+  for(int i=1; i<z.n_segments; i++) add(x, latent_segment(&z, i), g->width);
+  bring_to_one(x, g->width);
+}
+
+/* s[n] = the first numbers of from[n_from], and 0 where there are no more. Kinds share the first
+** numbers of s. */
+static void copy_s(float *s, int n, const float *from, int n_from){
+  int n_both = n<n_from ? n : n_from;
+  memset(s, 0, (size_t)n*sizeof(float));
+  memcpy(s, from, (size_t)n_both*sizeof(float));
+  if( n!=n_from ) normalize(s, n);
 }
 
 static void read_point(struct call *c, struct clusters *g, const struct latent *z, float *x){
   float *mean = arena_floats(&c->arena, (size_t)z->width);
   if( mean==NULL ) fail_nomem(&c->err);
-  if( z->s!=g->width ){
-    fail(&c->err, SQLITE_ERROR, "rows have an s of width %d and of width %d: expected models that "
-         "were made for each other", g->width, z->s);
-  }
   if( c->err.rc!=SQLITE_OK ) return;
   point_mean(mean, z);
-  memcpy(x, mean, (size_t)g->width*sizeof(float));
+  copy_s(x, g->width, mean, z->s);
 }
 
 /* Appends a row that has a latent, of the kind that is asked for. */
@@ -415,9 +439,10 @@ static int read_members(struct call *c, struct clusters *g, struct labels *b, in
   return n_read;
 }
 
-/* A point of the label that is being made: its s, or where s is NULL the mean s of rows[n]. Its r
+/* A point of the label that is being made: with the s of a point, or where that is NULL with the
+** mean s of rows[n]. Its r
 ** is the mean of theirs. They are the parents, whose words the text may repeat. */
-static void add_point(struct call *c, struct labels *b, const float *s,
+static void add_point(struct call *c, struct labels *b, const struct latent *like,
                       const struct neighbour *rows, int n){
   struct point *p = &b->points[b->n_points];
   size_t width = (size_t)model_width(b->m);
@@ -432,7 +457,7 @@ static void add_point(struct call *c, struct labels *b, const float *s,
     add(z, mean, (int)width);
   }
   for(size_t k=0; k<width && n>0; k++) z[k] /= (float)n;
-  if( s ) memcpy(z, s, (size_t)p->z.s*sizeof(float));
+  if( like ) memcpy(z, like->z, (size_t)p->z.s*sizeof(float));
   else normalize(z, p->z.s);
   p->z.z = z;
   b->n_points++;
@@ -461,36 +486,40 @@ static void read_frames(struct call *c, struct labels *b){
   for(int i=0; i<FRAMES; i++) b->frames[i].z = z[i];
 }
 
-/* The points of pictures with this mean s. */
-static void add_framed(struct call *c, struct labels *b, const float *mean){
+/* The points of pictures. */
+static void add_framed(struct call *c, struct labels *b){
   read_frames(c, b);
-  for(int i=0; i<FRAMES; i++) add_point(c, b, mean, &b->frames[i], 1);
+  for(int i=0; i<FRAMES; i++) add_point(c, b, &b->means[b->n], &b->frames[i], 1);
 }
 
-/* The points of rows[n] with this mean s. */
-static void add_points(struct call *c, struct clusters *g, struct labels *b, const float *mean,
-                       int kind, const struct member *rows, int n){
+/* The points of rows[n]. */
+static void add_points(struct call *c, struct clusters *g, struct labels *b, int kind,
+                       const struct member *rows, int n){
   const struct neighbour *known = &b->rows[b->n_rows];
   int n_nearest = read_members(c, g, b, kind, rows, n);
   if( n_nearest>NEAREST ) n_nearest = NEAREST;
-  add_point(c, b, mean, known, n_nearest);
+  add_point(c, b, &b->means[b->n], known, n_nearest);
   if( n_nearest>0 ) add_point(c, b, NULL, known, n_nearest);
 }
 
 /* Enters the group of rows[n]. */
 static void add_label(struct call *c, struct clusters *g, struct labels *b, int kind,
                       const struct member *rows, int n){
-  const float *mean = mean_at(g, rows[0].group);
-  if( kind==KIND_PICTURE ) add_framed(c, b, mean);
-  else add_points(c, g, b, mean, kind, rows, n);
-  if( c->err.rc!=SQLITE_OK ) return;
-  b->means[b->n] = latent_of(b->m, 1);
-  b->means[b->n].z = arena_zeroed(&c->arena, (size_t)model_width(b->m)*sizeof(float));
-  if( b->means[b->n].z ) memcpy(b->means[b->n++].z, mean, (size_t)g->width*sizeof(float));
-  else fail_nomem(&c->err);
+  struct latent *mean = &b->means[b->n];
+  *mean = latent_of(b->m, 1);
+  mean->z = arena_zeroed(&c->arena, (size_t)mean->width*sizeof(float));
+  if( mean->z==NULL ){
+    fail_nomem(&c->err);
+    return;
+  }
+  copy_s(mean->z, mean->s, mean_at(g, rows[0].group), g->width);
+  if( kind==KIND_PICTURE ) add_framed(c, b);
+  else add_points(c, g, b, kind, rows, n);
+  b->n++;
 }
 
-/* Decodes and judges the points. Appends to texts[b->n] the best text of each label. */
+/* Decodes and judges the points. Appends the best text of each label to
+** texts[b->n]. */
 static void word_labels(struct call *c, struct labels *b, struct buf *texts){
   struct drafts drafts = { 0 };
   struct reading reading;
@@ -517,17 +546,6 @@ static void labels_begin(struct call *c, struct labels *b, const struct options 
   if( c->arena.oom ) fail_nomem(&c->err);
 }
 
-/* The model that words the label of rows of a kind. */
-static const struct model *label_model(struct call *c, const struct clusters *g, int kind){
-  const struct model *m = call_model_of(c, kind==KIND_PICTURE ? KIND_TEXT : kind, 0);
-  if( m && m->config.shape.s!=g->width ){
-    fail(&c->err, SQLITE_ERROR, "the present model of kind %s has an s of width %d, the rows have "
-         "one of width %d: expected models that were made for each other",
-         kind_name(m->config.kind), m->config.shape.s, g->width);
-  }
-  return m;
-}
-
 /* Labels the first of groups[n], whose first row is `rows`, and those after it that the same model
 ** words, LABELS at most: texts[returned]. */
 static int label_groups(struct call *c, struct clusters *g, const struct group *groups, int n,
@@ -538,7 +556,7 @@ static int label_groups(struct call *c, struct clusters *g, const struct group *
   while( b.n<n && b.n<LABELS && c->err.rc==SQLITE_OK ){
     int n_rows = groups[b.n].n;
     int kind = most_frequent(rows, n_rows);
-    const struct model *m = label_model(c, g, kind);
+    const struct model *m = call_model_of(c, kind==KIND_PICTURE ? KIND_TEXT : kind, 0);
     if( b.m && b.m!=m ) break;
     b.m = m;
     if( c->err.rc==SQLITE_OK ) add_label(c, g, &b, kind, rows, n_rows);

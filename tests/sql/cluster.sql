@@ -1,6 +1,6 @@
 -- latent_cluster over latent tables: properties that hold for any weights.
 CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);
-INSERT INTO notes VALUES (2, 'A man rides a horse.'), (3, 'A man rides a bike.'), (5, 'A woman rides a horse.'), (7, 'The soup is cold.'), (11, 'The soup is warm. He eats it.'), (12, NULL), (13, 'The soup is hot.'), (17, 'A man rides a horse.');
+INSERT INTO notes VALUES (2, 'A man rides a horse.'), (3, 'A man rides a bike.'), (5, 'A woman rides a horse.'), (7, 'The soup is cold.'), (11, 'The soup is warm.'), (12, NULL), (13, 'The soup is hot.'), (17, 'A man rides a horse.');
 CREATE VIRTUAL TABLE notes_latent USING latent(body, content='notes', content_rowid='id');
 INSERT INTO notes_latent(notes_latent) VALUES ('rebuild');
 CREATE TABLE c AS SELECT * FROM latent_cluster('notes_latent', 3);
@@ -40,7 +40,7 @@ SELECT 'attached, of documents', count(*), count(DISTINCT cluster) FROM latent_c
 
 -- Vectors of another model have clusters, and no labels. Their length does not count.
 CREATE VIRTUAL TABLE foreign_vectors USING latent(width=2, year INTEGER filter);
-INSERT INTO foreign_vectors(rowid, latent) VALUES (1, '[1, 0]'), (2, '[0, 1]'), (3, '[5, 0.1]'), (4, '[0.1, 7]'), (5, '[3, 0.2]'), (6, '[-1e30, 0]'), (7, NULL);
+INSERT INTO foreign_vectors(rowid, latent) VALUES (1, '[1, 0]'), (2, '[0, 1]'), (3, '[5, 0.1]'), (4, '[0.1, 7]'), (5, '[3, 0.2]'), (6, '[-1e30, 0]'), (7, NULL), (8, '[1e-30, 0]');
 SELECT cluster, group_concat(rowid), max(label) FROM (SELECT * FROM latent_cluster('foreign_vectors', 3) ORDER BY cluster, rowid) GROUP BY cluster;
 SELECT cluster, group_concat(rowid) FROM (SELECT * FROM latent_cluster('foreign_vectors', 6) ORDER BY cluster, rowid) GROUP BY cluster;
 
