@@ -281,21 +281,6 @@ const struct function FUNCTIONS[] = {
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.02|[2,1,3]\nI hate my job.|0.31|[2]" },
 
-  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
-    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
-    .columns =
-      "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, "
-      "weights TEXT, \"index\" HIDDEN, n HIDDEN, options HIDDEN",
-    .group = "Tables",
-    .usage = "latent_gaps(index [, n] [, options])",
-    .sentence =
-      "n places (5) between two neighbouring rows of the latent table `index` where no "
-      "row is, the emptiest first, each with a text for it. Emptiness is the distance "
-      "of the nearest row. It looks at 48 rows of one kind, the most frequent; another "
-      "\"seed\" looks at others.",
-    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
-    .result = "A woman is walking.|0.32|[1,2]" },
-
   { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
     .columns =
@@ -311,6 +296,21 @@ const struct function FUNCTIONS[] = {
       "show; vectors of another model have none. Another \"seed\" begins elsewhere.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
     .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|2,4" },
+
+  { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
+    .columns =
+      "content TEXT, emptiness REAL, latent BLOB, fidelity REAL, parents TEXT, "
+      "weights TEXT, \"index\" HIDDEN, n HIDDEN, options HIDDEN",
+    .group = "Tables",
+    .usage = "latent_gaps(index [, n] [, options])",
+    .sentence =
+      "n places (5) between two neighbouring rows of the latent table `index` where no "
+      "row is, the emptiest first, each with a text for it. Emptiness is the distance "
+      "of the nearest row. It looks at 48 rows of one kind, the most frequent; another "
+      "\"seed\" looks at others.",
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
+    .result = "A woman is walking.|0.32|[1,2]" },
 
   { .name = "latent_tokens", .n_min = 1, .n_max = 3, .n_needed = 3, .flags = PURE,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = tokens_fill,

@@ -116,18 +116,9 @@ void functions_fill(struct call *c, struct rows *r);            /* latent_functi
 void path_fill(struct call *c, struct rows *r);
 void tokens_fill(struct call *c, struct rows *r);
 
-/* ======== Functions over a table ======== */
+/* ======== Functions over a latent table ======== */
 
-/* ---- functions_near.c: statements on the same connection ---- */
-/* Prepares an SQL text of sqlite3_mprintf(), and frees it. NULL on failure. flags: of
-** sqlite3_prepare_v3(). */
-sqlite3_stmt *nested_prepare(struct call *c, char *sql, unsigned flags);
-/* True: a row. False: the end, or a failure. */
-int nested_step(struct call *c, sqlite3_stmt *statement);
-/* A column's bytes, terminated, in the call's arena; NULL on failure. */
-char *nested_copy(struct call *c, sqlite3_stmt *statement, int column, size_t *n);
-
-/* ---- functions_near.c: the rows of a latent table that lie near a point ---- */
+/* ---- functions_near.c: the rows of the table that lie near a point ---- */
 struct neighbour {              /* a row; what it points to lies in the call's arena */
   sqlite3_int64 rowid;
   double distance;              /* to the point that was asked for */
@@ -139,25 +130,32 @@ struct neighbour {              /* a row; what it points to lies in the call's a
 struct near {                   /* a table, and the kind of its rows that counts */
   struct call *call;
   int kind;                     /* rows of other kinds are left out; 0: not settled yet */
-  struct model *model;          /* of this kind; NULL: not settled yet, or near_find() alone */
+  struct model *model;          /* of this kind; NULL: not settled yet */
   const char *schema, *table;
   const char *content;          /* the table's content column; NULL: it holds foreign vectors */
   sqlite3_stmt *nearest;        /* nearest to a point; owned, like the next one */
   sqlite3_stmt *from;           /* from a rowid on; NULL until its first use */
 };
-/* Finds the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
-** which rows; 0: of any. near_release() may follow a failure too. */
-int near_find(struct near *t, struct call *c, int i, int kind);
-/* All of its rows, of any kind: rowid and latent, which may be NULL, in the order of the rowids.
-** For sqlite3_finalize(). */
-sqlite3_stmt *near_all(struct near *t);
-/* near_find(), for those below. The table must have content. kind 0: the first near_rows() settles
-** it. */
+/* Opens the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
+** which rows; 0: the first near_rows() settles it. near_release() may follow a failure too. */
 int near_open(struct near *t, struct call *c, int i, int kind);
+/* Sets schema and table alone. */
+int near_find(struct near *t, const char *name);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
 /* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it. */
 int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);
+/* Prepares an SQL text of sqlite3_mprintf(), and frees it. NULL
+** on failure. */
+sqlite3_stmt *nested_prepare(struct near *t, char *sql);
+/* True: a row. False: the end, or a failure. */
+int nested_step(struct near *t, sqlite3_stmt *statement);
+/* The same as near_open(), for near_all() and near_from() alone: the table may hold foreign
+** vectors, and then has no near_from(). kind may change. */
+int near_table(struct near *t, struct call *c, int i, int kind);
+/* All of its rows, of any kind: rowid and latent, which may be NULL, in the order of the rowids.
+** For sqlite3_finalize(). */
+sqlite3_stmt *near_all(struct near *t);
 /* The least and the greatest rowid; of an empty table 0 and -1. */
 int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most);
 /* The first row with content at this rowid or behind it. *found is 0 if the next 20 rows are not of
@@ -227,11 +225,11 @@ void draft_show(const struct draft *d, const struct draft **shown, int *n);
 int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
                float distance, float fidelity, struct rows *r);
 
+/* ---- functions_cluster.c ---- */
+void cluster_fill(struct call *c, struct rows *r);
+
 /* ---- functions_imagine.c, functions_gaps.c ---- */
 void imagine_fill(struct call *c, struct rows *r);
 void gaps_fill(struct call *c, struct rows *r);
-
-/* ---- functions_cluster.c ---- */
-void cluster_fill(struct call *c, struct rows *r);
 
 #endif

@@ -163,7 +163,7 @@ static void read_rows(struct call *c, struct clusters *g){
   struct arena_mark mark;
   arena_get(&c->arena, 1);      /* arena_rewind() keeps its block */
   mark = arena_mark(&c->arena);
-  while( nested_step(c, s) && !err_stopped(&c->err) ){
+  while( nested_step(&g->near, s) && !err_stopped(&c->err) ){
     read_row(c, g, sqlite3_column_int64(s, 0), sqlite3_column_value(s, 1));
     check_rows(c, g);
     if( c->err.rc==SQLITE_OK ) arena_rewind(&c->arena, mark);
@@ -615,7 +615,7 @@ void cluster_fill(struct call *c, struct rows *r){
   g.k = (int)call_integer(c, 1, "k", 1, K_MOST);
   o = call_options(c, 2);
   c->named = 0;                 /* it is the kind of the rows */
-  near_find(&g.near, c, 0, o.kind);
+  near_table(&g.near, c, 0, o.kind);
   if( c->err.rc==SQLITE_OK ) read_rows(c, &g);
   if( c->err.rc==SQLITE_OK && g.n>0 ){
     first_means(c, &g, o.decode.seed);

@@ -20,41 +20,43 @@ enum { ROWS_SEARCHED_MOST = 4096 };     /* rows looked at to find those of one k
 /* ---- Nested statements ---- */
 
 /* Keeps SQLite's message and code: SQLITE_INTERRUPT, SQLITE_CORRUPT_VTAB and the like. */
-static void nested_failed(struct call *c, int rc){
-  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
-  else fail(&c->err, rc, "%s", sqlite3_errmsg(c->connection->db));
+static void nested_failed(struct near *t, int rc){
+  struct err *e = &t->call->err;
+  if( rc==SQLITE_NOMEM ) fail_nomem(e);
+  else fail(e, rc, "%s", sqlite3_errmsg(t->call->connection->db));
 }
 
-sqlite3_stmt *nested_prepare(struct call *c, char *sql, unsigned flags){
+sqlite3_stmt *nested_prepare(struct near *t, char *sql){
   sqlite3_stmt *statement = NULL;
   int rc;
-  if( sql==NULL ) fail_nomem(&c->err);
-  if( c->err.rc==SQLITE_OK ){
-    rc = sqlite3_prepare_v3(c->connection->db, sql, -1, flags, &statement, NULL);
-    if( rc!=SQLITE_OK ) nested_failed(c, rc);
+  if( sql==NULL ) fail_nomem(&t->call->err);
+  if( t->call->err.rc==SQLITE_OK ){
+    rc = sqlite3_prepare_v2(t->call->connection->db, sql, -1, &statement, NULL);
+    if( rc!=SQLITE_OK ) nested_failed(t, rc);
   }
   sqlite3_free(sql);
   return statement;
 }
 
-int nested_step(struct call *c, sqlite3_stmt *statement){
+int nested_step(struct near *t, sqlite3_stmt *statement){
   int rc;
-  if( c->err.rc!=SQLITE_OK ) return 0;
+  if( t->call->err.rc!=SQLITE_OK ) return 0;
   rc = sqlite3_step(statement);
-  if( rc!=SQLITE_ROW && rc!=SQLITE_DONE ) nested_failed(c, rc);
+  if( rc!=SQLITE_ROW && rc!=SQLITE_DONE ) nested_failed(t, rc);
   return rc==SQLITE_ROW;
 }
 
-char *nested_copy(struct call *c, sqlite3_stmt *statement, int column, size_t *n){
+/* A column's bytes, terminated, in the call's arena. */
+static char *column_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n){
   int is_blob = sqlite3_column_type(statement, column)==SQLITE_BLOB;
   const void *text;
   char *copy;
   if( is_blob ) text = sqlite3_column_blob(statement, column);
   else text = sqlite3_column_text(statement, column);
   *n = (size_t)sqlite3_column_bytes(statement, column);
-  copy = arena_get(&c->arena, *n + 1);
+  copy = arena_get(&t->call->arena, *n + 1);
   if( text==NULL || copy==NULL ){
-    fail_nomem(&c->err);
+    fail_nomem(&t->call->err);
     return NULL;
   }
   memcpy(copy, text, *n);
@@ -66,21 +68,21 @@ char *nested_copy(struct call *c, sqlite3_stmt *statement, int column, size_t *n
 
 /* The name is 'schema.table' if there is such a table. Otherwise all of it is the table's name, and
 ** the first schema that has one is taken. */
-static void find_table(struct near *t, const char *name){
+int near_find(struct near *t, const char *name){
   static const char sql[] = "SELECT schema, name FROM pragma_table_list WHERE type = 'virtual' AND "
     "(name = %Q COLLATE NOCASE OR schema||'.'||name = %Q COLLATE NOCASE) "
     "ORDER BY schema <> 'temp', schema <> 'main', schema";
-  struct call *c = t->call;
-  sqlite3_stmt *statement = nested_prepare(c, sqlite3_mprintf(sql, name, name), 0);
+  sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, name, name));
   size_t n;
-  if( nested_step(c, statement) ){
-    t->schema = nested_copy(c, statement, 0, &n);
-    t->table = nested_copy(c, statement, 1, &n);
+  if( nested_step(t, statement) ){
+    t->schema = column_copy(t, statement, 0, &n);
+    t->table = column_copy(t, statement, 1, &n);
   }else{
-    fail(&c->err, SQLITE_ERROR, "there is no virtual table \"%.100s\": expected the name of "
+    fail(&t->call->err, SQLITE_ERROR, "there is no virtual table \"%.100s\": expected the name of "
          "a table made by CREATE VIRTUAL TABLE ... USING latent(...)", name);
   }
   sqlite3_finalize(statement);
+  return t->call->err.rc;
 }
 
 /* Notes the content column. Returns whether the column is one of the two that tell that the table
@@ -95,29 +97,34 @@ static int read_column(struct near *t, sqlite3_stmt *statement){
     return 0;
   }
   if( strcmp(name, "distance")==0 || strcmp(name, "latent")==0 ) return 1;
-  if( t->content==NULL && !is_hidden && !has_type ){
-    t->content = nested_copy(t->call, statement, 0, &n);
-  }
+  if( t->content==NULL && !is_hidden && !has_type ) t->content = column_copy(t, statement, 0, &n);
   return 0;
 }
 
-static void find_columns(struct near *t){
+/* Sets the content column; NULL in a table of foreign vectors. */
+static void read_columns(struct near *t){
   static const char sql[] = "SELECT name, type, hidden FROM pragma_table_xinfo(%Q, %Q)";
-  struct call *c = t->call;
-  sqlite3_stmt *statement = nested_prepare(c, sqlite3_mprintf(sql, t->table, t->schema), 0);
+  sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, t->table, t->schema));
   int n_own = 0;
-  while( nested_step(c, statement) ) n_own += read_column(t, statement);
+  while( nested_step(t, statement) ) n_own += read_column(t, statement);
   sqlite3_finalize(statement);
   if( n_own==2 ) return;
-  fail(&c->err, SQLITE_ERROR, "\"%.100s\" is a virtual table of another module, expected one made "
-       "by CREATE VIRTUAL TABLE ... USING latent(...)", t->table);
+  fail(&t->call->err, SQLITE_ERROR, "\"%.100s\" is a virtual table of another module, expected one "
+       "made by CREATE VIRTUAL TABLE ... USING latent(...)", t->table);
 }
 
-int near_find(struct near *t, struct call *c, int i, int kind){
+static void find_columns(struct near *t){
+  read_columns(t);
+  if( t->content ) return;
+  fail(&t->call->err, SQLITE_ERROR, "\"%.100s\" holds vectors of a model of its own (width=...), "
+       "which nothing here can decode: expected a table with content", t->table);
+}
+
+int near_table(struct near *t, struct call *c, int i, int kind){
   struct content name = call_text(c, i, "index");
   *t = (struct near){ .call = c, .kind = kind };
-  if( c->err.rc==SQLITE_OK ) find_table(t, name.bytes);
-  if( c->err.rc==SQLITE_OK ) find_columns(t);
+  if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
+  if( c->err.rc==SQLITE_OK ) read_columns(t);
   return c->err.rc;
 }
 
@@ -126,14 +133,14 @@ int near_find(struct near *t, struct call *c, int i, int kind){
 int near_open(struct near *t, struct call *c, int i, int kind){
   static const char sql[] = "SELECT rowid, distance, latent, \"%w\" "
     "FROM \"%w\".\"%w\"(?1, '{\"recall\":1}') LIMIT ?2";
-  near_find(t, c, i, kind);
+  struct content name = call_text(c, i, "index");
+  *t = (struct near){ .call = c };
   if( kind ) near_settle(t, kind);
-  if( c->err.rc==SQLITE_OK && t->content==NULL ){
-    fail(&c->err, SQLITE_ERROR, "\"%.100s\" holds vectors of a model of its own (width=...), which "
-         "nothing here can decode: expected a table with content", t->table);
+  if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
+  if( c->err.rc==SQLITE_OK ) find_columns(t);
+  if( c->err.rc==SQLITE_OK ){
+    t->nearest = nested_prepare(t, sqlite3_mprintf(sql, t->content, t->schema, t->table));
   }
-  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  t->nearest = nested_prepare(c, sqlite3_mprintf(sql, t->content, t->schema, t->table), 0);
   return c->err.rc;
 }
 
@@ -174,7 +181,7 @@ static int read_row(struct near *t, sqlite3_stmt *statement, struct neighbour *r
   row->z = value_latent(t->call, latent, "the latent of a row");
   row->is_blob = type==SQLITE_BLOB;
   if( row->z.n_segments>0 && type!=SQLITE_NULL ){
-    row->text = nested_copy(t->call, statement, ROW_CONTENT, &row->text_bytes);
+    row->text = column_copy(t, statement, ROW_CONTENT, &row->text_bytes);
   }
   return row->text!=NULL;
 }
@@ -188,8 +195,8 @@ static int read_nearest(struct near *t, const struct buf *at, int limit, int mos
   int rc = sqlite3_bind_blob64(s, 1, at->data, at->n, SQLITE_STATIC);
   *n = 0;
   if( rc==SQLITE_OK ) rc = sqlite3_bind_int(s, 2, limit);
-  if( rc!=SQLITE_OK ) nested_failed(t->call, rc);
-  while( *n<most && nested_step(t->call, s) ){
+  if( rc!=SQLITE_OK ) nested_failed(t, rc);
+  while( *n<most && nested_step(t, s) ){
     int takes = read_row(t, s, &rows[*n]);
     if( takes && t->kind==0 ) near_settle(t, rows[*n].z.kind);
     n_others += rows[*n].z.z==NULL;
@@ -221,16 +228,15 @@ int near_rows(struct near *t, const struct latent *at, int most, struct neighbou
 
 sqlite3_stmt *near_all(struct near *t){
   static const char sql[] = "SELECT rowid, latent FROM \"%w\".\"%w\" ORDER BY rowid";
-  return nested_prepare(t->call, sqlite3_mprintf(sql, t->schema, t->table), 0);
+  return nested_prepare(t, sqlite3_mprintf(sql, t->schema, t->table));
 }
 
 /* The first rowid in an order; `otherwise` where there is no row. */
 static sqlite3_int64 first_rowid(struct near *t, const char *order, sqlite3_int64 otherwise){
   static const char sql[] = "SELECT rowid FROM \"%w\".\"%w\" ORDER BY rowid%s LIMIT 1";
-  struct call *c = t->call;
-  sqlite3_stmt *s = nested_prepare(c, sqlite3_mprintf(sql, t->schema, t->table, order), 0);
+  sqlite3_stmt *s = nested_prepare(t, sqlite3_mprintf(sql, t->schema, t->table, order));
   sqlite3_int64 rowid = otherwise;
-  if( nested_step(c, s) ) rowid = sqlite3_column_int64(s, 0);
+  if( nested_step(t, s) ) rowid = sqlite3_column_int64(s, 0);
   sqlite3_finalize(s);
   return rowid;
 }
@@ -249,11 +255,10 @@ int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *f
     "WHERE rowid >= ?1 ORDER BY rowid LIMIT 20";
   *found = 0;
   if( t->from==NULL ){
-    char *text = sqlite3_mprintf(sql, t->content, t->schema, t->table);
-    t->from = nested_prepare(t->call, text, 0);
+    t->from = nested_prepare(t, sqlite3_mprintf(sql, t->content, t->schema, t->table));
   }
   if( t->from ) sqlite3_bind_int64(t->from, 1, rowid);
-  while( !*found && nested_step(t->call, t->from) ) *found = read_row(t, t->from, row);
+  while( !*found && nested_step(t, t->from) ) *found = read_row(t, t->from, row);
   sqlite3_reset(t->from);
   return t->call->err.rc;
 }
