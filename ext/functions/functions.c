@@ -16,8 +16,9 @@
 **
 ** DIRECTONLY functions read what their arguments do not hold, so only statements of the application
 ** may call them, never a view or a trigger of a file that it has opened: latent_imagine(),
-** latent_gaps() and latent_cluster() read the rows of a table by its name in a string, whatever
-** schema it is in; latent_info() tells paths of this machine; latent_load() opens a file.
+** latent_gaps(), latent_cluster() and latent_encode_each() read the rows of a table by its name in
+** a string, whatever schema it is in; latent_info() tells paths of this machine; latent_load()
+** opens a file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -40,6 +41,21 @@ const struct function FUNCTIONS[] = {
       "x (8; 0 is faster).",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
     .result = "4C544E540101|784" },
+
+  { .name = "latent_encode_each", .n_min = 1, .n_max = 3, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = encode_each_fill,
+    .more = encode_each_more, .release = each_release,
+    .columns =
+      "rowid INTEGER, content, latent BLOB, source HIDDEN, \"column\" HIDDEN, options HIDDEN",
+    .group = "Content and points",
+    .usage = "latent_encode_each(json) or latent_encode_each(table, column [, options])",
+    .sentence =
+      "latent_encode() of many at once, which is faster: a row for each text of a JSON array "
+      "(rowid is its place, from 0), or for each row of a table that has rowids. They are read, "
+      "encoded and given in batches of up to 512. An array with options has NULL in the place of "
+      "the column.",
+    .example = "SELECT rowid, content, latent = latent_encode(content) FROM latent_encode_each('[\"It is warm.\", \"A man rides a horse.\"]')",
+    .result = "0|It is warm.|1\n1|A man rides a horse.|1" },
 
   { .name = "latent_decode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_decode,
     .group = "Content and points",

@@ -26,16 +26,20 @@ static void nested_failed(struct near *t, int rc){
   else fail(e, rc, "%s", sqlite3_errmsg(t->call->connection->db));
 }
 
-sqlite3_stmt *nested_prepare(struct near *t, char *sql){
+sqlite3_stmt *nested_prepare_with(struct near *t, char *sql, unsigned flags){
   sqlite3_stmt *statement = NULL;
   int rc;
   if( sql==NULL ) fail_nomem(&t->call->err);
   if( t->call->err.rc==SQLITE_OK ){
-    rc = sqlite3_prepare_v2(t->call->connection->db, sql, -1, &statement, NULL);
+    rc = sqlite3_prepare_v3(t->call->connection->db, sql, -1, flags, &statement, NULL);
     if( rc!=SQLITE_OK ) nested_failed(t, rc);
   }
   sqlite3_free(sql);
   return statement;
+}
+
+sqlite3_stmt *nested_prepare(struct near *t, char *sql){
+  return nested_prepare_with(t, sql, 0);
 }
 
 int nested_step(struct near *t, sqlite3_stmt *statement){
@@ -46,8 +50,7 @@ int nested_step(struct near *t, sqlite3_stmt *statement){
   return rc==SQLITE_ROW;
 }
 
-/* A column's bytes, terminated, in the call's arena. */
-static char *column_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n){
+char *nested_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n){
   int is_blob = sqlite3_column_type(statement, column)==SQLITE_BLOB;
   const void *text;
   char *copy;
@@ -75,8 +78,8 @@ int near_find(struct near *t, const char *name){
   sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, name, name));
   size_t n;
   if( nested_step(t, statement) ){
-    t->schema = column_copy(t, statement, 0, &n);
-    t->table = column_copy(t, statement, 1, &n);
+    t->schema = nested_copy(t, statement, 0, &n);
+    t->table = nested_copy(t, statement, 1, &n);
   }else{
     fail(&t->call->err, SQLITE_ERROR, "there is no virtual table \"%.100s\": expected the name of "
          "a table made by CREATE VIRTUAL TABLE ... USING latent(...)", name);
@@ -97,7 +100,7 @@ static int read_column(struct near *t, sqlite3_stmt *statement){
     return 0;
   }
   if( strcmp(name, "distance")==0 || strcmp(name, "latent")==0 ) return 1;
-  if( t->content==NULL && !is_hidden && !has_type ) t->content = column_copy(t, statement, 0, &n);
+  if( t->content==NULL && !is_hidden && !has_type ) t->content = nested_copy(t, statement, 0, &n);
   return 0;
 }
 
@@ -181,7 +184,7 @@ static int read_row(struct near *t, sqlite3_stmt *statement, struct neighbour *r
   row->z = value_latent(t->call, latent, "the latent of a row");
   row->is_blob = type==SQLITE_BLOB;
   if( row->z.n_segments>0 && type!=SQLITE_NULL ){
-    row->text = column_copy(t, statement, ROW_CONTENT, &row->text_bytes);
+    row->text = nested_copy(t, statement, ROW_CONTENT, &row->text_bytes);
   }
   return row->text!=NULL;
 }

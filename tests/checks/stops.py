@@ -100,6 +100,8 @@ STATEMENTS = (
     ('a large JPEG', 'SELECT length(latent_encode(jpeg)) FROM heavy'),
     ('a sheet', ROWS % (4096, "length(latent_sheet(small, 'a label'))") + ', heavy'),
     ('clusters', "SELECT count(*) FROM latent_cluster('many', 1000)"),
+    ('texts of an array', """SELECT count(*) FROM latent_encode_each((%s))"""
+     % (ROWS % (100000, "json_group_array('row '||i||' is short.')"))),
     ('a map', ROWS % (2000, "length(latent_plot('row '||(i%700), 'its label, row '||i))")),
 )
 
