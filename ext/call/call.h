@@ -41,10 +41,15 @@ struct function {
   void (*step)(struct call *c, void *state);    /* aggregate; state: STATE_BYTES, zeroed at first */
   void (*inverse)(struct call *c, void *state); /* a row leaves the window; NULL: has no windows */
   void (*give)(struct call *c, void *state);    /* the result so far; nothing given: NULL */
-  void (*release)(void *state);                 /* what state owns; NULL: nothing */
+  /* Frees what state owns; NULL: nothing. Of a table-valued function: rows.state, and the state
+  ** itself. */
+  void (*release)(void *state);
   const sqlite3_module *module;                 /* table-valued: &TABLE_MODULE */
   const char *columns;          /* as in CREATE TABLE: visible ones, then n_max HIDDEN arguments */
-  void (*fill)(struct call *c, struct rows *r); /* makes all rows */
+  void (*fill)(struct call *c, struct rows *r); /* makes all rows, or the first ones: */
+  /* Makes the next rows, when those before are read; none: that was all. The call has no
+  ** arguments. NULL: fill() makes all. */
+  void (*more)(struct call *c, struct rows *r);
   const char *group;            /* chapter of the manual */
   const char *usage;            /* latent_interp(a, b, t [, options]) */
   const char *sentence;         /* what it gives */
@@ -143,6 +148,10 @@ struct latent value_latent(struct call *c, sqlite3_value *v, const char *what);
 struct latent value_point(struct call *c, sqlite3_value *v, const char *what);
 /* The kind of content that v is; 0: it is no content. */
 int value_kind(struct call *c, sqlite3_value *v);
+/* Content of that kind, to encode it: its bytes, good as long as v, and the model. NULL: it cannot
+** be encoded. */
+const struct model *value_content(struct call *c, sqlite3_value *v, int kind, const char *what,
+                                  struct content *content);
 /* The model that made z: the present one of its kind. Borrowed. */
 struct model *latent_model(struct call *c, const struct latent *z);
 double call_number(struct call *c, int i, const char *name, double least, double most);

@@ -313,12 +313,20 @@ static struct model *content_model(struct call *c, int kind, const char *what){
   return call_model_of(c, kind, 0);
 }
 
+const struct model *value_content(struct call *c, sqlite3_value *v, int kind, const char *what,
+                                  struct content *content){
+  const struct model *m;
+  *content = value_bytes(c, v);
+  m = content_model(c, kind, what);
+  if( sqlite3_value_type(v)==SQLITE_TEXT ) check_text(c, *content, what);
+  return c->err.rc==SQLITE_OK ? m : NULL;
+}
+
 static void encode_content(struct call *c, sqlite3_value *v, int kind, const char *what,
                            struct latent *z){
-  struct content content = value_bytes(c, v);
-  struct model *m = content_model(c, kind, what);
-  if( sqlite3_value_type(v)==SQLITE_TEXT ) check_text(c, content, what);
-  if( c->err.rc!=SQLITE_OK ) return;
+  struct content content;
+  const struct model *m = value_content(c, v, kind, what, &content);
+  if( m==NULL ) return;
   contents_encode(m, &c->run, &content, 1, what, c->rounds, z);
   if( c->err.rc==SQLITE_OK ) round_as_stored(z);
 }

@@ -15,9 +15,10 @@
 ** PRAGMA trusted_schema=OFF.
 **
 ** DIRECTONLY functions read what their arguments do not hold, so only statements of the application
-** may call them, never a view or a trigger of a file that it has opened: latent_imagine() and
-** latent_gaps() read the rows of a table by its name in a string, whatever schema it is in;
-** latent_info() tells paths of this machine; latent_load() opens a file.
+** may call them, never a view or a trigger of a file that it has opened: latent_imagine(),
+** latent_gaps(), latent_cluster() and latent_encode_each() read the rows of a table by its name in
+** a string, whatever schema it is in; latent_info() tells paths of this machine; latent_load()
+** opens a file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -40,6 +41,21 @@ const struct function FUNCTIONS[] = {
       "x (8; 0 is faster).",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
     .result = "4C544E540101|784" },
+
+  { .name = "latent_encode_each", .n_min = 1, .n_max = 3, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = encode_each_fill,
+    .more = encode_each_more, .release = each_release,
+    .columns =
+      "rowid INTEGER, content, latent BLOB, source HIDDEN, \"column\" HIDDEN, options HIDDEN",
+    .group = "Content and points",
+    .usage = "latent_encode_each(json) or latent_encode_each(table, column [, options])",
+    .sentence =
+      "latent_encode() of many at once, which is faster: a row for each text of a JSON array "
+      "(rowid is its place, from 0), or for each row of a table that has rowids. They are read, "
+      "encoded and given in batches of up to 512. An array with options has NULL in the place of "
+      "the column.",
+    .example = "SELECT rowid, content, latent = latent_encode(content) FROM latent_encode_each('[\"It is warm.\", \"A man rides a horse.\"]')",
+    .result = "0|It is warm.|1\n1|A man rides a horse.|1" },
 
   { .name = "latent_decode", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_decode,
     .group = "Content and points",
@@ -280,6 +296,22 @@ const struct function FUNCTIONS[] = {
       "nearest row is one, or if \"kind\" says so.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.02|[2,1,3]\nI hate my job.|0.31|[2]" },
+
+  { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
+    .columns =
+      "rowid INTEGER, cluster INTEGER, distance REAL, label TEXT, "
+      "\"index\" HIDDEN, k HIDDEN, options HIDDEN",
+    .group = "Tables",
+    .usage = "latent_cluster(index, k [, options])",
+    .sentence =
+      "The rows of the latent table `index` in k groups (1 to 1000) of rows that are alike: the "
+      "cluster, 0 for the largest, how far the row is from the cluster's mean, and a label, which "
+      "is what the mean decodes to. Rows come by cluster, the nearest to the mean first. Labels "
+      "are made only where the statement reads them; those of pictures say what the pictures "
+      "show; vectors of another model have none. Another \"seed\" begins elsewhere.",
+    .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
+    .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|2,4" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,

@@ -95,17 +95,22 @@ void plot_release(void *state);
 
 /* ---- functions_table.c: one module for all of them ---- At the start of a scan, fill() makes all
 ** rows: one value after another, the visible columns of each row in order. It is not called where a
-** needed argument is NULL: then there are no rows. */
+** needed argument is NULL: then there are no rows. Where the rows may be too many for memory,
+** fill() makes the first of them, and more() the next ones, a batch at a time. */
 extern const sqlite3_module TABLE_MODULE;
 struct rows {                   /* owned by the cursor of the scan */
   struct buf values;            /* of struct row_value: the arguments, then row after row */
   struct buf bytes;             /* copies of the bytes of text and blobs */
+  int columns_read;             /* bit i: the statement reads visible column i */
+  void *state;                  /* what fill() leaves to more(); the row's release() frees it */
 };
+int rows_reads(const struct rows *r, int column);       /* false: its values do not matter */
 void rows_null(struct rows *r);
 void rows_integer(struct rows *r, sqlite3_int64 x);
 void rows_real(struct rows *r, double x);
 void rows_text(struct rows *r, const char *text, size_t n);     /* UTF-8; text NULL gives NULL */
 void rows_blob(struct rows *r, const void *data, size_t n);
+void rows_value(struct rows *r, sqlite3_value *v);              /* as it is */
 /* A BLOB where the kind is picture, otherwise text. */
 void rows_content(struct rows *r, int kind, const char *content, size_t n);
 void functions_fill(struct call *c, struct rows *r);            /* latent_functions() */
@@ -130,7 +135,7 @@ struct near {                   /* a table, and the kind of its rows that counts
   int kind;                     /* rows of other kinds are left out; 0: not settled yet */
   struct model *model;          /* of this kind; NULL: not settled yet */
   const char *schema, *table;
-  const char *content;          /* the table's content column */
+  const char *content;          /* the table's content column; NULL: it holds foreign vectors */
   sqlite3_stmt *nearest;        /* nearest to a point; owned, like the next one */
   sqlite3_stmt *from;           /* from a rowid on; NULL until its first use */
 };
@@ -143,6 +148,20 @@ int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
 /* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it. */
 int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);
+/* Prepares an SQL text of sqlite3_mprintf(), and frees it. flags: of sqlite3_prepare_v3(). NULL
+** on failure. */
+sqlite3_stmt *nested_prepare(struct near *t, char *sql);
+sqlite3_stmt *nested_prepare_with(struct near *t, char *sql, unsigned flags);
+/* True: a row. False: the end, or a failure. */
+int nested_step(struct near *t, sqlite3_stmt *statement);
+/* A column's bytes, terminated, in the call's arena; NULL on failure. */
+char *nested_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n);
+/* The same as near_open(), for near_all() and near_from() alone: the table may hold foreign
+** vectors, and then has no near_from(). kind may change. */
+int near_table(struct near *t, struct call *c, int i, int kind);
+/* All of its rows, of any kind: rowid and latent, which may be NULL, in the order of the rowids.
+** For sqlite3_finalize(). */
+sqlite3_stmt *near_all(struct near *t);
 /* The least and the greatest rowid; of an empty table 0 and -1. */
 int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most);
 /* The first row with content at this rowid or behind it. *found is 0 if the next 20 rows are not of
@@ -160,6 +179,9 @@ struct point {                  /* a mean of rows */
   const struct neighbour *parents[3];           /* borrowed */
   double weights[3];            /* of the parents; their sum is 1 */
   int n_parents;
+  /* 0: its drafts shall not say what another does, nor what a row says. Else a number that it
+  ** shares with other points: its drafts shall not say what one of theirs does. */
+  int set;
   struct latent z;
   float cost;                   /* its maker ranks points by it, the least first */
 };
@@ -208,6 +230,14 @@ void draft_show(const struct draft *d, const struct draft **shown, int *n);
 /* The columns content, distance, latent, fidelity, parents and weights of a row. */
 int draft_give(struct call *c, const struct point *p, int kind, const char *content, size_t bytes,
                float distance, float fidelity, struct rows *r);
+
+/* ---- functions_cluster.c ---- */
+void cluster_fill(struct call *c, struct rows *r);
+
+/* ---- functions_each.c: rows of any table, or texts of a JSON array, encoded in batches ---- */
+void encode_each_fill(struct call *c, struct rows *r);
+void encode_each_more(struct call *c, struct rows *r);
+void each_release(void *state);
 
 /* ---- functions_imagine.c, functions_gaps.c ---- */
 void imagine_fill(struct call *c, struct rows *r);

@@ -117,9 +117,12 @@ int reading_init(struct reading *g, struct call *c, const struct model *m,
   return SQLITE_OK;
 }
 
+static uint64_t text_hash(const struct reading *g, const char *text, size_t bytes){
+  return is_picture(g) ? hash64(text, bytes) : letters_hash(text, bytes);
+}
+
 int reading_hold(struct reading *g, const char *text, size_t bytes){
-  uint64_t hash = is_picture(g) ? hash64(text, bytes) : letters_hash(text, bytes);
-  return key_set_add(&g->texts, hash);
+  return key_set_add(&g->texts, text_hash(g, text, bytes));
 }
 
 static int count_word(const struct word *words, int n, uint64_t hash){
@@ -307,13 +310,20 @@ static void place_drafts(struct call *c, const struct model *m, struct drafts *d
   }
 }
 
+/* reading_hold() of a draft; each set of points holds its own texts. */
+static int hold_draft(struct reading *g, const struct draft *d){
+  uint64_t set = (uint64_t)d->point->set*0x9E3779B97F4A7C15u;
+  if( d->point->set==0 ) return reading_hold(g, d->text.data, d->text.n);
+  return key_set_add(&g->texts, text_hash(g, d->text.data, d->text.n) ^ set);
+}
+
 /* Drops texts that the reading holds. Those that stay are held from now on, in the same order. */
 static void drop_held(struct drafts *d, struct reading *g){
   int n = 0;
   for(int i=0; i<d->n; i++){
     struct draft draft = d->list[i];
     d->list[i] = (struct draft){ 0 };
-    if( draft.text.n>0 && reading_hold(g, draft.text.data, draft.text.n) ) d->list[n++] = draft;
+    if( draft.text.n>0 && hold_draft(g, &draft) ) d->list[n++] = draft;
     else buf_release(&draft.text);
   }
   d->n = n;

@@ -2,11 +2,12 @@
 ** functions_near.c -- a latent table as the functions over it see it: its rows nearest to a point,
 ** by SQL on the same connection.
 **
-** latent_imagine() and latent_gaps() are given the name of a virtual table, 'notes_latent' or
-** 'main.notes_latent'. SQLite is asked what it is, not the index: a virtual table with the columns
-** `distance` and `latent` is one of ours, and its one visible column without a type is the content
-** (definition_columns()). A table of somebody else's vectors has no such column. So these functions
-** read what any SELECT of the user's would read, changes of this transaction included.
+** latent_imagine(), latent_gaps() and latent_cluster() are given the name of a virtual table,
+** 'notes_latent' or 'main.notes_latent'. SQLite is asked what it is, not the index: a virtual table
+** with the columns `distance` and `latent` is one of ours, and its one visible column without a
+** type is the content (definition_columns()). A table of somebody else's vectors has no such
+** column. So these functions read what any SELECT of the user's would read, changes of this
+** transaction included.
 **
 ** A table may hold rows of several kinds, but points that are mixed must be of one kind. So these
 ** functions work with the rows of one kind and see no others.
@@ -25,21 +26,23 @@ static void nested_failed(struct near *t, int rc){
   else fail(e, rc, "%s", sqlite3_errmsg(t->call->connection->db));
 }
 
-/* Prepares an SQL text of sqlite3_mprintf(), and frees it. NULL on failure. */
-static sqlite3_stmt *nested_prepare(struct near *t, char *sql){
+sqlite3_stmt *nested_prepare_with(struct near *t, char *sql, unsigned flags){
   sqlite3_stmt *statement = NULL;
   int rc;
   if( sql==NULL ) fail_nomem(&t->call->err);
   if( t->call->err.rc==SQLITE_OK ){
-    rc = sqlite3_prepare_v2(t->call->connection->db, sql, -1, &statement, NULL);
+    rc = sqlite3_prepare_v3(t->call->connection->db, sql, -1, flags, &statement, NULL);
     if( rc!=SQLITE_OK ) nested_failed(t, rc);
   }
   sqlite3_free(sql);
   return statement;
 }
 
-/* True: a row. False: the end, or a failure. */
-static int nested_step(struct near *t, sqlite3_stmt *statement){
+sqlite3_stmt *nested_prepare(struct near *t, char *sql){
+  return nested_prepare_with(t, sql, 0);
+}
+
+int nested_step(struct near *t, sqlite3_stmt *statement){
   int rc;
   if( t->call->err.rc!=SQLITE_OK ) return 0;
   rc = sqlite3_step(statement);
@@ -47,8 +50,7 @@ static int nested_step(struct near *t, sqlite3_stmt *statement){
   return rc==SQLITE_ROW;
 }
 
-/* A column's bytes, terminated, in the call's arena. */
-static char *column_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n){
+char *nested_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n){
   int is_blob = sqlite3_column_type(statement, column)==SQLITE_BLOB;
   const void *text;
   char *copy;
@@ -76,8 +78,8 @@ int near_find(struct near *t, const char *name){
   sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, name, name));
   size_t n;
   if( nested_step(t, statement) ){
-    t->schema = column_copy(t, statement, 0, &n);
-    t->table = column_copy(t, statement, 1, &n);
+    t->schema = nested_copy(t, statement, 0, &n);
+    t->table = nested_copy(t, statement, 1, &n);
   }else{
     fail(&t->call->err, SQLITE_ERROR, "there is no virtual table \"%.100s\": expected the name of "
          "a table made by CREATE VIRTUAL TABLE ... USING latent(...)", name);
@@ -98,25 +100,35 @@ static int read_column(struct near *t, sqlite3_stmt *statement){
     return 0;
   }
   if( strcmp(name, "distance")==0 || strcmp(name, "latent")==0 ) return 1;
-  if( t->content==NULL && !is_hidden && !has_type ) t->content = column_copy(t, statement, 0, &n);
+  if( t->content==NULL && !is_hidden && !has_type ) t->content = nested_copy(t, statement, 0, &n);
   return 0;
 }
 
-static void find_columns(struct near *t){
+/* Sets the content column; NULL in a table of foreign vectors. */
+static void read_columns(struct near *t){
   static const char sql[] = "SELECT name, type, hidden FROM pragma_table_xinfo(%Q, %Q)";
   sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, t->table, t->schema));
-  struct err *e = &t->call->err;
   int n_own = 0;
   while( nested_step(t, statement) ) n_own += read_column(t, statement);
   sqlite3_finalize(statement);
-  if( e->rc!=SQLITE_OK ) return;
-  if( n_own!=2 ){
-    fail(e, SQLITE_ERROR, "\"%.100s\" is a virtual table of another module, expected one made by "
-         "CREATE VIRTUAL TABLE ... USING latent(...)", t->table);
-  }else if( t->content==NULL ){
-    fail(e, SQLITE_ERROR, "\"%.100s\" holds vectors of a model of its own (width=...), which "
-         "nothing here can decode: expected a table with content", t->table);
-  }
+  if( n_own==2 ) return;
+  fail(&t->call->err, SQLITE_ERROR, "\"%.100s\" is a virtual table of another module, expected one "
+       "made by CREATE VIRTUAL TABLE ... USING latent(...)", t->table);
+}
+
+static void find_columns(struct near *t){
+  read_columns(t);
+  if( t->content ) return;
+  fail(&t->call->err, SQLITE_ERROR, "\"%.100s\" holds vectors of a model of its own (width=...), "
+       "which nothing here can decode: expected a table with content", t->table);
+}
+
+int near_table(struct near *t, struct call *c, int i, int kind){
+  struct content name = call_text(c, i, "index");
+  *t = (struct near){ .call = c, .kind = kind };
+  if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
+  if( c->err.rc==SQLITE_OK ) read_columns(t);
+  return c->err.rc;
 }
 
 /* Recall 1: the answer depends on the rows alone, not on how the index lies. On 100,000 rows the
@@ -172,7 +184,7 @@ static int read_row(struct near *t, sqlite3_stmt *statement, struct neighbour *r
   row->z = value_latent(t->call, latent, "the latent of a row");
   row->is_blob = type==SQLITE_BLOB;
   if( row->z.n_segments>0 && type!=SQLITE_NULL ){
-    row->text = column_copy(t, statement, ROW_CONTENT, &row->text_bytes);
+    row->text = nested_copy(t, statement, ROW_CONTENT, &row->text_bytes);
   }
   return row->text!=NULL;
 }
@@ -215,6 +227,11 @@ int near_rows(struct near *t, const struct latent *at, int most, struct neighbou
   }
   buf_release(&blob);
   return c->err.rc;
+}
+
+sqlite3_stmt *near_all(struct near *t){
+  static const char sql[] = "SELECT rowid, latent FROM \"%w\".\"%w\" ORDER BY rowid";
+  return nested_prepare(t, sqlite3_mprintf(sql, t->schema, t->table));
 }
 
 /* The first rowid in an order; `otherwise` where there is no row. */

@@ -12,11 +12,14 @@
 **
 ** A scan has three steps:
 **
-** 1. xBestIndex asks for the arguments, or refuses the plan.
+** 1. xBestIndex asks for the arguments, or refuses the plan. It tells xFilter which columns the
+**    statement reads: a fill() may leave out what would cost time (rows_reads()).
 ** 2. xFilter is given them and calls fill(), which makes all rows at once.
 ** 3. xColumn shows the rows.
 **
-** All rows at once, because the model works in batches. The price is memory for a whole table.
+** All rows at once, because the model works in batches. The price is memory for a whole table. A
+** function that may have any number of rows has more() besides: then the rows in memory are those
+** of a batch, and xNext asks for the next batch when they have been read.
 */
 #include "functions.h"
 #include <assert.h>
@@ -39,8 +42,10 @@ struct table {                  /* one for each connection that uses it */
 struct cursor {
   sqlite3_vtab_cursor base;     /* first: SQLite's part */
   struct rows rows;
+  size_t arguments_bytes;       /* of rows.bytes: they stand before those of the rows */
+  sqlite3_int64 n_before;       /* rows of the batches before */
   sqlite3_int64 n_rows;
-  sqlite3_int64 at;             /* the current row */
+  sqlite3_int64 at;             /* the current row, of n_rows */
 };
 
 /* ---- What fill() writes to ---- An append that fails leaves its mark in the buffer, and
@@ -82,10 +87,9 @@ void rows_content(struct rows *r, int kind, const char *content, size_t n){
   else rows_text(r, content, n);
 }
 
-/* An argument, kept so that its hidden column can be read. Its bytes are asked for before their
-** number, which asking may change. Where there is no memory for them they are NULL, and fill() will
-** fail for the same reason. */
-static void rows_argument(struct rows *r, sqlite3_value *v){
+/* Its bytes are asked for before their number, which asking may change. Where there is no memory
+** for them they are NULL, and the value's user will fail for the same reason. */
+void rows_value(struct rows *r, sqlite3_value *v){
   const void *data;
   switch( sqlite3_value_type(v) ){
     case SQLITE_INTEGER: rows_integer(r, sqlite3_value_int64(v)); break;
@@ -102,7 +106,12 @@ static void rows_argument(struct rows *r, sqlite3_value *v){
   }
 }
 
-static void rows_clear(struct rows *r){
+int rows_reads(const struct rows *r, int column){
+  return (r->columns_read & 1<<column)!=0;
+}
+
+static void rows_clear(struct rows *r, const struct function *f){
+  if( r->state ) f->release(r->state);
   buf_release(&r->values);
   buf_release(&r->bytes);
   *r = (struct rows){ 0 };
@@ -208,6 +217,8 @@ static int table_best_index(sqlite3_vtab *base, sqlite3_index_info *plan){
   }
   if( n<f->n_min ) return refuse_arguments(t, n, 0);
   if( is_refused ) return SQLITE_CONSTRAINT;
+  assert( t->n_visible<31 );
+  plan->idxNum = (int)(plan->colUsed & ((1u << t->n_visible) - 1));
   plan->estimatedCost = f->n_max ? 1e6 : 100;
   plan->estimatedRows = 25;
   return SQLITE_OK;
@@ -224,22 +235,35 @@ static int table_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out){
   return SQLITE_OK;
 }
 
+static const struct function *function_of(const struct cursor *cursor){
+  return ((const struct table *)cursor->base.pVtab)->binding->function;
+}
+
 static int table_close(sqlite3_vtab_cursor *base){
   struct cursor *cursor = (struct cursor *)base;
-  rows_clear(&cursor->rows);
+  rows_clear(&cursor->rows, function_of(cursor));
   mem_free(cursor);
   return SQLITE_OK;
 }
 
-/* Ends the call. If it failed, or a buffer of the rows did, there are no rows, and SQLite is handed
-** the code and the message. */
-static int end_filter(struct call *c, struct table *t, struct rows *r){
+/* Ends the call that made rows. If it failed, or a buffer of the rows did, there are no rows, and
+** SQLite is handed the code and the message. */
+static int end_rows(struct call *c, struct cursor *cursor){
+  struct table *t = (struct table *)cursor->base.pVtab;
+  const struct function *f = t->binding->function;
+  struct rows *r = &cursor->rows;
   int rc = r->values.rc ? r->values.rc : r->bytes.rc;
   if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);
   if( rc==SQLITE_TOOBIG ) fail(&c->err, rc, "the rows take more than 1000000000 bytes");
   call_end(c);
-  if( c->err.rc==SQLITE_OK ) return SQLITE_OK;
-  rows_clear(r);
+  cursor->at = cursor->n_rows = 0;
+  if( c->err.rc==SQLITE_OK ){
+    size_t n_values = r->values.n/sizeof(struct row_value) - (size_t)f->n_max;
+    assert( n_values%(size_t)t->n_visible==0 );
+    cursor->n_rows = (sqlite3_int64)n_values/t->n_visible;
+    return SQLITE_OK;
+  }
+  rows_clear(r, f);
   if( c->err.rc!=SQLITE_NOMEM ){
     sqlite3_free(t->base.zErrMsg);
     t->base.zErrMsg = sqlite3_mprintf("%s", c->err.text);
@@ -250,35 +274,39 @@ static int end_filter(struct call *c, struct table *t, struct rows *r){
 static int table_filter(sqlite3_vtab_cursor *base, int plan, const char *plan_text, int n,
                         sqlite3_value **args){
   struct cursor *cursor = (struct cursor *)base;
-  struct table *t = (struct table *)base->pVtab;
+  const struct table *t = (const struct table *)base->pVtab;
   const struct function *f = t->binding->function;
   struct rows *r = &cursor->rows;
-  sqlite3_int64 n_values;
   struct call c;
-  int rc;
-  (void)plan;
   (void)plan_text;
-  rows_clear(r);
-  cursor->n_rows = 0;
-  cursor->at = 0;
-  for(int i=0; i<f->n_max; i++){
-    if( i<n ) rows_argument(r, args[i]);
+  rows_clear(r, f);
+  r->columns_read = plan;
+  for(int i=0; i<f->n_max; i++){        /* kept, so that hidden columns can be read */
+    if( i<n ) rows_value(r, args[i]);
     else rows_null(r);
   }
+  cursor->arguments_bytes = r->bytes.n;
+  cursor->n_before = 0;
   call_begin(&c, t->binding, n, args);
   if( !call_lacks(&c) && !err_stopped(&c.err) ) f->fill(&c, r);
-  rc = end_filter(&c, t, r);
-  if( rc!=SQLITE_OK ) return rc;
-  n_values = (sqlite3_int64)(r->values.n/sizeof(struct row_value)) - f->n_max;
-  assert( n_values%t->n_visible==0 );
-  cursor->n_rows = n_values/t->n_visible;
-  return SQLITE_OK;
+  return end_rows(&c, cursor);
 }
 
+/* Where the rows of a batch have been read, the next ones take their place. */
 static int table_next(sqlite3_vtab_cursor *base){
   struct cursor *cursor = (struct cursor *)base;
+  const struct table *t = (const struct table *)base->pVtab;
+  const struct function *f = t->binding->function;
+  struct rows *r = &cursor->rows;
+  struct call c;
   cursor->at++;
-  return SQLITE_OK;
+  if( cursor->at<cursor->n_rows || f->more==NULL ) return SQLITE_OK;
+  cursor->n_before += cursor->n_rows;
+  r->values.n = (size_t)f->n_max*sizeof(struct row_value);
+  r->bytes.n = cursor->arguments_bytes;
+  call_begin(&c, t->binding, 0, NULL);
+  if( !err_stopped(&c.err) ) f->more(&c, r);
+  return end_rows(&c, cursor);
 }
 
 static int table_eof(sqlite3_vtab_cursor *base){
@@ -288,7 +316,7 @@ static int table_eof(sqlite3_vtab_cursor *base){
 
 static int table_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *rowid){
   const struct cursor *cursor = (const struct cursor *)base;
-  *rowid = cursor->at + 1;
+  *rowid = cursor->n_before + cursor->at + 1;
   return SQLITE_OK;
 }
 

@@ -134,6 +134,7 @@ GOOD = {                                # by the name that a parameter has in th
     'options': "'{}'", 'index': "'t'", 'part': "'s'", 'picture': "(SELECT png FROM good)",
     'png': '(SELECT png FROM good)', 'direction': "latent_sub('A cat.', 'A dog.')",
     'json': "latent_json('A dog.')", 'blob': "latent_vector('A dog.')", 'path': f"'{TINY}'",
+    'table': "'good'", 'column': "'png'",
 }
 TABLE = 'SELECT count(*), min(distance) FROM (SELECT distance FROM t{} LIMIT 3)'
 

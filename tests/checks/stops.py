@@ -23,6 +23,7 @@ from common import TINY, main, ok
 WORK, MOST = 0.6, 0.3
 SEGMENTS = 65535
 SIDE = 8192
+VECTORS = 20000
 
 
 def connect():
@@ -77,6 +78,9 @@ def arguments(db):
               'word': 'x' * 15_000_000, 'png': large_png(), 'jpeg': large_jpeg(),}
     db.execute(f'CREATE TEMP TABLE heavy({", ".join(values)})')
     db.execute(f'INSERT INTO heavy VALUES ({", ".join("?" * len(values))})', tuple(values.values()))
+    db.execute('CREATE VIRTUAL TABLE many USING latent(width=64)')
+    vectors = ((struct.pack('<64f', *(os.urandom(64))),) for _ in range(VECTORS))
+    db.executemany('INSERT INTO many(latent) VALUES (?)', vectors)
 
 
 ROWS = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<%d) SELECT %s FROM n'
@@ -95,6 +99,9 @@ STATEMENTS = (
     ('a large PNG', 'SELECT length(latent_encode(png)) FROM heavy'),
     ('a large JPEG', 'SELECT length(latent_encode(jpeg)) FROM heavy'),
     ('a sheet', ROWS % (4096, "length(latent_sheet(small, 'a label'))") + ', heavy'),
+    ('clusters', "SELECT count(*) FROM latent_cluster('many', 1000)"),
+    ('texts of an array', """SELECT count(*) FROM latent_encode_each((%s))"""
+     % (ROWS % (100000, "json_group_array('row '||i||' is short.')"))),
     ('a map', ROWS % (2000, "length(latent_plot('row '||(i%700), 'its label, row '||i))")),
 )
 
