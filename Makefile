@@ -137,11 +137,12 @@ golden: $(PYTHON)  ## after new weights: writes all expectations that depend on 
 	@tests/golden.py
 
 # ---- Figures and weights ----
-bench:  ## speed, beside ONNX Runtime where it can be installed; the table goes to build/bench.md
+bench:  ## speed, beside ONNX Runtime where it can be installed; tables: build/bench.md, bench-bert.md
 	@.ci/need build
-	@$(MAKE) --no-print-directory --silent all build/core/bench/bench \
+	@$(MAKE) --no-print-directory --silent all build/core/bench/bench build/core/bench/bert \
 	  $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))
 	@python3 tests/bench/bench.py
+	@python3 tests/bench/bert.py
 
 bench-index:  ## the index beside vec1, sqlite-vec, vectorlite, Faiss: build/bench-index.md; FULL=1
 	@.ci/need check

@@ -106,11 +106,11 @@ static int random_rows(struct rows *r, const struct bert *b, int n, struct arena
 
 /* A row alone, in a batch, on several threads, with every code. */
 static void test_batches(const char *kind){
-  enum { N = 60 };
+  enum { N = 60, TOGETHER = 6 };        /* so few are one chunk */
   static const char *const codes[] = {
     "avx512_vnni", "avx512", "avx2_vnni", "avx2", "neon_dot", "neon", "plain"
   };
-  struct property alone = { 0 }, threads = { 0 }, everywhere = { 0 };
+  struct property alone = { 0 }, threads = { 0 }, shared = { 0 }, everywhere = { 0 };
   struct bench b;
   struct bert *bert;
   struct rows rows;
@@ -134,6 +134,16 @@ static void test_batches(const char *kind){
     bert_encode(bert, &b.run, rows.ids, rows.start, N, other);
     holds(&threads, memcmp(other, y, all)==0, "%s: %d threads", kind, n);
   }
+  b.run.shares = 1;
+  for(int i=0; i<2*N; i++){
+    int row = i/2;
+    int n = i%2==0 ? 1 : row+TOGETHER<=N ? TOGETHER : N - row;
+    b.run.n_threads = 2 + row%3;
+    bert_encode(bert, &b.run, rows.ids, rows.start + row, n, other);
+    holds(&shared, memcmp(other, y + (size_t)row*d, (size_t)n*d*sizeof(float))==0,
+          "%s: rows %d to %d", kind, row, row + n - 1);
+  }
+  b.run.shares = 0;
   for(size_t c=0; c<sizeof(codes)/sizeof(codes[0]); c++){
     if( !linear_choose(codes[c]) ) continue;
     bert_encode(bert, &b.run, rows.ids, rows.start, N, other);
@@ -142,6 +152,7 @@ static void test_batches(const char *kind){
   linear_choose(NULL);
   property_ok(&alone, "bert: a row of a batch equals the row alone");
   property_ok(&threads, "bert: threads give the same bits");
+  property_ok(&shared, "bert: threads that share a row, or a few, give the same bits");
   property_ok(&everywhere, "bert: every code gives the same bits");
   bert_close(bert);
   bench_end(&b);
@@ -163,18 +174,54 @@ static void test_long_row(void){
   bench_end(&b);
 }
 
+/* ---- A stop ---- */
+
+/* Threads that share rows stop wherever they are, and none waits for another. */
+static void test_stop(void){
+  enum { N = 6 };
+  struct property p = { 0 };
+  int stopped = 1;
+  for(int stop_at=1; stopped; stop_at++){
+    struct stopper s = { .stop_at = stop_at, .caller = pthread_self() };
+    struct rows rows;
+    struct bench b;
+    struct bert *bert;
+    float y[N*48];
+    int rc;
+    bench_start(&b);
+    bert_open(&bert, path_of("tests/data/bert"), &b.err);
+    if( bert==NULL ) return;
+    random_rows(&rows, bert, N, &b.arena);
+    b.run.n_threads = 3;
+    b.run.shares = 1;
+    b.err.stop = count_and_stop;
+    b.err.stop_arg = &s;
+    rc = bert_encode(bert, &b.run, rows.ids, rows.start, N, y);
+    stopped = s.n_asked>=stop_at;
+    holds(&p, rc==(stopped ? SQLITE_INTERRUPT : SQLITE_OK) && s.n_after==0 && !s.is_foreign,
+          "question %d gives %d, asked %d times more", stop_at, rc, s.n_after);
+    bert_close(bert);
+    bench_end(&b);
+  }
+  property_ok(&p, "bert: threads that share rows stop when they are asked to");
+}
+
 /* ---- No memory ---- */
 
 static void test_memory(void){
+  enum { N = 36 };                      /* enough for two threads to share */
   struct property p = { 0 };
   int failed = 1;
   for(long at=1; failed && at<1000; at++){
     struct bench b;
     struct bert *bert;
-    int ids[] = { 5, 6, 7 };
-    int start[] = { 0, 1, 3 };
+    int ids[N];
+    int start[] = { 0, 6, N };
     float y[2*48];
     bench_start(&b);
+    for(int i=0; i<N; i++) ids[i] = 5 + i;
+    b.run.n_threads = 2;
+    b.run.shares = (int)(at%2);
     fault_set(at, 1);
     bert_open(&bert, path_of("tests/data/bert"), &b.err);
     if( bert ) bert_encode(bert, &b.run, ids, start, 2, y);
@@ -306,6 +353,7 @@ int main(int argc, char **argv){
   for(int i=0; i<N_KINDS; i++) test_batches(kinds[i]);
   test_long_row();
   test_broken();
+  test_stop();
   test_memory();
   return n_not_ok>0;
 }

@@ -8,10 +8,12 @@
 */
 #include "base.h"
 #include <assert.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -77,6 +79,24 @@ int thread_count(void){
   if( asked ) return asked;
   n = sysconf(_SC_NPROCESSORS_ONLN);
   return n<1 ? 1 : n>THREADS_DEFAULT ? THREADS_DEFAULT : (int)n;
+}
+
+/* /proc/loadavg: "0.10 0.20 0.30 1/120 4711", where 1 thread runs or waits for a processor. The one
+** that asks is among them. */
+int processors_idle(void){
+  char text[128];
+  int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+  ssize_t n = file<0 ? -1 : read(file, text, sizeof(text) - 1);
+  long idle = sysconf(_SC_NPROCESSORS_ONLN);
+  const char *running;
+  if( file>=0 ) close(file);
+  if( n<=0 ) return 0;
+  text[n] = 0;
+  running = strchr(text, '/');
+  if( running==NULL ) return 0;
+  while( running>text && is_ascii_digit(running[-1]) ) running--;
+  idle -= atol(running);
+  return idle<0 ? 0 : (int)idle;
 }
 
 /* Not SQLite's own mutex: a SQLite that was built without threads (SQLITE_THREADSAFE=0) has none,

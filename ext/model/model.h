@@ -255,6 +255,9 @@ struct tokens {                         /* one row of tokens that was decoded */
 struct run {                            /* what one call may use */
   struct arena *arena;                  /* scratch and results */
   int n_threads;                        /* at most so many, the caller's among them: 1 or more */
+  /* For tests: a batch of bert_encode() that is one chunk is shared by all threads, though no
+  ** processor is idle. */
+  int shares;
   /* Where failures are noted. Is asked for a stop (err_stopped()) at least every 50 ms, on the
   ** caller's thread. */
   struct err *err;

