@@ -59,7 +59,7 @@ static float difference(const float *x, const float *y, size_t n){
 
 __attribute__((unused))
 static float *random_points(const struct model *m, int n, uint64_t seed, struct arena *a){
-  int s = m->config.shape.s;
+  int s = model_s(m);
   int r = m->config.shape.r;
   int width = model_width(m);
   float *z = arena_floats(a, (size_t)n*(size_t)width);

@@ -692,7 +692,7 @@ static int is_refined(const float *was, const float *now, int s, int width){
 
 static void test_refine(const struct model *m){
   enum { N = 60, ROUNDS = 5 };
-  const int s = m->config.shape.s;
+  const int s = model_s(m);
   const size_t width = (size_t)model_width(m);
   struct property alone = { 0 };
   struct property same = { 0 };
@@ -1087,7 +1087,7 @@ static float way_worth(struct way_text texts[POINTS][CHOICES], float apart, int 
 static float draw_way(const struct model *m, struct bench *b, const float *z,
                       const struct decode_options *o, struct tokens candidates[POINTS][CHOICES],
                       struct way_text texts[POINTS][CHOICES]){
-  const int s = m->config.shape.s;
+  const int s = model_s(m);
   const size_t width = (size_t)model_width(m);
   float *own = arena_floats(&b->arena, width);
   float sum = 0;
@@ -1123,7 +1123,7 @@ static void best_way(struct way_text texts[POINTS][CHOICES], float apart, int *t
 /* On a way the candidates are those that together are worth the most, of all ways there are. */
 static void test_way(const struct model *m){
   enum { N = 12 };
-  const size_t s = (size_t)m->config.shape.s;
+  const size_t s = (size_t)model_s(m);
   const size_t width = (size_t)model_width(m);
   struct property p = { 0 };
   int n_not_best = 0;
@@ -1333,13 +1333,83 @@ static void test_shipped_picture(void){
   model_close(m);
 }
 
+/* The shipped weights without their sentence encoder, in a folder of their own: the reference makes
+** s with the network. */
+static void copy_plain(const char *folder, char *weights, size_t size){
+  char json[100];
+  size_t n_data, n_text;
+  char *data = file_read(path_of("model/text.safetensors"), &n_data);
+  char *text = file_read(path_of("model/text.json"), &n_text);
+  char *from = strstr(text, "\"meaning\":{");
+  char *to = from ? strstr(from, "},") : NULL;
+  snprintf(weights, size, "%s/text.safetensors", folder);
+  snprintf(json, sizeof(json), "%s/text.json", folder);
+  if( to ){
+    memmove(from, to + 2, n_text - (size_t)(to + 2 - text));
+    n_text -= (size_t)(to + 2 - from);
+  }
+  file_write(weights, data, n_data);
+  file_write(json, text, n_text);
+  free(data);
+  free(text);
+}
+
 static void test_shipped_text(void){
+  char folder[] = "/tmp/latent-test-XXXXXX";
+  char weights[100];
   struct err e = { 0 };
   struct model *m;
-  model_open(&m, path_of("model/text.safetensors"), &e);
+  if( mkdtemp(folder)==NULL ) exit(1);
+  copy_plain(folder, weights, sizeof(weights));
+  model_open(&m, weights, &e);
+  unlink(weights);
+  strcpy(strrchr(weights, '.'), ".json");
+  unlink(weights);
+  rmdir(folder);
   if( !ok(m!=NULL, "model: the shipped model opens", "%s", e.text) ) return;
   test_golden_text(m);
   model_close(m);
+}
+
+/* Where a text model has a sentence encoder, s is the beginning of its vector, r is the network's
+** own, and the decoder reads the beginning of s. */
+static void test_meaning(const char *with, const char *without){
+  static const char text[] = "The  CAT was late.";
+  struct content normal = { "the cat was late.", 17 };
+  struct property p = { 0 };
+  struct model *m, *plain;
+  int *ids, *start, n;
+  float *z, *own, *vector, *cut;
+  float sums[2];
+  struct bench b;
+  bench_start(&b);
+  model_open(&m, path_of(with), &b.err);
+  model_open(&plain, path_of(without), &b.err);
+  if( !ok(m && plain, "model: one with a sentence encoder opens", "%s", b.err.text) ) return;
+  text_segment(m, &b.run, text, strlen(text), &ids, &start, &n);
+  z = arena_floats(&b.arena, (size_t)model_width(m));
+  own = arena_floats(&b.arena, (size_t)model_width(plain));
+  vector = arena_floats(&b.arena, (size_t)m->meaning->config.shape.d);
+  cut = arena_floats(&b.arena, (size_t)model_width(plain));
+  holds(&p, n==1 && model_s(m)>model_s(plain), "%d segments", n);
+  encode_points(m, &b.run, ids, start, 1, z);
+  encode_points(plain, &b.run, ids, start, 1, own);
+  bert_embed(m->meaning, &b.run, &normal, 1, vector);
+  holds(&p, 1 - point_cosine(z, vector, model_s(m))<1e-6f, "s is not the encoder's");
+  holds(&p, difference(z + model_s(m), own + model_s(plain), plain->config.shape.r)==0,
+        "r is not the network's");
+  memcpy(cut, z, sizeof(float)*(size_t)model_s(plain));
+  normalize(cut, model_s(plain));
+  memcpy(cut + model_s(plain), z + model_s(m), sizeof(float)*(size_t)plain->config.shape.r);
+  score_tokens(m, &b.run, z, ids, start, 1, &sums[0], NULL, NULL);
+  score_tokens(plain, &b.run, cut, ids, start, 1, &sums[1], NULL, NULL);
+  holds(&p, sums[0]==sums[1], "the decoder reads another s: %g, %g", (double)sums[0],
+        (double)sums[1]);
+  holds(&p, b.err.rc==SQLITE_OK, "%s", b.err.text);
+  property_ok(&p, "model: with a sentence encoder, s is its vector's beginning, and r stays");
+  model_close(m);
+  model_close(plain);
+  bench_end(&b);
 }
 
 int main(int argc, char **argv){
@@ -1352,6 +1422,7 @@ int main(int argc, char **argv){
   test_tiny_picture();
   test_shipped_picture();
   test_shipped_text();
+  test_meaning("tests/data/text.safetensors", "tests/data/tiny.safetensors");
   ok(sqlite3_memory_used()==0, "model: nothing is left at the end", "%lld bytes",
      (long long)sqlite3_memory_used());
   return n_not_ok ? 1 : 0;

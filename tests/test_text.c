@@ -219,7 +219,7 @@ static void count_pass(void *arg, const char *stack, int layer, const float *x, 
   if( layer!=0 ) return;
   if( strcmp(stack, "encoder")==0 ){
     p->encoder += rows;
-  }else{
+  }else if( strcmp(stack, "decoder")==0 ){
     p->decoder += rows;
     p->n_decoder++;
   }
@@ -344,7 +344,7 @@ static void test_texts_alone(const struct model *m){
 /* ---- Points ---- */
 
 static int width_of(const struct model *m){
-  return m->config.shape.s + m->config.shape.r;
+  return model_width(m);
 }
 
 static struct latent points_of(const struct model *m, float *z, int n){
@@ -377,7 +377,7 @@ static void check_between(struct line *l, const struct latent *z, int longer, fl
 
 /* The line between documents of n and k segments. */
 static void try_line(struct line *l, const struct model *m, int n, int k, uint64_t seed){
-  int s = m->config.shape.s;
+  int s = model_s(m);
   int longer = n>k ? n : k;
   struct latent x, y, z;
   struct bench b;
@@ -452,7 +452,7 @@ static void test_alignment(const struct model *m){
 }
 
 static void test_sums(const struct model *m){
-  int s = m->config.shape.s;
+  int s = model_s(m);
   int width = width_of(m);
   struct latent a, c, three, sum, back;
   struct bench b;
@@ -539,7 +539,7 @@ static void test_uneven_sums(const struct model *m){
 }
 
 static void test_distances(const struct model *m){
-  int s = m->config.shape.s;
+  int s = model_s(m);
   int width = width_of(m);
   struct latent a, c, document, of_mean, varied;
   struct bench b;
@@ -569,7 +569,7 @@ static void test_distances(const struct model *m){
 }
 
 static void test_samples(const struct model *m){
-  int s = m->config.shape.s;
+  int s = model_s(m);
   int width = width_of(m);
   struct latent sample, other;
   struct bench b;
