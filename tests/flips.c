@@ -16,6 +16,7 @@
 ** The damaged files are written to FOLDER.
 */
 #include "base.h"
+#include "meaning.h"
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,7 @@ static void model_files(const char *name, const char *model, const char *use, co
   int n_errors = 0;
   snprintf(json_path, sizeof(json_path), "%.*s.json", stem, model);
   json = bytes_read(json_path);
+  meaning_link(model, folder);
   good = weights.n>0 && json.n>0;
   for(int i=0; i<rounds && good; i++){
     int cut = i%5==4;

@@ -26,6 +26,7 @@
 **
 ** With --verbose every statement is printed as it is run. FOLDER is where the databases are.
 */
+#include "meaning.h"
 #include "twin.h"
 #include <time.h>
 
@@ -1376,6 +1377,7 @@ static int weights_copy(const char *model, const char *folder){
     if( to ) fclose(to);
   }
   snprintf(other_model, sizeof(other_model), "%s/other%s", folder, ENDINGS[0]);
+  meaning_link(model, folder);
   return good;
 }
 
