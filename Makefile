@@ -137,7 +137,7 @@ golden: $(PYTHON)  ## after new weights: writes all expectations that depend on 
 	@tests/golden.py
 
 # ---- Figures and weights ----
-bench:  ## speed, beside ONNX Runtime where it can be installed; tables: build/bench.md, bench-bert.md
+bench:  ## speed, beside ONNX Runtime where it can be installed: build/bench.md, build/bench-bert.md
 	@.ci/need build
 	@$(MAKE) --no-print-directory --silent all build/core/bench/bench build/core/bench/bert \
 	  $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))
