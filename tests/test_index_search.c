@@ -60,7 +60,7 @@ static void rows_init(struct rows *t, int n, int width, int cell_rows){
     normalize(x, width);
     if( i%11==10 ) memcpy(x, x - 3*width, sizeof(float)*(size_t)width);
     t->keys[i] = random_u64(&r)%100;
-    added[i] = (struct change){ rowid_of(i), x, &t->keys[i] };
+    added[i] = (struct change){ rowid_of(i), x, &t->keys[i], 0 };
   }
   sqlite3_open(":memory:", &t->db);
   if( index_create(t->db, "main", "t", &t->err)==SQLITE_OK
@@ -92,7 +92,7 @@ static int count_cells(struct rows *t){
 }
 
 static int drop_row(struct rows *t, int row){
-  struct change c = { rowid_of(row), t->vectors + (size_t)row*t->width, NULL };
+  struct change c = { rowid_of(row), t->vectors + (size_t)row*t->width, NULL, 0 };
   t->is_there[row] = 0;
   return index_change(t->ix, &c, 1, NULL, 0, &t->err);
 }
@@ -368,7 +368,7 @@ static void test_changes(void){
         if( t.is_there[row] ){
           drop_row(&t, row);
         }else{
-          struct change c = { rowid_of(row), t.vectors + (size_t)row*24, &t.keys[row] };
+          struct change c = { rowid_of(row), t.vectors + (size_t)row*24, &t.keys[row], 0 };
           t.is_there[row] = 1;
           index_change(t.ix, NULL, 0, &c, 1, &t.err);
         }

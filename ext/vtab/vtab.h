@@ -34,6 +34,7 @@ enum filter_type { FILTER_INTEGER, FILTER_REAL, FILTER_TEXT };
 struct filter {                 /* a filter column */
   char *name;
   enum filter_type type;
+  int is_partition;             /* each value has its own cells: a search must say which */
 };
 enum { FILTERS_MOST = INDEX_KEYS_MOST };
 struct definition {             /* strings lie in the vtab's arena */
@@ -41,6 +42,7 @@ struct definition {             /* strings lie in the vtab's arena */
                                 ** of somebody else's model */
   int n_filters;
   struct filter filters[FILTERS_MOST];
+  int n_partitions;             /* of the filters */
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
   int has_triggers;             /* triggers on the content table keep this table in step with it */
@@ -50,8 +52,9 @@ struct definition {             /* strings lie in the vtab's arena */
 };
 
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
-  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
-  ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
+  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_FILTERS, ROW_PUT, ROW_DELETE, ROW_ENCODED,
+  ROW_MEND, ROW_LAST, ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE,
+  CONTENT_GET,
   CONTENT_HAS, CONTENT_NAME, SCHEMA_VERSION, N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
@@ -175,6 +178,13 @@ int vector_from_blob(struct vtab *t, float *vector, struct content blob, const c
 /* The same for what the shadow tables hold: there a failure is SQLITE_CORRUPT_VTAB. */
 int vector_from_stored(struct call *c, struct vtab *t, float *vector, struct content blob,
                        const char *what);
+
+/* The group of a row for the index: a hash of the values of its partition columns, 0 where the
+** table has none. Of a row whose filters begin at a column of s; of n_partitions keys. */
+uint64_t row_group(const struct definition *d, sqlite3_stmt *s, int column);
+uint64_t keys_group(const uint64_t *keys, int n);
+/* The key of one of these values. As SQLite compares it: 7 and '7' are one text, and one number. */
+uint64_t partition_key(enum filter_type type, sqlite3_value *v);
 
 /* Sort keys: a value as it is stored gives a key; NULL gives 0. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v);
@@ -369,10 +379,14 @@ struct conditions {             /* what xFilter's arguments say */
                                 ** is */
   struct term *terms;           /* for the index; in the arena given, sets included */
   int n_terms;
+  uint64_t partitions[FILTERS_MOST];    /* keys of the partition columns, where given */
+  int n_given[FILTERS_MOST];    /* how many conditions give each */
 };
 /* plan_text: idxStr; args[n]: xFilter's. */
 int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n,
               sqlite3_value **args, struct arena *a, struct conditions *to);
+/* The group that a search is in: an error where a partition column is not given. */
+uint64_t plan_group(struct call *c, const struct vtab *t, const struct conditions *want);
 
 /* ---- vtab_query.c: a cursor ---- */
 

@@ -39,6 +39,9 @@ static int set(struct call *c, struct vtab *t, const char *key, sqlite3_int64 x)
 static void describe_columns(struct call *c, struct buf *out, const struct vtab *t){
   definition_columns(out, &t->definition, "");
   if( t->definition.content ) buf_str(out, ", content elsewhere");
+  for(int i=0; i<t->definition.n_filters; i++){
+    if( t->definition.filters[i].is_partition ) buf_printf(out, ", filter %d is a partition", i);
+  }
   if( out->rc!=SQLITE_OK ) fail_nomem(&c->err);
 }
 
@@ -136,6 +139,7 @@ static int open_index(struct call *c, struct vtab *t, int width){
     .width = width,
     .n_keys = t->definition.n_filters,
     .cell_rows = t->definition.cell_rows,
+    .has_groups = t->definition.n_partitions>0,
   };
   struct source source = { .arg = t, .fetch = fetch, .is_changing = is_changing };
   if( t->index && t->width==width ) return SQLITE_OK;

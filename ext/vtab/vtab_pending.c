@@ -36,6 +36,7 @@ enum {
 struct note {                   /* pointers into the call's arena; filters' values are owned */
   sqlite3_int64 id;
   float *old;                   /* [width]: where the index knows the row; NULL: it does not */
+  uint64_t old_group, group;    /* in which it knows it; in which the row is now */
   float *now;                   /* [width]: where the row is; NULL: nowhere, or not encoded yet */
   uint64_t *keys;               /* [n_filters] */
   int kind;                     /* of what is to be encoded; 0: nothing is */
@@ -68,6 +69,11 @@ int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, 
   sqlite3_bind_int64(s, 1, id);
   if( old.bytes ) rc = sqlite3_bind_blob(s, 2, old.bytes, (int)old.n, SQLITE_TRANSIENT);
   sqlite3_bind_int(s, 3, (int)how);
+  if( t->definition.n_partitions>0 && old.bytes ){
+    sqlite3_stmt *row = store_find(c, t, ROW_FILTERS, id);
+    if( row ) sqlite3_bind_int64(s, 4, (sqlite3_int64)row_group(&t->definition, row, 1));
+    sqlite3_reset(row);
+  }
   check_bound(c, rc);
   t->n_pending++;
   return store_do(c, s);
@@ -143,6 +149,7 @@ static void read_written(struct call *c, struct vtab *t, struct note *note){
   latent = row_latent(c, t, row);
   if( c->err.rc==SQLITE_OK ){
     note->keys = read_keys(c, d, row, COLUMN_FILTERS);
+    note->group = row_group(d, row, COLUMN_FILTERS);
     if( latent.bytes ) note->now = read_vector(c, t, latent, "a stored latent");
     else if( owns_content(d) ) read_body(c, t, row, COLUMN_FILTERS + d->n_filters, note);
     if( note->kind ) note->write = ENCODED;
@@ -191,11 +198,13 @@ static void read_followed(struct call *c, struct vtab *t, sqlite3_stmt *s, struc
     if( is_known ){
       struct content old = row_known_latent(c, t, row);
       if( old.bytes ) note->old = read_vector(c, t, old, "a stored latent");
+      note->old_group = row_group(&t->definition, row, COLUMN_FILTERS);
     }
     if( is_there ){
       int keeps = (same & SAME_CONTENT) && keep_latent(c, t, row, note);
       note->write = PUT;
       note->keys = read_keys(c, &t->definition, s, THEIR_FILTERS);
+      note->group = row_group(&t->definition, s, THEIR_FILTERS);
       if( !keeps ) read_body(c, t, s, THEIR_BODY, note);
       read_filters(c, t, s, THEIR_FILTERS, note);
     }else if( row ){
@@ -210,6 +219,10 @@ static void read_note(struct call *c, struct vtab *t, sqlite3_stmt *s, struct no
     struct content old = { sqlite3_column_blob(s, PENDING_OLD), 0 };
     old.n = (size_t)sqlite3_column_bytes(s, PENDING_OLD);
     note->old = read_vector(c, t, old, "a pending latent");
+    if( t->definition.n_partitions>0 ){         /* old_group is the last column */
+      int at = sqlite3_column_count(s) - 1;
+      note->old_group = (uint64_t)sqlite3_column_int64(s, at);
+    }
   }
   if( c->err.rc!=SQLITE_OK ) return;
   if( sqlite3_column_int(s, PENDING_HOW)==NOTE_WRITTEN || t->definition.content==NULL ){
@@ -375,13 +388,18 @@ static void change_index(struct call *c, struct vtab *t, const struct notes *all
   for(int i=0; i<all->n; i++){
     const struct note *note = &all->list[i];
     if( note->old ){
-      removed[n_removed++] = (struct change){ .rowid = note->id, .vector = note->old };
+      removed[n_removed++] = (struct change){
+        .rowid = note->id,
+        .vector = note->old,
+        .group = note->old_group,
+      };
     }
     if( note->now ){
       added[n_added++] = (struct change){
         .rowid = note->id,
         .vector = note->now,
         .keys = note->keys,
+        .group = note->group,
       };
     }
   }
