@@ -1024,7 +1024,7 @@ static void act_summary(struct world *w){
     }
   }else if( !bad(w) ){
     int n = all.n<limit ? all.n : limit;
-    if( way==1 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_rowid);
+    if( way==1 && all.n>0 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_rowid);
     for(int i=0; i<n && !bad(w); i++){
       const struct found *is = &all.rows[way==1 ? i : all.n-1-i];
       if( got.n!=n || fabs(is->distance - got.rows[i].distance)>NEAR

@@ -439,7 +439,7 @@ static inline int pull_agrees_where(sqlite3 *db, const struct kind *k, const cha
     good = why_not(why, "brute force: %s", sqlite3_errmsg(db));
   }
   if( good ){
-    qsort(all.rows, all.n, sizeof(*all.rows), found_by_distance);
+    if( all.n>0 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_distance);
     good = nearest_agree(&got, &all, -1, 0, all.n<3000, &share, why);
     if( good && share<1 ) good = why_not(why, "only %.3f of the rows are the nearest", share);
   }
