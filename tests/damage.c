@@ -29,6 +29,8 @@ static const struct kind KINDS[] = {
   { .name = "texts", .content = TEXTS, .n_filters = 1, .cell_rows = 8 },
   { .name = "notes", .content = NOTES, .n_filters = 1, .cell_rows = 8 },
   { .name = "texts with words", .content = TEXTS, .n_filters = 1, .cell_rows = 8, .words = 1 },
+  { .name = "partitions", .content = VECTORS, .width = 8, .n_filters = 2, .cell_rows = 4,
+    .is_parted = 1 },
 };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), N_ROWS = 30 };
 static int n_failed = 0;
@@ -303,7 +305,8 @@ static int read_all(struct tally *y, sqlite3 *db, const struct place *p, const c
     }
     n_errors += rc!=SQLITE_OK;
   }
-  snprintf(sql, sizeof(sql), "SELECT rowid, distance, x FROM t(%s) WHERE x>1 LIMIT 4", literal);
+  snprintf(sql, sizeof(sql), "SELECT rowid, distance, x FROM t(%s) WHERE %s LIMIT 4", literal,
+           y->kind->is_parted ? "x=2" : "x>1");
   n_errors += try(y, db, told, sql)!=SQLITE_OK;
   return n_errors>0;
 }

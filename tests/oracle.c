@@ -49,6 +49,10 @@ static const struct kind KINDS[] = {
     .words = 1 },
   { .name = "notes with words", .content = NOTES, .n_filters = 1, .cell_rows = 8, .n_rows = 90,
     .words = 1 },
+  { .name = "partitions", .content = VECTORS, .width = 16,
+    .n_filters = 3, .cell_rows = 8, .n_rows = 400, .is_parted = 1 },
+  { .name = "partitions of notes", .content = NOTES, .n_filters = 3, .cell_rows = 4, .n_rows = 90,
+    .is_parted = 1 },
 };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), KIND_LARGE = 4 };
 
@@ -264,6 +268,19 @@ static char *condition(struct world *w, int reads_p){
   return sqlite3_str_finish(s);
 }
 
+/* The condition of a query: one with partitions says which. */
+static char *condition_of_query(struct world *w){
+  static const char *const WAYS[] = { "x IS %s", "x IS %s", "x = %s", "x = (SELECT %s)" };
+  char *where = condition(w, 1);
+  char *which, *both;
+  if( !w->kind->is_parted ) return where;
+  which = sqlite3_mprintf(ONE_OF(w, WAYS), value_of_filter(w, 0));
+  both = sqlite3_mprintf("%s AND (%s)", which, where ? where : "1");
+  sqlite3_free(which);
+  sqlite3_free(where);
+  return both;
+}
+
 /* ---- Changes ---- */
 /* "(rowid, content, x, y, z)" */
 static void columns_append(struct world *w, sqlite3_str *s){
@@ -421,8 +438,9 @@ static void act_delete_nearest(struct world *w){
   char *sql;
   struct list l = { 0 };
   sqlite3_str *s = sqlite3_str_new(NULL);
+  const char *where = w->kind->is_parted ? "x IS 3" : "1";
   content_literal(query, &w->random, w->kind);
-  sql = sqlite3_mprintf("SELECT rowid FROM t(%s) LIMIT %d", query, 1+draw(w, 12));
+  sql = sqlite3_mprintf("SELECT rowid FROM t(%s) WHERE %s LIMIT %d", query, where, 1+draw(w, 12));
   if( list_fill(&l, w->db, sql)!=SQLITE_OK && !bad(w) ){
     why_not(w->why, "%s", sqlite3_errmsg(w->db));
   }
@@ -431,8 +449,8 @@ static void act_delete_nearest(struct world *w){
   for(int i=0; i<l.n; i++) sqlite3_str_appendf(s, ", %lld", l.rows[i].rowid);
   sqlite3_str_appendall(s, ")");
   if( w->kind->content!=NOTES ){
-    sql = sqlite3_mprintf("DELETE FROM t WHERE rowid IN (SELECT rowid FROM t(%s) LIMIT %d)", query,
-                          l.n);
+    sql = sqlite3_mprintf("DELETE FROM t WHERE rowid IN"
+                          " (SELECT rowid FROM t(%s) WHERE %s LIMIT %d)", query, where, l.n);
     must(w, w->db, sql);
     sqlite3_free(sql);
   }
@@ -557,7 +575,10 @@ static void halfway_agrees(struct world *w){
   char *sql;
   int rc;
   content_literal(content, &w->random, w->kind);
-  sql = sqlite3_mprintf("SELECT (SELECT count(*) FROM t(%s)) -"
+  sql = sqlite3_mprintf(w->kind->is_parted ?
+                        "SELECT (SELECT count(*) FROM (SELECT DISTINCT x FROM p) AS d, t(%s) AS n"
+                        " WHERE n.x IS d.x) - (SELECT count(*) FROM t WHERE latent IS NOT NULL)" :
+                        "SELECT (SELECT count(*) FROM t(%s)) -"
                         " (SELECT count(*) FROM t WHERE latent IS NOT NULL)", content);
   if( !bad(w) ) scans_agree(w->db, w->kind, &rc, w->why);
   if( !bad(w) && integer_of(w->db, sql, -1)!=0 ){
@@ -889,7 +910,7 @@ static void act_nearest(struct world *w){
   char query[LITERAL];
   char plain[LITERAL];
   char *sql;
-  char *where = condition(w, 1);
+  char *where = condition_of_query(w);
   char bound_text[80] = "";
   int rc, exact, is_sorted;
   int limit = draw(w, 3) ? draw(w, 30) : -1;
@@ -946,7 +967,7 @@ static void act_pages(struct world *w){
   static const int SIZES[] = { 1, 3, 7, 20, 50, 111 };
   char query[LITERAL];
   char plain[LITERAL];
-  char *where = condition(w, 1);
+  char *where = condition_of_query(w);
   int size = ONE_OF(w, SIZES);
   int n_pages = 0;
   struct list all = { 0 };
@@ -1022,7 +1043,7 @@ static void act_summary(struct world *w){
   char query[LITERAL];
   char plain[LITERAL];
   char *sql;
-  char *where = condition(w, 1);
+  char *where = condition_of_query(w);
   struct list all = { 0 };
   struct list got = { 0 };
   int limit = 1 + draw(w, 9);
@@ -1124,7 +1145,7 @@ static void act_correlated(struct world *w){
   struct list outer = { 0 };
   struct list all = { 0 };
   struct list got = { 0 };
-  int rc = list_fill(&outer, w->db, sql);
+  int rc = w->kind->is_parted ? SQLITE_OK : list_fill(&outer, w->db, sql);
   char *join = sqlite3_mprintf("SELECT o.id*1000000 + row_number() OVER (), n.rowid FROM (SELECT"
                                " id, %s FROM (%s)) o JOIN t(o.%s) n", content, sql, content);
   if( rc!=SQLITE_OK && !bad(w) ) why_not(w->why, "%s", sqlite3_errmsg(w->db));
@@ -1150,7 +1171,7 @@ static void act_correlated(struct world *w){
     sqlite3_free(inner);
   }
   say(w, join);
-  if( !bad(w) && list_fill(&got, w->db, join)!=SQLITE_OK ){
+  if( !bad(w) && outer.n>0 && list_fill(&got, w->db, join)!=SQLITE_OK ){
     why_not(w->why, "%s", sqlite3_errmsg(w->db));
   }
   if( !bad(w) && got.n!=outer.n*all.n ){
@@ -1175,9 +1196,9 @@ static void act_held(struct world *w){
   if( w->kind->words ) return;          /* their order is not by distance alone */
   if( w->held==NULL ){
     content_literal(query, &w->random, w->kind);
-    form = draw(w, 2) ? "SELECT rowid, distance FROM t(%s)"
-                      : "SELECT rowid, distance FROM t(%s) LIMIT 1000";
-    sql = sqlite3_mprintf(form, query);
+    form = draw(w, 2) ? "SELECT rowid, distance FROM t(%s) WHERE %s"
+                      : "SELECT rowid, distance FROM t(%s) WHERE %s LIMIT 1000";
+    sql = sqlite3_mprintf(form, query, w->kind->is_parted ? "x IS 2" : "1");
     say(w, sql);
     if( sqlite3_prepare_v2(w->db, sql, -1, &w->held, NULL)!=SQLITE_OK && !bad(w) ){
       why_not(w->why, "%s", sqlite3_errmsg(w->db));

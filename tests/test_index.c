@@ -152,13 +152,24 @@ static void make_vector(struct random *r, float *x){
   normalize(x, WIDTH);
 }
 
+/* With groups, one in each five rows is of the same. */
+static uint64_t group_of(const struct base *b, int64_t id){
+  return b->ix->shape.has_groups ? (uint64_t)(id%5) : 0;
+}
+
 static void add_row(struct base *b, struct rows *batch, struct random *r, int64_t id){
   float *x = batch->new + (size_t)batch->n_added*PARTS_MOST*WIDTH;
   int n = b->has_parts ? 1 + (int)(random_u64(r)%PARTS_MOST) : 1;
 
   for(int i=0; i<n; i++) make_vector(r, x + i*WIDTH);
   batch->keys[batch->n_added] = random_u64(r)%100;
-  batch->added[batch->n_added] = (struct change){ id, x, n, &batch->keys[batch->n_added] };
+  batch->added[batch->n_added] = (struct change){
+    .rowid = id,
+    .vectors = x,
+    .n = n,
+    .keys = &batch->keys[batch->n_added],
+    .group = group_of(b, id),
+  };
   put_parts(b, id, x, n, (int64_t)batch->keys[batch->n_added++]);
 }
 
@@ -186,7 +197,9 @@ static void change_rows(struct base *b, struct rows *batch, struct random *r, in
     if( n_parts>0 ){
       int n_told = random_u64(r)%8 ? n_parts : 0;       /* 0: nobody knows them */
       memcpy(old, vectors, sizeof(float)*(size_t)n_parts*WIDTH);
-      batch->removed[batch->n_removed++] = (struct change){ id, old, n_told, NULL };
+      batch->removed[batch->n_removed++] = (struct change){
+        .rowid = id, .vectors = old, .n = n_told, .group = group_of(b, id)
+      };
       if( random_u64(r)%2 ){
         add_row(b, batch, r, id);
       }else{
@@ -203,8 +216,8 @@ static void change_rows(struct base *b, struct rows *batch, struct random *r, in
 
 /* ---- What must hold ---- */
 
-static int check_key(void *arg, int64_t rowid, const uint64_t *keys, struct buf *report,
-                     struct err *e){
+static int check_key(void *arg, int64_t rowid, const uint64_t *keys, uint64_t group,
+                     struct buf *report, struct err *e){
   struct base *b = arg;
   sqlite3_stmt *st = NULL;
   char *text = sqlite3_mprintf("SELECT key FROM \"%w\".rows WHERE id=%lld", b->schema,
@@ -214,6 +227,9 @@ static int check_key(void *arg, int64_t rowid, const uint64_t *keys, struct buf 
   sqlite3_prepare_v2(b->db, text, -1, &st, NULL);
   if( sqlite3_step(st)!=SQLITE_ROW || (uint64_t)sqlite3_column_int64(st, 0)!=keys[0] ){
     buf_printf(report, "row %lld has a wrong key\n", (long long)rowid);
+  }
+  if( group!=group_of(b, rowid) ){
+    buf_printf(report, "row %lld is in a wrong group\n", (long long)rowid);
   }
   sqlite3_finalize(st);
   sqlite3_free(text);
@@ -256,7 +272,7 @@ static int is_right(struct base *b, struct property *p, const char *where, uint6
                "seed %llu, %s: %s %s", printed, where, b->err.text, buf_text(&report));
   for(int i=0; good && i<b->ix->n_cells; i++){
     const struct cell *c = b->ix->cells[i];
-    const int least = b->ix->n_cells>1 ? cell_rows_least(b->ix) : 1;
+    const int least = cells_of(b->ix, c->group).n>1 ? cell_rows_least(b->ix) : 1;
     good = holds(p, c->n>=least && c->n<=b->ix->shape.cell_rows,
                  "seed %llu, %s: cell %lld has %d rows", printed, where, (long long)c->id, c->n);
   }
@@ -268,12 +284,14 @@ static int is_right(struct base *b, struct property *p, const char *where, uint6
 
 /* Batches in transactions and savepoints that are kept or taken back. What memory holds must follow
 ** them. */
-static void random_sequence(struct property *p, uint64_t seed, int cell_rows, const char *schema){
+static void random_sequence(struct property *p, uint64_t seed, int cell_rows, const char *schema,
+                            int has_groups){
   static struct rows batch;
   struct random r = random_of(seed);
   struct base b;
 
   open_with_parts(&b, ":memory:", schema, seed%3==0, cell_rows, 1);
+  b.ix->shape.has_groups = has_groups;
   b.ix->cache_bytes = seed%2 ? 2000 : INDEX_CACHE_BYTES;        /* a handful of cells, or all */
   for(int step=0; step<60 && b.err.rc==SQLITE_OK; step++){
     const int is_kept = random_u64(&r)%3>0;
@@ -298,21 +316,22 @@ static void random_sequence(struct property *p, uint64_t seed, int cell_rows, co
   base_close(&b);
 }
 
-static void test_sequences(void){
+static void test_sequences(int has_groups){
   static const int cell_rows[] = { 4, 5, 8, 16, 256 };
   static const char *const schemas[] = { "main", "temp", "beside" };
   struct property p = { 0 };
 
   for(uint64_t seed=1; seed<=30; seed++){
-    random_sequence(&p, seed, cell_rows[seed%5], schemas[seed%3]);
+    random_sequence(&p, seed, cell_rows[seed%5], schemas[seed%3], has_groups);
   }
-  property_ok(&p, "index: after random changes and rollbacks each row is in one cell, rightly"
-                  " coded, and each cell within its bounds (seeds 1 to 30)");
+  property_ok(&p, has_groups ? "index: the same with rows in groups: each cell has rows of one"
+                  : "index: after random changes and rollbacks each row is in one cell, rightly"
+                    " coded, and each cell within its bounds (seeds 1 to 30)");
 }
 
 /* ---- Two connections ---- */
 
-static void test_two(void){
+static void test_two(int has_groups){
   static struct rows batch;
   const char *file = "build/test_index.db";
   struct property p = { 0 };
@@ -324,6 +343,7 @@ static void test_two(void){
   base_open(&both[0], file, "main", 8, 1);
   sql(&both[0], "PRAGMA journal_mode=wal; PRAGMA synchronous=off");
   base_open(&both[1], file, "main", 8, 0);
+  both[0].ix->shape.has_groups = both[1].ix->shape.has_groups = has_groups;
   for(int step=0; step<60; step++){
     struct base *b = &both[random_u64(&r)%2];
     sql(b, "BEGIN IMMEDIATE");
@@ -333,7 +353,8 @@ static void test_two(void){
       break;
     }
   }
-  property_ok(&p, "index: two connections that write in turns see each other's cells (seed 77)");
+  property_ok(&p, has_groups ? "index: the same with rows in groups"
+                  : "index: two connections that write in turns see each other's cells (seed 77)");
   base_close(&both[0]);
   base_close(&both[1]);
   unlink(file);
@@ -407,7 +428,7 @@ static void test_alike(void){
         for(int k=0; k<WIDTH; k++) to[k] = random_normal(&r);
       }
       normalize(to, WIDTH);
-      rows[i] = (struct change){ i, to, 1, &key };
+      rows[i] = (struct change){ i, to, 1, &key, 0 };
       put_row(&b, i, to, 7);
     }
     index_change(b.ix, NULL, 0, rows, N/2, &b.err);
@@ -439,10 +460,10 @@ static void test_errors(void){
   float x[WIDTH] = { 1 };
   float y[WIDTH] = { 0, 1 };
   uint64_t key = 1, other = 2;
-  struct change row = { 3, x, 1, &key };
+  struct change row = { 3, x, 1, &key, 0 };
   struct change rekeyed = row;
-  struct change moved = { 3, y, 1, &key };
-  struct change twice[2] = { { 4, x, 1, &key }, { 4, y, 1, &key } };
+  struct change moved = { 3, y, 1, &key, 0 };
+  struct change twice[2] = { { 4, x, 1, &key, 0 }, { 4, y, 1, &key, 0 } };
   struct property p = { 0 };
   struct err e = { 0 };
   int64_t n;
@@ -650,7 +671,7 @@ static void test_nearest_cell(void){
     struct random centre = random_of(100 + (uint64_t)i/150);
     for(int k=0; k<WIDTH; k++) x[i*WIDTH+k] = random_normal(&centre) + 0.7f*random_normal(&r);
     normalize(x + i*WIDTH, WIDTH);
-    rows[i] = (struct change){ i+1, x + i*WIDTH, 1, &key };
+    rows[i] = (struct change){ i+1, x + i*WIDTH, 1, &key, 0 };
   }
   sql(&b, "BEGIN");
   for(int i=0; i<N && b.err.rc==SQLITE_OK; i+=BATCH){
@@ -700,8 +721,10 @@ int main(void){
   if( fault_install()!=SQLITE_OK ) return 2;
   test_nearest_cell();
   test_nearest();
-  test_sequences();
-  test_two();
+  test_sequences(0);
+  test_sequences(1);
+  test_two(0);
+  test_two(1);
   test_same();
   test_alike();
   test_errors();

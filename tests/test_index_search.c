@@ -76,7 +76,9 @@ static void rows_init_parts(struct rows *t, int n, int width, int cell_rows, int
     if( i%11==10 ) memcpy(x, x - 3*width, sizeof(float)*(size_t)width);
     if( i%parts!=0 ) continue;
     t->keys[i/parts] = random_u64(&r)%100;
-    added[i/parts] = (struct change){ rowid_of(i/parts), x, count_of(t, i/parts), &t->keys[i/parts] };
+    added[i/parts] = (struct change){
+      rowid_of(i/parts), x, count_of(t, i/parts), &t->keys[i/parts], 0
+    };
   }
   sqlite3_open(":memory:", &t->db);
   if( index_create(t->db, "main", "t", &t->err)==SQLITE_OK
@@ -112,7 +114,7 @@ static int count_cells(struct rows *t){
 }
 
 static int drop_row(struct rows *t, int row){
-  struct change c = { rowid_of(row), vectors_of(t, row), count_of(t, row), NULL };
+  struct change c = { rowid_of(row), vectors_of(t, row), count_of(t, row), NULL, 0 };
   t->is_there[row] = 0;
   return index_change(t->ix, &c, 1, NULL, 0, &t->err);
 }
@@ -400,7 +402,7 @@ static void test_changes(void){
           drop_row(&t, row);
         }else{
           struct change c = {
-            rowid_of(row), vectors_of(&t, row), count_of(&t, row), &t.keys[row],
+            rowid_of(row), vectors_of(&t, row), count_of(&t, row), &t.keys[row], 0
           };
           t.is_there[row] = 1;
           index_change(t.ix, NULL, 0, &c, 1, &t.err);

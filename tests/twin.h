@@ -36,6 +36,7 @@ struct kind {
   int cell_rows;        /* 0: as the product has it */
   int n_rows;           /* about how many the oracle lets live */
   int words;            /* words=1 */
+  int is_parted;        /* x is a partition column: queries are in one of its values */
 };
 static const char *const FILTERS[] = { "x INTEGER filter", "y REAL filter", "z TEXT filter" };
 static const char *const FILTER_NAMES[] = { "", ", x", ", x, y", ", x, y, z" };
@@ -53,7 +54,10 @@ static inline char *twins_create(const struct kind *k, const char *schema){
   sqlite3_str_appendf(s, "CREATE VIRTUAL TABLE %s.t USING latent(", schema);
   if( k->content==VECTORS ) sqlite3_str_appendf(s, "width=%d", k->width);
   else sqlite3_str_appendall(s, "body");
-  for(int i=0; i<k->n_filters; i++) sqlite3_str_appendf(s, ", %s", FILTERS[i]);
+  for(int i=0; i<k->n_filters; i++){
+    int is_partition = k->is_parted && i==0;
+    sqlite3_str_appendf(s, ", %s", is_partition ? "x INTEGER partition" : FILTERS[i]);
+  }
   if( k->content==NOTES ) sqlite3_str_appendall(s, ", content='p', content_rowid='id'");
   if( k->words ) sqlite3_str_appendall(s, ", words=1");
   if( k->cell_rows ) sqlite3_str_appendf(s, ", cell_rows=%d", k->cell_rows);
@@ -422,16 +426,17 @@ static inline int nearest_agree(const struct list *got, const struct list *all, 
   return good;
 }
 
-/* A full pull by meaning against brute force: every row once, in exact order. */
-static inline int pull_agrees(sqlite3 *db, const struct kind *k, const char *query, int *rc,
-                              char why[WHY]){
+/* A full pull by meaning against brute force: every row that meets the condition once, in exact
+** order. */
+static inline int pull_agrees_where(sqlite3 *db, const struct kind *k, const char *query,
+                                    const char *where, int *rc, char why[WHY]){
   struct list got = { 0 };
   struct list all = { 0 };
   double share = 0;
-  char *sql_t = sqlite3_mprintf("SELECT rowid, distance FROM t(%s%s)", query,
-                                k->words ? ", '{\"by\":\"meaning\"}'" : "");
-  char *sql_p = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL",
-                                content_column(k), query, content_column(k));
+  char *sql_t = sqlite3_mprintf("SELECT rowid, distance FROM t(%s%s) WHERE %s", query,
+                                k->words ? ", '{\"by\":\"meaning\"}'" : "", where);
+  char *sql_p = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL AND (%s)",
+                                content_column(k), query, content_column(k), where);
   int good = 1;
   *rc = list_fill(&got, db, sql_t);
   if( *rc!=SQLITE_OK ) good = why_not(why, "query: error %d, %s", *rc, sqlite3_errmsg(db));
@@ -439,7 +444,7 @@ static inline int pull_agrees(sqlite3 *db, const struct kind *k, const char *que
     good = why_not(why, "brute force: %s", sqlite3_errmsg(db));
   }
   if( good ){
-    qsort(all.rows, all.n, sizeof(*all.rows), found_by_distance);
+    if( all.n>0 ) qsort(all.rows, all.n, sizeof(*all.rows), found_by_distance);
     good = nearest_agree(&got, &all, -1, 0, all.n<3000, &share, why);
     if( good && share<1 ) good = why_not(why, "only %.3f of the rows are the nearest", share);
   }
@@ -447,6 +452,22 @@ static inline int pull_agrees(sqlite3 *db, const struct kind *k, const char *que
   sqlite3_free(sql_p);
   free(got.rows);
   free(all.rows);
+  return good;
+}
+
+/* All rows; with partitions, one after another, those that have no rows too. */
+static inline int pull_agrees(sqlite3 *db, const struct kind *k, const char *query, int *rc,
+                              char why[WHY]){
+  struct list values = { 0 };
+  int good = 1;
+  if( !k->is_parted ) return pull_agrees_where(db, k, query, "1", rc, why);
+  *rc = list_fill(&values, db, "SELECT DISTINCT x FROM p WHERE x IS NOT NULL UNION SELECT 100");
+  for(int i=0; i<=values.n && good; i++){
+    char where[60] = "x IS NULL";
+    if( i<values.n ) snprintf(where, sizeof(where), "x = %lld", (long long)values.rows[i].rowid);
+    good = pull_agrees_where(db, k, query, where, rc, why);
+  }
+  free(values.rows);
   return good;
 }
 

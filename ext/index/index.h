@@ -9,6 +9,10 @@
 ** the index only compares keys. The index keeps codes of the vectors, not the exact vectors: the
 ** caller's `struct source` fetches those.
 **
+** The rows may be in groups, where the shape says so: a 64-bit number a row, which stands for the
+** values of the partition columns. Rows of different groups are never in the same cell, and a
+** search is in one group: what follows then holds for each group by itself.
+**
 ** The structure, in the order in which a reader meets it:
 **  1. One fixed rotation turns all vectors, so that nothing that follows depends on the axes.
 **  2. Rows lie in cells of at most `cell_rows` rows. Each cell has a centroid, and a row belongs
@@ -28,11 +32,13 @@
 ** On disk. All of it changes within the transaction of the row:
 **   <table>_cells(id INTEGER PRIMARY KEY, n INTEGER, stamp INTEGER, centroid BLOB)
 **       id 0: the whole index. n: rows in all. stamp: the state, which is the sum of a hash of
-**       (id, n, stamp) over all cells. It is checked when the cells are read, so no cell is lost
-**       or added unseen. It also tells whether cells in memory are those of this state of the
-**       database, whoever wrote it and whatever was rolled back. centroid: empty.
+**       (id, n, stamp) over all cells; with groups, of (id, n, stamp, group). It is checked when
+**       the cells are read, so no cell is lost or added unseen. It also tells whether cells in
+**       memory are those of this state of the database, whoever wrote it and whatever was rolled
+**       back. centroid: empty.
 **       id 1...: a cell. n: its rows. stamp: hash64() of two numbers, which are hash64() of its
-**       codes and hash64() of its centroid. centroid: f32[width], rotated.
+**       codes and hash64() of its centroid. centroid: f32[width], rotated; with groups, a u64
+**       behind it: the group.
 **   <table>_codes(id INTEGER PRIMARY KEY, rows BLOB): the rows of a cell, array after array,
 **   little-endian:
 **       i64 rowid[n]
@@ -80,6 +86,7 @@ struct index_shape {
   /* Most entries of a cell, 4 or more; 0: INDEX_CELL_ROWS. Tests make it tiny. */
   int cell_rows;
   int has_parts;                /* rows may have several vectors */
+  int has_groups;               /* else all rows are of group 0 */
 };
 
 struct index;
@@ -102,6 +109,7 @@ int index_rename(struct index *ix, const char *table, struct err *e);
 int index_called(struct index *ix, const char *table);
 
 int index_rows(struct index *ix, int64_t *n, struct err *e);    /* how many entries */
+int index_rows_of(struct index *ix, uint64_t group, int64_t *n, struct err *e); /* of a group */
 int index_clear(struct index *ix, struct err *e);               /* removes all rows */
 
 /* ---- index_change.c: rows leave and enter ---- */
@@ -115,6 +123,7 @@ struct change {
   ** looked through for the row. */
   int n;
   const uint64_t *keys;         /* [n_keys]; not read where the row leaves */
+  uint64_t group;               /* the one that the row was in, or shall be in */
 };
 
 /* One batch, written before it returns: first `removed` leave, then `added` enter. The larger the
@@ -131,9 +140,9 @@ int index_optimize(struct index *ix, struct err *e);
 
 /* ---- index_check.c: does every byte follow from the caller's rows? ---- */
 
-/* Compares the keys of a row with the caller's. Damage goes to the report. */
-typedef int index_check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf *report,
-                             struct err *e);
+/* Compares the keys and the group of a row with the caller's. Damage goes to the report. */
+typedef int index_check_keys(void *arg, int64_t rowid, const uint64_t *keys, uint64_t group,
+                             struct buf *report, struct err *e);
 
 /* Checks shapes, stamps, counts, that numbers are finite, that no row is there twice, and that
 ** the signs and bytes of every row are those of the source's vectors. Damage does not fail the
@@ -168,6 +177,7 @@ struct query {
   double farthest;              /* rows farther than this are not wanted; INFINITY: all are */
   const struct term *terms;     /* [n_terms]; copied, but not their sets */
   int n_terms;
+  uint64_t group;               /* in which it searches */
 };
 
 struct search;
@@ -246,12 +256,15 @@ float query_bytes(const struct prepared_query *q, const struct factors *f, const
 
 struct cell {
   int64_t id;                   /* 1... */
+  uint64_t group;               /* of all its rows */
   int n;                        /* rows */
   int capacity;                 /* rows that the arrays have room for; 0: not read yet */
   uint64_t stamp;               /* as stored; of the codes and the centroid */
-  /* As stored; hash of (id, n, stamp), which is added to the state. 0: not written yet. */
+  /* As stored; hash of (id, n, stamp, and with groups the group), which is added to the state. 0:
+  ** not written yet. */
   uint64_t mark;
-  float *centroid;              /* [width], rotated; owned */
+  /* [width], rotated; owned. The group stands behind it once more, so that one hash is of both. */
+  float *centroid;
   int64_t *rowids;              /* [n], like all below; owned, one allocation */
   struct factors *factors;
   uint64_t *keys;               /* [n, n_keys] */
@@ -270,7 +283,7 @@ struct index {
   int is_loaded;                /* cells and n_rows are those of `state` */
   uint64_t state;               /* stamp of id 0 */
   int64_t n_rows;
-  struct cell **cells;          /* [n_cells], ascending by id; owned */
+  struct cell **cells;          /* [n_cells], ascending by group, then by id; owned */
   int n_cells, cells_capacity;
   /* [n_cells, width]: a copy of all, side by side, for one pass over them; owned */
   float *centroids;
@@ -301,12 +314,21 @@ void cell_take_out(const struct index *ix, struct cell *c, int at);
 int cell_find(const struct index *ix, const struct cell *c, int64_t rowid, int part, int n);
 void cell_swap_codes(struct cell *a, struct cell *b);           /* rows, with all their arrays */
 
-/* A new cell at the end of the list: id is above all others. The caller fills in its centroid and
-** calls cells_set_centroid(). NULL: out of memory. */
-struct cell *cells_add(struct index *ix, int64_t id);
+/* A new cell at the end of the list. The caller fills in its centroid and calls
+** cells_set_centroid(), and cells_sort() when it has no use for the old places any more. NULL: out
+** of memory. */
+struct cell *cells_add(struct index *ix, int64_t id, uint64_t group);
+int64_t cells_new_id(const struct index *ix);   /* above all others */
+void cells_sort(struct index *ix);
+/* Where the cells of a group are, in a list that is sorted. */
+struct cell_range {
+  int from, n;                  /* places from..from+n */
+};
+struct cell_range cells_of(const struct index *ix, uint64_t group);
 /* Copies the centroid of cell `at` to ix->centroids and ix->halves. */
 void cells_set_centroid(struct index *ix, int at);
-void cells_remove(struct index *ix, int at);
+/* goes[n_cells]: those that are to leave the list. */
+void cells_remove(struct index *ix, const uint8_t *goes);
 /* Frees arrays of idle cells while the cache is too full. */
 void cells_trim(struct index *ix);
 /* Drops everything read from the database: after a failure. */
@@ -323,10 +345,11 @@ struct cells_kept cells_set_aside(struct index *ix);
 void cells_take_back(struct index *ix, struct cells_kept *kept);
 void cells_release(struct cells_kept *kept);
 
-/* The at most n cells nearest to x (rotated), nearest first, ties by their order. Returns how
-** many. distances: half the squared length of the centroid less its product with x. They rank as
-** Euclidean distances do. */
-int cells_nearest(const struct index *ix, const float *x, int n, int *cells, float *distances);
+/* The at most n cells of a range nearest to x (rotated), nearest first, ties by their order.
+** Returns how many. distances: half the squared length of the centroid less its product with x.
+** They rank as Euclidean distances do. */
+int cells_nearest(const struct index *ix, struct cell_range in, const float *x, int n, int *cells,
+                  float *distances);
 
 /* Some centroids, laid out as in struct index. */
 struct centroids {
@@ -334,7 +357,7 @@ struct centroids {
   const float *halves;          /* [n] */
   int n, width;
 };
-struct centroids cells_centroids(const struct index *ix);       /* of all cells */
+struct centroids cells_centroids(const struct index *ix, struct cell_range in);
 /* How many floats of scratch nearest_of() needs, 64-byte aligned. */
 size_t nearest_scratch(int width);
 /* nearest[n]: which centroid is nearest to each row of x[n, width]. scratch is not used for fewer
@@ -352,7 +375,8 @@ int cell_read(struct index *ix, struct cell *c, struct err *e);
 int index_write(struct index *ix, struct err *e);               /* dirty cells and the new state */
 /* Only the dirty cells, so that their codes may be dropped. */
 int index_write_cells(struct index *ix, struct err *e);
-int cell_erase(struct index *ix, int at, struct err *e);        /* from the disk and the list */
+/* From the disk and the list: goes[n_cells] says which. */
+int cells_erase(struct index *ix, const uint8_t *goes, struct err *e);
 /* Reports rows of _codes that belong to no cell. */
 int index_strays(struct index *ix, struct buf *report, struct err *e);
 const char *index_table(const struct index *ix);                /* its name, for messages */

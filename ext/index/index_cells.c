@@ -5,11 +5,12 @@
 ** The arrays of a cell are one allocation, cut up by its capacity:
 **     rowids | keys | signs | factors | bytes
 ** All centroids lie side by side once more in ix->centroids, because every search and every
-** change begins with a pass over all of them.
+** change begins with a pass over all of them, or over those of a group, which are a range.
 */
 #include "index.h"
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- One cell ---- */
@@ -143,19 +144,21 @@ static int reserve_list(struct index *ix){
   return SQLITE_OK;
 }
 
-struct cell *cells_add(struct index *ix, int64_t id){
+struct cell *cells_add(struct index *ix, int64_t id, uint64_t group){
+  const size_t bytes = sizeof(float)*(size_t)ix->shape.width;
   struct cell *c;
 
-  assert( ix->n_cells==0 || ix->cells[ix->n_cells-1]->id<id );
+  assert( ix->shape.has_groups || group==0 );
   if( reserve_list(ix)!=SQLITE_OK ) return NULL;
   c = mem_alloc(sizeof(*c));
   if( c==NULL ) return NULL;
-  *c = (struct cell){ .id = id };
-  c->centroid = mem_alloc(sizeof(float)*(size_t)ix->shape.width);
+  *c = (struct cell){ .id = id, .group = group };
+  c->centroid = mem_alloc(bytes + sizeof(group));
   if( c->centroid==NULL ){
     mem_free(c);
     return NULL;
   }
+  memcpy((char *)c->centroid + bytes, &group, sizeof(group));
   ix->cells[ix->n_cells++] = c;
   return c;
 }
@@ -169,22 +172,83 @@ void cells_set_centroid(struct index *ix, int at){
   ix->halves[at] = 0.5f*dot(centroid, centroid, width);
 }
 
+/* Less than 0: a comes before b. */
+static int compare_cells(const struct cell *a, const struct cell *b){
+  if( a->group!=b->group ) return a->group<b->group ? -1 : 1;
+  return (a->id>b->id) - (a->id<b->id);
+}
+
+static int compare_places(const void *a, const void *b){
+  return compare_cells(*(struct cell *const *)a, *(struct cell *const *)b);
+}
+
+/* Without groups cells are added in order. */
+void cells_sort(struct index *ix){
+  int i = 1;
+
+  while( i<ix->n_cells && compare_cells(ix->cells[i-1], ix->cells[i])<0 ) i++;
+  if( i>=ix->n_cells ) return;
+  qsort(ix->cells, (size_t)ix->n_cells, sizeof(ix->cells[0]), compare_places);
+  for(i=0; i<ix->n_cells; i++) cells_set_centroid(ix, i);
+}
+
+int64_t cells_new_id(const struct index *ix){
+  int64_t most = 0;
+
+  if( ix->n_cells>0 && !ix->shape.has_groups ) return ix->cells[ix->n_cells-1]->id + 1;
+  for(int i=0; i<ix->n_cells; i++){
+    if( ix->cells[i]->id>most ) most = ix->cells[i]->id;
+  }
+  return most + 1;
+}
+
+/* The place of the first cell whose group is `group`, or above it. */
+static int first_from(const struct index *ix, uint64_t group){
+  int low = 0;
+  int high = ix->n_cells;
+
+  while( low<high ){
+    const int middle = low + (high-low)/2;
+    if( ix->cells[middle]->group<group ){
+      low = middle + 1;
+    }else{
+      high = middle;
+    }
+  }
+  return low;
+}
+
+struct cell_range cells_of(const struct index *ix, uint64_t group){
+  struct cell_range all = { 0, ix->n_cells };
+  int from, to;
+
+  if( !ix->shape.has_groups ) return all;
+  from = first_from(ix, group);
+  to = group<UINT64_MAX ? first_from(ix, group+1) : ix->n_cells;
+  return (struct cell_range){ from, to-from };
+}
+
 static void cell_free(struct index *ix, struct cell *c){
   cell_drop_codes(ix, c);
   mem_free(c->centroid);
   mem_free(c);
 }
 
-void cells_remove(struct index *ix, int at){
+void cells_remove(struct index *ix, const uint8_t *goes){
   const size_t width = (size_t)ix->shape.width;
-  const size_t behind = (size_t)(ix->n_cells - at - 1);
+  int n = 0;
 
-  assert( at>=0 && at<ix->n_cells );
-  cell_free(ix, ix->cells[at]);
-  memmove(ix->cells + at, ix->cells + at + 1, sizeof(ix->cells[0])*behind);
-  memmove(ix->centroids + at*width, ix->centroids + (at+1)*width, sizeof(float)*width*behind);
-  memmove(ix->halves + at, ix->halves + at + 1, sizeof(float)*behind);
-  ix->n_cells--;
+  for(int i=0; i<ix->n_cells; i++){
+    if( goes[i] ){
+      cell_free(ix, ix->cells[i]);
+      continue;
+    }
+    ix->cells[n] = ix->cells[i];
+    ix->halves[n] = ix->halves[i];
+    memmove(ix->centroids + n*width, ix->centroids + i*width, sizeof(float)*width);
+    n++;
+  }
+  ix->n_cells = n;
 }
 
 struct cells_kept cells_set_aside(struct index *ix){
@@ -201,17 +265,18 @@ struct cells_kept cells_set_aside(struct index *ix){
   return kept;
 }
 
-/* Both lists ascend by id. */
+/* Both lists are sorted. */
 void cells_take_back(struct index *ix, struct cells_kept *kept){
   int k = 0;
 
   for(int i=0; i<ix->n_cells; i++){
     struct cell *c = ix->cells[i];
     struct cell *old;
-    while( k<kept->n && kept->cells[k]->id<c->id ) k++;
+    while( k<kept->n && compare_cells(kept->cells[k], c)<0 ) k++;
     if( k==kept->n ) return;
     old = kept->cells[k];
-    if( old->id!=c->id || old->n!=c->n || old->stamp!=c->stamp || old->is_dirty ) continue;
+    if( compare_cells(old, c)!=0 || old->is_dirty ) continue;
+    if( old->n!=c->n || old->stamp!=c->stamp ) continue;
     cell_swap_codes(c, old);
     c->used = old->used;
   }
@@ -302,15 +367,17 @@ static void sift(int *cells, float *distances, int n, int at){
   }
 }
 
-int cells_nearest(const struct index *ix, const float *x, int n, int *cells, float *distances){
+int cells_nearest(const struct index *ix, struct cell_range in, const float *x, int n, int *cells,
+                  float *distances){
   enum { PART = 256 };
   const int width = ix->shape.width;
+  const int end = in.from + in.n;
   float products[PART];
   int n_found = 0;
 
-  if( n>ix->n_cells ) n = ix->n_cells;
-  for(int i=0; i<ix->n_cells; i+=PART){
-    const int n_part = ix->n_cells-i<PART ? ix->n_cells-i : PART;
+  if( n>in.n ) n = in.n;
+  for(int i=in.from; i<end; i+=PART){
+    const int n_part = end-i<PART ? end-i : PART;
     dots(products, x, ix->centroids + (size_t)i*width, n_part, width);
     for(int k=0; k<n_part; k++){
       const float distance = ix->halves[i+k] - products[k];
@@ -339,9 +406,13 @@ int cells_nearest(const struct index *ix, const float *x, int n, int *cells, flo
 ** by one they take 182 ms (EPYC Zen 5, one core, AVX-512). */
 enum { TILE = LINEAR_PANEL, BLOCK = 128, FEW = 8 };
 
-struct centroids cells_centroids(const struct index *ix){
+struct centroids cells_centroids(const struct index *ix, struct cell_range in){
+  const int width = ix->shape.width;
+
+  if( in.n==0 ) return (struct centroids){ .width = width };
   return (struct centroids){
-    .centroids = ix->centroids, .halves = ix->halves, .n = ix->n_cells, .width = ix->shape.width
+    .centroids = ix->centroids + (size_t)in.from*width, .halves = ix->halves + in.from, .n = in.n,
+    .width = width
   };
 }
 

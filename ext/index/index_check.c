@@ -110,7 +110,7 @@ int index_check(struct index *ix, struct buf *report, int64_t *n_seen,
     for(int row=0; row<c->n && e->rc==SQLITE_OK; row++){
       ++*n_seen;
       if( check_row(&k, c, row)!=SQLITE_OK || check_keys==NULL ) continue;
-      check_keys(arg, c->rowids[row], c->keys + row*n_keys, report, e);
+      check_keys(arg, c->rowids[row], c->keys + row*n_keys, c->group, report, e);
     }
   }
   index_strays(ix, report, e);

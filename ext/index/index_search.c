@@ -85,6 +85,7 @@ struct scored {
 
 struct search {
   struct index *ix;
+  uint64_t group;               /* in which it searches */
   struct arena arena;           /* query, vectors, terms: for the life of the search */
   struct prepared_query query;
   const float *vector;          /* [width], not rotated */
@@ -119,7 +120,10 @@ struct search {
 
   uint64_t state;               /* of the index, in the last round */
   int has_changed;              /* since the first round: rows that are ready may be gone */
-  int n_cells;                  /* in that state; -1 before the first round */
+  /* In that state: the cells and rows of the group, and where in the index's list its cells begin.
+  ** n_cells is -1 before the first round. */
+  int n_cells, first;
+  int64_t n_rows;
   /* [n_cells]: down to where a cell was looked through; +INFINITY: not opened. Owned */
   float *floors;
   struct search_cost cost;
@@ -404,13 +408,18 @@ static int scan_rows(struct search *s, struct round *r, const struct scan *k, in
   return SQLITE_OK;
 }
 
+/* The cells of the group are numbered from 0. */
+static struct cell *cell_at(const struct search *s, int at){
+  return s->ix->cells[s->first + at];
+}
+
 static int open_cell(struct search *s, struct round *r, int at, struct err *e){
-  struct cell *c = s->ix->cells[at];
+  struct cell *c = cell_at(s, at);
   struct scan k = { .cell = c, .product = r->cells[at].product, .above = s->floors[at] };
   uint8_t passes[PART];
 
   if( cell_read(s->ix, c, e)!=SQLITE_OK ) return e->rc;
-  split_query(&k, s->ix->halves[at]);
+  split_query(&k, s->ix->halves[s->first + at]);
   s->cost.n_cells++;
   r->n_rows += c->n;
   for(int from=0; from<c->n; from+=PART){
@@ -505,7 +514,7 @@ static double expected_rows(const struct search *s, const struct round *r, int a
   const float above = r->floor.at + r->slack - c->product;
   const float z = c->spread>0 ? above/(c->spread*scale) : above>0 ? 10.0f : -10.0f;
 
-  return (double)s->ix->cells[at]->n*share_above(z);
+  return (double)cell_at(s, at)->n*share_above(z);
 }
 
 /* How many cells, in order, must be opened so that the others hold fewer than `allowed` rows that
@@ -583,7 +592,7 @@ static int open_cells(struct search *s, struct round *r, int *scratch, int64_t w
       if( !s->is_certain ) end = cells_needed(s, r, allowed);
       if( end<=r->n_opened ) break;
     }
-    if( r->n_opened+1<end ) prefetch_cell(s->ix->cells[r->order[r->n_opened+1]], words);
+    if( r->n_opened+1<end ) prefetch_cell(cell_at(s, r->order[r->n_opened+1]), words);
     if( check_stop(s, e)!=SQLITE_OK ) return e->rc;
     if( open_cell(s, r, r->order[r->n_opened], e)!=SQLITE_OK ) return e->rc;
     r->n_opened++;
@@ -620,13 +629,12 @@ static int round_end(struct search *s, const struct round *r, int64_t pool_from,
 
 /* No cell counts as opened any more. The rows that are known will be skipped. */
 static int begin_anew(struct search *s, struct err *e){
-  struct index *ix = s->ix;
-  float *floors = mem_alloc(sizeof(float)*(size_t)(ix->n_cells+1));
+  float *floors = mem_alloc(sizeof(float)*(size_t)(s->n_cells+1));
 
   if( floors==NULL ) return fail_nomem(e);
   mem_free(s->floors);
   s->floors = floors;
-  for(int i=0; i<ix->n_cells; i++) floors[i] = INFINITY;
+  for(int i=0; i<s->n_cells; i++) floors[i] = INFINITY;
   for(int64_t i=0; i<s->n_given; i++) skip_row(s, s->given[i], e);
   for(int64_t i=0; i<s->n_pool; i++) skip_row(s, s->pool[i].rowid, e);
   for(int64_t i=0; i<s->n_ready; i++) skip_row(s, s->ready[i].rowid, e);
@@ -637,14 +645,19 @@ static int begin_anew(struct search *s, struct err *e){
 /* Makes sure that the cells are those of the present index. */
 static int see_index(struct search *s, struct err *e){
   struct index *ix = s->ix;
+  struct cell_range in;
+  int64_t n_rows;
 
-  if( index_load(ix, e)!=SQLITE_OK ) return e->rc;
-  if( s->n_cells==ix->n_cells && s->state==ix->state ) return SQLITE_OK;
+  if( index_rows_of(ix, s->group, &n_rows, e)!=SQLITE_OK ) return e->rc;
+  in = cells_of(ix, s->group);
+  if( s->n_cells==in.n && s->state==ix->state ) return SQLITE_OK;
   if( s->n_cells>=0 ) s->has_changed = 1;
-  if( begin_anew(s, e)!=SQLITE_OK ) return e->rc;
-  s->n_cells = ix->n_cells;
+  s->n_cells = in.n;
+  s->first = in.from;
+  s->n_rows = n_rows;
   s->state = ix->state;
-  return SQLITE_OK;
+  if( begin_anew(s, e)!=SQLITE_OK ) s->n_cells = -1;
+  return e->rc;
 }
 
 /* How many more rows the next round of the head looks for; 0: it has ended. Where a round came
@@ -654,7 +667,7 @@ static int64_t head_wanted(const struct search *s){
 
   if( s->floor<=s->least ) return 0;
   while( rows<=s->found ) rows *= HEAD_GROWTH;
-  return rows*HEAD_SHARE<=s->ix->n_rows ? rows - s->found : 0;
+  return rows*HEAD_SHARE<=s->n_rows ? rows - s->found : 0;
 }
 
 /* From now on nothing is passed over. The sign bounds of all rows are others then, so that floors
@@ -675,10 +688,10 @@ static void measure_cells(struct search *s, struct round *r, float *products){
   const int width = ix->shape.width;
   const float part = 1.0f/sqrtf((float)width);
 
-  dots(products, s->query.vector, ix->centroids, ix->n_cells, width);
-  for(int i=0; i<ix->n_cells; i++){
+  dots(products, s->query.vector, ix->centroids + (size_t)s->first*width, s->n_cells, width);
+  for(int i=0; i<s->n_cells; i++){
     /* Rows are of length 1: what the centroid lacks of it is the mean square of the residuals. */
-    const float inside = 1 - 2*ix->halves[i];
+    const float inside = 1 - 2*ix->halves[s->first + i];
     r->cells[i].product = products[i];
     r->cells[i].spread = inside>0 ? sqrtf(inside)*part : 0;
     r->order[i] = i;
@@ -691,11 +704,10 @@ static int64_t rows_wanted(const struct search *s){
 
   if( !s->is_certain ) return head_wanted(s);
   if( s->k>s->found ) wanted = s->k - s->found;
-  return s->found + wanted>=s->ix->n_rows/2 ? 0 : wanted;
+  return s->found + wanted>=s->n_rows/2 ? 0 : wanted;
 }
 
 static int search_round(struct search *s, struct err *e){
-  struct index *ix = s->ix;
   struct round r = { .floor = { .at = s->least } };
   struct arena a = { 0 };
   const int64_t pool_from = s->n_pool;
@@ -706,7 +718,7 @@ static int search_round(struct search *s, struct err *e){
 
   if( see_index(s, e)!=SQLITE_OK ) return e->rc;
   if( !s->is_certain && head_wanted(s)==0 && end_head(s, e)!=SQLITE_OK ) return e->rc;
-  n = (size_t)ix->n_cells;
+  n = (size_t)s->n_cells;
   wanted = rows_wanted(s);
   r.floor.size = wanted;
   r.floor.best = arena_floats(&a, (size_t)wanted);
@@ -735,7 +747,7 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   assert( q->vector && q->n_terms>=0 && (q->n_terms==0 || q->terms) );
   *out = NULL;
   if( s==NULL ) return fail_nomem(e);
-  *s = (struct search){ .ix = ix, .n_terms = q->n_terms };
+  *s = (struct search){ .ix = ix, .n_terms = q->n_terms, .group = q->group };
   s->recall = q->recall<1 ? q->recall : 1;
   if( s->recall<0 ) s->recall = 0;
   s->is_certain = s->recall>=1;

@@ -45,6 +45,7 @@ struct split {
   struct score *scores;         /* [n] */
   float *means;                 /* [3, width]: scratch of halve() */
   int *cells;                   /* [n_parts]: where the parts are now; then [n_neighbours] */
+  struct cell_range group;      /* the cells among which neighbours are looked for */
   int n_neighbours;             /* cells around them */
   float *centroids, *halves;    /* of the parts and the neighbours, in the order of cells */
 };
@@ -204,7 +205,7 @@ static int make_cells(struct split *s, int at){
   int rc;
 
   for(int part=1; part<s->n_parts; part++){
-    struct cell *c = cells_add(ix, ix->cells[ix->n_cells-1]->id + 1);
+    struct cell *c = cells_add(ix, cells_new_id(ix), s->old->group);
     if( c==NULL ) return fail_nomem(s->batch->err);
     s->cells[part] = ix->n_cells-1;
     if( fill_cell(s, c, part)!=SQLITE_OK ) return s->batch->err->rc;
@@ -241,7 +242,7 @@ static int find_neighbours(struct split *s, const float *old_centroid){
   s->centroids = arena_floats(a, (size_t)n*width);
   s->halves = arena_floats(a, (size_t)n);
   if( a->oom ) return fail_nomem(s->batch->err);
-  n = cells_nearest(ix, old_centroid, n, nearest, distances);
+  n = cells_nearest(ix, s->group, old_centroid, n, nearest, distances);
   for(int i=0; i<n && s->n_neighbours<NEIGHBOURS; i++){
     if( is_part(s, nearest[i]) ) continue;
     s->cells[s->n_parts + s->n_neighbours] = nearest[i];
@@ -405,7 +406,8 @@ int cell_split(struct index_batch *b, int at){
   struct index *ix = b->index;
   const size_t width = (size_t)ix->shape.width;
   const struct arena_mark mark = arena_mark(&b->arena);
-  struct split s = { .batch = b, .old = ix->cells[at], .n = ix->cells[at]->n };
+  struct cell *old = ix->cells[at];
+  struct split s = { .batch = b, .old = old, .n = old->n, .group = cells_of(ix, old->group) };
   float *old_centroid;
 
   assert( s.n>ix->shape.cell_rows );
@@ -419,6 +421,7 @@ int cell_split(struct index_batch *b, int at){
   if( find_neighbours(&s, old_centroid)!=SQLITE_OK ) return b->err->rc;
   if( reassign_parts(&s)!=SQLITE_OK ) return b->err->rc;
   if( reassign_neighbours(&s)!=SQLITE_OK ) return b->err->rc;
+  cells_sort(ix);
   arena_rewind(&b->arena, mark);
   return SQLITE_OK;
 }

@@ -257,10 +257,15 @@ static uint64_t cell_stamp(const void *codes, size_t n_codes,
 }
 
 /* What a cell adds to the state. */
-static uint64_t cell_mark(int64_t id, int n, uint64_t stamp){
-  const uint64_t parts[3] = { (uint64_t)id, (uint64_t)n, stamp };
+static uint64_t cell_mark(const struct index *ix, const struct cell *c){
+  const uint64_t parts[4] = { (uint64_t)c->id, (uint64_t)c->n, c->stamp, c->group };
 
-  return hash_numbers(parts, 3);
+  return hash_numbers(parts, ix->shape.has_groups ? 4 : 3);
+}
+
+/* Bytes of _cells.centroid, the group included. */
+static size_t centroid_bytes(const struct index *ix){
+  return 4*(size_t)ix->shape.width + (ix->shape.has_groups ? sizeof(uint64_t) : 0);
 }
 
 enum { N_FACTORS = sizeof(struct factors)/sizeof(float) };
@@ -388,16 +393,19 @@ static int read_cell_row(struct index *ix, sqlite3_stmt *st, struct err *e){
   const int width = ix->shape.width;
   const void *blob = sqlite3_column_blob(st, 3);
   const int bytes = sqlite3_column_bytes(st, 3);
+  const int expected = (int)centroid_bytes(ix);
+  uint64_t group = 0;
   struct cell *c;
 
   if( blob==NULL && sqlite3_errcode(s->db)==SQLITE_NOMEM ) return fail_nomem(e);
   if( id<1 || id>ID_MOST || n<1 || n>INT32_MAX/2
-   || sqlite3_column_type(st, 3)!=SQLITE_BLOB || bytes!=4*width ){
+   || sqlite3_column_type(st, 3)!=SQLITE_BLOB || bytes!=expected ){
     return fail(e, SQLITE_CORRUPT, "%s.%s_cells: cell %lld has %lld rows"
                 " and a centroid of %d bytes, expected 1 or more and %d",
-                s->schema, s->table, (long long)id, (long long)n, bytes, 4*width);
+                s->schema, s->table, (long long)id, (long long)n, bytes, expected);
   }
-  c = cells_add(ix, id);
+  if( ix->shape.has_groups ) copy_numbers(&group, (const char *)blob + 4*width, 1, 8);
+  c = cells_add(ix, id, group);
   if( c==NULL ) return fail_nomem(e);
   copy_numbers(c->centroid, blob, (size_t)width, 4);
   for(int i=0; i<width; i++){
@@ -409,7 +417,7 @@ static int read_cell_row(struct index *ix, sqlite3_stmt *st, struct err *e){
   cells_set_centroid(ix, ix->n_cells-1);
   c->n = (int)n;
   c->stamp = (uint64_t)sqlite3_column_int64(st, 2);
-  c->mark = cell_mark(id, c->n, c->stamp);
+  c->mark = cell_mark(ix, c);
   return SQLITE_OK;
 }
 
@@ -432,6 +440,7 @@ static int read_cells(struct index *ix, struct err *e){
     }
   }
   if( statement_end(s, st, e)!=SQLITE_OK ) return e->rc;
+  cells_sort(ix);
   if( !has_state || n!=ix->n_rows || state!=ix->state ){
     fail(e, SQLITE_CORRUPT,
          "%s.%s_cells: %d cells of %lld rows are not those of the state in row 0,"
@@ -464,6 +473,16 @@ int index_rows(struct index *ix, int64_t *n, struct err *e){
   return e->rc;
 }
 
+int index_rows_of(struct index *ix, uint64_t group, int64_t *n, struct err *e){
+  struct cell_range in;
+
+  if( index_rows(ix, n, e)!=SQLITE_OK || !ix->shape.has_groups ) return e->rc;
+  in = cells_of(ix, group);
+  *n = 0;
+  for(int i=in.from; i<in.from+in.n; i++) *n += ix->cells[i]->n;
+  return SQLITE_OK;
+}
+
 /* The codes that _codes holds for c, into its arrays. */
 static int read_codes_row(struct index *ix, struct cell *c, sqlite3_stmt *st, struct err *e){
   const struct store *s = ix->store;
@@ -476,7 +495,7 @@ static int read_codes_row(struct index *ix, struct cell *c, sqlite3_stmt *st, st
     return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows",
                 s->schema, s->table, (long long)c->id, n, expected, c->n);
   }
-  if( cell_stamp(blob, n, c->centroid, 4*(size_t)ix->shape.width)!=c->stamp ){
+  if( cell_stamp(blob, n, c->centroid, centroid_bytes(ix))!=c->stamp ){
     return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is not what its stamp says",
                 s->schema, s->table, (long long)c->id);
   }
@@ -555,7 +574,7 @@ static int write_cell(struct index *ix, struct cell *c, struct err *e){
   struct store *s = ix->store;
   sqlite3_stmt *st = statement_get(s, WRITE_CODES, e);
   const size_t n = codes_bytes(ix, c->n);
-  const size_t n_centroid = 4*(size_t)ix->shape.width;
+  const size_t n_centroid = centroid_bytes(ix);
   unsigned char *codes, *centroid;
   int rc;
 
@@ -571,12 +590,13 @@ static int write_cell(struct index *ix, struct cell *c, struct err *e){
   centroid = codes + n;
   codes_put(ix, c, codes);
   copy_numbers(centroid, c->centroid, (size_t)ix->shape.width, 4);
+  if( ix->shape.has_groups ) copy_numbers(centroid + 4*ix->shape.width, &c->group, 1, 8);
   sqlite3_bind_int64(st, 1, c->id);
   if( bind_bytes(s, st, 2, codes, n, e)==SQLITE_OK ) sqlite3_step(st);
   if( statement_end(s, st, e)!=SQLITE_OK ) return e->rc;
   c->stamp = cell_stamp(codes, n, centroid, n_centroid);
   ix->state -= c->mark;
-  c->mark = cell_mark(c->id, c->n, c->stamp);
+  c->mark = cell_mark(ix, c);
   ix->state += c->mark;
   c->is_dirty = 0;
   return write_row(s, c->id, c->n, c->stamp, centroid, n_centroid, e);
@@ -602,15 +622,16 @@ int index_write(struct index *ix, struct err *e){
   return e->rc;
 }
 
-int cell_erase(struct index *ix, int at, struct err *e){
-  struct cell *c = ix->cells[at];
-
-  assert( at>=0 && at<ix->n_cells );
-  statement_run(ix->store, DROP_CELL, c->id, e);
-  statement_run(ix->store, DROP_CODES, c->id, e);
-  if( e->rc!=SQLITE_OK ) return e->rc;
-  ix->state -= c->mark;
-  cells_remove(ix, at);
+int cells_erase(struct index *ix, const uint8_t *goes, struct err *e){
+  for(int i=0; i<ix->n_cells; i++){
+    const struct cell *c = ix->cells[i];
+    if( !goes[i] ) continue;
+    statement_run(ix->store, DROP_CELL, c->id, e);
+    statement_run(ix->store, DROP_CODES, c->id, e);
+    if( e->rc!=SQLITE_OK ) return e->rc;
+    ix->state -= c->mark;
+  }
+  cells_remove(ix, goes);
   return SQLITE_OK;
 }
 

@@ -38,6 +38,7 @@ enum filter_type { FILTER_INTEGER, FILTER_REAL, FILTER_TEXT };
 struct filter {                 /* a filter column */
   char *name;
   enum filter_type type;
+  int is_partition;             /* each value has its own cells: a search must say which */
 };
 enum { FILTERS_MOST = INDEX_KEYS_MOST };
 struct definition {             /* strings lie in the vtab's arena */
@@ -46,6 +47,7 @@ struct definition {             /* strings lie in the vtab's arena */
                                 ** of somebody else's model */
   int n_filters;
   struct filter filters[FILTERS_MOST];
+  int n_partitions;             /* of the filters */
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
   char *model;                  /* the name of the sentence encoder that rows are found by; NULL: the
@@ -58,9 +60,9 @@ struct definition {             /* strings lie in the vtab's arena */
 };
 
 enum vtab_statement {           /* texts in vtab_store.c; each is prepared at its first use */
-  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_PUT, ROW_DELETE, ROW_ENCODED, ROW_MEND, ROW_LAST,
-  ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE, CONTENT_GET,
-  CONTENT_HAS, CONTENT_NAME, WORDS_PUT, WORDS_DELETE, WORDS_SAME, SCHEMA_VERSION,
+  CONFIG_GET, CONFIG_SET, ROW_GET, ROW_LATENT, ROW_FILTERS, ROW_PUT, ROW_DELETE, ROW_ENCODED,
+  ROW_MEND, ROW_LAST, ROW_ANY, PENDING_ADD, PENDING_LIST, PENDING_HAS, PENDING_READ, PENDING_DONE,
+  CONTENT_GET, CONTENT_HAS, CONTENT_NAME, WORDS_PUT, WORDS_DELETE, WORDS_SAME, SCHEMA_VERSION,
   N_VTAB_STATEMENTS
 };
 enum rows_order {               /* statements that cursors step through, lent to one at a time */
@@ -208,6 +210,13 @@ struct vectors vectors_from_stored(struct call *c, const struct vtab *t, struct 
 int count_vectors(const struct vtab *t, int n_segments);
 /* The latent alone, of what t_rows has for a row. */
 struct content latent_alone(const struct vtab *t, struct content stored);
+
+/* The group of a row for the index: a hash of the values of its partition columns, 0 where the
+** table has none. Of a row whose filters begin at a column of s; of n_partitions keys. */
+uint64_t row_group(const struct definition *d, sqlite3_stmt *s, int column);
+uint64_t keys_group(const uint64_t *keys, int n);
+/* The key of one of these values. As SQLite compares it: 7 and '7' are one text, and one number. */
+uint64_t partition_key(enum filter_type type, sqlite3_value *v);
 
 /* Sort keys: a value as it is stored gives a key; NULL gives 0. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v);
@@ -434,10 +443,14 @@ struct conditions {             /* what xFilter's arguments say */
                                 ** is */
   struct term *terms;           /* for the index; in the arena given, sets included */
   int n_terms;
+  uint64_t partitions[FILTERS_MOST];    /* keys of the partition columns, where given */
+  int n_given[FILTERS_MOST];    /* how many conditions give each */
 };
 /* plan_text: idxStr; args[n]: xFilter's. */
 int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n,
               sqlite3_value **args, struct arena *a, struct conditions *to);
+/* The group that a search is in: an error where a partition column is not given. */
+uint64_t plan_group(struct call *c, const struct vtab *t, const struct conditions *want);
 
 /* ---- vtab_rank.c: in what order the rows of a query come ---- */
 

@@ -76,8 +76,8 @@ static int64_t check_all(struct call *c, struct vtab *t, const struct check *che
 }
 
 /* For the index: are these the keys of the row? */
-static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf *report,
-                      struct err *e){
+static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, uint64_t group,
+                      struct buf *report, struct err *e){
   struct vtab *t = arg;
   const struct definition *d = &t->definition;
   struct call c = callback_call(t, e);
@@ -87,6 +87,10 @@ static int check_keys(void *arg, int64_t rowid, const uint64_t *keys, struct buf
     if( filter_key(d->filters[i].type, v)==keys[i] ) continue;
     buf_report_line(report, "row %lld: the index has another value of %s than %s_rows",
                 (long long)rowid, d->filters[i].name, t->name);
+  }
+  if( s && row_group(d, s, COLUMN_FILTERS)!=group ){
+    buf_report_line(report, "row %lld: the index has it in another partition than %s_rows",
+                    (long long)rowid, t->name);
   }
   sqlite3_reset(s);
   err_take(e, &c.err);

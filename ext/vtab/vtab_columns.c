@@ -4,7 +4,8 @@
 ** Each argument is one of
 **
 **     name [TEXT]                      the content column: one, or none in a table with a width
-**     name INTEGER|REAL|TEXT filter    a filter column
+**     name INTEGER|REAL|TEXT filter    a filter column; `partition`: one whose value every search
+**                                      must say
 **     key = value                      content, content_rowid, triggers, words, strict, width,
 **                                      metric, cell_rows
 **
@@ -126,7 +127,7 @@ static int read_value(struct definition *d, struct words *w, const char *key, ch
   return SQLITE_OK;
 }
 
-/* ---- name [TYPE [filter]] ---- */
+/* ---- name [TYPE [filter|partition]] ---- */
 
 static const char *const FILTER_TYPES[] = {
   [FILTER_INTEGER] = "INTEGER", [FILTER_REAL] = "REAL", [FILTER_TEXT] = "TEXT"
@@ -163,7 +164,13 @@ static int check_name(const struct definition *d, struct words *w, const char *n
   return SQLITE_OK;
 }
 
-static int add_filter(struct definition *d, struct words *w, char *name, const char *type){
+static int is_filter(const char *word){
+  return word && (sqlite3_stricmp(word, "filter")==0 || sqlite3_stricmp(word, "partition")==0);
+}
+
+static int add_filter(struct definition *d, struct words *w, char *name, const char *type,
+                      const char *what){
+  int is_partition = sqlite3_stricmp(what, "partition")==0;
   int i = 0;
   while( i<N_FILTER_TYPES && sqlite3_stricmp(type, FILTER_TYPES[i])!=0 ) i++;
   if( sqlite3_stricmp(type, "INT")==0 ) i = FILTER_INTEGER;
@@ -173,7 +180,8 @@ static int add_filter(struct definition *d, struct words *w, char *name, const c
   if( d->n_filters==FILTERS_MOST ){
     return bad_argument(w, "is one filter column more than the 16 there may be");
   }
-  d->filters[d->n_filters++] = (struct filter){ name, (enum filter_type)i };
+  d->filters[d->n_filters++] = (struct filter){ name, (enum filter_type)i, is_partition };
+  d->n_partitions += is_partition;
   return SQLITE_OK;
 }
 
@@ -181,9 +189,11 @@ static int add_filter(struct definition *d, struct words *w, char *name, const c
 static int read_column(struct definition *d, struct words *w, char *name, char *second,
                        char *third){
   if( check_name(d, w, name)!=SQLITE_OK ) return w->err->rc;
-  if( third && sqlite3_stricmp(third, "filter")==0 ) return add_filter(d, w, name, second);
-  if( second && sqlite3_stricmp(second, "filter")==0 ){
-    return bad_argument(w, "lacks its type: write INTEGER, REAL or TEXT before filter");
+  if( is_filter(third) ) return add_filter(d, w, name, second, third);
+  if( is_filter(second) ){
+    int is_partition = sqlite3_stricmp(second, "partition")==0;
+    return bad_argument(w, is_partition ? "lacks its type: write INTEGER, REAL or TEXT before "
+                        "partition" : "lacks its type: write INTEGER, REAL or TEXT before filter");
   }
   if( third || (second && sqlite3_stricmp(second, "TEXT")!=0) ){
     return bad_argument(w, "is neither a content column, nor name TYPE filter, nor key=value");

@@ -41,6 +41,9 @@ static void describe_columns(struct call *c, struct buf *out, const struct vtab 
   if( t->definition.content ) buf_str(out, ", content elsewhere");
   if( t->definition.has_words ) buf_str(out, ", words");
   if( t->definition.model ) buf_printf(out, ", model %s", t->definition.model);
+  for(int i=0; i<t->definition.n_filters; i++){
+    if( t->definition.filters[i].is_partition ) buf_printf(out, ", filter %d is a partition", i);
+  }
   if( out->rc!=SQLITE_OK ) fail_nomem(&c->err);
 }
 
@@ -144,6 +147,7 @@ static int open_index(struct call *c, struct vtab *t, int width, int has_parts){
     .n_keys = t->definition.n_filters,
     .cell_rows = t->definition.cell_rows,
     .has_parts = has_parts,
+    .has_groups = t->definition.n_partitions>0,
   };
   struct source source = { .arg = t, .fetch = fetch, .is_changing = is_changing };
   if( t->index && t->width==width && t->has_parts==has_parts ) return SQLITE_OK;

@@ -38,6 +38,7 @@ struct note {                   /* pointers into the call's arena; filters' valu
   int is_known;                 /* the index knows the row */
   struct vectors old;           /* where it does; n is 0: nobody can tell */
   struct vectors now;           /* where the row is; n is 0: nowhere, or not encoded yet */
+  uint64_t old_group, group;    /* in which it knows it; in which the row is now */
   uint64_t *keys;               /* [n_filters] */
   int kind;                     /* of what is to be encoded; 0: nothing is */
   struct content body;
@@ -69,6 +70,11 @@ int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, 
   sqlite3_bind_int64(s, 1, id);
   if( old.bytes ) rc = sqlite3_bind_blob(s, 2, old.bytes, (int)old.n, SQLITE_TRANSIENT);
   sqlite3_bind_int(s, 3, (int)how);
+  if( t->definition.n_partitions>0 && old.bytes ){
+    sqlite3_stmt *row = store_find(c, t, ROW_FILTERS, id);
+    if( row ) sqlite3_bind_int64(s, 4, (sqlite3_int64)row_group(&t->definition, row, 1));
+    sqlite3_reset(row);
+  }
   check_bound(c, rc);
   t->n_pending++;
   return store_do(c, s);
@@ -146,6 +152,7 @@ static void read_written(struct call *c, struct vtab *t, struct note *note){
   latent = row_latent(c, t, row);
   if( c->err.rc==SQLITE_OK ){
     note->keys = read_keys(c, d, row, COLUMN_FILTERS);
+    note->group = row_group(d, row, COLUMN_FILTERS);
     if( latent.bytes ){
       note->now = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
     }else if( owns_content(d) ){
@@ -197,11 +204,13 @@ static void read_followed(struct call *c, struct vtab *t, sqlite3_stmt *s, struc
     if( is_known ){
       struct content old = row_known_latent(c, t, row);
       if( old.bytes ) read_old(c, t, note, old, "a stored latent");
+      note->old_group = row_group(&t->definition, row, COLUMN_FILTERS);
     }
     if( is_there ){
       int keeps = (same & SAME_CONTENT) && keep_latent(c, t, row, note);
       note->write = PUT;
       note->keys = read_keys(c, &t->definition, s, THEIR_FILTERS);
+      note->group = row_group(&t->definition, s, THEIR_FILTERS);
       if( !keeps ) read_body(c, t, s, THEIR_BODY, note);
       read_filters(c, t, s, THEIR_FILTERS, note);
     }else if( row ){
@@ -216,6 +225,10 @@ static void read_note(struct call *c, struct vtab *t, sqlite3_stmt *s, struct no
     struct content old = { sqlite3_column_blob(s, PENDING_OLD), 0 };
     old.n = (size_t)sqlite3_column_bytes(s, PENDING_OLD);
     read_old(c, t, note, old, "a pending latent");
+    if( t->definition.n_partitions>0 ){         /* old_group is the last column */
+      int at = sqlite3_column_count(s) - 1;
+      note->old_group = (uint64_t)sqlite3_column_int64(s, at);
+    }
   }
   if( c->err.rc!=SQLITE_OK ) return;
   if( sqlite3_column_int(s, PENDING_HOW)==NOTE_WRITTEN || t->definition.content==NULL ){
@@ -390,6 +403,7 @@ static void change_index(struct call *c, struct vtab *t, const struct notes *all
         .rowid = note->id,
         .vectors = note->old.x,
         .n = note->old.n,
+        .group = note->old_group,
       };
     }
     if( note->now.n>0 ){
@@ -398,6 +412,7 @@ static void change_index(struct call *c, struct vtab *t, const struct notes *all
         .vectors = note->now.x,
         .n = note->now.n,
         .keys = note->keys,
+        .group = note->group,
       };
     }
   }

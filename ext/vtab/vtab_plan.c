@@ -175,6 +175,26 @@ static int is_by_distance(const struct planning *p){
   return 1;
 }
 
+/* Which partition a search is in is said by a table further right in the join, for one of the
+** columns at least. */
+static int lacks_partition(const struct planning *p){
+  const struct definition *d = &p->t->definition;
+  const struct sqlite3_index_constraint *k = p->info->aConstraint;
+  for(int i=0; i<d->n_filters; i++){
+    int is_given = 0;
+    int is_said = 0;
+    if( !d->filters[i].is_partition ) continue;
+    for(int j=0; j<p->info->nConstraint; j++){
+      if( k[j].iColumn!=filter_at(d) + i ) continue;
+      if( !is_equality(k[j].op) && k[j].op!=OP_IS_NULL ) continue;
+      if( k[j].usable ) is_given = 1;
+      else is_said = 1;
+    }
+    if( is_said && !is_given ) return 1;
+  }
+  return 0;
+}
+
 /* With a query: rows nearest first. The costs make the search the outer loop of a join, unless the
 ** other side is a row or two: otherwise the rows would come in that table's order. */
 static void plan_search(struct planning *p, int query, int options){
@@ -256,6 +276,7 @@ int vtab_best_index(sqlite3_vtab *base, sqlite3_index_info *info){
   int options = find_equal(&p, hidden_at(d, HIDDEN_OPTIONS), 0, &no_options);
   if( query<0 && no_query ) return SQLITE_CONSTRAINT;
   if( query>=0 && options<0 && no_options ) return SQLITE_CONSTRAINT;
+  if( query>=0 && lacks_partition(&p) ) return SQLITE_CONSTRAINT;
   if( query>=0 ){
     if( find_equal(&p, hidden_at(d, HIDDEN_LATENT), 0, &third)>=0 || third ){
       return refuse_plan(t, "%s: a third argument, or a condition on latent beside a query: "
@@ -389,6 +410,17 @@ static void read_set(struct reading *r, int column, sqlite3_value *list){
   buf_release(&keys);
 }
 
+/* Notes which value of a partition column the search is for. A value of a type that none of the
+** column's has is equal to none. */
+static void read_partition(struct reading *r, int column, int op, sqlite3_value *v){
+  const struct filter *f = &r->t->definition.filters[column];
+  int type = f->type==FILTER_TEXT ? sqlite3_value_type(v) : sqlite3_value_numeric_type(v);
+  if( !is_equality(op) && op!=OP_IS_NULL ) return;
+  if( type==SQLITE_BLOB || (type==SQLITE_TEXT && f->type!=FILTER_TEXT) ) r->to->is_empty = 1;
+  r->to->partitions[column] = op==OP_IS_NULL ? 0 : partition_key(f->type, v);
+  r->to->n_given[column]++;
+}
+
 static void read_filter(struct reading *r, int column, int op, sqlite3_value *v){
   enum filter_type type = r->t->definition.filters[column].type;
   int is_null = sqlite3_value_type(v)==SQLITE_NULL;
@@ -478,8 +510,12 @@ static void read_argument(struct reading *r, const char *word, sqlite3_value *v)
   for(int i=0; i<d->n_filters; i++){
     op = condition_on(word, d->filters[i].name);
     if( op<0 ) continue;
-    if( op==OP_IN ) read_set(r, i, v);
-    else read_filter(r, i, op, v);
+    if( op==OP_IN ){
+      read_set(r, i, v);
+    }else{
+      if( d->filters[i].is_partition ) read_partition(r, i, op, v);
+      read_filter(r, i, op, v);
+    }
     return;
   }
   if( condition_on(word, "options")==OP_EQ ) r->to->options = v;
@@ -519,4 +555,19 @@ int plan_read(struct call *c, const struct vtab *t, const char *plan_text, int n
     }
   }
   return c->err.rc;
+}
+
+uint64_t plan_group(struct call *c, const struct vtab *t, const struct conditions *want){
+  const struct definition *d = &t->definition;
+  uint64_t keys[FILTERS_MOST];
+  int n = 0;
+  for(int i=0; i<d->n_filters; i++){
+    const struct filter *f = &d->filters[i];
+    if( !f->is_partition ) continue;
+    keys[n++] = want->partitions[i];
+    if( want->n_given[i]>0 ) continue;
+    fail(&c->err, SQLITE_ERROR, "%.60s is a partition column: a search says which one it is in, "
+         "WHERE %.60s = ?. (\"exact\" searches all)", f->name, f->name);
+  }
+  return keys_group(keys, n);
 }

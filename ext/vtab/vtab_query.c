@@ -285,7 +285,7 @@ static void rank_rows(struct call *c, struct vtab *t, struct vcursor *cursor, co
   buf_release(&all);
 }
 
-/* n: rows of the table. */
+/* n: rows of the table, or of the partition. */
 static double recall_for(const struct vtab *t, int64_t n, int plan, const struct conditions *want,
                          const struct search_options *o){
   int has_limit = want->has_limit || o->limit>=0;
@@ -313,11 +313,14 @@ static void ask_index(struct call *c, struct vtab *t, struct vcursor *cursor, co
     .farthest = want->farthest,
     .terms = want->terms,
     .n_terms = want->n_terms,
+    .group = plan_group(c, t, want),
   };
   int64_t n;
+  if( c->err.rc!=SQLITE_OK ) return;
   index_rows(t->index, &n, &c->err);
   if( vtab_damaged(c)!=SQLITE_OK ) return;
   if( n==0 ) check_empty(c, t);
+  index_rows_of(t->index, q.group, &n, &c->err);
   if( o->limit>=0 && (q.k==0 || o->limit<q.k) ) q.k = o->limit;
   q.recall = recall_for(t, n, plan, want, o);
   if( c->err.rc==SQLITE_OK ) search_open(&cursor->search, t->index, &q, &c->err);

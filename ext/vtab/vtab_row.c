@@ -280,6 +280,33 @@ uint64_t text_key_low(const char *text, size_t n){
   return key<<16;
 }
 
+/* ---- Groups ---- */
+
+/* Texts by a hash of the whole: of a partition only equality is asked. */
+uint64_t partition_key(enum filter_type type, sqlite3_value *v){
+  const char *text;
+  if( sqlite3_value_type(v)==SQLITE_NULL ) return 0;
+  if( type!=FILTER_TEXT ) return number_key(sqlite3_value_double(v));
+  text = (const char *)sqlite3_value_text(v);
+  return text ? hash64(text, (size_t)sqlite3_value_bytes(v)) : 0;
+}
+
+uint64_t keys_group(const uint64_t *keys, int n){
+  struct values_sum sum = { 0 };
+  for(int i=0; i<n; i++) sum_add(&sum, keys[i], 0);
+  return sum.h;
+}
+
+uint64_t row_group(const struct definition *d, sqlite3_stmt *s, int column){
+  uint64_t keys[FILTERS_MOST];
+  int n = 0;
+  for(int i=0; i<d->n_filters; i++){
+    if( !d->filters[i].is_partition ) continue;
+    keys[n++] = partition_key(d->filters[i].type, sqlite3_column_value(s, column + i));
+  }
+  return keys_group(keys, n);
+}
+
 /* The last two bytes of a text's key are a hash of the whole, never 0. So different texts that
 ** begin alike rarely have the same key. */
 uint64_t filter_key(enum filter_type type, sqlite3_value *v){

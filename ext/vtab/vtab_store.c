@@ -27,7 +27,7 @@
 **                 what a search reads
 **       hash      where the content is another table's: of the content when it was encoded, see
 **                 vtab_content.c
-**   t_pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)
+**   t_pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER [, old_group INTEGER])
 **       Rows that the index has not seen as they are now. No committed transaction leaves rows
 **       here.
 **       old       the latent under which the index knows the row; NULL: it does not know it; of no
@@ -36,6 +36,7 @@
 **                 1   the row is to be read from the content table; the index knows it as t_rows
 **                     has it, and old is NULL
 **                 2   both: t_rows has changed, and the row is to be read
+**       old_group with partition columns: that of `old` (row_group())
 **   t_cells, t_codes: the index's own, see index.h
 **   t_words: FTS5's, with shadow tables of its own, see vtab_words.c
 **
@@ -51,6 +52,7 @@
 **   $filter_marks $content_mark     , ? for each of the two above
 **   $theirs $their_name             "main"."notes", "notes"
 **   $their_id                       "id"; or rowid, without quotes
+**   $old_group $old_group_value ... , old_group and what belongs to it, where there are partitions
 **   $id $body                       "id", "body"
 **   $from_filters                   , T."year", T."lang"
 **   $or_filters_differ              OR old."year" COLLATE BINARY IS NOT new."year" OR ...
@@ -74,6 +76,7 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [CONFIG_SET]   = "REPLACE INTO $config VALUES(?1, ?2)",
   [ROW_GET]      = "SELECT " ROW_COLUMNS " FROM $rows WHERE id=?1",
   [ROW_LATENT]   = "SELECT id, sum, latent FROM $rows WHERE id=?1",
+  [ROW_FILTERS]  = "SELECT id$filters FROM $rows WHERE id=?1",
   [ROW_PUT]      = ("REPLACE INTO $rows(" ROW_COLUMNS ")"
                     " VALUES(?, ?, ?$filter_marks$content_mark)"),
   [ROW_DELETE]   = "DELETE FROM $rows WHERE id=?1",
@@ -81,12 +84,12 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [ROW_MEND]     = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
   [ROW_LAST]     = "SELECT max(id) FROM $rows",
   [ROW_ANY]      = "SELECT 1 FROM $rows WHERE latent IS NOT NULL LIMIT 1",
-  [PENDING_ADD]  = ("INSERT INTO $pending(id, old, how) VALUES(?1, ?2, ?3)"
+  [PENDING_ADD]  = ("INSERT INTO $pending(id, old, how$old_group) VALUES(?1, ?2, ?3$group_mark)"
                     " ON CONFLICT(id) DO UPDATE"
-                    " SET old=CASE how WHEN 1 THEN excluded.old ELSE old END,"
+                    " SET old=CASE how WHEN 1 THEN excluded.old ELSE old END$set_old_group,"
                     " how=CASE WHEN excluded.how=0 THEN 0 WHEN how=1 THEN 1 ELSE 2 END"),
-  [PENDING_LIST] = "SELECT id, old, how FROM $pending ORDER BY id LIMIT ?1",
-  [PENDING_READ] = ("SELECT P.id, P.old, P.how, T.$their_id, T.$body$from_filters"
+  [PENDING_LIST] = "SELECT id, old, how$old_group FROM $pending ORDER BY id LIMIT ?1",
+  [PENDING_READ] = ("SELECT P.id, P.old, P.how, T.$their_id, T.$body$from_filters$from_old_group"
                     " FROM $pending AS P LEFT JOIN $theirs AS T ON P.how>0 AND T.$their_id=P.id"
                     " ORDER BY P.id LIMIT ?1"),
   [PENDING_HAS]  = "SELECT 1 FROM $pending WHERE id=?1",
@@ -117,6 +120,7 @@ static const struct variable {
     NAME,                       /* "t" with the text at its end, under the name that is asked for */
     THEIRS, THEIR_NAME, THEIR_ID, ID, BODY,
     EACH_FILTER,                /* the text for each; in it # is its number, @ its quoted name */
+    PARTITIONS,                 /* the text where there are partition columns */
     CONTENT                     /* the text where there is content: in it # is "content" where it is
                                 ** the table's own, else "hash" */
   } kind;
@@ -141,6 +145,11 @@ static const struct variable {
   { "body",              BODY,        "" },
   { "from_filters",      EACH_FILTER, ", T.@" },
   { "or_filters_differ", EACH_FILTER, " OR old.@ COLLATE BINARY IS NOT new.@" },
+  { "old_group",         PARTITIONS,  ", old_group" },
+  { "from_old_group",    PARTITIONS,  ", P.old_group" },
+  { "group_mark",        PARTITIONS,  ", ?4" },
+  { "set_old_group",     PARTITIONS,  ", old_group=CASE how WHEN 1 THEN excluded.old_group"
+                                      " ELSE old_group END" },
   { "t",                 NAME,        "" },
   { "t_config",          NAME,        "_config" },
   { "t_rows",            NAME,        "_rows" },
@@ -196,6 +205,7 @@ static void put_variable(struct buf *out, const struct vtab *t, const char *name
     case BODY:        put_quoted(out, d->body); break;
     case EACH_FILTER: put_each_filter(out, d, v->text); break;
     case CONTENT:     put_content(out, d, v->text); break;
+    case PARTITIONS:  buf_str(out, d->n_partitions>0 ? v->text : ""); break;
     case THEIR_ID:      /* "rowid" in quotes would be a string where a view has no such column */
       if( sqlite3_stricmp(d->content_rowid, "rowid")==0 ) buf_str(out, "rowid");
       else put_quoted(out, d->content_rowid);
@@ -498,7 +508,7 @@ int store_create(struct call *c, struct vtab *t){
   store_run(c, t, "CREATE TABLE $config(k TEXT PRIMARY KEY, v) WITHOUT ROWID");
   store_run(c, t, "CREATE TABLE $rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB"
             "$filters$content)");
-  store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER)");
+  store_run(c, t, "CREATE TABLE $pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER$old_group)");
   if( c->err.rc==SQLITE_OK ) index_create(t->db, t->schema, t->name, &c->err);
   return vtab_damaged(c);
 }
