@@ -419,6 +419,19 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT length(latent_embed('It is warm.'))",
     .result = "1536" },
 
+  { .name = "latent_embed_each", .n_min = 1, .n_max = 3, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = embed_each_fill,
+    .more = embed_each_more, .release = each_release,
+    .columns =
+      "rowid INTEGER, content, vector BLOB, source HIDDEN, \"column\" HIDDEN, role HIDDEN",
+    .group = "Exchange",
+    .usage = "latent_embed_each(json) or latent_embed_each(table, column [, role])",
+    .sentence =
+      "latent_embed() of many at once, which is faster: a row for each text of a JSON array, or "
+      "for each row of a table, as latent_encode_each() gives them.",
+    .example = "SELECT rowid, content, vector = latent_embed(content) FROM latent_embed_each('[\"It is warm.\", \"A man rides a horse.\"]')",
+    .result = "0|It is warm.|1\n1|A man rides a horse.|1" },
+
   /* ---- the model ---- */
 
   { .name = "latent_info", .n_min = 0, .n_max = 0, .flags = SQLITE_DIRECTONLY,

@@ -50,6 +50,11 @@ void scalar_from_json(struct call *c);
 void scalar_vector(struct call *c);
 void scalar_embed(struct call *c);
 void scalar_from_vector(struct call *c);
+/* Argument i, (role), where it is given: whether it is 'query', not 'passage'. */
+int call_is_query(struct call *c, int i);
+/* Appends the vectors of texts[n] in this role, 4*d bytes each. Changes texts. */
+void embed_texts(struct call *c, const struct bert *b, int is_query, struct content *texts, int n,
+                 struct buf *out);
 
 /* ---- functions_info.c: the model itself ---- */
 void scalar_info(struct call *c);
@@ -237,6 +242,8 @@ void cluster_fill(struct call *c, struct rows *r);
 /* ---- functions_each.c: rows of any table, or texts of a JSON array, encoded in batches ---- */
 void encode_each_fill(struct call *c, struct rows *r);
 void encode_each_more(struct call *c, struct rows *r);
+void embed_each_fill(struct call *c, struct rows *r);
+void embed_each_more(struct call *c, struct rows *r);
 void each_release(void *state);
 
 /* ---- functions_imagine.c, functions_gaps.c ---- */

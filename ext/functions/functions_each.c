@@ -1,6 +1,7 @@
 /*
 ** functions_each.c -- latent_encode_each(json) and latent_encode_each(table, column [, options]): a
-** row for each text of an array, or for each row of a table, with its latent.
+** row for each text of an array, or for each row of a table, with its latent. latent_embed_each()
+** does the same for latent_embed().
 **
 ** It is latent_encode() of many at once: SQLite calls a scalar function for one row at a time, and
 ** the model is twice as fast in batches. The rows come from a statement on the same connection, and
@@ -28,6 +29,7 @@ struct each {                   /* rows.state */
   int batch;                    /* the most values of the next batch */
   int kind;                     /* that options name; 0: none */
   int rounds;                   /* of refining */
+  int is_query;                 /* the role of what is embedded */
 };
 struct item {                   /* a value that is to be encoded */
   sqlite3_int64 rowid;
@@ -68,7 +70,7 @@ static void open_json(struct call *c, struct each *e){
   bind_json(c, s);
   if( !is_true(&t, s) ){
     fail(&c->err, SQLITE_ERROR, "argument 1 is no JSON array of texts; of a table, name the column "
-         "too: latent_encode_each(table, column)");
+         "too: %s(table, column)", c->function->name);
   }
   sqlite3_finalize(s);
   e->is_json = 1;
@@ -230,32 +232,105 @@ static void give_item(struct call *c, const struct item *item, struct buf *blob,
   if( c->err.rc==SQLITE_OK ) rows_blob(r, blob->data, blob->n);
 }
 
-void encode_each_more(struct call *c, struct rows *r){
-  struct each *e = r->state;
-  struct batch_items b = { .list = arena_get(&c->arena, BATCH_MOST*sizeof(*b.list)) };
-  struct buf blob = call_buf(c);
-  c->kind = c->named = e->kind;
-  c->rounds = e->rounds;
-  if( b.list==NULL ) fail_nomem(&c->err);
-  if( c->err.rc==SQLITE_OK ) read_items(c, e, &b);
-  encode_items(c, e, &b);
-  for(int i=0; i<b.n && c->err.rc==SQLITE_OK; i++) give_item(c, &b.list[i], &blob, r);
-  for(int i=0; i<b.n; i++) sqlite3_value_free(b.list[i].value);
-  buf_release(&blob);
+static void items_begin(struct call *c, struct batch_items *b){
+  *b = (struct batch_items){ .list = arena_get(&c->arena, BATCH_MOST*sizeof(*b->list)) };
+  if( b->list==NULL ) fail_nomem(&c->err);
+}
+
+static void items_end(struct each *e, struct batch_items *b){
+  for(int i=0; i<b->n; i++) sqlite3_value_free(b->list[i].value);
   e->batch = 4*e->batch<BATCH_MOST ? 4*e->batch : BATCH_MOST;
 }
 
-void encode_each_fill(struct call *c, struct rows *r){
-  struct each *e = mem_zeroed(sizeof(*e));
-  r->state = e;
-  if( e==NULL ){
-    fail_nomem(&c->err);
-    return;
-  }
-  c->n_points = 0;              /* what is encoded is not among the arguments */
-  call_options(c, 2);
-  *e = (struct each){ .batch = BATCH_FIRST, .kind = c->named, .rounds = c->rounds };
+void encode_each_more(struct call *c, struct rows *r){
+  struct each *e = r->state;
+  struct buf blob = call_buf(c);
+  struct batch_items b;
+  c->kind = c->named = e->kind;
+  c->rounds = e->rounds;
+  items_begin(c, &b);
+  if( c->err.rc==SQLITE_OK ) read_items(c, e, &b);
+  encode_items(c, e, &b);
+  for(int i=0; i<b.n && c->err.rc==SQLITE_OK; i++) give_item(c, &b.list[i], &blob, r);
+  items_end(e, &b);
+  buf_release(&blob);
+}
+
+/* Opens what is read, after e is set. */
+static void open_source(struct call *c, struct each *e){
   if( call_has(c, 1) ) open_table(c, e);
   else open_json(c, e);
+}
+
+static struct each *each_begin(struct call *c, struct rows *r){
+  struct each *e = mem_zeroed(sizeof(*e));
+  r->state = e;
+  if( e==NULL ) fail_nomem(&c->err);
+  else e->batch = BATCH_FIRST;
+  c->n_points = 0;              /* what is encoded is not among the arguments */
+  return e;
+}
+
+void encode_each_fill(struct call *c, struct rows *r){
+  struct each *e = each_begin(c, r);
+  if( e==NULL ) return;
+  call_options(c, 2);
+  e->kind = c->named;
+  e->rounds = c->rounds;
+  open_source(c, e);
   if( c->err.rc==SQLITE_OK ) encode_each_more(c, r);
+}
+
+/* ---- latent_embed_each() ---- */
+
+/* The texts of a batch: contents[returned]. Anything else but NULL is refused. */
+static int list_texts(struct call *c, struct each *e, struct batch_items *b,
+                      struct content *contents){
+  char what[40], came[DESCRIBED];
+  int n = 0;
+  for(int i=0; i<b->n && c->err.rc==SQLITE_OK; i++){
+    struct item *item = &b->list[i];
+    int type = sqlite3_value_type(item->value);
+    if( type==SQLITE_TEXT ) contents[n++] = value_bytes(c, item->value);
+    if( type==SQLITE_TEXT || type==SQLITE_NULL ) continue;
+    value_describe(item->value, came);
+    fail(&c->err, SQLITE_ERROR, "%s is %s, expected text", name_item(e, item, what), came);
+  }
+  return n;
+}
+
+/* The columns rowid, content, vector. */
+void embed_each_more(struct call *c, struct rows *r){
+  struct content *texts = arena_get(&c->arena, BATCH_MOST*sizeof(*texts));
+  const struct bert *encoder = call_encoder(c);
+  struct each *e = r->state;
+  struct buf vectors = { 0 };
+  struct batch_items b;
+  size_t at = 0, bytes = 0;
+  int n = 0;
+  items_begin(c, &b);
+  if( c->err.rc==SQLITE_OK ) read_items(c, e, &b);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  else n = list_texts(c, e, &b, texts);
+  if( c->err.rc==SQLITE_OK ) embed_texts(c, encoder, e->is_query, texts, n, &vectors);
+  check_buf(c, &vectors);
+  if( n>0 ) bytes = vectors.n/(size_t)n;
+  for(int i=0; i<b.n && c->err.rc==SQLITE_OK; i++){
+    int is_null = sqlite3_value_type(b.list[i].value)==SQLITE_NULL;
+    rows_integer(r, b.list[i].rowid);
+    rows_value(r, b.list[i].value);
+    if( is_null ) rows_null(r);
+    else rows_blob(r, vectors.data + at, bytes);
+    if( !is_null ) at += bytes;
+  }
+  items_end(e, &b);
+  buf_release(&vectors);
+}
+
+void embed_each_fill(struct call *c, struct rows *r){
+  struct each *e = each_begin(c, r);
+  if( e==NULL ) return;
+  e->is_query = call_is_query(c, 2);
+  open_source(c, e);
+  if( c->err.rc==SQLITE_OK ) embed_each_more(c, r);
 }

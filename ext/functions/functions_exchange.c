@@ -264,35 +264,49 @@ void scalar_vector(struct call *c){
 
 /* ---- A sentence encoder's vectors ---- */
 
-/* What the encoder wants before the text of this role; NULL: nothing. */
-static const char *role_prefix(struct call *c, const struct bert *b){
+int call_is_query(struct call *c, int i){
   struct content role;
-  if( !call_has(c, 1) ) return b->config.passage_prefix;
-  role = call_text(c, 1, "role");
-  if( role.n==5 && memcmp(role.bytes, "query", 5)==0 ) return b->config.query_prefix;
-  if( role.n==7 && memcmp(role.bytes, "passage", 7)==0 ) return b->config.passage_prefix;
-  refuse_argument(c, 1, "role", "'query' or 'passage'");
-  return NULL;
+  if( !call_has(c, i) ) return 0;
+  role = call_text(c, i, "role");
+  if( role.n==5 && memcmp(role.bytes, "query", 5)==0 ) return 1;
+  if( role.n!=7 || memcmp(role.bytes, "passage", 7)!=0 ){
+    refuse_argument(c, i, "role", "'query' or 'passage'");
+  }
+  return 0;
+}
+
+/* The text with the prefix before it, in the call's arena. */
+static struct content with_prefix(struct call *c, const char *prefix, struct content text){
+  size_t before = strlen(prefix);
+  char *said = arena_get(&c->arena, before + text.n + 1);
+  if( said==NULL ){
+    fail_nomem(&c->err);
+    return text;
+  }
+  memcpy(said, prefix, before);
+  memcpy(said + before, text.bytes, text.n);
+  return (struct content){ said, before + text.n };
+}
+
+void embed_texts(struct call *c, const struct bert *b, int is_query, struct content *texts, int n,
+                 struct buf *out){
+  const char *prefix = is_query ? b->config.query_prefix : b->config.passage_prefix;
+  size_t d = (size_t)b->config.shape.d;
+  float *y = arena_floats(&c->arena, (size_t)n*d);
+  if( y==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<n && prefix && c->err.rc==SQLITE_OK; i++){
+    texts[i] = with_prefix(c, prefix, texts[i]);
+  }
+  if( c->err.rc==SQLITE_OK ) bert_embed(b, &c->run, texts, n, y);
+  for(int i=0; i<n && c->err.rc==SQLITE_OK; i++) append_f32(out, y + (size_t)i*d, (int)d);
 }
 
 void scalar_embed(struct call *c){
   struct buf out = call_buf(c);
-  struct buf said = { 0 };
   struct content text = call_text(c, 0, "text");
   const struct bert *b = call_encoder(c);
-  const char *prefix;
-  float *y;
-  if( b==NULL ) return;
-  prefix = role_prefix(c, b);
-  y = arena_floats(&c->arena, (size_t)b->config.shape.d);
-  if( y==NULL ) fail_nomem(&c->err);
-  if( prefix ) buf_str(&said, prefix);
-  if( prefix ) buf_append(&said, text.bytes, text.n);
-  if( prefix ) text = (struct content){ buf_text(&said), said.n };
-  if( said.rc!=SQLITE_OK ) fail(&c->err, said.rc, "a text of %zu bytes is too long", text.n);
-  if( c->err.rc==SQLITE_OK ) bert_embed(b, &c->run, &text, 1, y);
-  if( c->err.rc==SQLITE_OK ) append_f32(&out, y, b->config.shape.d);
-  buf_release(&said);
+  int is_query = call_is_query(c, 1);
+  if( c->err.rc==SQLITE_OK ) embed_texts(c, b, is_query, &text, 1, &out);
   result_blob(c, &out);
 }
 
