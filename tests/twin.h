@@ -79,8 +79,8 @@ static inline int text_find(const char *text){
   return -1;
 }
 
-/* Fills `texts`, by latent_distance() of a connection, to which a query counts as a whole: its mean.
-** Returns 0 when there is no model. */
+/* Fills `texts`, by latent_distance() of a connection. A query counts as a whole: its mean. Returns
+** 0 when there is no model. */
 static inline int texts_make(sqlite3 *db){
   static const char *const WHO[] = {
     "A small boat", "The old dog", "My sister", "Nobody", "The night train", "A letter",
@@ -96,8 +96,8 @@ static inline int texts_make(sqlite3 *db){
     "",
   };
   sqlite3_stmt *statement = NULL;
-  int rc = sqlite3_prepare_v2(db, "SELECT latent_distance(?1, (SELECT latent_mean(?2)))", -1, &statement,
-                              NULL);
+  static const char sql[] = "SELECT latent_distance(?1, (SELECT latent_mean(?2)))";
+  int rc = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
   for(int i=0; i<N_TEXTS; i++){
     snprintf(texts.text[i], sizeof(texts.text[i]), "%s%s", WHO[i/8], WHAT[i%8]);
   }

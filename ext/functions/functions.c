@@ -40,7 +40,7 @@ const struct function FUNCTIONS[] = {
       "\"refine\": the number of rounds in which the point is moved until it decodes to "
       "x (8; 0 is faster).",
     .example = "SELECT hex(substr(latent_encode('A man rides a horse.'), 1, 6)), length(latent_encode('A man rides a horse.'))",
-    .result = "4C544E540101|784" },
+    .result = "4C544E540101|1040" },
 
   { .name = "latent_encode_each", .n_min = 1, .n_max = 3, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = encode_each_fill,
@@ -75,7 +75,7 @@ const struct function FUNCTIONS[] = {
       "parts, from 0 (the same) to 2. A text of several sentences is as near as its nearest "
       "one, or as the whole, as in a search. They may be of two kinds, as a text and a picture.",
     .example = "SELECT round(latent_distance('It is warm.', 'It is hot.'), 2), round(latent_distance('It is warm.', 'A man rides a horse.'), 2)",
-    .result = "0.2|0.98" },
+    .result = "0.16|0.91" },
 
   { .name = "latent_fidelity", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_fidelity,
     .group = "Content and points",
@@ -94,7 +94,7 @@ const struct function FUNCTIONS[] = {
       "the point z. It is near 0 where z would be decoded to the content, and far below "
       "where not.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
-    .result = "0.0|-1.3" },
+    .result = "0.0|-1.2" },
 
   /* ---- between and beyond ---- */
 
@@ -106,7 +106,7 @@ const struct function FUNCTIONS[] = {
       "candidates (option \"best_of\"). Points near the ends decode to the ends, so "
       "steps of t are longer there.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A man riding a horse." },
+    .result = "A man is riding a horse in the snow." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -142,7 +142,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point near x, in a direction drawn by seed. An amount of 0 is x "
       "itself, 1 is a quarter turn away.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
-    .result = "A man riding rides a horse." },
+    .result = "A man riding a horse." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
@@ -151,7 +151,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point drawn by seed from the whole space: a text, or content of "
       "the kind that the options name.",
     .example = "SELECT latent_sample(4)",
-    .result = "A staircase is a pigment of a flower." },
+    .result = "He loves her." },
 
   { .name = "latent_cross", .n_min = 2, .n_max = 4, .n_needed = 3, .flags = PURE,
     .scalar = scalar_cross,
@@ -217,7 +217,7 @@ const struct function FUNCTIONS[] = {
       "kind. The more they differ, the weaker is the detail of the mean. An aggregate, "
       "and a window function.",
     .example = "SELECT round(latent_distance(latent_mean(column1), 'A dog is running.'), 2) FROM (VALUES ('A dog runs.'), ('The dog is running.'), (NULL))",
-    .result = "0.03" },
+    .result = "0.01" },
 
   { .name = "latent_direction", .n_min = 2, .n_max = 2, .flags = PURE,
     .feature = FEATURE_AGGREGATE, .step = direction_step, .give = direction_give,
@@ -279,7 +279,7 @@ const struct function FUNCTIONS[] = {
       "to its point, and how far it is from each end. Options: \"steps\": \"even\" "
       "(even in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A man riding a horse on a snowboard.\n0.5|A man is riding a snowboard on a horse.\n0.75|A man riding a snow.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A man is riding a horse in the snow.\n0.5|A man is riding a horse in his snow.\n0.75|A man is riding a snow.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,
@@ -295,7 +295,7 @@ const struct function FUNCTIONS[] = {
       "row comes first, the table has the better answer. They are pictures if the "
       "nearest row is one, or if \"kind\" says so.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
-    .result = "I am tired of my job.|0.02|[2,1,3]\nI hate my job.|0.31|[2]" },
+    .result = "I am tired of my job.|0.03|[1,3]\nI hate my job.|0.31|[2]" },
 
   { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
@@ -311,7 +311,7 @@ const struct function FUNCTIONS[] = {
       "are made only where the statement reads them; those of pictures say what the pictures "
       "show; vectors of another model have none. Another \"seed\" begins elsewhere.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
-    .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|2,4" },
+    .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|4,2" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
@@ -326,7 +326,7 @@ const struct function FUNCTIONS[] = {
       "of the nearest row. It looks at 48 rows of one kind, the most frequent; another "
       "\"seed\" looks at others.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
-    .result = "A woman is walking.|0.32|[1,2]" },
+    .result = "A man is singing.|0.34|[1,2]" },
 
   { .name = "latent_progress", .n_min = 1, .n_max = 1,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = progress_fill,
@@ -366,7 +366,7 @@ const struct function FUNCTIONS[] = {
       "words=1 the rows are found by their words too. USING latent(width=384) holds "
       "vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
-    .result = "A dog runs.|0.11\nIt is warm.|0.78" },
+    .result = "A dog runs.|0.04\nIt is warm.|0.88" },
 
   /* ---- exchange ---- */
 
@@ -395,7 +395,7 @@ const struct function FUNCTIONS[] = {
       "The bare numbers as little-endian f32, segment after segment, as other vector "
       "extensions take them. part is 's', 'r' or 'z' (both).",
     .example = "SELECT length(latent_vector('It is warm.')), length(latent_vector('It is warm.', 's'))",
-    .result = "1536|512" },
+    .result = "2048|1024" },
 
   { .name = "latent_from_vector", .n_min = 1, .n_max = 2, .flags = PURE,
     .scalar = scalar_from_vector,

@@ -38,8 +38,8 @@ static struct options get_options(struct call *c, int i){
   return o;
 }
 
-/* The mean s of segments from..to-1 as one of `width` numbers, of unit length; from the arena. Kinds
-** share the first numbers of s. */
+/* The mean s of segments from..to-1 as one of `width` numbers, of unit length; from the arena.
+** Kinds share the first numbers of s. */
 static float *mean_s(struct call *c, int width, const struct latent *z, int from, int to){
   float *mean = arena_floats(&c->arena, (size_t)width);
   if( mean ) point_s(mean, width, z, from, to);

@@ -1,12 +1,12 @@
 /*
 ** index.h -- nearest neighbours over vectors of one width, kept in two shadow tables.
 **
-** The index knows no model: it does not ask what the vectors stand for. A vector is `width`
-** floats of length 1. The distance of two vectors is 1 - cosine. A row is a rowid, its vectors and
-** n_keys sort keys. It has one vector, or several where the shape says so, as a long text has one
-** for each sentence: each is an entry of its own in all that follows, and the distance of a row is
-** that of its nearest one. A sort key is a 64-bit number that stands for the value of a filter column;
-** the index only compares keys. The index keeps codes of the vectors, not the exact vectors: the
+** The index knows no model: it does not ask what the vectors stand for. A vector is `width` floats
+** of length 1. The distance of two vectors is 1 - cosine. A row is a rowid, its vectors and n_keys
+** sort keys. It has one vector, or several where the shape says so, as a long text has one for each
+** sentence: each is an entry of its own in all that follows, and the distance of a row is that of
+** its nearest one. A sort key is a 64-bit number that stands for the value of a filter column; the
+** index only compares keys. The index keeps codes of the vectors, not the exact vectors: the
 ** caller's `struct source` fetches those.
 **
 ** The rows may be in groups, where the shape says so: a 64-bit number a row, which stands for the

@@ -192,7 +192,7 @@ int places_list(struct places *p, int kind, struct arena *a, struct err *e);
 /* The first file that exists: in directory `first` (may be NULL), then in places_list(). None:
 ** SQLITE_CANTOPEN, and the message lists the places. */
 int weights_find(const char **path, const char *first, int kind, struct arena *a, struct err *e);
-/* The folder of a sentence encoder, of that name beside the weights of text: "meaning" is shipped. */
+/* The folder of a sentence encoder, of that name beside text's weights: "meaning" is shipped. */
 int encoder_find(const char **folder, const char *first, const char *name, struct arena *a,
                  struct err *e);
 
@@ -200,8 +200,8 @@ int encoder_find(const char **folder, const char *first, const char *name, struc
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any
 ** length. Results lie in the arena. Latents that meet here are of one width and one s. */
 float *latent_segment(const struct latent *z, int i);   /* [width] */
-/* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds: where one has
-** a shorter s, its other numbers count as 0. */
+/* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds: where one
+** has a shorter s, its other numbers count as 0. */
 float point_distance(const struct latent *a, const struct latent *b);
 float point_cosine(const float *a, const float *b, int width);
 /* The passages of a point of several segments: a segment each, or a few neighbours where there are
@@ -284,8 +284,8 @@ int encode_tokens(const struct model *m, struct run *run, const int *ids, const 
 int bert_encode(const struct bert *b, struct run *run, const int *ids, const int *start, int n,
                 float *y);
 int bert_longest(const struct bert *b);
-/* The vectors of n texts of any length: y[n, d]. What is longer than one row is read in windows that
-** overlap by an eighth; the mean of their vectors is the text's. */
+/* The vectors of n texts of any length: y[n, d]. What is longer than one row is read in windows
+** that overlap by an eighth; the mean of their vectors is the text's. */
 int bert_embed(const struct bert *b, struct run *run, const struct content *texts, int n, float *y);
 
 /* ---- model_meaning.c: rows of tokens to points whose s is what a sentence encoder says ---- */

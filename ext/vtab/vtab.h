@@ -50,7 +50,7 @@ struct definition {             /* strings lie in the vtab's arena */
   int n_partitions;             /* of the filters */
   char *content;                /* the table that holds the content; NULL: this one does */
   char *content_rowid;          /* its rowid column */
-  char *model;                  /* the name of the sentence encoder that rows are found by; NULL: the
+  char *model;                  /* the sentence encoder that rows are found by, its name; NULL: the
                                 ** text model's own */
   int has_triggers;             /* triggers on the content table keep this table in step with it */
   int has_words;                /* an FTS5 table has the words of the content */
@@ -138,8 +138,8 @@ int definition_read(struct definition *d, const char *table, int argc, const cha
 /* Appends the column list for sqlite3_declare_vtab(): the content column, the filters, then the
 ** hidden columns: one named like the table, options, latent, distance. */
 void definition_columns(struct buf *out, const struct definition *d, const char *table);
-/* Appends those that t_config does not note: passage, where there is content, and rank. The user may
-** have called the table, or a column, so: then that one is meant. */
+/* Appends those that t_config does not note: passage, where there is content, and rank. The user
+** may have called the table, or a column, so: then that one is meant. */
 void definition_late_columns(struct buf *out, const struct definition *d);
 /* The hidden columns in this order are the arguments of t(...); the first two may be given. */
 enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };
@@ -155,7 +155,7 @@ static inline int owns_content(const struct definition *d){     /* t_rows has a 
 }
 
 int passage_at(const struct definition *d);      /* what in the row answers the query; -1: none */
-/* The column called rank, which says how many rows a step of 'rebuild' does. It may be the user's. */
+/* The column rank, which says how many rows a step of 'rebuild' does. It may be the user's. */
 int rank_at(const struct definition *d);
 int count_columns(const struct definition *d);  /* all of them */
 
@@ -191,14 +191,14 @@ struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_st
 ** so has a row of somebody else's vectors.
 **
 ** Where the table has a sentence encoder of its own (model='...') they are that one's, and stand in
-** t_rows right behind the latent, in the same BLOB: f16[n, t->width]. Otherwise they are made of the
-** latent's s. */
+** t_rows right behind the latent, in the same BLOB: f16[n, t->width]. Otherwise they are made of
+** the latent's s. */
 struct vectors {
   float *x;                     /* NULL: there are none */
   int n;
 };
-/* From a latent, or in a foreign table from bare numbers; in the arena. Empty after a failure. what:
-** "latent", for the message. */
+/* From a latent, or in a foreign table from bare numbers; in the arena. Empty after a failure.
+** what: "latent", for the message. */
 struct vectors vectors_from_latent(const struct vtab *t, const struct latent *z, struct arena *a,
                                    const char *what, struct err *e);
 struct vectors vectors_from_blob(const struct vtab *t, struct content blob, struct arena *a,
@@ -300,8 +300,8 @@ int config_is_early(struct call *c, struct vtab *t);
 /* Opens what is not open yet: sets t->width, t->index, t->is_utf8, t->fingerprint. needs_model: the
 ** present text model must be the table's. */
 int vtab_ready(struct call *c, struct vtab *t, int needs_model);
-/* May a latent of model m be searched for, or (is_new) come into the table? m must be the model that
-** the table has for its kind; the first latent that comes in settles which that is. */
+/* May a latent of model m be searched for, or (is_new) come into the table? m must be the model
+** that the table has for its kind; the first latent that comes in settles which that is. */
 int config_admit(struct call *c, struct vtab *t, const struct model *m, int is_new);
 /* Are the latents in t_rows of the models that are present now? */
 int config_is_present(struct call *c, struct vtab *t);
@@ -491,9 +491,9 @@ int ranking_next(struct call *c, struct vtab *t, struct ranking *r, struct found
 
 /* ---- vtab_passage.c: what in a row answers a query ---- */
 
-/* Gives the passage of the content that is nearest to query[t->width]: a sentence. The content is in
-** a column of the row that s stands on; latent: the row's, as t_rows has it. Gives nothing where the
-** row has none, or is no text, or its content has changed since it was encoded. */
+/* Gives the passage of the content that is nearest to query[t->width]: a sentence. The content is
+** in a column of the row that s stands on; latent: the row's, as t_rows has it. Gives nothing where
+** the row has none, or is no text, or its content has changed since it was encoded. */
 void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
                   struct content latent, sqlite3_context *context);
 

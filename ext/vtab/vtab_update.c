@@ -21,8 +21,8 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   struct model *m;
   struct latent z;
   if( t->definition.model ){
-    return fail(&c->err, SQLITE_ERROR, "the latent of a row is made of its content, in a table with "
-                "model='%.60s'", t->definition.model);
+    return fail(&c->err, SQLITE_ERROR, "the latent of a row is made of its content, in a table "
+                "with model='%.60s'", t->definition.model);
   }
   if( t->definition.body==NULL && sqlite3_value_type(v)==SQLITE_TEXT ){
     row->latent = value_vector_blob(c, v, "latent", (size_t)t->width);
