@@ -48,7 +48,8 @@
 **       i8  bytes[n, width]
 **
 ** The files, each on those before it: index_code.c, index_cells.c, index_store.c, index_batch.c,
-** index_split.c, index_change.c. index_check.c and index_search.c stand on the first three.
+** index_split.c, index_change.c. index_check.c and index_search.c stand on the first three, the
+** latter also on index_floor.c.
 */
 #ifndef LATENT_INDEX_H
 #define LATENT_INDEX_H
@@ -414,6 +415,18 @@ int cell_rows_least(const struct index *ix);
 /* Sum and mean of rows of x[, width]: those in order[n], in that order; order NULL: the first n. */
 void rows_sum(float *sum, const float *x, const int *order, int n, int width);
 void rows_mean(float *mean, const float *x, const int *order, int n, int width);
+
+/* ---- index_floor.c: what a search reckons with ---- */
+
+/* The `size` best lower bounds of a round. */
+struct floor {
+  float *best;                  /* [size] */
+  int64_t n, size;              /* size 0: the floor is where it began, and stays there */
+  float at;                     /* the floor */
+};
+void floor_see(struct floor *f, float lower);   /* takes note of the lower bound of a row */
+/* The share of products that lie more than z spreads above their middle. */
+float share_above(float z);
 
 /* ---- index_split.c: cells that are too large ---- */
 

@@ -242,6 +242,10 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model){
     has_parts = get(c, t, "parts")==1;
     read_kinds(c, t, (int)width);
     if( needs_model ) check_model(c, t);
+    if( needs_model && !has_parts ){
+      fail(&c->err, SQLITE_CORRUPT_VTAB, "no parts in the shadow table %s_config: INSERT INTO "
+           "\"%.60s\"(\"%.60s\") VALUES('rebuild')", t->name, t->name, t->name);
+    }
   }
   return c->err.rc==SQLITE_OK ? open_index(c, t, (int)width, has_parts) : c->err.rc;
 }
