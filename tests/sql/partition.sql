@@ -1,6 +1,7 @@
 -- Partition columns: each value has its own cells, and a search says which value.
 CREATE VIRTUAL TABLE t USING latent(width=2, tenant TEXT partition, year INTEGER filter, cell_rows=4);
-INSERT INTO t(rowid, latent, tenant, year) SELECT value, json_array(cos(value), sin(value)), char(97 + value % 5), value % 10 FROM generate_series(1, 60);
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i+1 FROM n WHERE i<60)
+INSERT INTO t(rowid, latent, tenant, year) SELECT i, json_array(1 - i*0.05, i*0.05 - i*i*0.001), char(97 + i % 5), i % 10 FROM n;
 INSERT INTO t(rowid, latent, tenant, year) VALUES (101, '[1, 0]', NULL, 1), (102, '[1, 0]', 7, 1), (103, NULL, 'a', 1), (104, '[1, 0]', '', 1);
 SELECT count(*), min(tenant), max(tenant) FROM t('[1, 0]') WHERE tenant = 'b';
 SELECT count(*) FROM t('[1, 0]') WHERE tenant = 'a' AND year < 5;
@@ -92,7 +93,8 @@ SELECT rowid FROM n('It is warm.') WHERE tenant = 1 AND lang = 'de';
 INSERT INTO n(n) VALUES ('integrity-check');
 SELECT '-- damage: the index has a row in another partition';
 CREATE VIRTUAL TABLE d USING latent(width=2, tenant INTEGER partition, cell_rows=4);
-INSERT INTO d(latent, tenant) SELECT json_array(cos(value), sin(value)), value % 2 FROM generate_series(1, 6);
+WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i+1 FROM n WHERE i<6)
+INSERT INTO d(latent, tenant) SELECT json_array(1 - i*0.3, i*0.2), i % 2 FROM n;
 .dbconfig defensive off
 UPDATE d_cells SET centroid = CAST(substr(centroid, 1, 8) || x'0100000000000000' AS BLOB) WHERE id = 1;
 INSERT INTO d(d) VALUES ('integrity-check');
