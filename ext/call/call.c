@@ -117,7 +117,7 @@ void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **
     .args = args,
     .n_args = n,
     .n_points = n,
-    .rounds = b->function->is_rough ? 0 : REFINE_ROUNDS,
+    .rounds = b->function->is_rough ? ROUNDS_FOR_S : REFINE_ROUNDS,
   };
   c->run = (struct run){
     .arena = &c->arena,

@@ -35,8 +35,8 @@ struct function {
                                 ** row that is left out; 0: n_min */
   int flags;                    /* SQLITE_DETERMINISTIC, SQLITE_INNOCUOUS, SQLITE_DIRECTONLY */
   enum feature feature;
-  int is_rough;                 /* true: only s of its points is read, so content among the
-                                ** arguments is encoded but not refined */
+  int is_rough;                 /* true: only s of its points is read, so of content among the
+                                ** arguments nothing else is made */
   void (*scalar)(struct call *c);
   void (*step)(struct call *c, void *state);    /* aggregate; state: STATE_BYTES, zeroed at first */
   void (*inverse)(struct call *c, void *state); /* a row leaves the window; NULL: has no windows */
@@ -90,7 +90,8 @@ struct call {
                                 ** kind: n_args, unless a function says less before it reads one */
   int keeps_points;             /* true: constant arguments are encoded once a statement */
   int kind;                     /* of the call, once call_kind() has settled it; 0: not yet */
-  int rounds;                   /* of refine_tokens(), for content among the arguments */
+  int rounds;                   /* of refine_tokens(), for content among the arguments; or
+                                ** ROUNDS_FOR_S */
   int named;                    /* kind that options name: points must be of it; 0: none */
   struct arena arena;
   struct err err;

@@ -293,6 +293,9 @@ int bert_embed(const struct bert *b, struct run *run, const struct content *text
 ** text, normalised: so texts that look alike have the same s, while r says how they differ. */
 int encode_points(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
+/* Only s, and 0 for r, of a model that has a sentence encoder. */
+int encode_meanings(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                    float *z);
 
 /* ---- model_score.c: how likely rows of tokens are at points ---- */
 /* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
@@ -306,6 +309,7 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
 
 /* ---- model_refine.c: points that decode to what was encoded ---- */
 enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.c */
+enum { ROUNDS_FOR_S = -1 };             /* nobody reads r: it need not be made, and may be 0 */
 /* z[n, s+r] is what encode_points() gave for the rows. Moves the r of each until greedy decoding
 ** gives the row back, at most `rounds` times; then keeps the r that came nearest. s stays. z is
 ** rounded to what its BLOB can hold. 0 rounds leave z as it is.
@@ -314,7 +318,7 @@ enum { REFINE_ROUNDS = 8 };             /* enough: see the head of model_refine.
 ** Texts do not depend on each other, bit by bit. */
 int refine_tokens(const struct model *m, struct run *run, const int *ids, const int *start,
                   const int *texts, int n, int rounds, float *z);
-/* Both: rows of tokens to z[n, s+r], refined. */
+/* Both: rows of tokens to z[n, s+r], refined. rounds may be ROUNDS_FOR_S. */
 int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
                    const int *texts, int n, int rounds, float *z);
 

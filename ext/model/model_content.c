@@ -87,7 +87,7 @@ static int read_texts(const struct model *m, struct run *run, const struct conte
 int contents_encode(const struct model *m, struct run *run, const struct content *contents, int n,
                     const char *who, int rounds, struct latent *z){
   int is_picture = m->config.kind==KIND_PICTURE;
-  assert( n>=0 && rounds>=0 );
+  assert( n>=0 && rounds>=ROUNDS_FOR_S );
   for(int i=0; i<n; i++) z[i] = (struct latent){ 0 };
   if( n==0 ) return SQLITE_OK;
   return is_picture ? read_pictures(m, run, contents, n, who, rounds, z)

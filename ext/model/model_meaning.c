@@ -49,9 +49,11 @@ static void take_vectors(const struct model *m, const float *y, int n, float *z)
   }
 }
 
+/* Sets s of z[n, s+r]. */
 static int read_meanings(const struct model *m, struct run *run, const int *ids, const int *start,
                          int n, float *z){
   struct arena *a = run->arena;
+  struct arena_mark mark = arena_mark(a);
   struct buf all = { 0 };
   size_t *ends = arena_get(a, (size_t)n*sizeof(*ends));
   struct content *texts = arena_get(a, (size_t)n*sizeof(*texts));
@@ -66,16 +68,22 @@ static int read_meanings(const struct model *m, struct run *run, const int *ids,
     bert_embed(m->meaning, run, texts, n, y);
   }
   buf_release(&all);
-  if( run->err->rc==SQLITE_OK ) take_vectors(m, y, n, z);
-  return run->err->rc;
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  take_vectors(m, y, n, z);
+  arena_rewind(a, mark);
+  return SQLITE_OK;
 }
 
 int encode_points(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z){
-  struct arena_mark mark = arena_mark(run->arena);
   assert( n>=0 );
   if( encode_tokens(m, run, ids, start, n, z)!=SQLITE_OK ) return run->err->rc;
-  if( m->meaning==NULL || n==0 ) return SQLITE_OK;
-  if( read_meanings(m, run, ids, start, n, z)==SQLITE_OK ) arena_rewind(run->arena, mark);
-  return run->err->rc;
+  return m->meaning && n>0 ? read_meanings(m, run, ids, start, n, z) : SQLITE_OK;
+}
+
+int encode_meanings(const struct model *m, struct run *run, const int *ids, const int *start, int n,
+                    float *z){
+  assert( m->meaning && n>=0 );
+  memset(z, 0, (size_t)n*(size_t)model_width(m)*sizeof(float));
+  return n>0 ? read_meanings(m, run, ids, start, n, z) : SQLITE_OK;
 }

@@ -259,6 +259,7 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
 
 int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
                    const int *texts, int n, int rounds, float *z){
-  if( encode_points(m, run, ids, start, n, z)!=SQLITE_OK ) return run->err->rc;
+  if( rounds==ROUNDS_FOR_S && m->meaning ) return encode_meanings(m, run, ids, start, n, z);
+  if( encode_points(m, run, ids, start, n, z)!=SQLITE_OK || rounds<=0 ) return run->err->rc;
   return refine_tokens(m, run, ids, start, texts, n, rounds, z);
 }

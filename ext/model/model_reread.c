@@ -71,7 +71,7 @@ int tokens_encode(const struct model *m, struct run *run, const struct tokens *r
                   const int *texts, int n, int rounds, float *z){
   struct arena_mark mark = arena_mark(run->arena);
   int *ids, *start;
-  assert( n>=0 && rounds>=0 );
+  assert( n>=0 && rounds>=ROUNDS_FOR_S );
   if( tokens_reread(m, run, rows, n, &ids, &start)!=SQLITE_OK ) return run->err->rc;
   encode_refined(m, run, ids, start, texts, n, rounds, z);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
