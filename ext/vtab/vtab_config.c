@@ -198,11 +198,20 @@ static int check_encoder(struct call *c, struct vtab *t){
               t->definition.model, encoder_fingerprint(b), b->shared.path, t->name, t->name);
 }
 
-static int check_model(struct call *c, struct vtab *t){
+/* t_config is of the present models. */
+static int check_model(struct call *c, struct vtab *t, sqlite3_int64 width, int has_parts){
   const struct model *m = call_model(c);
+  const struct bert *b;
   if( m==NULL ) return c->err.rc;
-  if( m->config.fingerprint==t->fingerprint ) return check_encoder(c, t);
-  return other_model(c, t, "the latents", t->fingerprint, m);
+  if( m->config.fingerprint!=t->fingerprint ){
+    return other_model(c, t, "the latents", t->fingerprint, m);
+  }
+  if( check_encoder(c, t)!=SQLITE_OK ) return c->err.rc;
+  b = table_encoder(c, t);
+  if( has_parts && width==(b ? b->config.shape.d : model_s(m)) ) return c->err.rc;
+  return fail(&c->err, SQLITE_CORRUPT_VTAB, "the shadow table %.60s_config has another width, or "
+              "no parts: INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild')", t->name, t->name,
+              t->name);
 }
 
 /* Names in t_config of how many numbers of s the latents of a kind have. */
@@ -241,11 +250,7 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model){
     t->fingerprint = (uint32_t)model;
     has_parts = get(c, t, "parts")==1;
     read_kinds(c, t, (int)width);
-    if( needs_model ) check_model(c, t);
-    if( needs_model && !has_parts ){
-      fail(&c->err, SQLITE_CORRUPT_VTAB, "no parts in the shadow table %s_config: INSERT INTO "
-           "\"%.60s\"(\"%.60s\") VALUES('rebuild')", t->name, t->name, t->name);
-    }
+    if( needs_model ) check_model(c, t, width, has_parts);
   }
   return c->err.rc==SQLITE_OK ? open_index(c, t, (int)width, has_parts) : c->err.rc;
 }
