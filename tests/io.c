@@ -261,7 +261,9 @@ static int is_of_disk(int rc){
 
 /* Notes a failure that the disk did not cause. Returns rc. */
 static int allowed(struct body *b, sqlite3 *db, int rc, const char *what){
-  if( rc!=SQLITE_OK && !b->why[0] && !(is_of_disk(rc) && io.failed>0) ){
+  /* FTS5 says "malformed" of what it could not read. That it is not, is seen afterwards. */
+  int is_of_words = b->kind->words && (rc & 0xff)==SQLITE_CORRUPT;
+  if( rc!=SQLITE_OK && !b->why[0] && !((is_of_disk(rc) || is_of_words) && io.failed>0) ){
     why_not(b->why, "%s: error %d, %s", what, rc, sqlite3_errmsg(db));
   }
   return rc;
