@@ -7,7 +7,7 @@ SELECT count(*), min(tenant), max(tenant) FROM t('[1, 0]') WHERE tenant = 'b';
 SELECT count(*) FROM t('[1, 0]') WHERE tenant = 'a' AND year < 5;
 SELECT count(*) FROM t WHERE t MATCH '[1, 0]' AND tenant IS 'b';
 SELECT rowid FROM t('[1, 0]') WHERE tenant IS NULL;
-SELECT rowid FROM t('[1, 0]') WHERE tenant IS ?1;
+SELECT rowid FROM t('[1, 0]') WHERE tenant IS (SELECT NULL);
 SELECT rowid FROM t('[1, 0]') WHERE tenant = 7;
 SELECT rowid FROM t('[1, 0]') WHERE tenant = '7';
 SELECT rowid FROM t('[1, 0]') WHERE tenant = '';
