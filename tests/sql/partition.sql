@@ -95,7 +95,6 @@ SELECT '-- damage: the index has a row in another partition';
 CREATE VIRTUAL TABLE d USING latent(width=2, tenant INTEGER partition, cell_rows=4);
 WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i+1 FROM n WHERE i<6)
 INSERT INTO d(latent, tenant) SELECT json_array(1 - i*0.3, i*0.2), i % 2 FROM n;
-.dbconfig defensive off
 UPDATE d_cells SET centroid = CAST(substr(centroid, 1, 8) || x'0100000000000000' AS BLOB) WHERE id = 1;
 INSERT INTO d(d) VALUES ('integrity-check');
 INSERT INTO d(d) VALUES ('rebuild');
