@@ -242,8 +242,9 @@ struct latent {                 /* in memory always f32 */
 int latent_is(const void *blob, size_t n);      /* 1 when it starts with the magic */
 /* 1 when it has a whole header. Gives what that says, unchecked. */
 int latent_peek(const void *blob, size_t n, int *kind, uint32_t *fingerprint);
-/* How many bytes the latent at the front of a blob has, by its header; 0: none that fits into n. */
-size_t latent_bytes(const void *blob, size_t n);
+/* How many bytes and segments the latent at the front of a blob has, by its header; both 0: none
+** that fits into n. */
+size_t latent_bytes(const void *blob, size_t n, int *n_segments);
 /* Anything but a whole latent of this version with finite numbers is SQLITE_ERROR. who: the name of
 ** the SQL function, for the message. */
 int latent_read(struct latent *z, const void *blob, size_t n, struct arena *a, const char *who,

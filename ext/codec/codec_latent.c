@@ -98,14 +98,16 @@ static uint64_t length_of(const struct latent *z, int element){
   return HEADER_BYTES + (uint64_t)z->n_segments*segment;
 }
 
-size_t latent_bytes(const void *blob, size_t n){
+size_t latent_bytes(const void *blob, size_t n, int *n_segments){
   struct reader r = reader_of(blob, n);
   struct latent z = { 0 };
   struct header h;
+  *n_segments = 0;
   if( n<HEADER_BYTES || !latent_is(blob, n) ) return 0;
   reader_bytes(&r, 4);
   h = read_header(&z, &r);
-  if( h.element>I8 || length_of(&z, h.element)>n ) return 0;
+  if( z.n_segments==0 || h.element>I8 || length_of(&z, h.element)>n ) return 0;
+  *n_segments = z.n_segments;
   return (size_t)length_of(&z, h.element);
 }
 

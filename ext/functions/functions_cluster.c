@@ -114,23 +114,6 @@ static void read_vector(struct call *c, struct clusters *g, sqlite3_value *v, fl
   bring_to_one(x, g->width);
 }
 
-/* s[n] = the first numbers of from[n_from], and 0 where there are no more. Kinds share the first
-** numbers of s. */
-static void copy_s(float *s, int n, const float *from, int n_from){
-  int n_both = n<n_from ? n : n_from;
-  memset(s, 0, (size_t)n*sizeof(float));
-  memcpy(s, from, (size_t)n_both*sizeof(float));
-  if( n!=n_from ) normalize(s, n);
-}
-
-static void read_point(struct call *c, struct clusters *g, const struct latent *z, float *x){
-  float *mean = arena_floats(&c->arena, (size_t)z->width);
-  if( mean==NULL ) fail_nomem(&c->err);
-  if( c->err.rc!=SQLITE_OK ) return;
-  point_mean(mean, z);
-  copy_s(x, g->width, mean, z->s);
-}
-
 /* Appends a row that has a latent, of the kind that is asked for. */
 static void read_row(struct call *c, struct clusters *g, sqlite3_int64 rowid, sqlite3_value *v){
   int is_foreign = g->near.content==NULL;
@@ -147,7 +130,7 @@ static void read_row(struct call *c, struct clusters *g, sqlite3_int64 rowid, sq
   buf_append(&g->list, &row, sizeof(row));
   if( x==NULL ) return;
   if( is_foreign ) read_vector(c, g, v, x);
-  else read_point(c, g, &z, x);
+  else if( z.n_segments>0 ) point_s(x, g->width, &z, 0, z.n_segments);
 }
 
 static void check_rows(struct call *c, const struct clusters *g){
@@ -440,8 +423,8 @@ static int read_members(struct call *c, struct clusters *g, struct labels *b, in
 }
 
 /* A point of the label that is being made: with the s of a point, or where that is NULL with the
-** mean s of rows[n]. Its r
-** is the mean of theirs. They are the parents, whose words the text may repeat. */
+** mean s of rows[n]. Its r is the mean of theirs. They are the parents, whose words the text may
+** repeat. */
 static void add_point(struct call *c, struct labels *b, const struct latent *like,
                       const struct neighbour *rows, int n){
   struct point *p = &b->points[b->n_points];
@@ -505,6 +488,7 @@ static void add_points(struct call *c, struct clusters *g, struct labels *b, int
 /* Enters the group of rows[n]. */
 static void add_label(struct call *c, struct clusters *g, struct labels *b, int kind,
                       const struct member *rows, int n){
+  struct latent whole = { .n_segments = 1, .width = g->width, .s = g->width };
   struct latent *mean = &b->means[b->n];
   *mean = latent_of(b->m, 1);
   mean->z = arena_zeroed(&c->arena, (size_t)mean->width*sizeof(float));
@@ -512,14 +496,14 @@ static void add_label(struct call *c, struct clusters *g, struct labels *b, int 
     fail_nomem(&c->err);
     return;
   }
-  copy_s(mean->z, mean->s, mean_at(g, rows[0].group), g->width);
+  whole.z = mean_at(g, rows[0].group);
+  point_s(mean->z, mean->s, &whole, 0, 1);      /* kinds share the first numbers of s */
   if( kind==KIND_PICTURE ) add_framed(c, b);
   else add_points(c, g, b, kind, rows, n);
   b->n++;
 }
 
-/* Decodes and judges the points. Appends the best text of each label to
-** texts[b->n]. */
+/* Decodes and judges the points. Appends the best text of each label to texts[b->n]. */
 static void word_labels(struct call *c, struct labels *b, struct buf *texts){
   struct drafts drafts = { 0 };
   struct reading reading;

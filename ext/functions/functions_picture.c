@@ -38,11 +38,11 @@ static struct options get_options(struct call *c, int i){
   return o;
 }
 
-/* The mean s of segments from..to-1 as one of `width` numbers, of unit length; from the arena.
-** Kinds share the first numbers of s. */
-static float *mean_s(struct call *c, int width, const struct latent *z, int from, int to){
+/* The mean s of a point's segments as one of `width` numbers, of unit length; from the arena. Kinds
+** share the first numbers of s. */
+static float *mean_s(struct call *c, int width, const struct latent *z){
   float *mean = arena_floats(&c->arena, (size_t)width);
-  if( mean ) point_s(mean, width, z, from, to);
+  if( mean ) point_s(mean, width, z, 0, z->n_segments);
   else fail_nomem(&c->err);
   return mean;
 }
@@ -72,16 +72,15 @@ static struct latent cross(struct call *c, const struct latent *content, const s
                            float amount){
   int is_even = content->n_segments==style->n_segments;
   struct latent z = *style;
+  float *s;
   latent_model(c, content);     /* latent_load() may have come in between */
   latent_model(c, style);
   if( c->err.rc!=SQLITE_OK ) return z;
+  s = mean_s(c, style->s, content);
   z.z = arena_floats(&c->arena, (size_t)style->n_segments*(size_t)style->width);
   if( z.z==NULL ) fail_nomem(&c->err);
   for(int i=0; i<style->n_segments && c->err.rc==SQLITE_OK; i++){
-    int from = is_even ? i : 0;
-    int to = is_even ? i+1 : content->n_segments;
-    const float *s = mean_s(c, style->s, content, from, to);
-    if( s==NULL ) break;
+    if( is_even ) point_s(s, style->s, content, i, i + 1);
     cross_segment(c, latent_segment(&z, i), style, i, s, amount);
   }
   return z;
@@ -114,7 +113,7 @@ static void image_begin(struct call *c, const struct latent *text, uint64_t seed
   g->m = call_model_of(c, KIND_PICTURE, 0);
   if( c->err.rc!=SQLITE_OK ) return;
   width = (size_t)model_width(g->m);
-  g->s = mean_s(c, model_s(g->m), text, 0, text->n_segments);
+  g->s = mean_s(c, model_s(g->m), text);
   g->z = arena_floats(&c->arena, (size_t)g->n*width);
   if( c->arena.oom ) fail_nomem(&c->err);
   for(int i=0; i<g->n && c->err.rc==SQLITE_OK; i++){

@@ -18,14 +18,9 @@
 ** R is a constant wherever tile() is inlined. UNROLL makes the array of sums into registers. Only
 ** vec_products() needs an intrinsic, so that a test can run a unit that its machine does not have.
 */
+#include "kernels_inline.h"
 #include <string.h>
 
-#if defined(__clang__)
-# define UNROLL _Pragma("clang loop unroll(full)")
-#else
-# define UNROLL _Pragma("GCC unroll 16")
-#endif
-#define INLINE static inline __attribute__((always_inline))
 enum { VECS = BYTES_PANEL/WIDTH };
 
 typedef int32_t ints __attribute__((vector_size(4*WIDTH), aligned(4), may_alias));

@@ -47,14 +47,9 @@
 **
 ** R and V are constants wherever tile() is inlined. UNROLL makes the arrays of sums into registers.
 */
+#include "kernels_inline.h"
 #include <string.h>
 
-#if defined(__clang__)
-# define UNROLL _Pragma("clang loop unroll(full)")
-#else
-# define UNROLL _Pragma("GCC unroll 16")
-#endif
-#define INLINE static inline __attribute__((always_inline))
 enum {
   TILE_ROWS = 6,        /* 6 x 4 sums, 4 weights, 1 broadcast: 29 of 32 registers; 6 x 2: 15 */
   DIRECT_ROWS = 64,

@@ -210,6 +210,13 @@ enum { PASSAGES_MOST = 255 };
 static inline int passage_segments(int n_segments){
   return (n_segments + PASSAGES_MOST - 1)/PASSAGES_MOST;
 }
+static inline int count_passages(int n_segments){
+  int each = passage_segments(n_segments);
+  return (n_segments + each - 1)/each;
+}
+
+/* s[width] of a passage, as point_s() gives it. */
+float passage_s(float *s, int width, const struct latent *z, int passage);
 /* The same as point_distance(), or less where a passage of one is nearer to the whole of the other:
 ** what a search says of a long text. */
 int point_nearest(float *distance, const struct latent *a, const struct latent *b,

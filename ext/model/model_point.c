@@ -69,14 +69,20 @@ float point_distance(const struct latent *a, const struct latent *b){
   return 1 - cosine(xy, xx, yy);
 }
 
+float passage_s(float *s, int width, const struct latent *z, int passage){
+  int each = passage_segments(z->n_segments);
+  int from = passage*each;
+  int to = from+each<z->n_segments ? from+each : z->n_segments;
+  return point_s(s, width, z, from, to);
+}
+
 /* The least distance of a passage of z to whole[width]. */
 static float nearest_passage(const struct latent *z, const float *whole, int width, float *s,
                              struct err *e){
-  int each = passage_segments(z->n_segments);
+  int n = count_passages(z->n_segments);
   float most = -1;
-  for(int from=0; from<z->n_segments && !err_stopped(e); from+=each){
-    int to = from+each<z->n_segments ? from+each : z->n_segments;
-    if( point_s(s, width, z, from, to)>0 ) most = fmaxf(most, dot(s, whole, width));
+  for(int i=0; i<n && !err_stopped(e); i++){
+    if( passage_s(s, width, z, i)>0 ) most = fmaxf(most, dot(s, whole, width));
   }
   return most<1 ? 1 - most : 0;
 }

@@ -208,6 +208,9 @@ struct vectors vectors_from_stored(struct call *c, const struct vtab *t, struct 
                                    struct arena *a, const char *what);
 /* How many vectors a latent of n segments has. */
 int count_vectors(const struct vtab *t, int n_segments);
+/* What t_rows gets for a row: its latent, and where the table has an encoder of its own the
+** vectors, as one more. In the call's arena. */
+struct content row_blob(struct call *c, const struct latent *z, const struct latent *vectors);
 /* The latent alone, of what t_rows has for a row. */
 struct content latent_alone(const struct vtab *t, struct content stored);
 
@@ -480,6 +483,9 @@ struct ranking {                /* zeroed, but for the first six */
   float **kept;                 /* [n_kept]: vectors of rows that were given; where `within` asks */
   int n_kept;
 };
+/* Rows in an order: that of their distances, or another comparison. */
+int found_by_distance(const void *a, const void *b);
+void found_sort(struct found *rows, int64_t n, int (*order)(const void *, const void *));
 /* Of the nearest of a row's vectors. */
 double distance_of(const float *query, const struct vectors *v, int width);
 /* words: the query's text where words count; NULL: they do not. is_sorted: the rows are wanted by

@@ -186,8 +186,7 @@ static uint32_t encoder_fingerprint(const struct bert *b){
 }
 
 /* The table's own sentence encoder, if it has one, is the one whose vectors t_rows has. */
-static int check_encoder(struct call *c, struct vtab *t){
-  const struct bert *b = table_encoder(c, t);
+static int check_encoder(struct call *c, struct vtab *t, const struct bert *b){
   sqlite3_int64 own;
   if( b==NULL ) return c->err.rc;
   own = get(c, t, "encoder");
@@ -206,8 +205,8 @@ static int check_model(struct call *c, struct vtab *t, sqlite3_int64 width, int 
   if( m->config.fingerprint!=t->fingerprint ){
     return other_model(c, t, "the latents", t->fingerprint, m);
   }
-  if( check_encoder(c, t)!=SQLITE_OK ) return c->err.rc;
   b = table_encoder(c, t);
+  if( check_encoder(c, t, b)!=SQLITE_OK ) return c->err.rc;
   if( has_parts && width==(b ? b->config.shape.d : model_s(m)) ) return c->err.rc;
   return fail(&c->err, SQLITE_CORRUPT_VTAB, "the shadow table %.60s_config has another width, or "
               "no parts: INSERT INTO \"%.60s\"(\"%.60s\") VALUES('rebuild')", t->name, t->name,

@@ -64,28 +64,6 @@ static float *embed_pieces(struct call *c, const struct bert *b, struct pieces *
 
 /* ---- What t_rows gets ---- */
 
-/* z, and behind it n vectors, as a BLOB in the call's arena. */
-static struct content join(struct call *c, const struct bert *b, const struct latent *z,
-                           float *vectors, int n){
-  const struct latent behind = {
-    .kind = KIND_TEXT,
-    .n_segments = n,
-    .width = b->config.shape.d,
-    .fingerprint = (uint32_t)b->file.hash,
-    .z = vectors,
-  };
-  struct content blob = { NULL, 0 };
-  struct buf bytes = { 0 };
-  void *copy = NULL;
-  latent_write(&bytes, z, &c->err);
-  latent_write(&bytes, &behind, &c->err);
-  if( bytes.rc==SQLITE_OK ) copy = arena_get(&c->arena, bytes.n);
-  if( copy ) blob = (struct content){ memcpy(copy, bytes.data, bytes.n), bytes.n };
-  else fail_nomem(&c->err);
-  buf_release(&bytes);
-  return blob;
-}
-
 int encoder_store(struct call *c, struct vtab *t, const struct content *texts,
                   const struct latent *z, int n, struct content *blobs){
   const struct bert *b = table_encoder(c, t);
@@ -103,9 +81,15 @@ int encoder_store(struct call *c, struct vtab *t, const struct content *texts,
   if( c->err.rc==SQLITE_OK ) y = embed_pieces(c, b, &p);
   buf_release(&p.bytes);
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
-    int count = count_vectors(t, z[i].n_segments);
-    blobs[i] = join(c, b, &z[i], y, count);
-    y += (size_t)count*(size_t)b->config.shape.d;
+    const struct latent vectors = {
+      .kind = KIND_TEXT,
+      .n_segments = count_vectors(t, z[i].n_segments),
+      .width = b->config.shape.d,
+      .fingerprint = (uint32_t)b->file.hash,
+      .z = y,
+    };
+    blobs[i] = row_blob(c, &z[i], &vectors);
+    y += (size_t)vectors.n_segments*(size_t)vectors.width;
   }
   return c->err.rc;
 }

@@ -307,21 +307,11 @@ static void encode_kind(struct call *c, struct vtab *t, struct notes *all, int k
   if( c->err.rc==SQLITE_OK ) encode_batch(c, t, m, list, n);
 }
 
-/* The point as a BLOB. blob: for scratch. */
-static void write_point(struct call *c, struct note *note, struct buf *blob){
-  void *copy = NULL;
-  blob->n = 0;
-  latent_write(blob, &note->z, &c->err);
-  if( blob->rc==SQLITE_OK ) copy = arena_get(&c->arena, blob->n);
-  if( copy ) note->latent = (struct content){ memcpy(copy, blob->data, blob->n), blob->n };
-  else fail_nomem(&c->err);
-}
-
-/* From the point to what is written and what the index gets. blob: for scratch. */
-static void settle_note(struct call *c, struct vtab *t, struct note *note, struct buf *blob){
+/* From the point to what is written and what the index gets. */
+static void settle_note(struct call *c, struct vtab *t, struct note *note){
   size_t most = (size_t)sqlite3_limit(t->db, SQLITE_LIMIT_LENGTH, -1);
   if( c->err.rc!=SQLITE_OK || note->z.n_segments==0 ) return;
-  if( t->definition.model==NULL ) write_point(c, note, blob);
+  if( t->definition.model==NULL ) note->latent = row_blob(c, &note->z, NULL);
   if( c->err.rc!=SQLITE_OK ) return;
   if( note->latent.n>most ){
     fail(&c->err, SQLITE_TOOBIG, "its latent of %zu bytes is longer than SQLite's limit here",
@@ -332,12 +322,10 @@ static void settle_note(struct call *c, struct vtab *t, struct note *note, struc
 }
 
 static void encode_notes(struct call *c, struct vtab *t, struct notes *all){
-  struct buf blob = { 0 };
   if( c->err.rc!=SQLITE_OK ) return;
   encode_kind(c, t, all, KIND_TEXT);
   encode_kind(c, t, all, KIND_PICTURE);
-  for(int i=0; i<all->n; i++) settle_note(c, t, &all->list[i], &blob);
-  buf_release(&blob);
+  for(int i=0; i<all->n; i++) settle_note(c, t, &all->list[i]);
 }
 
 void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s, int column,

@@ -235,13 +235,6 @@ static const float *query_vector(struct call *c, struct vtab *t, struct vcursor 
 
 /* ---- The ways to answer ---- */
 
-static int by_distance(const void *a, const void *b){
-  const struct found *x = a;
-  const struct found *y = b;
-  if( x->distance!=y->distance ) return x->distance<y->distance ? -1 : 1;
-  return (x->rowid>y->rowid) - (x->rowid<y->rowid);
-}
-
 /* Appends the distances of all rows from low to high that have a latent. */
 static void measure_rows(struct call *c, struct vtab *t, const float *query, int64_t low,
                          int64_t high, struct buf *all){
@@ -280,7 +273,7 @@ static void rank_rows(struct call *c, struct vtab *t, struct vcursor *cursor, co
   if( cursor->ranked ){
     memcpy(cursor->ranked, all.data, all.n);
     cursor->n_ranked = (int64_t)(all.n/sizeof(struct found));
-    qsort(cursor->ranked, (size_t)cursor->n_ranked, sizeof(struct found), by_distance);
+    found_sort(cursor->ranked, cursor->n_ranked, found_by_distance);
   }
   buf_release(&all);
 }

@@ -110,14 +110,14 @@ static int by_score(const void *a, const void *b){
   return compare_ids(x, y);
 }
 
-static int by_distance(const void *a, const void *b){
+int found_by_distance(const void *a, const void *b){
   const struct found *x = a;
   const struct found *y = b;
   if( x->distance!=y->distance ) return x->distance<y->distance ? -1 : 1;
   return compare_ids(x, y);
 }
 
-static void sort(struct found *rows, int64_t n, int (*order)(const void *, const void *)){
+void found_sort(struct found *rows, int64_t n, int (*order)(const void *, const void *)){
   if( n>1 ) qsort(rows, (size_t)n, sizeof(*rows), order);
 }
 
@@ -138,7 +138,7 @@ static void take_hits(struct call *c, struct vtab *t, struct ranking *r, const s
     if( is_sorted && !measure(c, t, r, &row) ) continue;
     r->head[r->n_head++] = row;
   }
-  sort(r->head, r->n_head, is_sorted ? by_distance : by_score);
+  found_sort(r->head, r->n_head, is_sorted ? found_by_distance : by_score);
 }
 
 /* ---- By words and meaning ---- */
@@ -191,11 +191,11 @@ static void fuse(struct call *c, struct vtab *t, struct ranking *r, const struct
   if( n==0 ) return;
   for(int64_t i=0; i<n; i++) least = fmin(least, hits[i].score);
   pull_head(c, r);
-  sort(hits, n, by_id);
+  found_sort(hits, n, by_id);
   fuse_near(r, hits, n, least);
-  sort(hits, n, by_score);
+  found_sort(hits, n, by_score);
   fuse_hits(c, t, r, hits, n, want);
-  sort(r->head, r->n_head, by_score);
+  found_sort(r->head, r->n_head, by_score);
 }
 
 /* ---- Diverse rows ---- */

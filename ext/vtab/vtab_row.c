@@ -139,45 +139,39 @@ static int no_length(const char *what, struct err *e){
               "%s has the length 0 and so no direction, which the distance asks for", what);
 }
 
-/* The vector of segments from..to-1. Foreign: the mean of whole segments. Otherwise of their s, as
-** latent_distance() takes it. */
-static int vector_of(const struct vtab *t, float *vector, const struct latent *z, int from, int to,
-                     const char *what, struct err *e){
-  struct latent whole = *z;
-  if( t->definition.body==NULL ) whole.s = z->width;
-  else if( z->s==0 ) whole.s = t->s[z->kind];
-  if( whole.s<1 || whole.s>z->width || (t->definition.body==NULL && z->width!=t->width) ){
-    return fail(e, SQLITE_ERROR, "%s is a latent of kind %s and of width %d, which the table of "
-                "width %d does not know", what, kind_name(z->kind), z->width, t->width);
-  }
-  return point_s(vector, t->width, &whole, from, to)>0 ? SQLITE_OK : no_length(what, e);
+/* z with its width of s: foreign, that of whole segments. An error where the table does not know
+** it. */
+static int settle_s(const struct vtab *t, struct latent *z, const char *what, struct err *e){
+  int is_foreign = t->definition.body==NULL;
+  if( is_foreign ) z->s = z->width;
+  else if( z->s==0 ) z->s = t->s[z->kind];
+  if( z->s>0 && z->s<=z->width && (!is_foreign || z->width==t->width) ) return SQLITE_OK;
+  return fail(e, SQLITE_ERROR, "%s is a latent of kind %s and of width %d, which the table of "
+              "width %d does not know", what, kind_name(z->kind), z->width, t->width);
 }
 
 int count_vectors(const struct vtab *t, int n_segments){
-  int each = passage_segments(n_segments);
-  if( !t->has_parts || n_segments==1 ) return 1;
-  return 1 + (n_segments + each - 1)/each;
+  return t->has_parts && n_segments>1 ? 1 + count_passages(n_segments) : 1;
 }
 
-struct vectors vectors_from_latent(const struct vtab *t, const struct latent *z, struct arena *a,
-                                   const char *what, struct err *e){
+/* As latent_distance() takes them: the whole, then its passages. */
+struct vectors vectors_from_latent(const struct vtab *t, const struct latent *latent,
+                                   struct arena *a, const char *what, struct err *e){
   struct vectors none = { NULL, 0 };
-  struct vectors v = { NULL, count_vectors(t, z->n_segments) };
+  struct vectors v = { NULL, count_vectors(t, latent->n_segments) };
   size_t width = (size_t)t->width;
-  int n = z->n_segments;
-  int each = passage_segments(n);
-  assert( t->width>0 && n>0 );
+  struct latent z = *latent;
+  float least;
+  assert( t->width>0 && z.n_segments>0 );
+  if( settle_s(t, &z, what, e)!=SQLITE_OK ) return none;
   v.x = arena_floats(a, (size_t)v.n*width);
   if( v.x==NULL ){
     fail_nomem(e);
     return none;
   }
-  vector_of(t, v.x, z, 0, n, what, e);
-  for(int i=1; i<v.n && e->rc==SQLITE_OK; i++){
-    int from = (i - 1)*each;
-    int to = from+each<n ? from+each : n;
-    vector_of(t, v.x + (size_t)i*width, z, from, to, what, e);
-  }
+  least = point_s(v.x, t->width, &z, 0, z.n_segments);
+  for(int i=1; i<v.n && least>0; i++) least = passage_s(v.x + (size_t)i*width, t->width, &z, i - 1);
+  if( !(least>0) ) no_length(what, e);
   return e->rc==SQLITE_OK ? v : none;
 }
 
@@ -209,8 +203,22 @@ static int read_bare(const struct vtab *t, float *vector, struct content blob, c
   return normalize(vector, width)>0 ? SQLITE_OK : no_length(what, e);
 }
 
+struct content row_blob(struct call *c, const struct latent *z, const struct latent *vectors){
+  struct content blob = { NULL, 0 };
+  struct buf bytes = { 0 };
+  void *copy = NULL;
+  latent_write(&bytes, z, &c->err);
+  if( vectors ) latent_write(&bytes, vectors, &c->err);
+  if( bytes.rc==SQLITE_OK ) copy = arena_get(&c->arena, bytes.n);
+  if( copy ) blob = (struct content){ memcpy(copy, bytes.data, bytes.n), bytes.n };
+  else fail_nomem(&c->err);
+  buf_release(&bytes);
+  return blob;
+}
+
 struct content latent_alone(const struct vtab *t, struct content stored){
-  size_t n = t->definition.model ? latent_bytes(stored.bytes, stored.n) : 0;
+  int n_segments;
+  size_t n = t->definition.model ? latent_bytes(stored.bytes, stored.n, &n_segments) : 0;
   if( n>0 ) stored.n = n;
   return stored;
 }
@@ -219,14 +227,14 @@ struct content latent_alone(const struct vtab *t, struct content stored){
 static struct vectors read_behind(const struct vtab *t, struct content blob, struct arena *a,
                                   const char *what, struct err *e){
   struct vectors v = { NULL, 0 };
-  size_t n = latent_bytes(blob.bytes, blob.n);
+  int n_segments;
+  size_t n = latent_bytes(blob.bytes, blob.n, &n_segments);
   const char *behind = (const char *)blob.bytes + n;
-  struct latent z, own;
-  if( latent_read(&own, blob.bytes, n, a, what, e)!=SQLITE_OK ) return v;
+  struct latent z;
   if( latent_read(&z, behind, blob.n - n, a, what, e)!=SQLITE_OK ) return v;
-  if( z.width!=t->width || z.n_segments!=count_vectors(t, own.n_segments) ){
+  if( z.width!=t->width || z.n_segments!=count_vectors(t, n_segments) ){
     fail(e, SQLITE_ERROR, "%s has %d vectors of %d numbers, expected %d of %d", what, z.n_segments,
-         z.width, count_vectors(t, own.n_segments), t->width);
+         z.width, count_vectors(t, n_segments), t->width);
     return v;
   }
   for(int i=0; i<z.n_segments && e->rc==SQLITE_OK; i++){
