@@ -148,6 +148,28 @@ int wordpiece_number(const struct wordpiece *w, const char *piece);
 int wordpiece_encode(const struct wordpiece *w, const char *text, size_t n, struct arena *a,
                      int **ids, size_t **starts, int *n_ids, struct err *e);
 
+/* ---- codec_bpe.c: text to piece numbers as SmolLM2 reads it, and back ---- */
+struct bpe;
+
+/* Reads json[n], a tokenizer.json as Hugging Face has it: byte-level BPE with SmolLM2's
+** pre_tokenizer. Keeps nothing of json. SQLITE_CORRUPT, "<who>: what came, what was expected", and
+** what json_parse() says. */
+int bpe_open(struct bpe **out, const char *json, size_t n, const char *who, struct err *e);
+void bpe_close(struct bpe *b);                  /* NULL is allowed */
+int bpe_pieces(const struct bpe *b);            /* how many there are: numbers are below */
+
+/* The numbers of text[0..n), any bytes, in the arena. No text gives the number of a special token.
+** Bytes that no piece stands for are left out: SmolLM2 lacks six control characters, and bytes that
+** are in no character of Unicode. All else comes back from bpe_decode(). Time is linear in n, and n
+** log n in the longest word. Fails when the text is longer than 1e9 bytes (SQLITE_TOOBIG) or memory
+** runs out. */
+int bpe_encode(const struct bpe *b, const char *text, size_t n, struct arena *a, int **ids,
+               int *n_ids, struct err *e);
+
+/* Appends the bytes of a piece: none for special tokens and numbers that no piece has. Characters
+** may be cut: a piece need not be UTF-8. */
+void bpe_decode(const struct bpe *b, int id, struct buf *out);
+
 /* ---- codec_normal.c: a text as search reads it ---- */
 /* Appends text[0..n) in the form in which texts that look alike are the same: NFKC, runs of white
 ** space folded to one space, none at the end, without zero-width and control characters, quotes and
