@@ -1,7 +1,7 @@
 /*
 ** test_bpe.c -- the properties of codec_bpe.c. Run from the root of the repository.
 **
-**     test_bpe                       states them
+**     test_bpe [STEP]                states them; every STEP-th byte of a file is damaged (7)
 **     test_bpe JSON FILE             prints the piece numbers of each line of a file, which is a
 **                                    text in hexadecimal
 **     test_bpe JSON FILE N           reads the file's lines N times and prints how fast
@@ -64,12 +64,14 @@ static int same_ids(const int *ids, int n, const char *expected){
   return *expected==0 || *expected=='\n';
 }
 
+static int hex_digit(char c){
+  return is_ascii_digit(c) ? c - '0' : c - 'a' + 10;
+}
+
 /* Appends the bytes that hexadecimal stands for, and gives where that ends. */
 static const char *from_hex(struct buf *out, const char *hex){
-  unsigned byte;
-  while( *hex!='\t' && *hex!='\n' && sscanf(hex, "%2x", &byte)==1 ){
-    buf_char(out, (char)byte);
-    hex += 2;
+  for(; *hex!='\t' && *hex!='\n' && *hex; hex+=2){
+    buf_char(out, (char)(hex_digit(hex[0])*16 + hex_digit(hex[1])));
   }
   return hex;
 }
@@ -216,6 +218,10 @@ static void test_good_files(void){
             "\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":\"\"," FULL), 5 },
     { "{\"normalizer\":null," PRE(DIGITS ",{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
       "\"use_regex\":true}") ",\"model\":{\"type\":\"BPE\"," FULL "}}", 5 },
+    { "{\"model\":{\"merges\":[\"a b\"]," ABC ",\"type\":\"BPE\"}," PRE(DIGITS "," BYTES) "} ",
+      5 },
+    { MODEL("\"vocab\":{\"\\u0061\":0,\"\\u0120\":1,\"\xC4\xA0\\\\\":2,\"\\\\\":3,\"\\\"\":4},"
+            "\"merges\":[\"\xC4\xA0 \\\\\"]"), 5 },
     { ADDED("{\"id\":5," END_TOKEN), 6 },
     { ADDED("{\"id\":6," END_TOKEN ",{\"id\":5,\"content\":\"x y\",\"special\":true}"), 7 },
     { ADDED("{\"id\":2,\"content\":\"c\",\"special\":true}"), 5 },
@@ -281,11 +287,18 @@ static void test_bad_files(void){
     { MODEL("\"vocab\":{}"), "the model has no \"vocab\"" },
     { MODEL("\"vocab\":{\"a\":0,\"b\":0}"), "pieces \"a\" and \"b\" both have number 0" },
     { MODEL("\"vocab\":{\"a\":0,\"a\":1}"), "piece \"a\" comes twice" },
-    { MODEL("\"vocab\":{\"a\":0,\"b\":2}"), "number of piece \"b\" is no whole number from 0 to 1" },
+    { MODEL("\"vocab\":{\"a\":0,\"b\":2}"),
+      "number of piece \"b\" is no whole number from 0 to 1" },
     { MODEL("\"vocab\":{\"a\":-1}"), "number of piece \"a\"" },
     { MODEL("\"vocab\":{\"a\":0.5,\"b\":1}"), "number of piece \"a\"" },
     { MODEL("\"vocab\":{\"a\":1e99}"), "number of piece \"a\"" },
     { MODEL("\"vocab\":{\"a\":\"0\"}"), "number of piece \"a\"" },
+    { MODEL("\"vocab\":{\"a\":0,\"\\x\":1}"), "not valid JSON" },
+    { MODEL("\"vocab\":{\"a\" 0}"), "not valid JSON" },
+    { MODEL("\"vocab\":{\"a\":0,}"), "not valid JSON" },
+    { MODEL("\"vocab\":{0:1}"), "not valid JSON" },
+    { MODEL("\"vocab\":{\"a\":null}"), "number of piece \"a\"" },
+    { MODEL("\"vocab\":{\"a\":[0]}"), "number of piece \"a\"" },
     { MODEL("\"vocab\":{\"a\":0,\"\":1}"), "piece 1 is empty" },
     { MODEL("\"vocab\":{\"a\":0,\"b c\":1}"), "byte 1 of piece 1, \"b c\"" },
     { MODEL("\"vocab\":{\"a\":0,\"\xC2\xAD\":1}"), "byte 0 of piece 1" },
@@ -301,8 +314,11 @@ static void test_bad_files(void){
     { MODEL(ABC ",\"merges\":[[\"a\",1]]"), "merge 0 is neither" },
     { MODEL(ABC ",\"merges\":[[1,\"a\"]]"), "merge 0 is neither" },
     { MODEL(ABC ",\"merges\":[7]"), "merge 0 is neither" },
+    { MODEL(ABC ",\"merges\":[\"a b\" 7]"), "not valid JSON" },
+    { MODEL(ABC ",\"merges\":[\"a b\",]"), "merge 1 is neither" },
     { MODEL(ABC ",\"merges\":[\"x b\"]"), "joins \"x\" and \"b\": the vocabulary lacks the first" },
-    { MODEL(ABC ",\"merges\":[\"a x\"]"), "joins \"a\" and \"x\": the vocabulary lacks the second" },
+    { MODEL(ABC ",\"merges\":[\"a x\"]"),
+      "joins \"a\" and \"x\": the vocabulary lacks the second" },
     { MODEL(ABC ",\"merges\":[\"b c\"]"), "lacks what they make" },
     { MODEL(ABC ",\"merges\":[\" b\"]"), "the vocabulary lacks the first" },
     { MODEL(ABC ",\"merges\":[\"a b\",[\"a\",\"b\"]]"), "merge 1 comes twice" },
@@ -333,25 +349,44 @@ static void test_bad_files(void){
   property_ok(&refused, "bpe: a file that cannot be is refused with its reason");
 }
 
-static void test_deep(void){
-  struct buf json = { 0 };
+static void test_large(void){
+  static const char *const starts[] = { "", "{\"model\":", "{\"model\":{\"vocab\":" };
+  struct property refused = { 0 };
   struct err e = { 0 };
   struct bpe *b;
-  for(int i=0; i<1000000; i++) buf_char(&json, '[');
+  struct buf json = { 0 };
+  for(size_t i=0; i<N_OF(starts); i++){
+    json.n = 0;
+    e = (struct err){ 0 };
+    buf_str(&json, starts[i]);
+    for(int k=0; k<1000000; k++) buf_char(&json, '[');
+    bpe_open(&b, json.data, json.n, "file", &e);
+    holds(&refused, b==NULL && e.rc==SQLITE_CORRUPT, "%s: %d", starts[i], e.rc);
+  }
+  property_ok(&refused, "bpe: a million brackets are refused");
+  json.n = 0;
+  e = (struct err){ 0 };
+  buf_str(&json, "{" PRE(DIGITS "," BYTES) ",\"model\":{\"type\":\"BPE\",\"vocab\":{\"");
+  memset(buf_extend(&json, 10000000), 'x', 10000000);
+  buf_str(&json, "\":0}}}");
   bpe_open(&b, json.data, json.n, "file", &e);
-  ok(b==NULL && e.rc==SQLITE_CORRUPT, "bpe: a million brackets are refused", "%d", e.rc);
+  ok(b==NULL && strstr(e.text, "has 10000000 bytes, expected fewer than 1024"),
+     "bpe: a piece of 10 MB is refused", "%s", e.text);
+  e = (struct err){ 0 };
+  bpe_open(&b, json.data, (64 << 20) + 1, "file", &e);
+  ok(b==NULL && e.rc==SQLITE_TOOBIG && strstr(e.text, "67108865 bytes, expected at most 67108864"),
+     "bpe: a file of more than 64 MB is refused", "%s", e.text);
   buf_release(&json);
 }
 
 /* What a damaged file gives: an error with a text, or a tokenizer that works. */
 static void try_damaged(const struct buf *json, struct property *sound){
   static const char text[] = "The caf\xC3\xA9's  42 \xE6\x97\xA5\xE6\x9C\xAC\r\n<|im_end|>\xFF";
-  char *copy = malloc(json->n + 1);     /* so that a sanitizer sees a read past the end */
+  char *copy = malloc(json->n ? json->n : 1);   /* a sanitizer sees a read past its end */
   struct arena a = { 0 };
   struct err e = { 0 };
   struct bpe *b;
   int *ids, n;
-  copy = realloc(copy, json->n ? json->n : 1);
   memcpy(copy, json->data, json->n);
   if( bpe_open(&b, copy, json->n, "file", &e)==SQLITE_OK ){
     struct buf out = { 0 };
@@ -488,7 +523,7 @@ int main(int n, char **arguments){
   test_good_files();
   test_special_byte();
   test_bad_files();
-  test_deep();
+  test_large();
   test_damage(n>1 ? atoi(arguments[1]) : 7);
   test_out_of_memory();
   ok(sqlite3_memory_used()==0, "bpe: nothing is left of SQLite's memory", "%lld bytes",

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""100,000 texts of every language and script, and code, have the piece numbers of PyPI's
-tokenizers.
+"""100,000 texts of every language and script, code, and every character have the piece numbers of
+PyPI's tokenizers.
 
     tests/checks/bpe.py [seed] [tokenizer.json]
 
@@ -42,6 +42,14 @@ def texts():
     return found
 
 
+def every_character():
+    """Each between what shows by its pieces whether that is a letter, a digit, white space or
+    neither: "  " and "'s" become other pieces beside each."""
+    all_of = [chr(c) for c in [*range(0x34000), *range(0xE0000, 0xE0200), *range(0x10FF00, 0x110000)]
+              if not 0xD800 <= c < 0xE000]
+    return [''.join(f"  {c}'s." for c in all_of[i:i + 64]) for i in range(0, len(all_of), 64)]
+
+
 def compare_one(name, path, t, some, seed):
     write(f'{FOLDER}/texts.txt', ''.join(text.encode().hex() + '\n' for text in some))
     status, out = run(['build/core/test_bpe', path, f'{FOLDER}/texts.txt'])
@@ -67,6 +75,7 @@ def compare(seed, path):
     some = rng.choices(own, k=N // 2)
     some += bpe_texts(rng, N - len(some), own)
     rng.shuffle(some)
+    some += every_character()
     if os.path.exists(path):
         t = Tokenizer.from_file(path)
         t.encode_special_tokens = True

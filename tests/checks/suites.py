@@ -25,6 +25,7 @@ ARGUMENTS = {
     'threads': [TINY, FOLDER],
 }
 NEEDS = {                               # what a check needs besides build/latent.so
+    'bpe': ['build/core/test_bpe'],
     'installed': ['build/embed'],
     'newest': ['build/core/oracle', 'build/core/sweep'],
     'wordpiece': ['build/core/test_codec_wordpiece'],
@@ -68,7 +69,7 @@ def sweep(variant, script, points):
 def campaign():
     """Right under failure, in twenty minutes."""
     names = ('newest', 'registries', 'wordpiece', 'compilers', 'hostile', 'training', 'stops',
-             'arm64')
+             'arm64', 'bpe')            # bpe and wordpiece install the same packages
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
@@ -94,6 +95,7 @@ def soak(hours):
     for variant, scripts_swept in (('asan', ['--points', '2000']), ('clang', ['--once'])):
         steps += [program(variant, name) for name in unit_tests()]
         steps += [program(variant, 'test_codec_picture', '500000')]
+        steps += [program(variant, 'test_bpe', '1')]
         steps += [program(variant, 'sweep', *scripts_swept, TINY, s) for s in swept_scripts()]
         steps += [program(variant, 'flips', TINY, FOLDER, '1000'), program(variant, 'oracle'),
                   program(variant, 'io', TINY, FOLDER, '100'),
