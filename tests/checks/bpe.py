@@ -45,8 +45,8 @@ def texts():
 def every_character():
     """Each between what shows by its pieces whether that is a letter, a digit, white space or
     neither: "  " and "'s" become other pieces beside each."""
-    all_of = [chr(c) for c in [*range(0x34000), *range(0xE0000, 0xE0200), *range(0x10FF00, 0x110000)]
-              if not 0xD800 <= c < 0xE000]
+    parts = (0, 0xD800), (0xE000, 0x34000), (0xE0000, 0xE0200), (0x10FF00, 0x110000)
+    all_of = [chr(c) for first, end in parts for c in range(first, end)]
     return [''.join(f"  {c}'s." for c in all_of[i:i + 64]) for i in range(0, len(all_of), 64)]
 
 
