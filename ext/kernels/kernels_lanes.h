@@ -228,9 +228,10 @@ static TARGET float lanes_normalize(float *x, int n){
 }
 
 /* Zhang and Sennrich, Root Mean Square Layer Normalization, 2019. */
-static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight, int rows, int d){
+static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight, int rows, int d,
+                                  float epsilon){
   for(int row=0; row<rows; row++, x+=d, y+=d){
-    float scale = 1.0f/sqrtf(dot_inline(x, x, d)/(float)d + 1e-6f);
+    float scale = 1.0f/sqrtf(dot_inline(x, x, d)/(float)d + epsilon);
     int i;
     for(i=0; i+WIDTH<=d; i+=WIDTH) store(y+i, load(x+i)*scale*load(weight+i));
     for(; i<d; i++) y[i] = x[i]*scale*weight[i];
