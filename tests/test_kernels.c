@@ -777,6 +777,7 @@ static void bits_of(const char *code){
   static float scratch[LINEAR_SCRATCH(N)] __attribute__((aligned(64)));
   static int8_t bytes[MATRIX_BYTES(64, 70)];
   static float scale[70];
+  static uint8_t groups[2][MATRIX_GROUPS(8, 70, 50)];
   struct random r = random_of(2024);
   struct matrix w = { .in = N, .out = 1, .full = x };
   struct matrix w_bytes = { .in = 64, .out = 70, .bytes = bytes, .scale = scale };
@@ -795,6 +796,8 @@ static void bits_of(const char *code){
     { "layer_norm", 0x2f03525f9455edb2, 0 },
     { "gelu_bias", 0x1a31345e6fa7e849, 0 },
     { "bytes", 0xd8d5c200c55efb06, 0 },
+    { "groups of 4 bits", 0xd7b2f226be09b9c0, 0 },
+    { "groups of 8 bits", 0x7d4fe4daa86746a4, 0 },
   };
   struct property same = { 0 };
   char name[80];
@@ -828,6 +831,12 @@ static void bits_of(const char *code){
   matrix_quantize(bytes, scale, k, 64, 70);
   linear(y, x, &w_bytes, 15, scratch);
   rows[10].got = hash64(y, sizeof(float)*15*70);
+  for(int i=0; i<2; i++){
+    struct matrix w_groups = { .in = 70, .out = 50, .groups = groups[i], .group_bits = 4 + 4*i };
+    groups_fill(groups[i], w_groups.group_bits, 70, 50, GROUPS_RANDOM);
+    linear(y, x, &w_groups, 15, scratch);
+    rows[11+i].got = hash64(y, sizeof(float)*15*50);
+  }
   for(size_t i=0; i<COUNT(rows); i++){
     if( strcmp(rows[i].name, "linear")==0 && strcmp(code, "openblas")==0 ) continue;
     holds(&same, rows[i].got==rows[i].want,

@@ -167,6 +167,8 @@ struct lanes_table {
   float (*normalize)(float *x, int n);
   /* u[n] = BYTE_OFFSET + x[n]/scale, rounded; returns the scale. */
   float (*quantize)(uint8_t *u, const float *x, int n);
+  /* q[GROUPS_IN(n), GROUP] and of[GROUPS_IN(n)] of x[n]. */
+  void (*quantize_groups)(int8_t *q, struct row_group *of, const float *x, int n);
   void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d, float epsilon);
   void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows,
                      int d, float epsilon);
@@ -186,14 +188,18 @@ bytes_code *bytes_chosen(void);
 groups_code *groups_chosen(void);
 const struct lanes_table *lanes_chosen(void);
 
-/* kernels_tile.h, kernels_lanes.h and kernels_bytes_tile.h, compiled for each vector unit. Only
-** kernels_choose.c may take them, after it has asked the CPU. lanes_plain runs everywhere. */
+/* kernels_tile.h, kernels_lanes.h, kernels_bytes_tile.h and kernels_groups_tile.h, compiled for
+** each vector unit. Only kernels_choose.c may take them, after it has asked the CPU. lanes_plain
+** runs everywhere. */
 extern const struct lanes_table lanes_plain;                    /* kernels_vectors.c */
 extern const struct lanes_table lanes_avx2, lanes_avx512;       /* kernels_avx2.c, _avx512.c */
 linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and kernels_neon.c */
 bytes_code bytes_plain;                                         /* kernels_bytes.c */
 bytes_code bytes_avx2, bytes_avx2_vnni, bytes_avx512_vnni;      /* kernels_bytes_*.c */
 bytes_code bytes_neon, bytes_neon_dot;
+groups_code groups_plain;                                       /* kernels_groups.c */
+groups_code groups_avx2, groups_avx2_vnni, groups_avx512_vnni;  /* kernels_groups_*.c */
+groups_code groups_neon, groups_neon_dot;
 /* Where the compiler knows the instructions. */
 #if defined(__x86_64__) && (__GNUC__>=11 || __clang_major__>=12)
 # define KERNELS_AVX_VNNI 1
@@ -201,7 +207,6 @@ bytes_code bytes_neon, bytes_neon_dot;
 #if defined(__aarch64__) && (!defined(__clang__) || __clang_major__>=16)
 # define KERNELS_NEON_DOT 1
 #endif
-groups_code groups_plain;                                       /* kernels_groups.c */
 void linear_groups(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
 void linear_groups_plain(float *y, const float *x, const struct matrix *w, int rows);
 void linear_bytes(float *y, const float *x, const struct matrix *w, int rows, float *scratch);

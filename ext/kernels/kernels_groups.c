@@ -152,12 +152,9 @@ static void run_block(float *y, const float *x, const struct matrix *w, int rows
   struct row_group *of = (struct row_group *)scratch;
   int8_t *q = (int8_t *)(of + (size_t)rows*(size_t)groups);
   struct group_rows b = { .rows = rows, .groups = groups, .q = q, .of = of };
-  for(int i=0; i<rows; i++, x+=w->in){
-    for(int k=0; k<w->in; k+=GROUP){
-      row_group(q, of, x + k, w->in - k<GROUP ? w->in - k : GROUP);
-      q += GROUP;
-      of++;
-    }
+  for(int i=0; i<rows; i++){
+    size_t at = (size_t)i*(size_t)groups;
+    lanes_chosen()->quantize_groups(q + at*GROUP, of + at, x + (size_t)i*(size_t)w->in, w->in);
   }
   groups_chosen()(y, &b, w);
 }
