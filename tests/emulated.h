@@ -1,6 +1,6 @@
 /*
 ** emulated.h -- a product of bytes for a unit that this CPU need not have. A program defines
-** target(cpu) as nothing, the instruction as a function of this header, and the name of the product
+** target(cpu) as nothing, the instruction as a function of dpbusd.h, and the name of the product
 ** as `emulated`; then it includes the source of the product. The compiler makes all but the one
 ** instruction for the CPU that there is. So tiles, rows, columns and sums are tested, but not that
 ** the instruction does what its manual says: test_kernels.c tests that where the CPU has it.
@@ -10,21 +10,11 @@
 #ifndef LATENT_EMULATED_H
 #define LATENT_EMULATED_H
 #include "base.h"
+#include "dpbusd.h"
 #include "kernels.h"
 #include "ok.h"
 #include <stdlib.h>
 #include <string.h>
-
-/* As vpdpbusd: each of n numbers of 32 bits gets four products of a byte of u without a sign and
-** one of w with a sign. */
-static inline void dpbusd(void *sums, const void *u, const void *w, int n){
-  for(int i=0; i<n; i++){
-    int32_t sum;
-    memcpy(&sum, (char *)sums + 4*i, sizeof(sum));
-    for(int k=4*i; k<4*i+4; k++) sum += ((const uint8_t *)u)[k]*((const signed char *)w)[k];
-    memcpy((char *)sums + 4*i, &sum, sizeof(sum));
-  }
-}
 
 static bytes_code emulated;
 

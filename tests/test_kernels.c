@@ -249,7 +249,7 @@ static void test_sums(void){
     holds(&dots, dot(x, y, n)==dot_plain(x, y, n), "n = %d", n);
     for(int i=0; i<n; i++) squares += (double)x[i]*x[i];
     for(int i=0; i<n; i++) want[i] = x[i]/sqrt(squares/n + 1e-6)*weight[i];
-    rms_norm(z, x, weight, 1, n);
+    rms_norm(z, x, weight, 1, n, 1e-6f);
     norm_error = fmax(norm_error, error_of(z, want, n, 0));
     copy(z, x, n);
     add(z, y, n);
@@ -287,9 +287,9 @@ static void test_norm_ends(void){
   float length = normalize(zero, 20);
   ok(length==0 && zero[0]==0 && zero[19]==0,
      "normalize: a zero vector stays", "length %g, now starts with %g", length, zero[0]);
-  rms_norm(rows, x, weight, 2, 3);
-  rms_norm(first, x, weight, 1, 3);
-  rms_norm(second, x+3, weight, 1, 3);
+  rms_norm(rows, x, weight, 2, 3, 1e-6f);
+  rms_norm(first, x, weight, 1, 3, 1e-6f);
+  rms_norm(second, x+3, weight, 1, 3, 1e-6f);
   ok(same_floats(rows, first, 3) && same_floats(rows+3, second, 3),
      "rms_norm: rows are independent", "they differ");
 }
@@ -401,6 +401,115 @@ static void test_bytes(void){
   snprintf(name, sizeof(name), "linear, bytes: every code equals plain");
   property_ok(&same, name);
   property_ok(&near, "linear, bytes: within half a step of the numbers");
+}
+
+/* ---- Matrices in groups ---- */
+
+enum group_case {
+  GROUPS_RANDOM, GROUPS_ENDS, GROUPS_ZEROS, GROUPS_TINY, GROUPS_HUGE, GROUPS_INFINITE, GROUPS_NAN,
+  GROUP_CASES
+};
+
+static int same_or_nan(const float *x, const float *y, size_t n){
+  for(size_t i=0; i<n; i++){
+    if( !(isnan(x[i]) && isnan(y[i])) && memcmp(&x[i], &y[i], sizeof(*x))!=0 ) return 0;
+  }
+  return 1;
+}
+
+/* Scales and numbers of every panel and group, at random; or all at one of the ends. */
+static void groups_fill(uint8_t *w, int bits, int in, int out, enum group_case what){
+  struct random r = random_of((uint64_t)bits*in*out + what);
+  size_t n = MATRIX_GROUPS(bits, in, out)/GROUP_BYTES(bits);
+  for(size_t i=0; i<n; i++, w+=GROUP_BYTES(bits)){
+    size_t head = GROUP_HEAD(bits);
+    for(size_t k=0; k<head; k+=2){
+      float scale = what==GROUPS_TINY ? 1e-6f : what==GROUPS_HUGE ? 6e4f : 0.01f;
+      uint16_t half = float_to_half(scale*(2*random_uniform(&r) - 1));
+      memcpy(w + k, &half, sizeof(half));
+    }
+    for(size_t k=head; k<GROUP_BYTES(bits); k++){
+      int q = (int)(255*random_uniform(&r)) - 127;
+      if( what==GROUPS_ENDS ) q = bits==4 ? 255 : i%2 ? 127 : -127;
+      w[k] = (uint8_t)q;
+    }
+  }
+}
+
+static void groups_rows(float *x, int rows, int in, enum group_case what){
+  struct random r = random_of((uint64_t)rows*in + what);
+  for(int i=0; i<rows*in; i++){
+    float size = what==GROUPS_TINY ? 1e-38f : what==GROUPS_HUGE ? 3.4e38f : 2.0f;
+    x[i] = size*(2*random_uniform(&r) - 1);
+    if( what==GROUPS_ZEROS ) x[i] = i%2 ? 0.0f : -0.0f;
+    if( what==GROUPS_ENDS ) x[i] = i/GROUP%2 ? 2.0f : -2.0f;
+    if( what==GROUPS_INFINITE && i%50==7 ) x[i] = i%100==7 ? INFINITY : -INFINITY;
+    if( what==GROUPS_NAN && i%50==7 ) x[i] = NAN;
+  }
+}
+
+static void groups_compare(struct property *same, struct property *near, int bits, int rows, int in,
+                           int out, enum group_case what){
+  size_t n = (size_t)rows*out;
+  uint8_t *bytes = malloc(MATRIX_GROUPS(bits, in, out) + 1);
+  struct matrix w = { .in = in, .out = out, .groups = bytes + 1, .group_bits = bits };
+  float *x = floats((size_t)rows*in);
+  float *column = floats(in);
+  float *want = floats(n);
+  float *got = floats(n);
+  float *scratch = aligned_alloc(64, LINEAR_SCRATCH(in)*sizeof(float));
+  groups_fill(bytes + 1, bits, in, out, what);
+  groups_rows(x, rows, in, what);
+  linear_plain(want, x, &w, rows);
+  for(size_t c=0; c<COUNT(codes); c++){
+    if( !linear_choose(codes[c]) ) continue;
+    memset(got, 0x55, n*sizeof(float));
+    linear(got, x, &w, rows, scratch);
+    holds(same, same_or_nan(got, want, n), "%s: %d rows, [%d, %d], %d bits, case %d", codes[c],
+          rows, in, out, bits, (int)what);
+  }
+  for(int j=0; j<out && what<=GROUPS_ZEROS; j++){       /* off by half a step of x: 2/127 */
+    groups_column(column, &w, j);
+    for(int i=0; i<rows; i++){
+      double truth = 0, most = 1e-6;
+      for(int k=0; k<in; k++) truth += (double)x[i*in + k]*column[k];
+      for(int k=0; k<in; k++) most += fabs(column[k])*(1.0/127 + 1e-5);
+      holds(near, fabs(want[i*out + j] - truth)<=most, "%d rows, [%d, %d], %d bits: %g is not %g",
+            rows, in, out, bits, want[i*out + j], truth);
+    }
+  }
+  free(bytes);
+  free(x);
+  free(column);
+  free(want);
+  free(got);
+  free(scratch);
+}
+
+static void test_groups(void){
+  static const int ends[][3] = { { 1, 576, 960 }, { 8, 1536, 576 }, { 16, 96, 960 } };
+  static const int ins[] = { 1, 31, 32, 33, 64, 96 };
+  static const int outs[] = { 1, 15, 16, 17, 47 };
+  struct property same = { 0 }, near = { 0 };
+  for(int bits=4; bits<=8; bits+=4){
+    for(int rows=1; rows<=BYTE_ROWS + 1; rows++){
+      for(size_t i=0; i<COUNT(ins); i++){
+        groups_compare(&same, &near, bits, rows, ins[i], outs[(i + rows)%COUNT(outs)], 0);
+      }
+    }
+    for(size_t i=0; i<COUNT(ins)*COUNT(outs); i++){
+      groups_compare(&same, &near, bits, 3, ins[i/COUNT(outs)], outs[i%COUNT(outs)], 0);
+    }
+    for(size_t i=0; i<COUNT(ends); i++){
+      groups_compare(&same, &near, bits, ends[i][0], ends[i][1], ends[i][2], 0);
+    }
+    for(int what=0; what<GROUP_CASES; what++){
+      groups_compare(&same, &near, bits, 13, 160, 33, (enum group_case)what);
+    }
+  }
+  linear_choose(NULL);
+  property_ok(&same, "linear, groups: every code equals plain");
+  property_ok(&near, "linear, groups: within half a step of the numbers of groups_column()");
 }
 
 /* ---- exp and what needs it ---- */
@@ -543,7 +652,7 @@ static void test_rotary(void){
   double table_error = 0;
   double turn_error = 0;
   struct property gaps = { 0 };
-  rotary_table(table, POSITIONS);
+  rotary_table(table, POSITIONS, 10000.0);
   for(int p=0; p<POSITIONS; p++){
     for(int i=0; i<32; i++){
       double angle = p*pow(10000, -i/32.0);
@@ -668,6 +777,7 @@ static void bits_of(const char *code){
   static float scratch[LINEAR_SCRATCH(N)] __attribute__((aligned(64)));
   static int8_t bytes[MATRIX_BYTES(64, 70)];
   static float scale[70];
+  static uint8_t groups[2][MATRIX_GROUPS(8, 70, 50)];
   struct random r = random_of(2024);
   struct matrix w = { .in = N, .out = 1, .full = x };
   struct matrix w_bytes = { .in = 64, .out = 70, .bytes = bytes, .scale = scale };
@@ -686,6 +796,8 @@ static void bits_of(const char *code){
     { "layer_norm", 0x2f03525f9455edb2, 0 },
     { "gelu_bias", 0x1a31345e6fa7e849, 0 },
     { "bytes", 0xd8d5c200c55efb06, 0 },
+    { "groups of 4 bits", 0xd7b2f226be09b9c0, 0 },
+    { "groups of 8 bits", 0x7d4fe4daa86746a4, 0 },
   };
   struct property same = { 0 };
   char name[80];
@@ -694,7 +806,7 @@ static void bits_of(const char *code){
   for(size_t i=0; i<COUNT(k); i++) k[i] = 2*random_uniform(&r) - 1;
   sum = dot(x, x+N, N);
   rows[0].got = hash64(&sum, sizeof(sum));
-  rms_norm(y, x, x+1, 3, N/4);
+  rms_norm(y, x, x+1, 3, N/4, 1e-6f);
   rows[1].got = hash64(y, sizeof(float)*3*(N/4));
   silu_gate(y, x, 1, N);
   rows[2].got = hash64(y, sizeof(float)*N);
@@ -719,6 +831,12 @@ static void bits_of(const char *code){
   matrix_quantize(bytes, scale, k, 64, 70);
   linear(y, x, &w_bytes, 15, scratch);
   rows[10].got = hash64(y, sizeof(float)*15*70);
+  for(int i=0; i<2; i++){
+    struct matrix w_groups = { .in = 70, .out = 50, .groups = groups[i], .group_bits = 4 + 4*i };
+    groups_fill(groups[i], w_groups.group_bits, 70, 50, GROUPS_RANDOM);
+    linear(y, x, &w_groups, 15, scratch);
+    rows[11+i].got = hash64(y, sizeof(float)*15*50);
+  }
   for(size_t i=0; i<COUNT(rows); i++){
     if( strcmp(rows[i].name, "linear")==0 && strcmp(code, "openblas")==0 ) continue;
     holds(&same, rows[i].got==rows[i].want,
@@ -742,6 +860,7 @@ int main(void){
   test_norm_ends();
   test_layer_norm();
   test_bytes();
+  test_groups();
   for(size_t c=0; c<COUNT(codes); c++){
     if( linear_choose(codes[c]) ) test_largest(codes[c]);
   }

@@ -14,32 +14,48 @@
 #include <stdint.h>
 
 /* ---- kernels_linear.c: matrix products ---- */
-struct matrix {                 /* one of the three is there */
+struct matrix {                 /* one of half, full, bytes, groups is there */
   int in, out;
   const uint16_t *half;         /* [in, out] row-major, binary16 */
   const float *full;            /* [in, out] row-major */
   const int8_t *bytes;          /* MATRIX_BYTES(in, out), as kernels_bytes.c lays them out */
   const float *scale;           /* [out]: what the numbers of a column of bytes are multiplied by */
+  const uint8_t *groups;        /* MATRIX_GROUPS(group_bits, in, out), as kernels_groups.c lays them
+                                ** out, at any alignment */
+  int group_bits;               /* of a number in groups: 4 or 8 */
 };
 enum { LINEAR_PANEL = 64 };     /* columns that are converted at a time */
-#define LINEAR_SCRATCH(in) ((size_t)(in)*LINEAR_PANEL)
+#define LINEAR_SCRATCH(in) (GROUPS_IN(in)*GROUP*LINEAR_PANEL)
 enum { BYTES_TOGETHER = 4, BYTES_PANEL = 16 };
 #define BYTES_IN(in) (((size_t)(in) + BYTES_TOGETHER-1)/BYTES_TOGETHER*BYTES_TOGETHER)
 #define BYTES_OUT(out) (((size_t)(out) + BYTES_PANEL-1)/BYTES_PANEL*BYTES_PANEL)
 enum { START_BYTES = BYTES_PANEL*4 };
 #define PANEL_BYTES(in) (BYTES_IN(in)*BYTES_PANEL + START_BYTES)
 #define MATRIX_BYTES(in, out) (PANEL_BYTES(in)*(BYTES_OUT(out)/BYTES_PANEL))
+enum { GROUP = 32, GROUP_COLUMNS = 16 };        /* inputs of a group; columns of a panel */
+#define GROUPS_IN(in) (((size_t)(in) + GROUP-1)/GROUP)
+/* Bytes of a panel's scales and numbers of one group, and of a whole panel: columns 16 i and on are
+** i panels further. */
+#define GROUP_HEAD(bits) ((size_t)((bits)==4 ? 4 : 2)*GROUP_COLUMNS)
+#define GROUP_BYTES(bits) (GROUP_HEAD(bits) + (size_t)(bits)*GROUP*GROUP_COLUMNS/8)
+#define PANEL_GROUPS(bits, in) (GROUPS_IN(in)*GROUP_BYTES(bits))
+#define MATRIX_GROUPS(bits, in, out) \
+  (PANEL_GROUPS(bits, in)*(((size_t)(out) + GROUP_COLUMNS-1)/GROUP_COLUMNS))
 
 /* y[rows, out] = x[rows, in] . w[in, out]. scratch: LINEAR_SCRATCH(in) floats, 64-byte aligned,
 ** which nobody else uses during the call. */
 void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
-/* The definition: chains of fmaf(), and for bytes sums of whole numbers. Slow. */
+/* The definition: chains of fmaf(), and for bytes and groups sums of whole numbers. Slow. */
 void linear_plain(float *y, const float *x, const struct matrix *w, int rows);
 
 /* ---- kernels_bytes.c: matrices of 8 bits ---- */
 /* A matrix of floats w[in, out] as one of bytes: bytes[MATRIX_BYTES(in, out)], scale[out]. Each
 ** column is quantized by itself. */
 void matrix_quantize(int8_t *bytes, float *scale, const float *w, int in, int out);
+
+/* ---- kernels_groups.c: matrices of 4 or 8 bits in groups ---- */
+/* y[in] = the numbers of one column of w, which is in groups. */
+void groups_column(float *y, const struct matrix *w, int column);
 
 /* ---- kernels_vectors.c: sums, norms, softmax, attention, arcs ---- */
 
@@ -55,8 +71,8 @@ void add_bias(float *y, const float *bias, int rows, int n);    /* y[rows, n] +=
 int largest(const float *x, int n);
 /* x[n] to unit length, in place. A zero vector stays. Returns the old length. */
 float normalize(float *x, int n);
-/* y[rows, d] = x / sqrt(mean of x^2 in the row + 1e-6) * weight[d], for x[rows, d]. */
-void rms_norm(float *y, const float *x, const float *weight, int rows, int d);
+/* y[rows, d] = x / sqrt(mean of x^2 in the row + epsilon) * weight[d], for x[rows, d]. */
+void rms_norm(float *y, const float *x, const float *weight, int rows, int d, float epsilon);
 /* y[rows, d] = (x - mean of the row)/sqrt(variance of the row + epsilon) * weight[d] + bias[d], for
 ** x[rows, d]. y may be x. */
 void layer_norm(float *y, const float *x, const float *weight, const float *bias, int rows, int d,
@@ -69,8 +85,9 @@ void gelu_bias(float *y, const float *bias, int rows, int n);   /* y[rows, n] = 
 void softmax(float *x, int n);                                  /* x[n], in place */
 void log_softmax(float *x, int n);
 
-/* cos_sin[positions, 64]: for each position 32 cosines, then 32 sines. */
-void rotary_table(float *cos_sin, int positions);
+/* cos_sin[positions, 64]: for each position 32 cosines, then 32 sines. The pair (i, i+32) turns by
+** base^(-i/32) from one position to the next. */
+void rotary_table(float *cos_sin, int positions, double base);
 /* Turns one token's x[heads, 64] in place. Its heads are `stride` floats apart. cos_sin: one row of
 ** the table. */
 void rotary(float *x, const float *cos_sin, int heads, int stride);
@@ -124,6 +141,21 @@ static inline float bytes_up(float most, int end){
 /* y[rows, out] = x . w, for a matrix w of bytes. */
 typedef void bytes_code(float *y, const struct byte_rows *x, const struct matrix *w);
 
+/* Some rows of x in groups of whole numbers. */
+struct row_group {
+  float scale;                  /* x = q*scale */
+  float shift;                  /* the sum of the group's q, times scale */
+  int32_t sum;                  /* of the group's q */
+};
+struct group_rows {
+  int rows;                     /* at most BYTE_ROWS */
+  int groups;                   /* of a row: GROUPS_IN(in) */
+  int8_t *q;                    /* [rows, groups, GROUP]: -127 to 127 */
+  struct row_group *of;         /* [rows, groups] */
+};
+/* y[rows, out] = x . w, for a matrix w in groups. */
+typedef void groups_code(float *y, const struct group_rows *x, const struct matrix *w);
+
 /* The vector functions above that kernels_lanes.h makes, once for each width of vectors. */
 struct lanes_table {
   float (*dot)(const float *x, const float *y, int n);
@@ -135,7 +167,9 @@ struct lanes_table {
   float (*normalize)(float *x, int n);
   /* u[n] = BYTE_OFFSET + x[n]/scale, rounded; returns the scale. */
   float (*quantize)(uint8_t *u, const float *x, int n);
-  void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d);
+  /* q[GROUPS_IN(n), GROUP] and of[GROUPS_IN(n)] of x[n]. */
+  void (*quantize_groups)(int8_t *q, struct row_group *of, const float *x, int n);
+  void (*rms_norm)(float *y, const float *x, const float *weight, int rows, int d, float epsilon);
   void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int rows,
                      int d, float epsilon);
   void (*silu_gate)(float *y, const float *value_gate, int rows, int h);
@@ -151,16 +185,21 @@ struct lanes_table {
 /* kernels_choose.c: the choice, made at the first call */
 linear_code *linear_chosen(void);
 bytes_code *bytes_chosen(void);
+groups_code *groups_chosen(void);
 const struct lanes_table *lanes_chosen(void);
 
-/* kernels_tile.h, kernels_lanes.h and kernels_bytes_tile.h, compiled for each vector unit. Only
-** kernels_choose.c may take them, after it has asked the CPU. lanes_plain runs everywhere. */
+/* kernels_tile.h, kernels_lanes.h, kernels_bytes_tile.h and kernels_groups_tile.h, compiled for
+** each vector unit. Only kernels_choose.c may take them, after it has asked the CPU. lanes_plain
+** runs everywhere. */
 extern const struct lanes_table lanes_plain;                    /* kernels_vectors.c */
 extern const struct lanes_table lanes_avx2, lanes_avx512;       /* kernels_avx2.c, _avx512.c */
 linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and kernels_neon.c */
 bytes_code bytes_plain;                                         /* kernels_bytes.c */
 bytes_code bytes_avx2, bytes_avx2_vnni, bytes_avx512_vnni;      /* kernels_bytes_*.c */
 bytes_code bytes_neon, bytes_neon_dot;
+groups_code groups_plain;                                       /* kernels_groups.c */
+groups_code groups_avx2, groups_avx2_vnni, groups_avx512_vnni;  /* kernels_groups_*.c */
+groups_code groups_neon, groups_neon_dot;
 /* Where the compiler knows the instructions. */
 #if defined(__x86_64__) && (__GNUC__>=11 || __clang_major__>=12)
 # define KERNELS_AVX_VNNI 1
@@ -168,6 +207,8 @@ bytes_code bytes_neon, bytes_neon_dot;
 #if defined(__aarch64__) && (!defined(__clang__) || __clang_major__>=16)
 # define KERNELS_NEON_DOT 1
 #endif
+void linear_groups(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
+void linear_groups_plain(float *y, const float *x, const struct matrix *w, int rows);
 void linear_bytes(float *y, const float *x, const struct matrix *w, int rows, float *scratch);
 void linear_bytes_plain(float *y, const float *x, const struct matrix *w, int rows);
 

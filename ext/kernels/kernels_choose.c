@@ -21,6 +21,7 @@ struct code {
   int (*usable)(void);                  /* on this CPU */
   linear_code *linear;
   bytes_code *bytes;
+  groups_code *groups;
   const struct lanes_table *lanes;
 };
 
@@ -95,20 +96,21 @@ static void plain(float *y, const float *x, const struct matrix *w, int rows, fl
 
 static const struct code codes[] = {    /* best first */
 #if defined(__x86_64__) && defined(__GNUC__)
-  { "avx512_vnni", avx512_vnni_usable, linear_avx512, bytes_avx512_vnni, &lanes_avx512 },
-  { "avx512", avx512_usable, linear_avx512, bytes_avx2, &lanes_avx512 },
+  { "avx512_vnni", avx512_vnni_usable, linear_avx512, bytes_avx512_vnni, groups_avx512_vnni,
+    &lanes_avx512 },
+  { "avx512", avx512_usable, linear_avx512, bytes_avx2, groups_avx2, &lanes_avx512 },
 # if defined(KERNELS_AVX_VNNI)
-  { "avx2_vnni", avx2_vnni_usable, linear_avx2, bytes_avx2_vnni, &lanes_avx2 },
+  { "avx2_vnni", avx2_vnni_usable, linear_avx2, bytes_avx2_vnni, groups_avx2_vnni, &lanes_avx2 },
 # endif
-  { "avx2", avx2_usable, linear_avx2, bytes_avx2, &lanes_avx2 },
+  { "avx2", avx2_usable, linear_avx2, bytes_avx2, groups_avx2, &lanes_avx2 },
 #elif defined(__aarch64__)
 # if defined(KERNELS_NEON_DOT)
-  { "neon_dot", neon_dot_usable, linear_neon, bytes_neon_dot, &lanes_plain },
+  { "neon_dot", neon_dot_usable, linear_neon, bytes_neon_dot, groups_neon_dot, &lanes_plain },
 # endif
-  { "neon", always, linear_neon, bytes_neon, &lanes_plain },
+  { "neon", always, linear_neon, bytes_neon, groups_neon, &lanes_plain },
 #endif
-  { "openblas", linear_openblas_usable, linear_openblas, bytes_plain, &lanes_plain },
-  { "plain", always, plain, bytes_plain, &lanes_plain },
+  { "openblas", linear_openblas_usable, linear_openblas, bytes_plain, groups_plain, &lanes_plain },
+  { "plain", always, plain, bytes_plain, groups_plain, &lanes_plain },
 };
 static _Atomic(const struct code *) chosen;     /* NULL until the first call */
 
@@ -141,6 +143,10 @@ linear_code *linear_chosen(void){
 
 bytes_code *bytes_chosen(void){
   return code()->bytes;
+}
+
+groups_code *groups_chosen(void){
+  return code()->groups;
 }
 
 const struct lanes_table *lanes_chosen(void){

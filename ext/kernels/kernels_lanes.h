@@ -228,9 +228,10 @@ static TARGET float lanes_normalize(float *x, int n){
 }
 
 /* Zhang and Sennrich, Root Mean Square Layer Normalization, 2019. */
-static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight, int rows, int d){
+static TARGET void lanes_rms_norm(float *y, const float *x, const float *weight, int rows, int d,
+                                  float epsilon){
   for(int row=0; row<rows; row++, x+=d, y+=d){
-    float scale = 1.0f/sqrtf(dot_inline(x, x, d)/(float)d + 1e-6f);
+    float scale = 1.0f/sqrtf(dot_inline(x, x, d)/(float)d + epsilon);
     int i;
     for(i=0; i+WIDTH<=d; i+=WIDTH) store(y+i, load(x+i)*scale*load(weight+i));
     for(; i<d; i++) y[i] = x[i]*scale*weight[i];
@@ -462,6 +463,42 @@ static TARGET float lanes_quantize(uint8_t *u, const float *x, int n){
   return most/BYTE_MOST;
 }
 
+/* The whole numbers of a group, q[GROUP], and what they stand for. Sizes are compared as whole
+** numbers, which puts NaN above infinities: both make the scale what is no number. */
+LANE void quantize_group(int8_t *q, struct row_group *of, const float *x){
+  ints most = { 0 };
+  ints sums = { 0 };
+  int32_t size = 0;
+  float up;
+  for(int i=0; i<GROUP; i+=WIDTH){
+    ints sizes = (ints)load(x+i) & 0x7fffffff;
+    most = (ints)choose(sizes > most, (floats)sizes, (floats)most);
+  }
+  for(int i=0; i<WIDTH; i++) size = most[i]>size ? most[i] : size;
+  memcpy(&of->scale, &size, sizeof(size));
+  up = bytes_up(of->scale, BYTE_MOST);
+  of->scale /= BYTE_MOST;
+  *of = (struct row_group){ .scale = of->scale };
+  memset(q, 0, GROUP);
+  if( up==0.0f ) return;
+  for(int i=0; i<GROUP; i+=WIDTH){
+    ints n = (ints)(load(x+i)*up + 12582912.0f) - 0x4b400000;   /* less the bits of 1.5*2^23 */
+    sums += n;
+    store_bytes((uint8_t *)q + i, n & 255);
+  }
+  for(int i=0; i<WIDTH; i++) of->sum += sums[i];
+  of->shift = of->scale*(float)of->sum;
+}
+
+static TARGET void lanes_quantize_groups(int8_t *q, struct row_group *of, const float *x, int n){
+  float rest[GROUP] = { 0 };
+  int i;
+  for(i=0; i+GROUP<=n; i+=GROUP) quantize_group(q+i, of++, x+i);
+  if( i==n ) return;
+  memcpy(rest, x+i, sizeof(float)*(size_t)(n-i));
+  quantize_group(q+i, of, rest);
+}
+
 /* Finds the largest number first, then where it stands. The second pass ends early, and neither
 ** has to keep places beside numbers. */
 static TARGET int lanes_largest(const float *x, int n){
@@ -567,6 +604,7 @@ const struct lanes_table LANES = {
   .largest = lanes_largest,
   .normalize = lanes_normalize,
   .quantize = lanes_quantize,
+  .quantize_groups = lanes_quantize_groups,
   .rms_norm = lanes_rms_norm,
   .layer_norm = lanes_layer_norm,
   .silu_gate = lanes_silu_gate,

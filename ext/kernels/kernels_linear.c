@@ -12,6 +12,10 @@ void linear_plain(float *y, const float *x, const struct matrix *w, int rows){
     linear_bytes_plain(y, x, w, rows);
     return;
   }
+  if( w->groups ){
+    linear_groups_plain(y, x, w, rows);
+    return;
+  }
   for(int i=0; i<rows; i++){
     for(int j=0; j<w->out; j++){
       float sum = 0.0f;
@@ -26,9 +30,10 @@ void linear_plain(float *y, const float *x, const struct matrix *w, int rows){
 }
 
 void linear(float *y, const float *x, const struct matrix *w, int rows, float *scratch){
-  assert( w->half || w->full || w->bytes );
+  assert( w->half || w->full || w->bytes || w->groups );
   assert( rows>=0 && w->in>0 && w->out>0 );
   assert( (uintptr_t)scratch%64==0 );
   if( w->bytes ) linear_bytes(y, x, w, rows, scratch);
+  else if( w->groups ) linear_groups(y, x, w, rows, scratch);
   else linear_chosen()(y, x, w, rows, scratch);
 }

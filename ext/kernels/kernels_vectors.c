@@ -46,9 +46,9 @@ float normalize(float *x, int n){
   return lanes_chosen()->normalize(x, n);
 }
 
-void rms_norm(float *y, const float *x, const float *weight, int rows, int d){
+void rms_norm(float *y, const float *x, const float *weight, int rows, int d, float epsilon){
   assert( rows>=0 && d>0 );
-  lanes_chosen()->rms_norm(y, x, weight, rows, d);
+  lanes_chosen()->rms_norm(y, x, weight, rows, d, epsilon);
 }
 
 void layer_norm(float *y, const float *x, const float *weight, const float *bias, int rows, int d,
@@ -90,10 +90,9 @@ void attend(float *out, const float *q, const float *k, const float *v, int n, i
   lanes_chosen()->attend(out, q, k, v, n, stride, scores);
 }
 
-/* Position p turns the pair (i, i+32) by p * 10000^(-i/32). */
-void rotary_table(float *cos_sin, int positions){
+void rotary_table(float *cos_sin, int positions, double base){
   for(int i=0; i<32; i++){
-    double step = pow(10000.0, -i/32.0);
+    double step = pow(base, -i/32.0);
     for(int p=0; p<positions; p++){
       cos_sin[p*64+i] = (float)cos(p*step);
       cos_sin[p*64+32+i] = (float)sin(p*step);

@@ -51,6 +51,7 @@ struct shared {                         /* the first field of each that is share
 const char *shared_name(const struct shared *s);        /* the last part of its path */
 
 /* ---- model_load.c: a model, shared by all connections and threads ---- */
+static const float RMS_EPSILON = 1e-6f;        /* of all norms but those of sentence encoders */
 struct block {                          /* one Transformer layer; h is the feed-forward width */
   const float *attention_norm;          /* [d] */
   struct matrix q, kv, o;               /* [d, d], [d, 2d], [d, d] */

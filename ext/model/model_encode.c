@@ -160,7 +160,7 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
     layer_run(m, &m->encoder[l], w, n, l);
     if( run->watch ) run->watch(run->watch_arg, "encoder", l, w->x, n);
   }
-  rms_norm(w->y, w->x, m->encoder_norm, n, m->config.shape.d);
+  rms_norm(w->y, w->x, m->encoder_norm, n, m->config.shape.d, RMS_EPSILON);
   if( m->meaning==NULL ) read_s(e, w, &e->pool[worker->at], row0, row1);
   read_r(e, w, &e->pool[worker->at], row0, row1);
 }

@@ -117,7 +117,7 @@ static void keep_key_value(struct work *w, int i, const float *kv, int d, int la
 static void self_attention(const struct model *m, const struct block *b, struct work *w, int rows,
                            int layer){
   int d = m->config.shape.d;
-  rms_norm(w->y, w->x, b->attention_norm, rows, d);
+  rms_norm(w->y, w->x, b->attention_norm, rows, d, RMS_EPSILON);
   linear(w->q, w->y, &b->q, rows, w->panel);
   linear(w->kv, w->y, &b->kv, rows, w->panel);
   for(int i=0; i<rows; i++){
@@ -133,7 +133,7 @@ static void self_attention(const struct model *m, const struct block *b, struct 
 
 static void cross_attention(const struct model *m, const struct block *b, struct work *w, int rows,
                             int layer){
-  rms_norm(w->y, w->x, b->cross_norm, rows, m->config.shape.d);
+  rms_norm(w->y, w->x, b->cross_norm, rows, m->config.shape.d, RMS_EPSILON);
   linear(w->q, w->y, &b->cross_q, rows, w->panel);
   attend_rows(m, w, w->cross, rows, layer);
   add_product(&b->cross_o, w, rows);
@@ -141,7 +141,7 @@ static void cross_attention(const struct model *m, const struct block *b, struct
 
 static void feed_forward(const struct model *m, const struct block *b, struct work *w, int rows){
   int d = m->config.shape.d;
-  rms_norm(w->y, w->x, b->feed_norm, rows, d);
+  rms_norm(w->y, w->x, b->feed_norm, rows, d, RMS_EPSILON);
   linear(w->value_gate, w->y, &b->feed_in, rows, w->panel);
   silu_gate(w->gated, w->value_gate, rows, m->h);
   linear(w->q, w->gated, &b->feed_out, rows, w->panel);

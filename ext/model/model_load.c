@@ -156,7 +156,7 @@ static void load_positions(struct loader *l){
   const struct shape *shape = &model_of(l)->config.shape;
   int positions = shape->registers + shape->longest + SPARE_POSITIONS;
   float *cos_sin = loader_room(l, (size_t)positions*HEAD*sizeof(float));
-  if( cos_sin ) rotary_table(cos_sin, positions);
+  if( cos_sin ) rotary_table(cos_sin, positions, 10000.0);
   model_of(l)->cos_sin = cos_sin;
 }
 

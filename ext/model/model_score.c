@@ -115,7 +115,7 @@ static void score_chunk(void *arg, struct worker *worker, int chunk){
     if( run->watch ) run->watch(run->watch_arg, "decoder", l, w->x, n);
   }
   if( worker_stopped(worker) ) return;
-  rms_norm(w->y, w->x, m->decoder_norm, n, m->config.shape.d);
+  rms_norm(w->y, w->x, m->decoder_norm, n, m->config.shape.d, RMS_EPSILON);
   read_scores(s, w, s->logits[worker->at], row0, n);
 }
 

@@ -101,7 +101,7 @@ int batch_step(struct batch *b, struct run *run, struct worker *worker){
     layer_run(m, &m->decoder[l], w, rows, l);
     if( run->watch ) run->watch(run->watch_arg, "decoder", l, w->x, rows);
   }
-  rms_norm(w->y, w->x, m->decoder_norm, rows, m->config.shape.d);
+  rms_norm(w->y, w->x, m->decoder_norm, rows, m->config.shape.d, RMS_EPSILON);
   linear(b->logits, w->y, &m->output, rows, w->panel);
   for(int i=0; i<b->n; i++) score_sequence(b, i);
   return 1;

@@ -152,7 +152,7 @@ static void block_run(const struct picture_block *b, struct picture_work *w, int
   int places = side*side;
   int rows = n*places;
   int some = neighbour_rows(c);
-  rms_norm(w->y, w->x, b->norm, rows, c);
+  rms_norm(w->y, w->x, b->norm, rows, c, RMS_EPSILON);
   for(int row=0; row<rows; row+=some){
     int count = rows - row<some ? rows - row : some;
     for(int i=0; i<count; i++){
@@ -233,7 +233,7 @@ void vqvae_encode(const struct model *m, struct run *run, struct worker *worker,
     join_places(w->y, w->x, n, side, shape->channels[level]);
     affine(w->x, w->y, &q->down[level], n*side*side/4, w);
   }
-  rms_norm(w->y, w->x, q->encoder_norm, n*side*side, shape->channels[last]);
+  rms_norm(w->y, w->x, q->encoder_norm, n*side*side, shape->channels[last], RMS_EPSILON);
   affine(w->x, w->y, &q->to_code, n*side*side, w);
   nearest_codes(m, run, w, w->x, n*side*side, ids);
 }
@@ -290,7 +290,7 @@ void vqvae_decode(const struct model *m, struct run *run, struct worker *worker,
     affine(w->y, w->x, &q->up[level-1], n*side*side, w);
     part_places(w->x, w->y, n, side, shape->channels[level-1]);
   }
-  rms_norm(w->y, w->x, q->decoder_norm, n*side*side, shape->channels[0]);
+  rms_norm(w->y, w->x, q->decoder_norm, n*side*side, shape->channels[0], RMS_EPSILON);
   affine(w->x, w->y, &q->out, n*side*side, w);
   if( run->watch ) run->watch(run->watch_arg, "pixels", 0, w->x, n*side*side);
   for(int i=0; i<n; i++){
