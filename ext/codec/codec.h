@@ -22,6 +22,13 @@ struct cJSON *json_parse(const char *text, size_t n, const char *who, struct err
 ** within 2^63. item may be NULL. */
 int json_whole(const struct cJSON *item, double least, double most, int64_t *out);
 
+/* The text called `name` in an object; `otherwise` where there is none. Lives as long as the
+** object, which may be NULL. */
+const char *json_text(const struct cJSON *json, const char *name, const char *otherwise);
+
+/* The number that 16 hexadecimal digits are: 1; anything else: 0. */
+int json_hash(const char *text, uint64_t *hash);
+
 /* JSON read from the start to the end, without a tree: for what may be long. After a failure each
 ** function does nothing and gives 0. */
 struct json {
@@ -44,6 +51,16 @@ int json_number(struct json *j, double *x);
 size_t json_skip(struct json *j);
 void json_close(struct json *j);                /* nothing may follow but white space */
 int json_bad(struct json *j);                   /* "<who>: not valid JSON at byte ..." */
+
+/* ---- codec_folder.c: JSON files in the folder of a model ---- */
+struct folder_file {
+  const char *folder, *name;
+  struct cJSON *json;           /* for cJSON_Delete(); NULL: there is no such file, or a failure */
+  struct err *e;                /* where failures go: "folder/name: ..." */
+};
+struct folder_file folder_open(const char *folder, const char *name, struct err *e);
+/* A whole number of the file from least to most. 0 after a failure. */
+int folder_whole(const struct folder_file *f, const char *name, int least, int most);
 
 /* ---- codec_safetensors.c: named arrays in one file ---- */
 enum element {
@@ -250,6 +267,32 @@ struct bert_config {
 /* After a failure c is empty. The text says which file, what came and what was expected. */
 int bert_config_open(struct bert_config *c, const char *folder, struct err *e);
 void bert_config_close(struct bert_config *c);          /* may be called twice */
+
+/* ---- codec_writer.c: the folder of a writer, but its weights ---- */
+enum { WRITER_FILES = 3 };      /* of weights: see WRITER_FILE */
+extern const char *const WRITER_FILE[WRITER_FILES];
+struct writer_shape {
+  int layers;                   /* of the language model, 2..64 */
+  int lower;                    /* so many of them, the first ones, read no point: 1..layers-1 */
+  int d;                        /* width, a multiple of 64 */
+  int shared;                   /* heads of 64 that keys and values have, a divisor of d/64 */
+  int h;                        /* width of the feed-forward layers */
+  int pieces;                   /* vocabulary */
+  int memory;                   /* vectors that a point becomes */
+  int rank;                     /* of what was trained beside each matrix */
+  int s, r;                     /* numbers of the two parts of a point */
+  int longest;                  /* most pieces of a text that it was taught to write */
+  int begin, end;               /* the pieces around a text */
+};
+struct writer_config {
+  struct writer_shape shape;
+  float rotary_base;            /* of the angles of positions */
+  float epsilon;                /* of the norms */
+  uint64_t reads;               /* the hash of the text weights whose latents it reads */
+  uint64_t hashes[WRITER_FILES];        /* that the files of weights must have */
+};
+/* The text says which file, what came and what was expected. */
+int writer_config_open(struct writer_config *c, const char *folder, struct err *e);
 
 /* ---- codec_latent.c: the latent BLOB; its bytes stand there ---- */
 struct latent {                 /* in memory always f32 */

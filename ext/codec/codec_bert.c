@@ -15,82 +15,20 @@
 #include "codec.h"
 #include <assert.h>
 #include <cjson/cJSON.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-enum { JSON_MOST = 1 << 20 };
-
-/* A folder's JSON file that is read. */
-struct part {
-  const char *folder, *name;
-  cJSON *json;                          /* NULL: there is no such file */
-  struct err *e;
-};
-
-static const char *path_of(char path[PATH_MAX], const char *folder, const char *name){
-  int n = snprintf(path, PATH_MAX, "%s/%s", folder, name);
-  return n>0 && n<PATH_MAX ? path : NULL;
-}
-
-static int file_exists(const char *folder, const char *name){
-  char path[PATH_MAX];
-  struct stat st;
-  return path_of(path, folder, name) && stat(path, &st)==0;
-}
-
-/* Opens folder/name. Where there is no such file, json stays NULL. */
-static struct part part_open(const char *folder, const char *name, struct err *e){
-  struct part p = { .folder = folder, .name = name, .e = e };
-  struct file_map map = { 0 };
-  char path[PATH_MAX];
-  if( e->rc!=SQLITE_OK || !file_exists(folder, name) ) return p;
-  if( map_open(&map, path_of(path, folder, name), e)!=SQLITE_OK ) return p;
-  if( map.n>JSON_MOST ){
-    fail(e, SQLITE_TOOBIG, "%s: %zu bytes, expected at most %d", path, map.n, JSON_MOST);
-  }else{
-    p.json = json_parse((const char *)map.data, map.n, path, e);
-  }
-  map_close(&map);
-  return p;
-}
-
-static const cJSON *item_of(const cJSON *json, const char *name){
-  return cJSON_GetObjectItemCaseSensitive(json, name);
-}
 
 /* ---- config.json ---- */
 
-/* A whole number of the JSON from least to most. */
-static int read_whole(const struct part *p, const char *name, int least, int most){
-  const cJSON *item = item_of(p->json, name);
-  char got[32] = "missing";
-  int64_t x;
-  if( p->e->rc!=SQLITE_OK ) return 0;
-  if( json_whole(item, least, most, &x) ) return (int)x;
-  if( item ) snprintf(got, sizeof(got), "not a number");
-  if( cJSON_IsNumber(item) ) snprintf(got, sizeof(got), "%g", item->valuedouble);
-  fail(p->e, SQLITE_CORRUPT, "%s/%s: \"%s\" is %s, expected a whole number from %d to %d",
-       p->folder, p->name, name, got, least, most);
-  return 0;
-}
-
-static const char *text_of(const cJSON *json, const char *name, const char *otherwise){
-  const cJSON *item = item_of(json, name);
-  return cJSON_IsString(item) ? item->valuestring : otherwise;
-}
-
 /* A setting that has one value in every network that is read here. */
-static void expect_text(const struct part *p, const char *name, const char *expected){
-  const char *have = text_of(p->json, name, expected);
+static void expect_text(const struct folder_file *p, const char *name, const char *expected){
+  const char *have = json_text(p->json, name, expected);
   if( p->e->rc!=SQLITE_OK || strcmp(have, expected)==0 ) return;
   fail(p->e, SQLITE_ERROR, "%s/%s: \"%s\" is \"%.40s\", expected \"%s\"", p->folder, p->name, name,
        have, expected);
 }
 
-static void read_architecture(struct bert_shape *shape, const struct part *p){
-  const char *type = text_of(p->json, "model_type", "missing");
+static void read_architecture(struct bert_shape *shape, const struct folder_file *p){
+  const char *type = json_text(p->json, "model_type", "missing");
   if( p->e->rc!=SQLITE_OK ) return;
   if( strcmp(type, "mpnet")==0 ){
     shape->has_distances = 1;
@@ -101,8 +39,8 @@ static void read_architecture(struct bert_shape *shape, const struct part *p){
   }
 }
 
-static void read_shape(struct bert_shape *shape, const struct part *p){
-  const cJSON *epsilon = item_of(p->json, "layer_norm_eps");
+static void read_shape(struct bert_shape *shape, const struct folder_file *p){
+  const cJSON *epsilon = cJSON_GetObjectItemCaseSensitive(p->json, "layer_norm_eps");
   if( p->e->rc!=SQLITE_OK ) return;
   if( p->json==NULL ){
     fail(p->e, SQLITE_CANTOPEN, "%s: has no %s, expected the folder of a sentence encoder",
@@ -110,13 +48,13 @@ static void read_shape(struct bert_shape *shape, const struct part *p){
     return;
   }
   read_architecture(shape, p);
-  shape->d = read_whole(p, "hidden_size", 1, 4096);
-  shape->heads = read_whole(p, "num_attention_heads", 1, 256);
-  shape->layers = read_whole(p, "num_hidden_layers", 1, 64);
-  shape->h = read_whole(p, "intermediate_size", 1, 16384);
-  shape->pieces = read_whole(p, "vocab_size", 1, 1000000);
-  shape->positions = read_whole(p, "max_position_embeddings", 4 + shape->first_position, 8192);
-  if( !shape->has_distances ) shape->types = read_whole(p, "type_vocab_size", 1, 16);
+  shape->d = folder_whole(p, "hidden_size", 1, 4096);
+  shape->heads = folder_whole(p, "num_attention_heads", 1, 256);
+  shape->layers = folder_whole(p, "num_hidden_layers", 1, 64);
+  shape->h = folder_whole(p, "intermediate_size", 1, 16384);
+  shape->pieces = folder_whole(p, "vocab_size", 1, 1000000);
+  shape->positions = folder_whole(p, "max_position_embeddings", 4 + shape->first_position, 8192);
+  if( !shape->has_distances ) shape->types = folder_whole(p, "type_vocab_size", 1, 16);
   expect_text(p, "hidden_act", "gelu");
   expect_text(p, "position_embedding_type", "absolute");
   shape->epsilon = 1e-12f;
@@ -134,7 +72,7 @@ static void read_shape(struct bert_shape *shape, const struct part *p){
 /* ---- The other files ---- */
 
 /* Every pooling mode is named; those that are true count. */
-static void read_pooling(struct bert_config *c, const struct part *p){
+static void read_pooling(struct bert_config *c, const struct folder_file *p){
   const cJSON *item;
   if( p->e->rc!=SQLITE_OK || p->json==NULL ) return;
   cJSON_ArrayForEach(item, p->json){
@@ -150,12 +88,12 @@ static void read_pooling(struct bert_config *c, const struct part *p){
 
 /* Modules are a Transformer, a Pooling and perhaps a Normalize. Another kind, such as a Dense
 ** layer, is not read here. */
-static void read_modules(struct bert_config *c, const struct part *p){
+static void read_modules(struct bert_config *c, const struct folder_file *p){
   const cJSON *item;
   if( p->e->rc!=SQLITE_OK || p->json==NULL ) return;
   c->normalize = 0;
   cJSON_ArrayForEach(item, p->json){
-    const char *type = text_of(item, "type", "missing");
+    const char *type = json_text(item, "type", "missing");
     const char *last = strrchr(type, '.');
     last = last ? last + 1 : type;
     if( strcmp(last, "Normalize")==0 ){
@@ -167,11 +105,11 @@ static void read_modules(struct bert_config *c, const struct part *p){
   }
 }
 
-static void read_window(struct bert_config *c, const struct part *p){
+static void read_window(struct bert_config *c, const struct folder_file *p){
   int most = c->shape.positions - c->shape.first_position;
   int64_t window;
   c->window = most;
-  if( p->json && json_whole(item_of(p->json, "max_seq_length"), 3, most, &window) ){
+  if( p->json && json_whole(cJSON_GetObjectItemCaseSensitive(p->json, "max_seq_length"), 3, most, &window) ){
     c->window = (int)window;
   }
 }
@@ -186,24 +124,24 @@ static char *copy_text(const char *text, struct err *e){
   return copy;
 }
 
-static void read_prompts(struct bert_config *c, const struct part *p){
-  const cJSON *prompts = item_of(p->json, "prompts");
-  const char *passage = text_of(prompts, "passage", text_of(prompts, "document", ""));
+static void read_prompts(struct bert_config *c, const struct folder_file *p){
+  const cJSON *prompts = cJSON_GetObjectItemCaseSensitive(p->json, "prompts");
+  const char *passage = json_text(prompts, "passage", json_text(prompts, "document", ""));
   if( p->e->rc!=SQLITE_OK || p->json==NULL ) return;
-  c->query_prefix = copy_text(text_of(prompts, "query", ""), p->e);
+  c->query_prefix = copy_text(json_text(prompts, "query", ""), p->e);
   c->passage_prefix = copy_text(passage, p->e);
 }
 
 /* ---- The folder ---- */
 
 static void read_part(struct bert_config *c, const char *folder, const char *name,
-                      void (*read)(struct bert_config *c, const struct part *p), struct err *e){
-  struct part p = part_open(folder, name, e);
+                      void (*read)(struct bert_config *c, const struct folder_file *p), struct err *e){
+  struct folder_file p = folder_open(folder, name, e);
   if( e->rc==SQLITE_OK ) read(c, &p);
   cJSON_Delete(p.json);
 }
 
-static void read_config(struct bert_config *c, const struct part *p){
+static void read_config(struct bert_config *c, const struct folder_file *p){
   read_shape(&c->shape, p);
 }
 

@@ -35,8 +35,7 @@
 enum {
   JSON_BYTES_MOST = 64 << 20,
   WIDTH_MOST = 4096,            /* of d, and of s + r */
-  WORDS_MOST = 1 << 24,
-  HASH_DIGITS = 16
+  WORDS_MOST = 1 << 24
 };
 
 static const char *const KINDS[] = {
@@ -146,17 +145,10 @@ static void read_shape(struct shape *shape, const cJSON *json, const struct sour
 }
 
 static void read_hash(uint64_t *hash, const cJSON *json, const struct source *s){
-  static const char digits[] = "0123456789abcdef";
   const char *text = cJSON_IsString(json) ? json->valuestring : "";
-  if( s->e->rc!=SQLITE_OK ) return;
-  if( strlen(text)!=HASH_DIGITS || strspn(text, digits)!=HASH_DIGITS ){
-    fail(s->e, SQLITE_CORRUPT, "%s: weights_hash \"%.40s\", expected 16 hexadecimal digits",
-         s->path, text);
-    return;
-  }
-  for(int i=0; i<HASH_DIGITS; i++){
-    *hash = *hash << 4 | (uint64_t)(strchr(digits, text[i]) - digits);
-  }
+  if( s->e->rc!=SQLITE_OK || json_hash(text, hash) ) return;
+  fail(s->e, SQLITE_CORRUPT, "%s: weights_hash \"%.40s\", expected 16 hexadecimal digits",
+       s->path, text);
 }
 
 static void read_meaning(struct config *c, const cJSON *json, const struct source *s){

@@ -86,6 +86,22 @@ int json_whole(const struct cJSON *item, double least, double most, int64_t *out
   return 1;
 }
 
+const char *json_text(const struct cJSON *json, const char *name, const char *otherwise){
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, name);
+  return cJSON_IsString(item) ? item->valuestring : otherwise;
+}
+
+int json_hash(const char *text, uint64_t *hash){
+  static const char digits[] = "0123456789abcdef";
+  enum { DIGITS = 16 };
+  *hash = 0;
+  if( strlen(text)!=DIGITS || strspn(text, digits)!=DIGITS ) return 0;
+  for(int i=0; i<DIGITS; i++){
+    *hash = *hash << 4 | (uint64_t)(strchr(digits, text[i]) - digits);
+  }
+  return 1;
+}
+
 /* ---- From the start to the end ---- */
 
 struct json json_of(const char *text, size_t n, const char *who, struct err *e){
