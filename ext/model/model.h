@@ -10,6 +10,7 @@
 **   model_tensors.c   tensors of a weight file to where the kernels read them
 **   model_load.c      opens weights and checks them
 **   model_bert_load.c opens the folder of a sentence encoder
+**   model_writer_load.c   opens the folder of a writer
 **   model_find.c      where the weights of a kind lie on this machine
 **   model_point.c     arithmetic of points
 **   model_chunks.c    cuts work into chunks and hands them to threads; interrupts
@@ -25,8 +26,11 @@
 **   model_reread.c    encodes what was decoded, as a user would who has only the bytes
 **   model_step.c      decodes sequences side by side, one token of each at a step
 **   model_strand.c    points to rows of tokens: greedy, sampling, beam search
+**   model_writer.c    the writer's network
+**   model_write.c     points to texts by the writer, as rows of tokens
 **   model_decode.c    points to rows of tokens: also the best of several candidates
-**   model_text.c      texts to segments to points, and back
+**   model_text.c      texts to segments to points
+**   model_text_decode.c   points to texts
 **   model_content.c   content of any kind to points, and back
 **   model_between.c   what is decoded for a point between two ends
 **   model_map.c       a map of points, on which neighbours lie together
@@ -179,6 +183,40 @@ int bert_open(struct bert **out, const char *folder, struct err *e);
 int is_bert(const char *folder);        /* it looks like one: there is a config.json */
 void bert_close(struct bert *b);        /* gives one reference back; NULL is allowed */
 
+/* ---- model_writer_load.c: a writer, shared by all connections and threads ---- */
+struct adapted {                        /* y = x . w + (x . a) . b */
+  struct matrix w;                      /* [in, out], as the language model came */
+  struct matrix a, b;                   /* [in, ranks], [ranks, out]; a.in is 0 in lower layers */
+};
+struct writer_layer {                   /* kv: 64 times the heads of keys and values */
+  const float *attention_norm;          /* [d] */
+  struct adapted qkv, out;              /* [d, d + 2kv], [d, d] */
+  const float *cross_norm;              /* [d]; upper layers only, as the next three */
+  struct matrix cross_q, cross_kv, cross_out;   /* [d, d], [d, 2d], [d, d] */
+  const float *feed_norm;               /* [d] */
+  struct adapted feed_in, feed_out;     /* [d, 2h], [h, d] */
+};
+struct writer {                         /* read-only after writer_open() */
+  struct shared shared;                 /* its path is that of the folder */
+  struct writer_config config;
+  struct safetensors files[WRITER_FILES];
+  struct bpe *bpe;                      /* owned */
+  struct writer_layer *layers;          /* owned */
+  const float *norm;                    /* [d] */
+  struct matrix pieces;                 /* [d, pieces]: a column is a piece */
+  struct matrix z_in;                   /* [s+r, d] */
+  struct matrix memory;                 /* [s+r, memory*d] */
+  const float *memory_bias;             /* [memory*d] */
+  int *special;                         /* [n_special]: owned; pieces that are no text, ascending */
+  int n_special;
+  float *cos_sin;                       /* owned; rotary_table() for every position */
+  void *converted[WRITER_FILES];        /* owned: the vectors of each file, as floats */
+};
+enum { CONTEXT_MOST = 160 };            /* pieces that it reads of what stands before a text */
+/* The file model_writer_load.c lists what the folder has. */
+int writer_open(struct writer **out, const char *folder, struct err *e);
+void writer_close(struct writer *w);    /* gives one reference back; NULL is allowed */
+
 /* ---- model_find.c: where the weights of a kind lie on this machine ---- */
 enum { PLACES_MOST = 3 };
 struct places {
@@ -196,6 +234,9 @@ int weights_find(const char **path, const char *first, int kind, struct arena *a
 /* The folder of a sentence encoder, of that name beside text's weights: "meaning" is shipped. */
 int encoder_find(const char **folder, const char *first, const char *name, struct arena *a,
                  struct err *e);
+
+/* The folder "writer" beside the weights of m, from the arena; NULL where there is none. */
+const char *writer_beside(const struct model *m, struct arena *a, struct err *e);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any
@@ -371,10 +412,17 @@ struct decode_options {
   ** where every candidate is. May be NULL. */
   const struct tokens *avoid;
   int n_avoid;
-  /* NULL, or [2, s]: the s of two ends. The rows of z then lie in order on the way from the first
-  ** to the second, and best_of chooses for all of them together. */
-  const float *way;
+  /* NULL, or [2, s]: the s of two ends that the rows of z lie between. The writer's candidates are
+  ** then to be as near to both as z is. */
+  const float *ends;
+  int is_way;                           /* true: the rows lie in order on the way from the first end
+                                        ** to the second, and best_of chooses for all together */
   int one_seed;                         /* true: rows draw alike, so near points decode alike */
+  /* Kind text: writes in place of the model's own decoder. Beams and max_tokens are then not
+  ** asked. NULL: the decoder does it. Borrowed. */
+  const struct writer *writer;
+  /* [n], one a row of z: what stands before each text. Read by the writer's fluency. May be NULL. */
+  const struct content *contexts;
   /* True where the user has set it: a function's own default then gives way. */
   int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
 };
@@ -405,6 +453,7 @@ int text_passages(const struct model *m, struct run *run, const char *text, size
 ** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z);
+/* ---- model_text_decode.c: points to texts ---- */
 /* Appends the text of z as valid UTF-8. fidelity, which may be NULL: the cosine between a segment
 ** of z and the encoding of its text, mean over the segments. */
 int text_decode(const struct model *m, struct run *run, const struct latent *z,
@@ -414,6 +463,17 @@ int text_decode(const struct model *m, struct run *run, const struct latent *z,
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n,
                  const float *fluencies, const struct decode_options *o, struct buf *texts,
                  float *fidelities);
+/* model_write.c: appends what o->writer goes on with after the text, in valid UTF-8: at most
+** o->max_tokens pieces. o->fluency says how much the plain language model counts, which reads the
+** text; the rest is what the writer says at `towards`, its segments' mean. Where that is NULL the
+** plain model is alone, and fluency is to be above 0. */
+int text_complete(const struct model *m, struct run *run, const struct content *text,
+                  const struct latent *towards, const struct decode_options *o, struct buf *out);
+
+/* Likewise: what a piece takes on one thread, a text alone, at this moment. */
+int writer_cost(const struct writer *w, struct run *run, double *seconds);
+
+/* ---- model_text.c, again ---- */
 /* The mean log-probability per token of the text at z. Segments of the text are scored in order
 ** against those of z, whose last one repeats. */
 int text_score(const struct model *m, struct run *run, const char *text, size_t n,
@@ -526,6 +586,8 @@ void *loader_room(struct loader *l, size_t bytes);      /* aligned; NULL on the 
 const struct tensor *loader_find(struct loader *l, const char *name, int rows, int columns);
 /* A tensor of bytes, where it lies; NULL after noting why not. */
 const int8_t *loader_bytes(struct loader *l, const char *name, int rows, int columns);
+/* A matrix in groups, of 4 or 8 bits, where it lies. */
+void loader_groups(struct loader *l, struct matrix *w, const char *name, int in, int out, int bits);
 int loader_has_bytes(const struct loader *l, const char *name); /* there is one, and of bytes */
 /* A copy of its n numbers as floats; NULL on the first visit. */
 float *loader_floats(struct loader *l, const struct tensor *t, size_t n);
@@ -598,6 +660,46 @@ void vqvae_encode(const struct model *m, struct run *run, struct worker *worker,
 void vqvae_decode(const struct model *m, struct run *run, struct worker *worker,
                   struct picture_work *w, const struct tokens *rows, int n, struct picture *p);
 
+/* ---- model_writer.c: the writer's network ---- */
+struct written {                        /* a row of a step */
+  int id;                               /* the piece that is read */
+  int position;                         /* of it in its text */
+  int slot;                             /* of the point; a plain model reads none */
+  float *cache;                         /* page_floats(): of its text */
+  int limit;                            /* most rows of the text */
+};
+struct writing {                        /* scratch, and what is read of points; from the arena */
+  const struct writer *w;
+  int n_slots;
+  float *x, *y;                         /* [rows, d]: what layers add to; normed, or attended */
+  float *wide, *beside;                 /* [rows, widest output]: of w, and of a and b */
+  float *low;                           /* [rows, 3*rank] */
+  float *gated;                         /* [rows, h] */
+  float *scores;                        /* of one head */
+  float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
+  int is_plain;                         /* of the present step */
+  float *z_in;                          /* [slots, d] */
+  float *cross;                         /* [slots, upper layers, memory, 2d]: keys and values */
+  float *scaled, *expanded;             /* scratch: [s+r], [memory*d] */
+};
+size_t page_floats(const struct writer *w, int limit);  /* of a text of up to `limit` rows */
+/* For up to so many rows at a step, of texts of up to `limit` rows. */
+void writing_init(struct writing *g, const struct writer *w, int rows, int slots, int limit,
+                  struct arena *a);
+/* Fills a slot from z[s+r]. */
+void writing_point(struct writing *g, int slot, const float *z, float detail);
+/* Reads rows[n], of any texts; the earlier rows of a text have been read, or come before it here.
+** is_plain: by the language model as it came, which reads no point. 0: stopped. */
+int writing_step(struct writing *g, struct run *run, struct worker *worker,
+                 const struct written *rows, int n, int is_plain);
+/* y[n, pieces] = log-probabilities of the pieces that follow the first n rows of that step. */
+void writing_scores(struct writing *g, float *y, int n);
+/* The first n rows of a text's cache into another's; both have room for `limit`. */
+void writing_copy(const struct writing *g, float *to, const float *from, int n, int limit);
+
+/* ---- model_text.c ---- */
+int text_check(const struct model *m, struct err *e);   /* m must be of a kind that has texts */
+
 /* ---- model_reread.c ---- */
 /* The ids that the bytes of each row give when they are read again, at most longest-1 of each. */
 int tokens_reread(const struct model *m, struct run *run, const struct tokens *rows, int n,
@@ -648,6 +750,10 @@ enum { BEAMS_MOST = 32 };
 ** and leave none out between the first and the last. */
 int strands_decode(const struct model *m, struct run *run, const float *z,
                    const struct decode_options *o, struct strand *strands, int n);
+/* model_write.c: the same by o->writer. The ids are the tokens of m that its text is split into, at
+** most strand_limit(). */
+int strands_write(const struct model *m, struct run *run, const float *z,
+                  const struct decode_options *o, struct strand *strands, int n);
 /* The most ids of one. */
 int strand_limit(const struct model *m, const struct decode_options *o);
 /* n empty rows with room for strand_limit() ids and one more. */

@@ -90,16 +90,19 @@ static int candidates_between(const struct latent ends[2]){
   return each<1 ? 1 : each;
 }
 
-/* How the points strictly between the ends are decoded. way: [2, s], room for the ends' s. */
+/* How the points strictly between the ends are decoded. both: [2, s], room for the ends' s. */
 static int set_between(const struct model *m, struct run *run, const struct between *p,
-                       struct tokens said[SAID_MOST], float *way, struct decode_options *o){
+                       struct tokens said[SAID_MOST], float *both, struct decode_options *o){
   const struct latent *ends = p->ends;
   size_t s = (size_t)ends[0].s;
   if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) o->best_of = candidates_between(ends);
   o->avoid = said;
-  memcpy(way, ends[0].z, s*sizeof(float));
-  memcpy(way + s, ends[1].z, s*sizeof(float));
-  if( p->n>1 && ends[0].n_segments==1 && ends[1].n_segments==1 ) o->way = way;
+  memcpy(both, ends[0].z, s*sizeof(float));
+  memcpy(both + s, ends[1].z, s*sizeof(float));
+  if( ends[0].n_segments==1 && ends[1].n_segments==1 ){
+    o->ends = both;
+    o->is_way = p->n>1;
+  }
   return o->best_of>1 ? said_by_ends(m, run, ends, said, &o->n_avoid) : SQLITE_OK;
 }
 
@@ -109,7 +112,7 @@ int between_decode(const struct model *m, struct run *run, const struct between 
   struct decode_options between;
   struct tokens said[SAID_MOST];
   float *fluencies = arena_floats(run->arena, (size_t)p->n);
-  float *way = arena_floats(run->arena, 2*(size_t)p->ends[0].s);
+  float *both = arena_floats(run->arena, 2*(size_t)p->ends[0].s);
   int first = 0;
   int last = p->n;
   if( run->arena->oom ) return fail_nomem(run->err);
@@ -119,8 +122,9 @@ int between_decode(const struct model *m, struct run *run, const struct between 
   }
   at_end.one_seed = 1;                  /* points that lie near each other come out alike */
   between = at_end;
+  at_end.writer = NULL;                 /* what was encoded comes back as it was */
   at_end.refine = rounds;               /* so that an end is where encoding it has put it */
-  if( set_between(m, run, p, said, way, &between)!=SQLITE_OK ) return run->err->rc;
+  if( set_between(m, run, p, said, both, &between)!=SQLITE_OK ) return run->err->rc;
   while( first<p->n && p->t[first]<=0 ) first++;
   while( last>first && p->t[last-1]>=1 ) last--;
   if( decode_part(m, run, p, 0, first, fluencies, &at_end)!=SQLITE_OK ) return run->err->rc;

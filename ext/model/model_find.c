@@ -9,7 +9,8 @@
 **      weights; the other kinds' files then lie beside that file
 **   3. beside the extension: in its own directory, in ../model, in ./latent
 **
-** The shipped sentence encoder is the folder "meaning" beside the weights of text.
+** The shipped sentence encoder is the folder "meaning" beside the weights of text, the writer is the
+** folder "writer".
 **
 ** A file that exists but is damaged is an error, not a reason to look further.
 */
@@ -152,4 +153,17 @@ int encoder_find(const char **folder, const char *first, const char *name, struc
   if( is_bert(path) ) return SQLITE_OK;
   return fail(e, SQLITE_CANTOPEN, "no sentence encoder %.60s found (looked for %s): call "
               "latent_load('/path/to/%.60s')", name, path, name);
+}
+
+const char *writer_beside(const struct model *m, struct arena *a, struct err *e){
+  static const char name[] = "writer";
+  size_t n = (size_t)(shared_name(&m->shared) - m->shared.path);
+  char *path = arena_get(a, n + sizeof(name));
+  if( path==NULL ){
+    fail_nomem(e);
+    return NULL;
+  }
+  memcpy(path, m->shared.path, n);
+  strcpy(path + n, name);
+  return is_directory(path) ? path : NULL;
 }

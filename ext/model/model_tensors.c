@@ -70,6 +70,13 @@ const int8_t *loader_bytes(struct loader *l, const char *name, int rows, int col
   return NULL;
 }
 
+void loader_groups(struct loader *l, struct matrix *w, const char *name, int in, int out, int bits){
+  int panels = (out + GROUP_COLUMNS-1)/GROUP_COLUMNS;
+  const int8_t *bytes = loader_bytes(l, name, panels, (int)PANEL_GROUPS(bits, in));
+  *w = (struct matrix){ .in = in, .out = out, .group_bits = bits };
+  w->groups = (const uint8_t *)bytes;
+}
+
 int loader_has_bytes(const struct loader *l, const char *name){
   const struct tensor *t = safetensors_find(l->tensors, name);
   return t && t->element==ELEMENT_BYTES;

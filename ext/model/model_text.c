@@ -184,7 +184,7 @@ static void fold_segments(struct segments *s, size_t n){
   for(int least=2; (size_t)s->n>most && least<2*s->limit; least*=2) fold_below(s, least);
 }
 
-static int check_kind(const struct model *m, struct err *e){
+int text_check(const struct model *m, struct err *e){
   if( m->config.tokenizer ) return SQLITE_OK;
   return fail(e, SQLITE_ERROR,
               "a model of kind %s reads and writes no text, expected one of kind text or code",
@@ -199,7 +199,7 @@ int text_segment(const struct model *m, struct run *run, const char *text, size_
   *ids = *start = NULL;
   *n_segments = 0;
   assert( text || n==0 );
-  if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
+  if( text_check(m, run->err)!=SQLITE_OK ) return run->err->rc;
   if( n>=TEXT_BYTES_MOST ){
     return fail(run->err, SQLITE_TOOBIG, "the text has %llu bytes, expected fewer than 1e9",
                 (unsigned long long)n);
@@ -391,111 +391,6 @@ int texts_encode(const struct model *m, struct run *run, const char *const *text
   }
   if( run->arena->oom ) return fail_nomem(run->err);
   return SQLITE_OK;
-}
-
-/* ---- Points to texts, many in one batch ---- */
-
-/* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts
-** first. */
-static int append_text(const struct model *m, const struct tokens *rows, int n, struct buf *out,
-                       struct err *e){
-  struct buf bytes = { 0 };
-  int rc;
-  for(int i=0; i<n; i++){
-    for(int k=0; k<rows[i].n; k++) tokenizer_decode(m->config.tokenizer, rows[i].ids[k], &bytes);
-  }
-  if( bytes.rc==SQLITE_OK && bytes.n>0 ){
-    int skip = bytes.data[0]==' ';
-    utf8_clean(out, bytes.data + skip, bytes.n - skip);
-  }
-  rc = bytes.rc ? bytes.rc : out->rc;
-  buf_release(&bytes);
-  if( rc==SQLITE_NOMEM ) return fail_nomem(e);
-  return rc==SQLITE_OK ? SQLITE_OK : fail(e, rc, "decode: the text is too long");
-}
-
-struct segment_rows {                   /* all segments of some latents, one after another */
-  float *z;                             /* [n, s+r] */
-  float *fluencies;                     /* [n] */
-  struct tokens *tokens;                /* [n]: what they decode to */
-  int *latents;                         /* [n]: the number of each one's latent */
-  int n;
-};
-
-static int gather_segments(const struct model *m, struct run *run, const struct latent *z, int n,
-                           const float *fluencies, struct segment_rows *rows){
-  size_t width = (size_t)model_width(m);
-  size_t count = 0;
-  *rows = (struct segment_rows){ 0 };
-  for(int i=0; i<n; i++) count += z[i].n_segments;
-  if( count>=INT32_MAX ){
-    return fail(run->err, SQLITE_TOOBIG, "%zu segments are too many for one batch", count);
-  }
-  rows->z = arena_floats(run->arena, count*width);
-  rows->fluencies = arena_floats(run->arena, count);
-  rows->tokens = arena_get(run->arena, count*sizeof(struct tokens));
-  rows->latents = arena_get(run->arena, count*sizeof(int));
-  if( run->arena->oom ) return fail_nomem(run->err);
-  for(int i=0; i<n; i++){
-    int n_segments = z[i].n_segments;
-    memcpy(rows->z + rows->n*width, z[i].z, n_segments*width*sizeof(float));
-    for(int k=0; k<n_segments; k++){
-      rows->latents[rows->n] = i;
-      rows->fluencies[rows->n++] = fluencies[i];
-    }
-  }
-  return SQLITE_OK;
-}
-
-/* fidelities[i]: the cosine between a segment of z[i] and what its tokens encode to, mean over its
-** segments. */
-static int measure_fidelities(const struct model *m, struct run *run, const struct latent *z, int n,
-                              const struct segment_rows *rows, int rounds, float *fidelities){
-  int width = model_width(m);
-  const float *asked = rows->z;
-  float *encoded = arena_floats(run->arena, (size_t)rows->n*width);
-  if( encoded==NULL ) return fail_nomem(run->err);
-  tokens_encode(m, run, rows->tokens, rows->latents, rows->n, rounds, encoded);
-  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  for(int i=0; i<n; i++){
-    float sum = 0;
-    for(int k=0; k<z[i].n_segments; k++){
-      sum += point_cosine(asked, encoded, width);
-      asked += width;
-      encoded += width;
-    }
-    fidelities[i] = sum/(float)z[i].n_segments;
-  }
-  return SQLITE_OK;
-}
-
-int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n,
-                 const float *fluencies, const struct decode_options *o, struct buf *texts,
-                 float *fidelities){
-  struct arena_mark mark = arena_mark(run->arena);
-  struct decode_options options = *o;
-  struct segment_rows rows;
-  int at = 0;
-  if( fidelities ) memset(fidelities, 0, (size_t)n*sizeof(float));
-  if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
-  if( gather_segments(m, run, z, n, fluencies, &rows)!=SQLITE_OK ) return run->err->rc;
-  options.fluencies = rows.fluencies;
-  decode_tokens(m, run, rows.z, rows.n, &options, rows.tokens);
-  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  for(int i=0; i<n; i++){
-    append_text(m, rows.tokens + at, z[i].n_segments, &texts[i], run->err);
-    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-    at += z[i].n_segments;
-  }
-  if( fidelities ) measure_fidelities(m, run, z, n, &rows, o->refine, fidelities);
-  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  arena_rewind(run->arena, mark);
-  return SQLITE_OK;
-}
-
-int text_decode(const struct model *m, struct run *run, const struct latent *z,
-                const struct decode_options *o, struct buf *out, float *fidelity){
-  return texts_decode(m, run, z, 1, &o->fluency, o, out, fidelity);
 }
 
 /* ---- How likely a text is at a point ---- */
