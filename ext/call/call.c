@@ -31,6 +31,7 @@ void connection_drop(struct connection *c){
   assert( c->n_uses>0 );
   if( --c->n_uses>0 ) return;
   for(int i=0; i<=KIND_CODE; i++) model_close(c->models[i]);
+  writer_close(c->writer);
   for(int i=0; i<c->n_encoders; i++) bert_close(c->encoders[i]);
   mem_free(c->directory);
   mem_free(c);

@@ -68,6 +68,7 @@ struct connection {             /* one a database connection, shared by its func
   struct bert *encoders[ENCODERS_MOST]; /* that were asked for; references are held */
   int n_encoders;
   struct bert *encoder;         /* one of them: that of latent_embed(); NULL until first use */
+  struct writer *writer;        /* beside text's weights; NULL until first use */
   struct model *models[KIND_CODE+1];    /* by kind; NULL until first use; references are held */
   char *directory;              /* that latent_load() was given: kinds not in use yet are looked for
                                 ** there first; owned; NULL: none */
@@ -192,13 +193,22 @@ void result_buf(struct call *c, struct buf *b);         /* TEXT; takes over what
 void result_blob(struct call *c, struct buf *b);        /* a BLOB; takes over what b holds */
 
 /* ---- call_options.c: options are a JSON object ---- */
+enum decoder { DECODER_DEFAULT, DECODER_EXACT, DECODER_WRITER };
 struct options {
   struct decode_options decode;
+  enum decoder decoder;         /* call_writer() takes it to decode.writer */
   int kind;                     /* 0 when not given */
   int steps_even, distinct;     /* latent_path() only */
 };
 /* Argument i where it was given and is not NULL, defaults otherwise. */
 struct options call_options(struct call *c, int i);
+/* ---- call_writer.c: which decoder a result is written by ---- */
+/* Sets o->decode.writer for results of m: where options ask for it; or is_beyond (the result is no
+** content that was encoded, but between or beyond), there is a writer, and options do not ask for
+** the other. m may be NULL. */
+void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond);
+
+/* ---- call_options.c, again ---- */
 /* For others who read JSON that users write. The object is for cJSON_Delete(); NULL on failure. */
 struct cJSON;
 struct cJSON *json_object(struct call *c, const char *text, size_t n, const char *what);

@@ -64,7 +64,7 @@ int json_check_keys(struct call *c, const cJSON *object, const char *what, const
 
 enum key {
   KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
-  KEY_DETAIL, KEY_REFINE, KEY_STEPS, KEY_DISTINCT, N_KEYS
+  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_STEPS, KEY_DISTINCT, N_KEYS
 };
 static const struct {
   const char *name;
@@ -80,6 +80,7 @@ static const struct {
   [KEY_FLUENCY]     = { "fluency", 0, 1, 0 },
   [KEY_DETAIL]      = { "detail", 0, 1, 0 },
   [KEY_REFINE]      = { "refine", 0, 64, 1 },
+  [KEY_DECODER]     = { "decoder", 0, 0, 0 },
   [KEY_STEPS]       = { "steps", 0, 0, 0 },             /* from here on: latent_path() only */
   [KEY_DISTINCT]    = { "distinct", 0, 0, 0 },
 };
@@ -89,7 +90,7 @@ static int n_keys(const struct call *c){
 }
 
 static void unknown_key(struct call *c, const char *name){
-  char known[160] = "";
+  char known[200] = "";
   for(int i=0; i<n_keys(c); i++){
     size_t at = strlen(known);
     sqlite3_snprintf((int)(sizeof(known) - at), known + at, "%s%s", i ? ", " : "", KEYS[i].name);
@@ -137,6 +138,13 @@ static void read_steps(struct call *c, cJSON *item, struct options *o){
   else if( name==NULL || strcmp(name, "equal")!=0 ) bad_value(c, item, "\"even\" or \"equal\"");
 }
 
+static void read_decoder(struct call *c, cJSON *item, struct options *o){
+  const char *name = cJSON_GetStringValue(item);
+  if( name && strcmp(name, "exact")==0 ) o->decoder = DECODER_EXACT;
+  else if( name && strcmp(name, "writer")==0 ) o->decoder = DECODER_WRITER;
+  else bad_value(c, item, "\"exact\" or \"writer\"");
+}
+
 static void read_distinct(struct call *c, cJSON *item, struct options *o){
   if( cJSON_IsBool(item) ) o->distinct = cJSON_IsTrue(item);
   else bad_value(c, item, "true or false");
@@ -160,6 +168,7 @@ static void read_key(struct call *c, cJSON *item, enum key key, struct options *
   double x;
   switch( key ){
     case KEY_KIND:     return;          /* read first: it says whose max_tokens counts */
+    case KEY_DECODER:  read_decoder(c, item, o); return;
     case KEY_STEPS:    read_steps(c, item, o); return;
     case KEY_DISTINCT: read_distinct(c, item, o); return;
     default:           break;

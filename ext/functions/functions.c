@@ -153,6 +153,16 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT latent_sample(4)",
     .result = "He loves her." },
 
+  { .name = "latent_complete", .n_min = 1, .n_max = 3, .flags = PURE,
+    .scalar = scalar_complete,
+    .group = "Between and beyond",
+    .usage = "latent_complete(text [, towards [, options]])",
+    .sentence =
+      "What the writer goes on with after the text, by itself or towards a point, which is "
+      "content or a latent.",
+    .example = "SELECT latent_complete('The recipe is simple: mix flour, eggs and')",
+    .result = "" },
+
   { .name = "latent_cross", .n_min = 2, .n_max = 4, .n_needed = 3, .flags = PURE,
     .scalar = scalar_cross,
     .group = "Between and beyond",

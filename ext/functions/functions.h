@@ -32,6 +32,7 @@ void scalar_analogy(struct call *c);
 void scalar_move(struct call *c);
 void scalar_vary(struct call *c);
 void scalar_sample(struct call *c);
+void scalar_complete(struct call *c);
 void scalar_add(struct call *c);
 void scalar_sub(struct call *c);
 void scalar_scale(struct call *c);

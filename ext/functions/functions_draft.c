@@ -383,18 +383,28 @@ static void judge_drafts(struct drafts *d, struct reading *g){
   }
 }
 
+/* Who writes them. The writer has no use for the settings that differ in fluency alone. */
+static struct options writer_options(struct call *c, const struct model *m,
+                                     const struct options *o){
+  struct options own = *o;
+  call_writer(c, m, &own, 1);
+  if( own.decode.writer ) own.decode.has_fluency = 1;
+  return own;
+}
+
 int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points,
-                const struct options *o){
+                const struct options *options){
   struct call *c = g->call;
+  struct options o = writer_options(c, g->model, options);
   size_t most = (size_t)n_points*DRAFT_DIALS;
   struct latent *z = arena_get(&c->arena, most*sizeof(*z));
   float *fluencies = arena_floats(&c->arena, most);
   struct buf *texts = arena_zeroed(&c->arena, most*sizeof(*texts));
   *d = (struct drafts){ .list = arena_zeroed(&c->arena, most*sizeof(*d->list)) };
   if( c->arena.oom ) return fail_nomem(&c->err);
-  place_drafts(c, g->model, d, points, n_points, o, z, fluencies);
+  place_drafts(c, g->model, d, points, n_points, &o, z, fluencies);
   if( d->n==0 || c->err.rc!=SQLITE_OK ) return c->err.rc;
-  contents_decode(g->model, &c->run, z, d->n, fluencies, &o->decode, texts, NULL);
+  contents_decode(g->model, &c->run, z, d->n, fluencies, &o.decode, texts, NULL);
   for(int i=0; i<d->n; i++) d->list[i].text = texts[i];   /* owned, after a failure too */
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   drop_held(d, g);

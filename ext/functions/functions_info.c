@@ -70,6 +70,18 @@ static void put_encoder(struct buf *out, const struct bert *b){
   buf_printf(out, ",\"width\":%d,\"window\":%d}", b->config.shape.d, b->config.window);
 }
 
+/* The writer shows once it is in use, too: it is 125 MB. What a piece costs is measured now. */
+static void put_writer(struct call *c, struct buf *out, const struct writer *w){
+  int64_t bytes = 0;
+  double seconds;
+  for(int i=0; i<WRITER_FILES; i++) bytes += (int64_t)w->files[i].map.n;
+  if( writer_cost(w, &c->run, &seconds)!=SQLITE_OK ) return;
+  buf_char(out, '{');
+  put_text(out, "path", w->shared.path);
+  buf_printf(out, ",\"bytes\":%lld,\"layers\":%d,\"pieces\":%d,\"ms_a_piece\":%.1f}",
+             (long long)bytes, w->config.shape.layers, w->config.shape.pieces, 1000*seconds);
+}
+
 /* Pictures and code show once they are in use, so that nobody waits for their loading here. */
 void scalar_info(struct call *c){
   struct buf out = { 0 };
@@ -87,6 +99,9 @@ void scalar_info(struct call *c){
     if( m ) put_model(&out, m);
     else buf_str(&out, "null");
   }
+  buf_str(&out, ",\"writer\":");
+  if( c->connection->writer ) put_writer(c, &out, c->connection->writer);
+  else buf_str(&out, "null");
   buf_str(&out, ",\"encoder\":");
   if( c->connection->encoder ) put_encoder(&out, c->connection->encoder);
   else buf_str(&out, "null");

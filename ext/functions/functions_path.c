@@ -76,7 +76,7 @@ static void place_points(struct call *c, struct path *p){
 }
 
 /* Fills texts, fidelities and again. */
-static void decode_points(struct call *c, struct path *p, const struct options *o){
+static void decode_points(struct call *c, struct path *p, struct options *o){
   size_t n = (size_t)p->n_points;
   struct content *texts = arena_get(&c->arena, n*sizeof(*texts));
   struct between points = {
@@ -88,6 +88,7 @@ static void decode_points(struct call *c, struct path *p, const struct options *
     .fidelities = p->fidelities,
   };
   if( texts==NULL ) fail_nomem(&c->err);
+  call_writer(c, p->m, o, 1);
   if( c->err.rc!=SQLITE_OK ) return;
   if( between_decode(p->m, &c->run, &points, &o->decode, c->rounds)!=SQLITE_OK ) return;
   for(int i=0; i<p->n_points; i++){

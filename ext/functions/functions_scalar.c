@@ -66,9 +66,22 @@ void scalar_encode(struct call *c){
   result_latent(c, &z);
 }
 
+/* Content is encoded to an r of unit length. A point between others has a shorter one. */
+static int is_between(const struct model *m, const struct latent *z){
+  static const float LEAST = 0.95f;
+  int s = model_s(m);
+  for(int i=0; i<z->n_segments; i++){
+    const float *r = latent_segment(z, i) + s;
+    if( dot(r, r, z->width - s)<LEAST*LEAST ) return 1;
+  }
+  return 0;
+}
+
 void scalar_decode(struct call *c){
   struct options o = call_options(c, 1);
   struct latent z = call_latent(c, 0, NULL);
+  const struct model *m = latent_model(c, &z);
+  call_writer(c, m, &o, m && !is_direction(&z) && is_between(m, &z));
   result_content(c, &z, &o);
 }
 
@@ -91,7 +104,8 @@ void scalar_fidelity(struct call *c){
   struct buf content = { 0 };
   float fidelity = 0;
   decode->refine = c->rounds;
-  if( m ) contents_decode(m, &c->run, &z, 1, &decode->fluency, decode, &content, &fidelity);
+  call_writer(c, m, &o, 0);
+  if( m && c->err.rc==SQLITE_OK ) contents_decode(m, &c->run, &z, 1, &decode->fluency, decode, &content, &fidelity);
   result_number(c, fidelity);
   buf_release(&content);
 }
@@ -135,7 +149,8 @@ void scalar_interp(struct call *c){
   const struct model *m = latent_model(c, &ends[0]);
   struct buf content = call_buf(c);
   struct between middle = { .ends = ends, .z = &z, .t = &t, .n = 1, .contents = &content };
-  if( m==NULL ) return;
+  call_writer(c, m, &o, 1);
+  if( m==NULL || c->err.rc!=SQLITE_OK ) return;
   between_decode(m, &c->run, &middle, &o.decode, c->rounds);
   result_made(c, m, &content);
 }
@@ -166,6 +181,7 @@ static void result_moved(struct call *c, const struct latent *z, const struct la
   const struct model *m = latent_model(c, x);
   struct tokens said[SAID_MOST];
   int is_one = x->n_segments==1 && z->n_segments==1;
+  call_writer(c, m, o, 1);
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
   if( m->config.kind!=KIND_PICTURE && is_one && step_length(z, x)>=STEP_LEAST ){
     if( !decode->has_best_of ) decode->best_of = BEST_OF_OTHERS;
@@ -210,6 +226,7 @@ void scalar_vary(struct call *c){
   if( c->err.rc!=SQLITE_OK ) return;
   point_vary(&z, (float)amount, seed);
   if( !o.decode.has_seed ) o.decode.seed = seed;
+  call_writer(c, latent_model(c, &z), &o, amount>0);
   result_content(c, &z, &o);
 }
 
@@ -222,7 +239,34 @@ void scalar_sample(struct call *c){
   if( !o.decode.has_detail ) o.decode.detail = SAMPLE_DETAIL;
   if( !o.decode.has_temperature ) o.decode.temperature = SAMPLE_TEMPERATURE;
   if( !o.decode.has_seed ) o.decode.seed = seed;
+  call_writer(c, m, &o, 1);
   result_content(c, &z, &o);
+}
+
+/* How much the text itself counts against where it is to go. */
+static const float FLUENCY_COMPLETE = 0.6f;
+
+void scalar_complete(struct call *c){
+  struct options o = get_options(c, 2, FLUENCY_COMPLETE);
+  struct content text = call_text(c, 0, "text");
+  struct latent towards = { 0 };
+  const struct model *m;
+  struct buf made = call_buf(c);
+  int has_goal = call_has(c, 1);
+  if( has_goal ) towards = call_point(c, 1, "towards");
+  m = has_goal ? latent_model(c, &towards) : call_model_of(c, KIND_TEXT, 0);
+  if( o.decoder==DECODER_DEFAULT ) o.decoder = DECODER_WRITER;
+  if( !has_goal ) o.decode.fluency = 1;
+  o.decode.has_fluency = 1;             /* the writer's own would be 0 */
+  call_writer(c, m, &o, 1);
+  if( c->err.rc==SQLITE_OK && o.decode.writer==NULL ){
+    fail(&c->err, SQLITE_ERROR, "options key \"decoder\" is \"exact\", and only the writer goes "
+         "on with a text");
+  }
+  if( c->err.rc==SQLITE_OK ){
+    text_complete(m, &c->run, &text, has_goal ? &towards : NULL, &o.decode, &made);
+  }
+  result_buf(c, &made);
 }
 
 /* ---- Algebra ---- */
