@@ -76,7 +76,7 @@ install: all  ## copies the extension and the weights to PREFIX/lib (/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/lib/latent
 	install -m 755 build/latent.so $(DESTDIR)$(PREFIX)/lib/latent.so
 	install -m 644 $(wildcard model/*.safetensors model/*.json) $(DESTDIR)$(PREFIX)/lib/latent
-	cp -r model/meaning $(DESTDIR)$(PREFIX)/lib/latent
+	cp -rL model/meaning model/writer $(DESTDIR)$(PREFIX)/lib/latent
 
 # ---- Test programs ----
 # They are linked with the sources compiled into them (-DSQLITE_CORE): build/core/ plainly, the

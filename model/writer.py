@@ -1,7 +1,7 @@
 """The writer: SmolLM2-135M, frozen, learns to read latents. Data, training, export and report.
 
-z = [s | r] has 640 numbers: s is all-MiniLM-L6-v2's own vector (384), r the detail part that the
-extension's encoder gives (256). The upper 12 of SmolLM2's 30 layers get LoRA and a cross-attention
+z = [s | r] is a segment of a latent as latent_vector() gives it: 512 numbers, of which s (256) is
+what the text means and r (256) how it says that. The upper 12 of SmolLM2's 30 layers get LoRA and a cross-attention
 to 16 memory vectors, which are one linear map of z. z is also added, by a linear map, to the input
 of the first of these layers. 26.1 M numbers are trained; nothing else changes.
 
@@ -36,7 +36,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-S = 384             # numbers of s
+S = 256             # numbers of s
 R = 256             # numbers of r
 Z = S + R
 LOWER = 18          # SmolLM2's layers below this one run without gradient and are remembered
