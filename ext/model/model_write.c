@@ -149,9 +149,14 @@ static int slot_of(struct write_job *j, struct page_batch *b, int latent){
   return empty;
 }
 
-/* The plain model's cache of a page. */
+/* Floats of a page's cache that the writer has. */
+static size_t own_floats(const struct write_job *j){
+  return j->z ? page_floats(j->w, j->limit) : 0;
+}
+
+/* The plain model's part of it. */
 static float *plain_cache(const struct write_job *j, const struct page *p){
-  return p->cache + page_floats(j->w, j->limit);
+  return p->cache + own_floats(j);
 }
 
 /* Another page of the batch with the same context, or NULL. */
@@ -271,7 +276,7 @@ static void write_share(void *arg, struct worker *worker, int share){
 /* ---- All strands ---- */
 
 static size_t cache_floats(const struct write_job *j){
-  size_t n = j->z ? page_floats(j->w, j->limit) : 0;
+  size_t n = own_floats(j);
   return j->has_plain ? n + page_floats(j->w, j->most_context + j->limit) : n;
 }
 
