@@ -89,9 +89,9 @@ int content_check(struct call *c, struct vtab *t){
   sqlite3_finalize(s);
   if( is_lasting || c->err.rc!=SQLITE_OK ) return c->err.rc;
   return fail(&c->err, SQLITE_ERROR, "content_rowid='%.60s' is no lasting id of the rows of "
-              "\"%.60s\": expected its INTEGER PRIMARY KEY, or a column of integers that is UNIQUE "
-              "NOT NULL. (VACUUM may give each rowid to another row where no column is the INTEGER "
-              "PRIMARY KEY.)", d->content_rowid, d->content);
+       "\"%.60s\": expected its INTEGER PRIMARY KEY, or a column of integers that is UNIQUE NOT "
+       "NULL, which may stand beside a key of texts. (VACUUM may give each rowid to another row "
+       "where no column is the INTEGER PRIMARY KEY.)", d->content_rowid, d->content);
 }
 
 int content_has(struct call *c, struct vtab *t, int64_t id){

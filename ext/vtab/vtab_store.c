@@ -306,6 +306,10 @@ static int fail_content(struct call *c, const struct vtab *t, const char *sql){
   buf_text(&said);
   if( said.rc!=SQLITE_OK ){
     fail_nomem(&c->err);
+  }else if( strcmp(said.data, "no such column: T.rowid")==0 ){
+    fail(&c->err, SQLITE_ERROR, "\"%.60s\" has no rowid: expected content_rowid='a column' that "
+         "gives each row an integer (in a table UNIQUE NOT NULL, beside a key of texts)",
+         store_content_name(t));
   }else if( prepare_sql(t, sql, 0, &s)==SQLITE_OK ){
     fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a "
          "view. A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"",
