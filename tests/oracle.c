@@ -53,6 +53,10 @@ static const struct kind KINDS[] = {
     .n_filters = 3, .cell_rows = 8, .n_rows = 400, .is_parted = 1 },
   { .name = "partitions of notes", .content = NOTES, .n_filters = 3, .cell_rows = 4, .n_rows = 90,
     .is_parted = 1 },
+  { .name = "titles and texts", .content = TEXTS, .n_filters = 1, .cell_rows = 8, .n_rows = 90,
+    .words = 1, .is_titled = 1 },
+  { .name = "titles and notes", .content = NOTES, .n_filters = 3, .cell_rows = 8, .n_rows = 90,
+    .is_titled = 1 },
 };
 enum { N_KINDS = sizeof(KINDS)/sizeof(KINDS[0]), KIND_LARGE = 4 };
 
@@ -284,8 +288,8 @@ static char *condition_of_query(struct world *w){
 /* ---- Changes ---- */
 /* "(rowid, content, x, y, z)" */
 static void columns_append(struct world *w, sqlite3_str *s){
-  sqlite3_str_appendf(s, "(rowid, %s%s)", content_column(w->kind),
-                      FILTER_NAMES[w->kind->n_filters]);
+  sqlite3_str_appendf(s, "(rowid, %s%s%s)", content_column(w->kind),
+                      FILTER_NAMES[w->kind->n_filters], w->kind->is_titled ? ", title" : "");
 }
 
 static void row_append(struct world *w, sqlite3_str *s, sqlite3_int64 rowid){
@@ -293,6 +297,11 @@ static void row_append(struct world *w, sqlite3_str *s, sqlite3_int64 rowid){
   if( draw(w, 10) ) content_literal(content, &w->random, w->kind);
   sqlite3_str_appendf(s, "(%lld, %s", rowid, content);
   for(int i=0; i<w->kind->n_filters; i++) sqlite3_str_appendf(s, ", %s", value_of_filter(w, i));
+  if( w->kind->is_titled ){
+    strcpy(content, "NULL");
+    if( draw(w, 4) ) content_literal(content, &w->random, w->kind);
+    sqlite3_str_appendf(s, ", %s", content);
+  }
   sqlite3_str_appendall(s, ")");
 }
 
@@ -374,11 +383,24 @@ static char *rows_named(struct world *w){
   return where ? where : sqlite3_mprintf("rowid = %lld", rowid_draw(w));
 }
 
+static void update_title(struct world *w){
+  char content[LITERAL] = "NULL";
+  char *where = rows_named(w);
+  const char *also = draw(w, 3)==0 ? ", body = NULL" : "";
+  char *sql;
+  if( draw(w, 3) ) content_literal(content, &w->random, w->kind);
+  sql = sqlite3_mprintf("UPDATE %%T SET title = %s%s WHERE %s", content, also, where);
+  change(w, w->db, sql);
+  sqlite3_free(sql);
+  sqlite3_free(where);
+}
+
 static void act_update_content(struct world *w){
   char *sql;
   char content[LITERAL] = "NULL";
   char *where = rows_named(w);
   int column = draw(w, 3);
+  if( w->kind->is_titled && draw(w, 2) ) update_title(w);
   if( draw(w, 8) ) content_literal(content, &w->random, w->kind);
   if( column<w->kind->n_filters && draw(w, 2) ){
     sql = sqlite3_mprintf("UPDATE %%T SET %s = %s, %c = %s WHERE %s", content_column(w->kind),
@@ -635,7 +657,9 @@ static void act_drop(struct world *w){
   if( draw(w, 2) ){
     create = twins_create(w->kind, "main");
     must(w, w->db, strstr(create, ";CREATE")+1);
-    columns = sqlite3_mprintf("%s%s", content_column(w->kind), FILTER_NAMES[w->kind->n_filters]);
+    columns = sqlite3_mprintf("%s%s%s", content_column(w->kind),
+                              FILTER_NAMES[w->kind->n_filters],
+                              w->kind->is_titled ? ", title" : "");
     if( w->kind->content==NOTES ){
       must(w, w->db, "INSERT INTO t(t) VALUES('rebuild')");
     }else{
@@ -741,8 +765,9 @@ static void content_anew(struct world *w, int rebuilds){
   char *create = twins_create(w->kind, "main");
   if( follows(w) ){
     held_close(w);
-    must(w, w->db, "CREATE TABLE p_new(id INTEGER PRIMARY KEY, body, x INTEGER, y REAL, z TEXT)");
-    must(w, w->db, "INSERT INTO p_new SELECT id, body, x, y, z FROM p WHERE id%17");
+    must(w, w->db, "CREATE TABLE p_new(id INTEGER PRIMARY KEY, body, x INTEGER, y REAL, z TEXT,"
+         " title)");
+    must(w, w->db, "INSERT INTO p_new SELECT id, body, x, y, z, title FROM p WHERE id%17");
     must(w, w->db, "DROP TABLE p");
     must(w, w->db, "ALTER TABLE p_new RENAME TO p");
     if( !rebuilds ) must(w, w->db, "DROP TABLE t");
@@ -882,15 +907,16 @@ static void query_draw(struct world *w, char query[LITERAL], char plain[LITERAL]
 ** bound on the distance; INFINITY. */
 static void truth(struct world *w, sqlite3 *db, struct list *all, const char *plain,
                   const char *where, double farthest){
-  char *sql = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL AND (%s)",
-                              content_column(w->kind), plain, content_column(w->kind),
-                              where ? where : "1");
+  char *measure = content_distance(w->kind, plain);
+  char *sql = sqlite3_mprintf("SELECT id, %s FROM p WHERE %s IS NOT NULL AND (%s)", measure,
+                              content_said(w->kind), where ? where : "1");
   int rc = list_fill(all, db, sql);
   if( rc!=SQLITE_OK && !bad(w) ){
     why_not(w->why, "brute force: error %d, %s", rc, sqlite3_errmsg(db));
   }
   if( all->n>0 ) qsort(all->rows, all->n, sizeof(*all->rows), found_by_distance);
   while( all->n>0 && all->rows[all->n-1].distance>=farthest ) all->n--;
+  sqlite3_free(measure);
   sqlite3_free(sql);
 }
 
@@ -1009,8 +1035,8 @@ static void act_words(struct world *w){
   const char *word = ONE_OF(w, WORDS);
   int by_words = draw(w, 2);
   char *where = condition(w, 1);
-  char *has_word = sqlite3_mprintf("(%s) AND body LIKE '%%%s%%'", where ? where : "1",
-                                   by_words ? word : "");
+  char *has_word = sqlite3_mprintf("(%s) AND %s LIKE '%%%s%%'", where ? where : "1",
+                                   content_said(w->kind), by_words ? word : "");
   char *sql = sqlite3_mprintf("SELECT rowid, distance FROM t('%s?', '{\"by\":\"%s\"}') WHERE %s"
                               " ORDER BY rowid", word, by_words ? "words" : "both",
                               where ? where : "1");

@@ -36,6 +36,7 @@ struct kind {
   int cell_rows;        /* 0: as the product has it */
   int n_rows;           /* about how many the oracle lets live */
   int words;            /* words=1 */
+  int is_titled;        /* a second content column: title */
   int is_parted;        /* x is a partition column: queries are in one of its values */
 };
 static const char *const FILTERS[] = { "x INTEGER filter", "y REAL filter", "z TEXT filter" };
@@ -45,15 +46,27 @@ static inline const char *content_column(const struct kind *k){
   return k->content==VECTORS ? "latent" : "body";
 }
 
+/* All that a row says, in p; NULL: nothing. */
+static inline const char *content_said(const struct kind *k){
+  return k->is_titled ? "coalesce(body || ' ' || title, body, title)" : content_column(k);
+}
+
+/* The distance of a row of p to a query, by definition (sqlite3_free). */
+static inline char *content_distance(const struct kind *k, const char *query){
+  if( !k->is_titled ) return sqlite3_mprintf("brute(%s, %s)", content_column(k), query);
+  return sqlite3_mprintf("min(ifnull(brute(body, %s), 9), ifnull(brute(title, %s), 9))", query,
+                         query);
+}
+
 /* CREATE statements of p and t, in this order (sqlite3_free). schema: "main", "temp" or an
 ** attached one. */
 static inline char *twins_create(const struct kind *k, const char *schema){
   sqlite3_str *s = sqlite3_str_new(NULL);
   sqlite3_str_appendf(s, "CREATE TABLE %s.p(id INTEGER PRIMARY KEY, %s, x INTEGER, y REAL, z"
-                         " TEXT);", schema, content_column(k));
+                         " TEXT, title);", schema, content_column(k));
   sqlite3_str_appendf(s, "CREATE VIRTUAL TABLE %s.t USING latent(", schema);
   if( k->content==VECTORS ) sqlite3_str_appendf(s, "width=%d", k->width);
-  else sqlite3_str_appendall(s, "body");
+  else sqlite3_str_appendall(s, k->is_titled ? "title, body" : "body");
   for(int i=0; i<k->n_filters; i++){
     int is_partition = k->is_parted && i==0;
     sqlite3_str_appendf(s, ", %s", is_partition ? "x INTEGER partition" : FILTERS[i]);
@@ -352,8 +365,10 @@ static inline int why_not(char why[WHY], const char *format, ...){
 static inline int scans_agree(sqlite3 *db, const struct kind *k, int *rc, char why[WHY]){
   const char *content = content_column(k);
   const char *filters = FILTER_NAMES[k->n_filters];
-  char *sql_t = sqlite3_mprintf("SELECT rowid%s, %s FROM t", filters, content);
-  char *sql_p = sqlite3_mprintf("SELECT rowid%s, %s FROM p ORDER BY rowid", filters, content);
+  const char *title = k->is_titled ? ", title" : "";
+  char *sql_t = sqlite3_mprintf("SELECT rowid%s, %s%s FROM t", filters, content, title);
+  char *sql_p = sqlite3_mprintf("SELECT rowid%s, %s%s FROM p ORDER BY rowid", filters, content,
+                                title);
   sqlite3_stmt *t = NULL, *p = NULL;
   int rc_t = sqlite3_prepare_v2(db, sql_t, -1, &t, NULL);
   int rc_p = sqlite3_prepare_v2(db, sql_p, -1, &p, NULL);
@@ -387,7 +402,7 @@ static inline int scans_agree(sqlite3 *db, const struct kind *k, int *rc, char w
 }
 
 /* f32 may differ from double by this much. Rows as near as that to each other may change places. */
-static const double NEAR = 4e-5;       /* means are rounded to f16 */
+static const double NEAR = 2.5e-4;     /* means are rounded to f16: 2^-12 of each number */
 
 /* Compares the rows found in t, in the order in which they came, with `all` rows of p that could
 ** have come, nearest first. `offset` rows were to be skipped, and at most `limit` to come (-1:
@@ -435,9 +450,11 @@ static inline int pull_agrees_where(sqlite3 *db, const struct kind *k, const cha
   double share = 0;
   char *sql_t = sqlite3_mprintf("SELECT rowid, distance FROM t(%s%s) WHERE %s", query,
                                 k->words ? ", '{\"by\":\"meaning\"}'" : "", where);
-  char *sql_p = sqlite3_mprintf("SELECT id, brute(%s, %s) FROM p WHERE %s IS NOT NULL AND (%s)",
-                                content_column(k), query, content_column(k), where);
+  char *distance = content_distance(k, query);
+  char *sql_p = sqlite3_mprintf("SELECT id, %s FROM p WHERE %s IS NOT NULL AND (%s)", distance,
+                                content_said(k), where);
   int good = 1;
+  sqlite3_free(distance);
   *rc = list_fill(&got, db, sql_t);
   if( *rc!=SQLITE_OK ) good = why_not(why, "query: error %d, %s", *rc, sqlite3_errmsg(db));
   if( good && list_fill(&all, db, sql_p)!=SQLITE_OK ){

@@ -194,11 +194,17 @@ void result_blob(struct call *c, struct buf *b);        /* a BLOB; takes over wh
 
 /* ---- call_options.c: options are a JSON object ---- */
 enum decoder { DECODER_DEFAULT, DECODER_EXACT, DECODER_WRITER };
+struct where {                  /* a row counts where this column has this value */
+  const char *column;
+  const char *value;            /* as SQL writes it */
+};
 struct options {
   struct decode_options decode;
   enum decoder decoder;         /* call_writer() takes it to decode.writer */
   int kind;                     /* 0 when not given */
   int steps_even, distinct;     /* latent_path() only */
+  struct where *where;          /* [n_where], in the call's arena: of functions over a table */
+  int n_where;
 };
 /* Argument i where it was given and is not NULL, defaults otherwise. */
 struct options call_options(struct call *c, int i);

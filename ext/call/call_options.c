@@ -64,7 +64,7 @@ int json_check_keys(struct call *c, const cJSON *object, const char *what, const
 
 enum key {
   KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
-  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_STEPS, KEY_DISTINCT, N_KEYS
+  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_WHERE, KEY_STEPS, KEY_DISTINCT, N_KEYS
 };
 static const struct {
   const char *name;
@@ -81,18 +81,28 @@ static const struct {
   [KEY_DETAIL]      = { "detail", 0, 1, 0 },
   [KEY_REFINE]      = { "refine", 0, 64, 1 },
   [KEY_DECODER]     = { "decoder", 0, 0, 0 },
+  [KEY_WHERE]       = { "where", 0, 0, 0 },             /* of functions over a latent table */
   [KEY_STEPS]       = { "steps", 0, 0, 0 },             /* from here on: latent_path() only */
   [KEY_DISTINCT]    = { "distinct", 0, 0, 0 },
 };
 
-static int n_keys(const struct call *c){
-  return strcmp(c->function->name, "latent_path")==0 ? N_KEYS : KEY_STEPS;
+/* Does the function take the key? */
+static int takes(const struct call *c, int key){
+  static const char *const over_tables[] = { "latent_imagine", "latent_gaps", "latent_cluster" };
+  const char *name = c->function->name;
+  if( key<KEY_WHERE ) return 1;
+  if( key>KEY_WHERE ) return strcmp(name, "latent_path")==0;
+  for(size_t i=0; i<sizeof(over_tables)/sizeof(over_tables[0]); i++){
+    if( strcmp(name, over_tables[i])==0 ) return 1;
+  }
+  return 0;
 }
 
 static void unknown_key(struct call *c, const char *name){
   char known[200] = "";
-  for(int i=0; i<n_keys(c); i++){
+  for(int i=0; i<N_KEYS; i++){
     size_t at = strlen(known);
+    if( !takes(c, i) ) continue;
     sqlite3_snprintf((int)(sizeof(known) - at), known + at, "%s%s", i ? ", " : "", KEYS[i].name);
   }
   fail(&c->err, SQLITE_ERROR, "options have no key \"%.60s\"; known keys: %s", name, known);
@@ -150,6 +160,52 @@ static void read_distinct(struct call *c, cJSON *item, struct options *o){
   else bad_value(c, item, "true or false");
 }
 
+/* A value as SQL writes it, in the call's arena; NULL where it is none that a column has. */
+static const char *sql_value(struct call *c, const cJSON *item){
+  double x = item->valuedouble;
+  int is_whole = cJSON_IsNumber(item) && x==floor(x) && fabs(x)<=9007199254740992.0;
+  char *text = NULL;
+  char *copy = NULL;
+  size_t n;
+  if( cJSON_IsString(item) ) text = sqlite3_mprintf("%Q", item->valuestring);
+  else if( cJSON_IsNull(item) ) text = sqlite3_mprintf("NULL");
+  else if( is_whole ) text = sqlite3_mprintf("%lld", (sqlite3_int64)x);
+  else if( cJSON_IsNumber(item) && isfinite(x) ) text = sqlite3_mprintf("%!.17g", x);
+  else return NULL;
+  n = text ? strlen(text) + 1 : 0;
+  if( text ) copy = arena_get(&c->arena, n);
+  if( copy ) memcpy(copy, text, n);
+  else fail_nomem(&c->err);
+  sqlite3_free(text);
+  return copy;
+}
+
+static char *copy_string(struct call *c, const char *text){
+  size_t n = strlen(text) + 1;
+  char *copy = arena_get(&c->arena, n);
+  if( copy ) memcpy(copy, text, n);
+  else fail_nomem(&c->err);
+  return copy;
+}
+
+/* {"lang": "en", "year": 2024} */
+static void read_where(struct call *c, cJSON *object, struct options *o){
+  static const char expected[] = "an object of columns and their values, {\"lang\": \"en\"}";
+  int n = cJSON_IsObject(object) ? cJSON_GetArraySize(object) : 0;
+  if( n==0 ){
+    bad_value(c, object, expected);
+    return;
+  }
+  o->where = arena_get(&c->arena, sizeof(*o->where)*(size_t)n);
+  if( o->where==NULL ) fail_nomem(&c->err);
+  for(cJSON *item=object->child; item && c->err.rc==SQLITE_OK; item=item->next){
+    struct where *w = &o->where[o->n_where++];
+    w->column = copy_string(c, item->string);
+    w->value = sql_value(c, item);
+    if( w->value==NULL ) bad_value(c, item, "a text, a number or null");
+  }
+}
+
 static void set_number(struct call *c, enum key key, double x, struct decode_options *o){
   switch( key ){
     case KEY_BEAMS:       o->beams = (int)x; break;
@@ -169,6 +225,7 @@ static void read_key(struct call *c, cJSON *item, enum key key, struct options *
   switch( key ){
     case KEY_KIND:     return;          /* read first: it says whose max_tokens counts */
     case KEY_DECODER:  read_decoder(c, item, o); return;
+    case KEY_WHERE:    read_where(c, item, o); return;
     case KEY_STEPS:    read_steps(c, item, o); return;
     case KEY_DISTINCT: read_distinct(c, item, o); return;
     default:           break;
@@ -182,8 +239,8 @@ static void read_options(struct call *c, const cJSON *tree, struct options *o){
   if( kind ) read_kind(c, kind, o);
   for(cJSON *item=tree->child; item && c->err.rc==SQLITE_OK; item=item->next){
     int key = 0;
-    while( key<n_keys(c) && strcmp(KEYS[key].name, item->string)!=0 ) key++;
-    if( key==n_keys(c) ) unknown_key(c, item->string);
+    while( key<N_KEYS && !(takes(c, key) && strcmp(KEYS[key].name, item->string)==0) ) key++;
+    if( key==N_KEYS ) unknown_key(c, item->string);
     else if( !is_repeated(tree, item) ) read_key(c, item, (enum key)key, o);
     else fail(&c->err, SQLITE_ERROR, "options name the key \"%s\" twice", item->string);
   }

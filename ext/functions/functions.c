@@ -303,7 +303,8 @@ const struct function FUNCTIONS[] = {
       "table `index`, with itself as its only parent, and texts between rows that no "
       "row has. Those above the row fit the query better than any row does. Where the "
       "row comes first, the table has the better answer. They are pictures if the "
-      "nearest row is one, or if \"kind\" says so.",
+      "nearest row is one, or if \"kind\" says so. {\"where\": {\"lang\": \"en\"}} takes only the "
+      "rows with these values of filter columns.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
     .result = "I am tired of my job.|0.03|[1,3]\nI hate my job.|0.31|[2]" },
 
@@ -319,7 +320,8 @@ const struct function FUNCTIONS[] = {
       "cluster, 0 for the largest, how far the row is from the cluster's mean, and a label, which "
       "is what the mean decodes to. Rows come by cluster, the nearest to the mean first. Labels "
       "are made only where the statement reads them; those of pictures say what the pictures "
-      "show; vectors of another model have none. Another \"seed\" begins elsewhere.",
+      "show; vectors of another model have none. Another \"seed\" begins elsewhere; \"where\" takes "
+      "some rows, as in latent_imagine().",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
     .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|4,2" },
 
@@ -334,7 +336,7 @@ const struct function FUNCTIONS[] = {
       "n places (5) between two neighbouring rows of the latent table `index` where no "
       "row is, the emptiest first, each with a text for it. Emptiness is the distance "
       "of the nearest row. It looks at 48 rows of one kind, the most frequent; another "
-      "\"seed\" looks at others.",
+      "\"seed\" looks at others; \"where\" takes some rows, as in latent_imagine().",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
     .result = "A man is singing.|0.34|[1,2]" },
 
@@ -372,7 +374,7 @@ const struct function FUNCTIONS[] = {
     .sentence =
       "A table of texts and pictures that is searched by meaning: t(query) gives its "
       "rows with their distance, the nearest first; the query is a text or a picture. "
-      "The content is its own, or that of another table, followed by triggers. With "
+      "In latent(title, body) a row is found by each of its contents. The content is its own, or that of another table, followed by triggers. With "
       "words=1 the rows are found by their words too. USING latent(width=384) holds "
       "vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",

@@ -138,22 +138,34 @@ struct neighbour {              /* a row; what it points to lies in the call's a
 };
 struct near {                   /* a table, and the kind of its rows that counts */
   struct call *call;
+  const struct where *where;    /* [n_where]: which rows count; borrowed */
+  int n_where;
   int kind;                     /* rows of other kinds are left out; 0: not settled yet */
   struct model *model;          /* of this kind; NULL: not settled yet */
   const char *schema, *table;
-  const char *content;          /* the table's content column; NULL: it holds foreign vectors */
+  const char *content;          /* the table's first content column, which is the one that counts;
+                                ** NULL: it holds foreign vectors */
+  int n_contents;               /* how many there are */
+  int has_encoder;              /* model='...': rows are found by its vectors, for a text alone */
   sqlite3_stmt *nearest;        /* nearest to a point; owned, like the next one */
   sqlite3_stmt *from;           /* from a rowid on; NULL until its first use */
 };
 /* Opens the table that argument i, (index), names: 'notes_latent' or 'main.notes_latent'. kind: of
-** which rows; 0: the first near_rows() settles it. near_release() may follow a failure too. */
-int near_open(struct near *t, struct call *c, int i, int kind);
+** which rows; 0: the first near_rows() settles it. o: the options, which say which rows count; they
+** stay where they are. near_release() may follow a failure too. */
+int near_open(struct near *t, struct call *c, int i, const struct options *o);
 /* Sets schema and table alone. */
 int near_find(struct near *t, const char *name);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
-/* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it. */
-int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n);
+/* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it.
+**
+** Where the table has several content columns, or a sentence encoder of its own, it says which rows
+** are looked at, a few more than `most`; how near these are is then the distance of their latents
+** to `at`, those of the first column. said: the text that is asked for where there is an encoder;
+** its bytes NULL: `at` itself is, which such a table refuses. */
+int near_rows(struct near *t, const struct latent *at, struct content said, int most,
+              struct neighbour *rows, int *n);
 /* Prepares an SQL text of sqlite3_mprintf(), and frees it. flags: of sqlite3_prepare_v3(). NULL
 ** on failure. */
 sqlite3_stmt *nested_prepare(struct near *t, char *sql);
@@ -164,7 +176,7 @@ int nested_step(struct near *t, sqlite3_stmt *statement);
 char *nested_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n);
 /* The same as near_open(), for near_all() and near_from() alone: the table may hold foreign
 ** vectors, and then has no near_from(). kind may change. */
-int near_table(struct near *t, struct call *c, int i, int kind);
+int near_table(struct near *t, struct call *c, int i, const struct options *o);
 /* All of its rows, of any kind: rowid and latent, which may be NULL, in the order of the rowids.
 ** For sqlite3_finalize(). */
 sqlite3_stmt *near_all(struct near *t);

@@ -599,7 +599,7 @@ void cluster_fill(struct call *c, struct rows *r){
   g.k = (int)call_integer(c, 1, "k", 1, K_MOST);
   o = call_options(c, 2);
   c->named = 0;                 /* it is the kind of the rows */
-  near_table(&g.near, c, 0, o.kind);
+  near_table(&g.near, c, 0, &o);
   if( c->err.rc==SQLITE_OK ) read_rows(c, &g);
   if( c->err.rc==SQLITE_OK && g.n>0 ){
     first_means(c, &g, o.decode.seed);

@@ -62,7 +62,7 @@ static void gaps_begin(struct call *c, struct gaps *g, struct options *o){
   *o = call_options(c, 2);
   g->seed = o->decode.seed;
   c->named = 0;                 /* it is the kind of the rows */
-  near_open(&g->near, c, 0, o->kind);
+  near_open(&g->near, c, 0, o);
 }
 
 static void find_samples(struct call *c, struct gaps *g){
@@ -94,12 +94,16 @@ static int most_frequent(const struct gaps *g){
   return best;
 }
 
+static struct content text_of(const struct neighbour *row){
+  return (struct content){ row->text, row->text_bytes };
+}
+
 /* Enters a sample, and the neighbours that follow it in g->rows. */
 static void add_sample(struct gaps *g, const struct neighbour *sample){
   struct neighbour *own = &g->rows[g->n_rows];
   int n;
   *own = *sample;
-  near_rows(&g->near, &own->z, RANKS + 1, own + 1, &n);
+  near_rows(&g->near, &own->z, text_of(own), RANKS + 1, own + 1, &n);
   g->at[g->n_samples] = g->n_rows;
   g->count[g->n_samples++] = n;
   g->n_rows += 1 + n;
@@ -173,14 +177,31 @@ static void find_pairs(struct call *c, struct gaps *g){
 
 /* ---- 3. Which are gaps: asked of the table ---- */
 
+/* The nearest row to the middle, as the table knows it: *nearest. A table with an encoder of its
+** own cannot be asked for a point; there it is the nearest of the rows near the parents. Returns
+** whether there is one. */
+static int find_nearest(struct gaps *g, const struct gap *gap, struct neighbour *nearest){
+  const struct point *p = &gap->point;
+  int found = 0;
+  for(int i=0; i<(g->near.has_encoder ? 2 : 1); i++){
+    struct neighbour row;
+    int n;
+    near_rows(&g->near, &p->z, text_of(p->parents[i]), 1, &row, &n);
+    if( n==0 || (found && row.distance>=nearest->distance) ) continue;
+    *nearest = row;
+    found = 1;
+  }
+  return found;
+}
+
 /* The table's nearest row is not nearer than the parents are. Sets the cost: less the emptiness. */
 static int is_gap(struct call *c, struct gaps *g, struct gap *gap){
   struct arena_mark mark = arena_mark(&c->arena);
   struct neighbour nearest;
-  int is_empty, n;
-  near_rows(&g->near, &gap->point.z, 1, &nearest, &n);
+  int is_empty;
+  int found = find_nearest(g, gap, &nearest);
   if( c->err.rc!=SQLITE_OK ) return 0;
-  is_empty = n==1 && nearest.distance>=(double)(WITNESS*gap->parent_distance);
+  is_empty = found && nearest.distance>=(double)(WITNESS*gap->parent_distance);
   if( is_empty ) gap->point.cost = -(float)nearest.distance;
   arena_rewind(&c->arena, mark);
   return is_empty;

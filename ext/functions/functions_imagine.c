@@ -52,15 +52,17 @@ struct imagine {
 /* ---- 1. Rows ---- */
 
 static void imagine_begin(struct call *c, struct imagine *g, struct options *o){
+  struct content said = { NULL, 0 };
   *g = (struct imagine){ .n = N_DEFAULT };
   if( call_has(c, 2) ) g->n = (int)call_integer(c, 2, "n", 1, N_MOST);
   *o = call_options(c, 3);
-  near_open(&g->near, c, 0, o->kind);
+  near_open(&g->near, c, 0, o);
   c->named = 0;                 /* it is the kind of the rows, not of the query */
   g->query = call_point(c, 1, "query");
   g->rows = arena_get(&c->arena, ROWS_READ*sizeof(*g->rows));
   if( g->rows==NULL ) fail_nomem(&c->err);
-  near_rows(&g->near, &g->query, ROWS_READ, g->rows, &g->n_rows);
+  if( sqlite3_value_type(c->args[1])==SQLITE_TEXT ) said = value_bytes(c, c->args[1]);
+  near_rows(&g->near, &g->query, said, ROWS_READ, g->rows, &g->n_rows);
 }
 
 static void measure_rows(struct call *c, struct imagine *g){
@@ -222,10 +224,11 @@ static int is_alike(const struct draft *d, const struct draft *const *shown, int
 ** the query? */
 static int is_held(struct call *c, struct imagine *g, const struct draft *d){
   struct arena_mark mark = arena_mark(&c->arena);
+  struct content said = { d->text.data, d->text.n };
   struct neighbour rows[2];
   int n;
   int found = 0;
-  near_rows(&g->near, &d->again, 2, rows, &n);
+  near_rows(&g->near, &d->again, said, 2, rows, &n);
   if( c->err.rc!=SQLITE_OK ) return 0;
   for(int i=0; i<n; i++) found |= draft_says(d, &rows[i]);
   arena_rewind(&c->arena, mark);

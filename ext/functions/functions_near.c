@@ -4,18 +4,23 @@
 **
 ** latent_imagine(), latent_gaps() and latent_cluster() are given the name of a virtual table,
 ** 'notes_latent' or 'main.notes_latent'. SQLite is asked what it is, not the index: a virtual table
-** with the columns `distance` and `latent` is one of ours, and its one visible column without a
-** type is the content (definition_columns()). A table of somebody else's vectors has no such
-** column. So these functions read what any SELECT of the user's would read, changes of this
-** transaction included.
+** with the columns `distance` and `latent` is one of ours, and its visible columns without a type
+** are the contents (definition_columns()). A table of somebody else's vectors has no such column.
+** So these functions read what any SELECT of the user's would read, changes of this transaction
+** included.
 **
 ** A table may hold rows of several kinds, but points that are mixed must be of one kind. So these
-** functions work with the rows of one kind and see no others.
+** functions work with the rows of one kind and see no others. Of several contents they work with
+** the first, which is also what the column `latent` is made of.
 */
 #include "functions.h"
+#include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_SEARCHED_MOST = 4096 };     /* rows looked at to find those of one kind */
+enum {
+  ROWS_SEARCHED_MOST = 4096,    /* rows looked at to find those of one kind */
+  SPARE_ROWS = 32               /* looked at where the table measures by other vectors */
+};
 
 /* ---- Nested statements ---- */
 
@@ -88,8 +93,8 @@ int near_find(struct near *t, const char *name){
   return t->call->err.rc;
 }
 
-/* Notes the content column. Returns whether the column is one of the two that tell that the table
-** is ours. */
+/* Notes a content column. Returns whether the column is one of the two that tell that the table is
+** ours. */
 static int read_column(struct near *t, sqlite3_stmt *statement){
   const char *name = (const char *)sqlite3_column_text(statement, 0);
   int has_type = sqlite3_column_bytes(statement, 1)>0;
@@ -100,7 +105,8 @@ static int read_column(struct near *t, sqlite3_stmt *statement){
     return 0;
   }
   if( strcmp(name, "distance")==0 || strcmp(name, "latent")==0 ) return 1;
-  if( t->content==NULL && !is_hidden && !has_type ) t->content = nested_copy(t, statement, 0, &n);
+  if( is_hidden || has_type ) return 0;
+  if( t->n_contents++==0 ) t->content = nested_copy(t, statement, 0, &n);
   return 0;
 }
 
@@ -116,34 +122,85 @@ static void read_columns(struct near *t){
        "made by CREATE VIRTUAL TABLE ... USING latent(...)", t->table);
 }
 
-static void find_columns(struct near *t){
-  read_columns(t);
-  if( t->content ) return;
+/* The columns that options name are filters. */
+static void check_where(struct near *t){
+  static const char sql[] = "SELECT 1 FROM pragma_table_xinfo(%Q, %Q) WHERE name = %Q "
+    "COLLATE NOCASE AND type <> '' AND hidden = 0 AND name NOT IN ('distance', 'latent')";
+  for(int i=0; i<t->n_where && t->call->err.rc==SQLITE_OK; i++){
+    const char *name = t->where[i].column;
+    sqlite3_stmt *s = nested_prepare(t, sqlite3_mprintf(sql, t->table, t->schema, name));
+    int is_filter = nested_step(t, s);
+    sqlite3_finalize(s);
+    if( is_filter || t->call->err.rc!=SQLITE_OK ) continue;
+    fail(&t->call->err, SQLITE_ERROR, "options key \"where\" names \"%.60s\", which is no filter "
+         "column of \"%.60s\"", name, t->table);
+  }
+}
+
+/* The table's columns, and what options say of them. */
+static void know_table(struct near *t, const struct options *o){
+  if( t->call->err.rc==SQLITE_OK ) read_columns(t);
+  t->where = o->where;
+  t->n_where = o->n_where;
+  check_where(t);
+}
+
+/* t_config names the table's own encoder. */
+static void find_encoder(struct near *t){
+  static const char sql[] = "SELECT 1 FROM \"%w\".\"%w_config\" WHERE k = 'encoder'";
+  sqlite3_stmt *s = NULL;
+  if( t->call->err.rc!=SQLITE_OK ) return;
+  s = nested_prepare_with(t, sqlite3_mprintf(sql, t->schema, t->table), SQLITE_PREPARE_NO_VTAB);
+  t->has_encoder = nested_step(t, s);
+  sqlite3_finalize(s);
+}
+
+static void find_columns(struct near *t, const struct options *o){
+  know_table(t, o);
+  find_encoder(t);
+  if( t->content || t->call->err.rc!=SQLITE_OK ) return;
   fail(&t->call->err, SQLITE_ERROR, "\"%.100s\" holds vectors of a model of its own (width=...), "
        "which nothing here can decode: expected a table with content", t->table);
 }
 
-int near_table(struct near *t, struct call *c, int i, int kind){
+int near_table(struct near *t, struct call *c, int i, const struct options *o){
   struct content name = call_text(c, i, "index");
-  *t = (struct near){ .call = c, .kind = kind };
+  *t = (struct near){ .call = c, .kind = o->kind };
   if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
-  if( c->err.rc==SQLITE_OK ) read_columns(t);
+  know_table(t, o);
   return c->err.rc;
+}
+
+/* Of the rows that count: rowid, `what`, and the content where there is one. arguments: of a query.
+** condition: a WHERE, or empty. end: order and limit. */
+static sqlite3_stmt *select_rows(struct near *t, const char *what, const char *arguments,
+                                 const char *condition, const char *end){
+  sqlite3_str *s = sqlite3_str_new(t->call->connection->db);
+  int is_first = *condition==0;
+  sqlite3_str_appendf(s, "SELECT T.rowid, %s", what);
+  if( t->content ) sqlite3_str_appendf(s, ", T.\"%w\"", t->content);
+  sqlite3_str_appendf(s, " FROM \"%w\".\"%w\"%s AS T %s", t->schema, t->table, arguments,
+                      condition);
+  for(int i=0; i<t->n_where; i++){
+    sqlite3_str_appendf(s, " %s T.\"%w\" IS %s", is_first ? "WHERE" : "AND", t->where[i].column,
+                        t->where[i].value);
+    is_first = 0;
+  }
+  sqlite3_str_appendf(s, " %s", end);
+  return nested_prepare(t, sqlite3_str_finish(s));
 }
 
 /* Recall 1: the answer depends on the rows alone, not on how the index lies. On 100,000 rows the
 ** nearest one then takes 1.5 ms, rather than 0.1. */
-int near_open(struct near *t, struct call *c, int i, int kind){
-  static const char sql[] = "SELECT rowid, distance, latent, \"%w\" "
-    "FROM \"%w\".\"%w\"(?1, '{\"recall\":1}') LIMIT ?2";
+int near_open(struct near *t, struct call *c, int i, const struct options *o){
+  static const char arguments[] = "(?1, '{\"recall\":1,\"by\":\"meaning\"}')";
   struct content name = call_text(c, i, "index");
   *t = (struct near){ .call = c };
-  if( kind ) near_settle(t, kind);
+  if( o->kind ) near_settle(t, o->kind);
   if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
-  if( c->err.rc==SQLITE_OK ) find_columns(t);
-  if( c->err.rc==SQLITE_OK ){
-    t->nearest = nested_prepare(t, sqlite3_mprintf(sql, t->content, t->schema, t->table));
-  }
+  find_columns(t, o);
+  if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+  t->nearest = select_rows(t, "T.distance, T.latent", arguments, "", "LIMIT ?2");
   return c->err.rc;
 }
 
@@ -189,20 +246,27 @@ static int read_row(struct near *t, sqlite3_stmt *statement, struct neighbour *r
   return row->text!=NULL;
 }
 
+/* What is asked for: a text where the table's own encoder reads it, else a latent. */
+static int bind_query(struct near *t, const struct buf *at, struct content said){
+  int is_text = t->has_encoder && said.bytes;
+  if( !is_text ) return sqlite3_bind_blob64(t->nearest, 1, at->data, at->n, SQLITE_STATIC);
+  return sqlite3_bind_text64(t->nearest, 1, said.bytes, said.n, SQLITE_STATIC, SQLITE_UTF8);
+}
+
 /* The rows of the kind among the `limit` nearest ones: rows[*n] of [most]. Returns how many of
-** these are of another kind. */
-static int read_nearest(struct near *t, const struct buf *at, int limit, int most,
-                        struct neighbour *rows, int *n){
+** these are of another kind, or have nothing in the first of several columns. */
+static int read_nearest(struct near *t, const struct buf *at, struct content said, int limit,
+                        int most, struct neighbour *rows, int *n){
   sqlite3_stmt *s = t->nearest;
   int n_others = 0;
-  int rc = sqlite3_bind_blob64(s, 1, at->data, at->n, SQLITE_STATIC);
+  int rc = bind_query(t, at, said);
   *n = 0;
   if( rc==SQLITE_OK ) rc = sqlite3_bind_int(s, 2, limit);
   if( rc!=SQLITE_OK ) nested_failed(t, rc);
   while( *n<most && nested_step(t, s) ){
     int takes = read_row(t, s, &rows[*n]);
     if( takes && t->kind==0 ) near_settle(t, rows[*n].z.kind);
-    n_others += rows[*n].z.z==NULL;
+    n_others += !takes && (rows[*n].z.z==NULL || t->n_contents>1);
     *n += takes;
   }
   sqlite3_reset(s);
@@ -211,7 +275,8 @@ static int read_nearest(struct near *t, const struct buf *at, int limit, int mos
 }
 
 /* Where rows of other kinds lie nearer it looks further, but not through all of a large table. */
-int near_rows(struct near *t, const struct latent *at, int most, struct neighbour *rows, int *n){
+static int find_rows(struct near *t, const struct latent *at, struct content said, int most,
+                     struct neighbour *rows, int *n){
   struct call *c = t->call;
   struct arena_mark mark = arena_mark(&c->arena);
   struct buf blob = { 0 };
@@ -220,7 +285,7 @@ int near_rows(struct near *t, const struct latent *at, int most, struct neighbou
   latent_write(&blob, at, &c->err);
   check_buf(c, &blob);
   for(int limit=most; c->err.rc==SQLITE_OK; limit*=8){
-    int n_others = read_nearest(t, &blob, limit, most, rows, n);
+    int n_others = read_nearest(t, &blob, said, limit, most, rows, n);
     int is_all = *n==most || *n + n_others<limit || n_others==0;
     if( is_all || limit>=ROWS_SEARCHED_MOST || c->err.rc!=SQLITE_OK ) break;
     arena_rewind(&c->arena, mark);
@@ -229,15 +294,42 @@ int near_rows(struct near *t, const struct latent *at, int most, struct neighbou
   return c->err.rc;
 }
 
+static int by_distance(const void *a, const void *b){
+  const struct neighbour *x = a;
+  const struct neighbour *y = b;
+  if( x->distance!=y->distance ) return x->distance<y->distance ? -1 : 1;
+  return (x->rowid>y->rowid) - (x->rowid<y->rowid);
+}
+
+int near_rows(struct near *t, const struct latent *at, struct content said, int most,
+              struct neighbour *rows, int *n){
+  struct call *c = t->call;
+  int n_looked_at = 4*most + SPARE_ROWS;
+  struct neighbour *list;
+  *n = 0;
+  if( t->n_contents==1 && !t->has_encoder ) return find_rows(t, at, said, most, rows, n);
+  list = arena_get(&c->arena, sizeof(*list)*(size_t)n_looked_at);
+  if( list==NULL ) fail_nomem(&c->err);
+  find_rows(t, at, said, n_looked_at, list, n);
+  for(int i=0; i<*n && c->err.rc==SQLITE_OK; i++){
+    float distance;
+    point_nearest(&distance, &list[i].z, at, &c->arena, &c->err);
+    list[i].distance = (double)distance;
+  }
+  if( c->err.rc!=SQLITE_OK ) *n = 0;
+  if( *n>1 ) qsort(list, (size_t)*n, sizeof(*list), by_distance);
+  if( *n>most ) *n = most;
+  if( *n>0 ) memcpy(rows, list, sizeof(*list)*(size_t)*n);
+  return c->err.rc;
+}
+
 sqlite3_stmt *near_all(struct near *t){
-  static const char sql[] = "SELECT rowid, latent FROM \"%w\".\"%w\" ORDER BY rowid";
-  return nested_prepare(t, sqlite3_mprintf(sql, t->schema, t->table));
+  return select_rows(t, "T.latent", "", "", "ORDER BY T.rowid");
 }
 
 /* The first rowid in an order; `otherwise` where there is no row. */
-static sqlite3_int64 first_rowid(struct near *t, const char *order, sqlite3_int64 otherwise){
-  static const char sql[] = "SELECT rowid FROM \"%w\".\"%w\" ORDER BY rowid%s LIMIT 1";
-  sqlite3_stmt *s = nested_prepare(t, sqlite3_mprintf(sql, t->schema, t->table, order));
+static sqlite3_int64 first_rowid(struct near *t, const char *end, sqlite3_int64 otherwise){
+  sqlite3_stmt *s = select_rows(t, "0", "", "", end);
   sqlite3_int64 rowid = otherwise;
   if( nested_step(t, s) ) rowid = sqlite3_column_int64(s, 0);
   sqlite3_finalize(s);
@@ -248,17 +340,16 @@ int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most){
   *least = 0;
   *most = -1;
   if( t->call->err.rc!=SQLITE_OK ) return t->call->err.rc;
-  *least = first_rowid(t, "", 0);
-  *most = first_rowid(t, " DESC", -1);
+  *least = first_rowid(t, "ORDER BY T.rowid LIMIT 1", 0);
+  *most = first_rowid(t, "ORDER BY T.rowid DESC LIMIT 1", -1);
   return t->call->err.rc;
 }
 
 int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found){
-  static const char sql[] = "SELECT rowid, 0.0, latent, \"%w\" FROM \"%w\".\"%w\" "
-    "WHERE rowid >= ?1 ORDER BY rowid LIMIT 20";
   *found = 0;
   if( t->from==NULL ){
-    t->from = nested_prepare(t, sqlite3_mprintf(sql, t->content, t->schema, t->table));
+    t->from = select_rows(t, "0.0, T.latent", "", "WHERE T.rowid >= ?1",
+                          "ORDER BY T.rowid LIMIT 20");
   }
   if( t->from ) sqlite3_bind_int64(t->from, 1, rowid);
   while( !*found && nested_step(t, t->from) ) *found = read_row(t, t->from, row);

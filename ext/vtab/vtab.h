@@ -40,11 +40,12 @@ struct filter {                 /* a filter column */
   enum filter_type type;
   int is_partition;             /* each value has its own cells: a search must say which */
 };
-enum { FILTERS_MOST = INDEX_KEYS_MOST };
+enum { FILTERS_MOST = INDEX_KEYS_MOST, BODIES_MOST = 16 };
 struct definition {             /* strings lie in the vtab's arena */
   const char *table;            /* its name when it was connected */
-  char *body;                   /* the content column; NULL: the table holds foreign vectors, those
-                                ** of somebody else's model */
+  char *bodies[BODIES_MOST];    /* the content columns; a row is found by each of them */
+  int n_bodies;                 /* 0: the table holds foreign vectors, those of somebody else's
+                                ** model */
   int n_filters;
   struct filter filters[FILTERS_MOST];
   int n_partitions;             /* of the filters */
@@ -135,7 +136,7 @@ void put_quoted_with(struct buf *out, const char *name, const char *ending);    
 /* argv[3..argc) as SQLite gives them. Messages begin with the table's name. */
 int definition_read(struct definition *d, const char *table, int argc, const char *const *argv,
                     struct arena *a, struct err *e);
-/* Appends the column list for sqlite3_declare_vtab(): the content column, the filters, then the
+/* Appends the column list for sqlite3_declare_vtab(): the content columns, the filters, then the
 ** hidden columns: one named like the table, options, latent, distance. */
 void definition_columns(struct buf *out, const struct definition *d, const char *table);
 /* Appends those that t_config does not note: passage, where there is content, and rank. The user
@@ -143,15 +144,19 @@ void definition_columns(struct buf *out, const struct definition *d, const char 
 void definition_late_columns(struct buf *out, const struct definition *d);
 /* The hidden columns in this order are the arguments of t(...); the first two may be given. */
 enum hidden { HIDDEN_QUERY, HIDDEN_OPTIONS, HIDDEN_LATENT, HIDDEN_DISTANCE };
-/* Numbers of columns: the first filter; a hidden column. */
+/* Numbers of columns: the first filter, behind the content columns; a hidden column. */
 static inline int filter_at(const struct definition *d){
-  return d->body!=NULL;
+  return d->n_bodies;
 }
 static inline int hidden_at(const struct definition *d, enum hidden h){
   return filter_at(d) + d->n_filters + (int)h;
 }
-static inline int owns_content(const struct definition *d){     /* t_rows has a column for it */
-  return d->body && d->content==NULL;
+static inline int owns_content(const struct definition *d){     /* t_rows has columns for it */
+  return d->n_bodies>0 && d->content==NULL;
+}
+
+static inline int count_own_bodies(const struct definition *d){
+  return owns_content(d) ? d->n_bodies : 0;
 }
 
 int passage_at(const struct definition *d);      /* what in the row answers the query; -1: none */
@@ -163,11 +168,13 @@ int count_columns(const struct definition *d);  /* all of them */
 
 enum {                          /* columns of ROW_GET, ROW_LATENT and all rows_order statements */
   COLUMN_ID, COLUMN_SUM, COLUMN_LATENT,
-  COLUMN_FILTERS                /* the filters, then the content where it is the table's own, or
-                                ** its hash; not in ROW_LATENT */
+  COLUMN_FILTERS                /* the filters, then the contents where they are the table's own, or
+                                ** their hash; not in ROW_LATENT */
 };
+/* The values of n columns of s, from this one on. Good until s is stepped. */
+void column_values(sqlite3_value **v, sqlite3_stmt *s, int column, int n);
 uint32_t latent_sum(int64_t id, struct content latent);         /* the lower half of column `sum` */
-struct values_sum {             /* of the filters, then the content */
+struct values_sum {             /* of the filters, then the contents */
   uint64_t h;
   int oom;                      /* sticky */
 };
@@ -192,7 +199,10 @@ struct content row_known_latent(struct call *c, const struct vtab *t, sqlite3_st
 **
 ** Where the table has a sentence encoder of its own (model='...') they are that one's, and stand in
 ** t_rows right behind the latent, in the same BLOB: f16[n, t->width]. Otherwise they are made of
-** the latent's s. */
+** the latent's s.
+**
+** With several content columns all of this comes once for each that is not NULL, in their order:
+** the BLOB has one latent behind the other, and the vectors are those of them all. */
 struct vectors {
   float *x;                     /* NULL: there are none */
   int n;
@@ -211,8 +221,11 @@ int count_vectors(const struct vtab *t, int n_segments);
 /* What t_rows gets for a row: its latent, and where the table has an encoder of its own the
 ** vectors, as one more. In the call's arena. */
 struct content row_blob(struct call *c, const struct latent *z, const struct latent *vectors);
-/* The latent alone, of what t_rows has for a row. */
+/* The latent alone, of what t_rows has for a row: that of the first column with content. */
 struct content latent_alone(const struct vtab *t, struct content stored);
+/* What a row's BLOB has for the next content column that is not NULL; *rest, which was all of it at
+** first, is then what follows. n is 0 at the end. */
+struct content stored_next(const struct vtab *t, struct content *rest);
 
 /* The group of a row for the index: a hash of the values of its partition columns, 0 where the
 ** table has none. Of a row whose filters begin at a column of s; of n_partitions keys. */
@@ -259,9 +272,12 @@ sqlite3_stmt *store_lend(struct call *c, struct vtab *t, enum rows_order order);
 sqlite3_stmt *store_range(struct call *c, struct vtab *t, enum rows_order order, int64_t low,
                           int64_t high);
 void store_give_back(struct vtab *t, enum rows_order order, sqlite3_stmt *s);   /* or NULL */
-/* All rows of the content table, for store_prepare(): id, content, filters. Before it,
-** store_follow_content(). */
-#define SELECT_CONTENT "SELECT T.$their_id, T.$body$from_filters FROM $theirs AS T"
+/* All rows of the content table, for store_prepare(). Before it, store_follow_content(). */
+#define SELECT_CONTENT "SELECT T.$their_id$from_bodies$from_filters FROM $theirs AS T"
+enum {                          /* columns of it, and of CONTENT_GET */
+  CONTENT_ID,
+  CONTENT_BODIES                /* the contents, then the filters */
+};
 /* Texts with $names, see vtab_store.c. What store_prepare() gives is the caller's to finalize. */
 sqlite3_stmt *store_prepare(struct call *c, struct vtab *t, const char *text);
 int store_run(struct call *c, struct vtab *t, const char *text);        /* one statement, no rows */
@@ -278,15 +294,19 @@ int words_create(struct call *c, struct vtab *t);
 int words_drop(struct call *c, struct vtab *t);
 int words_rename(struct call *c, struct vtab *t, const char *name);
 int words_verify(struct call *c, struct vtab *t);       /* t_words is the one that we have made */
-/* The words of row id are now those of v: content as it is stored. NULL, a BLOB: it has none. Not
-** while a COMMIT lets the tables sync: SQLite refuses it. */
-int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v);
+/* The words of row id are now those of v[n_bodies]: contents as they are stored. NULL, a BLOB: it
+** has none; the same where v is NULL. Not while a COMMIT lets the tables sync: SQLite refuses it.
+** */
+int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *const *v);
+/* The same of the contents in columns of s, from this one on. */
+int words_put_columns(struct call *c, struct vtab *t, int64_t id, sqlite3_stmt *s, int column);
 /* Forgets all words, and takes in own content anew. Content of another table's is taken in by
 ** words_put(). */
 int words_rebuild(struct call *c, struct vtab *t);
-/* Findings for integrity-check: about the row whose content is v; about the whole. may_write: this
-** is a statement that changes something, so that FTS5 can check its part. */
-int words_check_row(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v,
+/* Findings for integrity-check: about the row whose contents are in columns of s, from this one on;
+** about the whole. may_write: this is a statement that changes something, so that FTS5 can check
+** its part. */
+int words_check_row(struct call *c, struct vtab *t, int64_t id, sqlite3_stmt *row, int column,
                     struct buf *report);
 int words_check(struct call *c, struct vtab *t, int may_write, struct buf *report);
 /* Appends a struct found for each row that has one of the words of a text: its score is FTS5's bm25
@@ -333,15 +353,18 @@ const float *encoder_query(struct call *c, struct vtab *t, sqlite3_value *v, str
 struct new_row {                /* a row as it shall be */
   sqlite3_int64 id;
   struct content latent;        /* bytes NULL: none, or to be encoded */
-  sqlite3_value *body;          /* own content; NULL: as in the old row, or there is none */
-  sqlite3_value **filters;      /* [n_filters]; NULL, or one marked as unchanged: as in the old
-                                ** row */
+  sqlite3_value **bodies;       /* [n_bodies]: own contents; NULL, or one marked as unchanged: as
+                                ** in the old row, or there are none */
+  sqlite3_value **filters;      /* [n_filters]; the same */
   sqlite3_int64 hash;           /* where the content is another table's */
   sqlite3_stmt *old;            /* ROW_GET on the old row; NULL: there is none */
 };
 /* In the place of a row with this id. Resets row->old. */
 int row_put(struct call *c, struct vtab *t, const struct new_row *row);
 int row_keeps_filter(const struct new_row *row, int i);         /* it has that of the old row */
+int row_keeps_body(const struct new_row *row, int i);
+/* Own content i of it. */
+sqlite3_value *row_body(const struct vtab *t, const struct new_row *row, int i);
 /* Can v be the value of a filter? In rows of another table's it need not; then it is stored as it
 ** is, and the row is not in the index. v: no column of a statement, but a copy. */
 int filter_fits(const struct filter *f, sqlite3_value *v);
@@ -363,11 +386,11 @@ int triggers_mend(struct call *c, struct vtab *t);      /* makes them again wher
 
 /* The content table is there, and content_rowid names a lasting id of its rows. */
 int content_check(struct call *c, struct vtab *t);
-/* Of the content in a column of s. */
+/* Of the contents in columns of s, from this one on. */
 sqlite3_int64 content_hash(struct call *c, const struct vtab *t, sqlite3_stmt *s, int column);
 enum { SAME_CONTENT = 1, SAME_FILTERS = 2, SAME_ALL = 3 };
-/* row: ROW_GET. What of it is as in the content table: s has the content in a column, with that
-** hash, and then the filters. 0 where the row is damaged. */
+/* row: ROW_GET. What of it is as in the content table: s has the contents from a column on, with
+** that hash, and then the filters. 0 where the row is damaged. */
 int content_same(struct call *c, struct vtab *t, sqlite3_stmt *row, sqlite3_stmt *s, int column,
                  sqlite3_int64 hash);
 /* Compares all rows with those of t_rows, and calls differs() for each id where they differ; for
@@ -393,8 +416,8 @@ enum note_how {                 /* column `how` of t_pending; vtab_store.c says 
 int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, enum note_how how);
 int pending_flush(struct call *c, struct vtab *t);      /* all notes: encodes, tells the index */
 int pending_most(const struct vtab *t);                 /* so many are flushed at once */
-/* The row that s stands on has content (in a column; another table's filters follow it), but no
-** latent: appends a line that says why. */
+/* The row that s stands on has contents (from a column on; another table's filters follow them),
+** but no latent: appends a line that says why. */
 void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
                      int column, struct buf *report);
 
@@ -497,9 +520,10 @@ int ranking_next(struct call *c, struct vtab *t, struct ranking *r, struct found
 
 /* ---- vtab_passage.c: what in a row answers a query ---- */
 
-/* Gives the passage of the content that is nearest to query[t->width]: a sentence. The content is
-** in a column of the row that s stands on; latent: the row's, as t_rows has it. Gives nothing where
-** the row has none, or is no text, or its content has changed since it was encoded. */
+/* Gives the passage that is nearest to query[t->width]: a sentence of the content that is nearest.
+** The contents are in columns of the row that s stands on, from this one on; latent: the row's, as
+** t_rows has it. Gives nothing where the row has none, or that content is no text, or has changed
+** since it was encoded. */
 void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
                   struct content latent, sqlite3_context *context);
 

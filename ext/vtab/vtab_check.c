@@ -35,6 +35,14 @@ struct check {
   struct rebuild rebuild;       /* rows that wait for it are well as they are */
 };
 
+/* Is there content in the columns of s from this one on? */
+static int has_content(const struct vtab *t, sqlite3_stmt *s, int column){
+  for(int i=0; i<t->definition.n_bodies; i++){
+    if( sqlite3_column_type(s, column + i)!=SQLITE_NULL ) return 1;
+  }
+  return 0;
+}
+
 /* The row that s stands on. Returns how many vectors it has. */
 static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, const struct check *check){
   int body_at = COLUMN_FILTERS + t->definition.n_filters;
@@ -47,16 +55,14 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_stmt *s, const stru
   row_check_values(c, t, s);
   report_failure(&c->err, report);
   if( owns_content(&t->definition) ){
-    words_check_row(c, t, id, sqlite3_column_value(s, body_at), report);
+    words_check_row(c, t, id, s, body_at, report);
   }
   latent = row_latent(c, t, s);
   report_failure(&c->err, report);
   if( latent.bytes==NULL ){
     int names = owns_content(&t->definition) && check->names_refused;
     if( names && rebuild_awaits(c, t, &check->rebuild, id) ) return 0;
-    if( names && sqlite3_column_type(s, body_at)!=SQLITE_NULL ){
-      pending_explain(c, t, id, s, body_at, report);
-    }
+    if( names && has_content(t, s, body_at) ) pending_explain(c, t, id, s, body_at, report);
     return 0;
   }
   v = vectors_from_blob(t, latent, &c->arena, "its latent", &found);
@@ -140,11 +146,10 @@ static void report_differing(struct call *c, struct vtab *t, sqlite3_int64 id, s
 static void report_refused(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *row,
                            sqlite3_stmt *s, void *arg){
   const struct check *check = arg;
-  int has_content = sqlite3_column_type(s, 1)!=SQLITE_NULL;
   int has_latent = sqlite3_column_type(row, COLUMN_LATENT)!=SQLITE_NULL;
-  words_check_row(c, t, id, sqlite3_column_value(s, 1), check->report);
-  if( has_content && !has_latent && check->names_refused ){
-    pending_explain(c, t, id, s, 1, check->report);
+  words_check_row(c, t, id, s, CONTENT_BODIES, check->report);
+  if( !has_latent && check->names_refused && has_content(t, s, CONTENT_BODIES) ){
+    pending_explain(c, t, id, s, CONTENT_BODIES, check->report);
   }
 }
 

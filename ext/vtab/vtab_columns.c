@@ -3,7 +3,7 @@
 **
 ** Each argument is one of
 **
-**     name [TEXT]                      the content column: one, or none in a table with a width
+**     name [TEXT]                      a content column; none in a table with a width
 **     name INTEGER|REAL|TEXT filter    a filter column; `partition`: one whose value every search
 **                                      must say
 **     key = value                      content, content_rowid, triggers, words, strict, width,
@@ -153,8 +153,10 @@ static int check_name(const struct definition *d, struct words *w, const char *n
   if( sqlite3_stricmp(name, w->table)==0 ){
     return bad_argument(w, "has the name of the table, which is that of the column for queries");
   }
-  if( d->body && sqlite3_stricmp(name, d->body)==0 ){
-    return bad_argument(w, "has a name that comes twice");
+  for(int i=0; i<d->n_bodies; i++){
+    if( sqlite3_stricmp(name, d->bodies[i])==0 ){
+      return bad_argument(w, "has a name that comes twice");
+    }
   }
   for(int i=0; i<d->n_filters; i++){
     if( sqlite3_stricmp(name, d->filters[i].name)==0 ){
@@ -198,11 +200,10 @@ static int read_column(struct definition *d, struct words *w, char *name, char *
   if( third || (second && sqlite3_stricmp(second, "TEXT")!=0) ){
     return bad_argument(w, "is neither a content column, nor name TYPE filter, nor key=value");
   }
-  if( d->body ){
-    return bad_argument(w, "is a second content column: there is one; more go into the table as "
-                        "filters (name TYPE filter)");
+  if( d->n_bodies==BODIES_MOST ){
+    return bad_argument(w, "is one content column more than the 16 there may be");
   }
-  d->body = name;
+  d->bodies[d->n_bodies++] = name;
   return SQLITE_OK;
 }
 
@@ -211,7 +212,9 @@ static int read_column(struct definition *d, struct words *w, char *name, char *
 
 /* The user's column of a name: its number; -1: there is none. */
 static int user_column(const struct definition *d, const char *name){
-  if( d->body && sqlite3_stricmp(d->body, name)==0 ) return 0;
+  for(int i=0; i<d->n_bodies; i++){
+    if( sqlite3_stricmp(d->bodies[i], name)==0 ) return i;
+  }
   for(int i=0; i<d->n_filters; i++){
     if( sqlite3_stricmp(d->filters[i].name, name)==0 ) return filter_at(d) + i;
   }
@@ -219,7 +222,7 @@ static int user_column(const struct definition *d, const char *name){
 }
 
 int passage_at(const struct definition *d){
-  if( d->body==NULL || user_column(d, "passage")>=0 ) return -1;
+  if( d->n_bodies==0 || user_column(d, "passage")>=0 ) return -1;
   return hidden_at(d, HIDDEN_DISTANCE) + 1;
 }
 
@@ -265,24 +268,25 @@ static int read_argument(struct definition *d, struct words *w){
 
 /* Arguments that are right one by one, but not together. */
 static int check_together(const struct definition *d, const char *table, struct err *e){
-  const char *name = d->body ? d->body : "";
-  if( d->body && d->width ){
+  int has_body = d->n_bodies>0;
+  const char *name = has_body ? d->bodies[0] : "";
+  if( has_body && d->width ){
     return fail(e, SQLITE_ERROR, "%s: both a content column (%.60s) and a width: a table holds "
                 "content, encoded by the model, or vectors of a width", table, name);
   }
-  if( d->body==NULL && d->width==0 ){
+  if( !has_body && d->width==0 ){
     return fail(e, SQLITE_ERROR, "%s: neither a content column nor a width: write latent(body) or "
                 "latent(width=384)", table);
   }
-  if( d->model && d->body==NULL ){
+  if( d->model && !has_body ){
     return fail(e, SQLITE_ERROR, "%s: model='%.60s' without a content column: a table of vectors "
                 "knows no model", table, d->model);
   }
-  if( d->has_words && d->body==NULL ){
+  if( d->has_words && !has_body ){
     return fail(e, SQLITE_ERROR, "%s: words=1 without a content column: a table of vectors has no "
                 "words", table);
   }
-  if( d->content && d->body==NULL ){
+  if( d->content && !has_body ){
     return fail(e, SQLITE_ERROR, "%s: content='%.60s' without a content column", table, d->content);
   }
   if( d->content==NULL && d->content_rowid ){
@@ -313,8 +317,8 @@ int definition_read(struct definition *d, const char *table, int argc, const cha
 }
 
 void definition_columns(struct buf *out, const struct definition *d, const char *table){
-  if( d->body ){
-    put_quoted(out, d->body);
+  for(int i=0; i<d->n_bodies; i++){
+    put_quoted(out, d->bodies[i]);
     buf_str(out, ", ");
   }
   for(int i=0; i<d->n_filters; i++){
@@ -323,6 +327,6 @@ void definition_columns(struct buf *out, const struct definition *d, const char 
   }
   put_quoted(out, table);
   buf_str(out, " HIDDEN, options HIDDEN, latent BLOB");
-  if( d->body ) buf_str(out, " HIDDEN");        /* SELECT * shows the vectors of a foreign table */
+  if( d->n_bodies>0 ) buf_str(out, " HIDDEN");  /* SELECT * shows the vectors of a foreign table */
   buf_str(out, ", distance REAL HIDDEN");
 }

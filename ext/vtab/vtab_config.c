@@ -238,7 +238,7 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model){
     find_encoding(c, t);
     check_made_for(c, t);
   }
-  if( t->definition.body ){
+  if( t->definition.n_bodies>0 ){
     sqlite3_int64 model = get(c, t, "model");
     width = get(c, t, "width");
     if( c->err.rc!=SQLITE_OK ) return c->err.rc;
@@ -309,7 +309,7 @@ int config_put(struct call *c, struct vtab *t){
   struct model *m;
   set(c, t, "version", VERSION);
   put_columns(c, t);
-  if( t->definition.body==NULL ) return c->err.rc;
+  if( t->definition.n_bodies==0 ) return c->err.rc;
   store_run(c, t, "DELETE FROM $config WHERE k IN ('picture', 'picture_s', 'code', 'code_s')");
   m = call_model(c);
   if( m==NULL ) return c->err.rc;

@@ -11,7 +11,7 @@
 **      then: after all other triggers, whatever the conflict clause was. A row that is not there
 **      leaves t.
 **   3. t_rows has, for each row, what was encoded: the filters themselves, and a hash of 64 bits of
-**      the content, its type included. A row that still has both is left alone. If only filters
+**      the contents, their types included. A row that still has both is left alone. If only filters
 **      differ, nothing is encoded.
 **   4. 'sync' compares every row of the content table with t_rows so, and notes those that differ,
 **      are new or are gone. 'rebuild' forgets all rows and does the same. 'integrity-check' reports
@@ -89,9 +89,9 @@ int content_check(struct call *c, struct vtab *t){
   sqlite3_finalize(s);
   if( is_lasting || c->err.rc!=SQLITE_OK ) return c->err.rc;
   return fail(&c->err, SQLITE_ERROR, "content_rowid='%.60s' is no lasting id of the rows of "
-              "\"%.60s\": expected its INTEGER PRIMARY KEY, or a column of integers that is UNIQUE "
-              "NOT NULL. (VACUUM may give each rowid to another row where no column is the INTEGER "
-              "PRIMARY KEY.)", d->content_rowid, d->content);
+       "\"%.60s\": expected its INTEGER PRIMARY KEY, or a column of integers that is UNIQUE NOT "
+       "NULL, which may stand beside a key of texts. (VACUUM may give each rowid to another row "
+       "where no column is the INTEGER PRIMARY KEY.)", d->content_rowid, d->content);
 }
 
 int content_has(struct call *c, struct vtab *t, int64_t id){
@@ -105,7 +105,10 @@ int content_has(struct call *c, struct vtab *t, int64_t id){
 sqlite3_int64 content_hash(struct call *c, const struct vtab *t, sqlite3_stmt *s, int column){
   struct values_sum sum = { 0 };
   if( c->err.rc!=SQLITE_OK ) return 0;
-  values_sum_add(&sum, t, sqlite3_column_value(s, column), sqlite3_column_type(s, column));
+  for(int i=0; i<t->definition.n_bodies; i++){
+    sqlite3_value *v = sqlite3_column_value(s, column + i);
+    values_sum_add(&sum, t, v, sqlite3_value_type(v));
+  }
   if( sum.oom ) fail_nomem(&c->err);
   return (sqlite3_int64)sum.h;
 }
@@ -129,6 +132,7 @@ static int same_filter(struct call *c, const struct vtab *t, sqlite3_stmt *row, 
 int content_same(struct call *c, struct vtab *t, sqlite3_stmt *row, sqlite3_stmt *s, int column,
                  sqlite3_int64 hash){
   int n = t->definition.n_filters;
+  int filters_at = column + t->definition.n_bodies;
   int same = SAME_FILTERS;
   row_check_values(c, t, row);
   row_latent(c, t, row);
@@ -137,7 +141,7 @@ int content_same(struct call *c, struct vtab *t, sqlite3_stmt *row, sqlite3_stmt
     return 0;
   }
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
-    if( !same_filter(c, t, row, i, s, column + 1 + i) ) same = 0;
+    if( !same_filter(c, t, row, i, s, filters_at + i) ) same = 0;
   }
   if( sqlite3_column_type(row, COLUMN_FILTERS + n)!=SQLITE_INTEGER ) return same;
   if( sqlite3_column_int64(row, COLUMN_FILTERS + n)==hash ) same |= SAME_CONTENT;
@@ -166,7 +170,10 @@ static void compare_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite
                         const struct content_walk *w){
   sqlite3_stmt *row = store_find(c, t, ROW_GET, id);
   int same = 0;
-  if( row ) same = content_same(c, t, row, s, 1, content_hash(c, t, s, 1));
+  if( row ){
+    sqlite3_int64 hash = content_hash(c, t, s, CONTENT_BODIES);
+    same = content_same(c, t, row, s, CONTENT_BODIES, hash);
+  }
   if( c->err.rc==SQLITE_OK && same==SAME_ALL && w->equal ) w->equal(c, t, id, row, s, w->arg);
   sqlite3_reset(row);
   if( c->err.rc==SQLITE_OK && same!=SAME_ALL ) w->differs(c, t, id, s, w->arg);

@@ -4,9 +4,10 @@
 ** A text of several sentences is as near as the nearest of them. Which one that is the latent
 ** tells, whose segments are those sentences, in order (model_text.c). What it says is read from the
 ** content, cut as it was when it was encoded. Where that gives another number of segments, the
-** content has changed since, and nobody can tell.
+** content has changed since, and nobody can tell. Of several content columns it is the nearest one.
 */
 #include "vtab.h"
+#include <math.h>
 #include <string.h>
 
 /* The passage that is nearest to query[t->width], the first of equal ones. v: of the row. */
@@ -33,8 +34,9 @@ static struct content column_text(struct call *c, sqlite3_stmt *s, int column){
   return text;
 }
 
-void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
-                  struct content latent, sqlite3_context *context){
+/* Of the one content in a column of s. */
+static void give_sentence(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s,
+                          int column, struct content latent, sqlite3_context *context){
   struct content own = latent_alone(t, latent);
   struct content text = column_text(c, s, column);
   const struct model *m;
@@ -59,4 +61,37 @@ void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_st
                           SQLITE_UTF8);
   }
   buf_release(&all);
+}
+
+/* Is the content that *latent was made of nearer to the query than *least, which then is its
+** distance? */
+static int is_nearer(struct call *c, struct vtab *t, const float *query, struct content latent,
+                     double *least){
+  struct arena_mark mark = arena_mark(&c->arena);
+  struct vectors v = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
+  double distance = distance_of(query, &v, t->width);
+  arena_rewind(&c->arena, mark);
+  if( c->err.rc!=SQLITE_OK || distance>=*least ) return 0;
+  *least = distance;
+  return 1;
+}
+
+void passage_give(struct call *c, struct vtab *t, const float *query, sqlite3_stmt *s, int column,
+                  struct content latent, sqlite3_context *context){
+  struct content best = { NULL, 0 };
+  struct content rest = latent;
+  double least = INFINITY;
+  int at = -1;
+  if( latent.bytes==NULL ) return;
+  for(int i=0; i<t->definition.n_bodies && c->err.rc==SQLITE_OK; i++){
+    struct content next;
+    if( sqlite3_column_type(s, column + i)==SQLITE_NULL ) continue;
+    next = stored_next(t, &rest);
+    if( next.n==0 ) return;             /* there is content that was not there */
+    if( !is_nearer(c, t, query, next, &least) ) continue;
+    best = next;
+    at = column + i;
+  }
+  if( at<0 || rest.n>0 ) return;
+  give_sentence(c, t, query, s, at, best, context);
 }

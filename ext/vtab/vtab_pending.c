@@ -28,11 +28,19 @@
 #include <string.h>
 
 enum {
-  BODIES_MOST = 1000,           /* notes of one flush, in a table with content */
+  NOTES_MOST = 1000,            /* notes of one flush, in a table with content */
   VECTORS_MOST = 4096,          /* ... in a foreign one */
   BODIES_BYTES = 4 << 20        /* bytes of content after which a flush takes no more notes */
 };
 
+struct piece {                  /* what a note has in one content column */
+  struct note *note;
+  const char *name;             /* of the column */
+  int kind;                     /* of what is to be encoded; 0: nothing is */
+  struct content body;
+  struct latent z;              /* what it was encoded to; n_segments 0: nothing */
+  struct content blob;          /* the same, as t_rows gets it */
+};
 struct note {                   /* pointers into the call's arena; filters' values are owned */
   sqlite3_int64 id;
   int is_known;                 /* the index knows the row */
@@ -40,9 +48,7 @@ struct note {                   /* pointers into the call's arena; filters' valu
   struct vectors now;           /* where the row is; n is 0: nowhere, or not encoded yet */
   uint64_t old_group, group;    /* in which it knows it; in which the row is now */
   uint64_t *keys;               /* [n_filters] */
-  int kind;                     /* of what is to be encoded; 0: nothing is */
-  struct content body;
-  struct latent z;              /* what it was encoded to; n_segments 0: nothing */
+  struct piece *pieces;         /* [n_bodies], to be encoded; NULL: nothing is */
   struct content latent;        /* to be written to t_rows; bytes NULL: none */
   enum { LEAVE, ENCODED, PUT, REMOVE } write;   /* in t_rows: nothing, the latent, the whole row;
                                 ** or the row goes */
@@ -55,12 +61,13 @@ struct notes {
   int n, most;
   size_t bytes;                 /* of all bodies */
 };
-enum {                          /* columns of PENDING_LIST; the last three of PENDING_READ alone */
-  PENDING_ID, PENDING_OLD, PENDING_HOW, THEIR_ID, THEIR_BODY, THEIR_FILTERS
+enum {                          /* columns of PENDING_LIST; the last two of PENDING_READ alone */
+  PENDING_ID, PENDING_OLD, PENDING_HOW, THEIR_ID,
+  THEIR_BODIES                  /* and then their filters */
 };
 
 int pending_most(const struct vtab *t){
-  return t->definition.body ? BODIES_MOST : VECTORS_MOST;
+  return t->definition.n_bodies>0 ? NOTES_MOST : VECTORS_MOST;
 }
 
 int pending_add(struct call *c, struct vtab *t, int64_t id, struct content old, enum note_how how){
@@ -88,17 +95,16 @@ static void refuse_content(struct call *c, const struct vtab *t, struct note *no
   struct err why = c->err;
   if( why.rc!=SQLITE_ERROR && why.rc!=SQLITE_TOOBIG ) return;
   if( note->why ) *note->why = why;
-  note->kind = 0;
-  note->z = (struct latent){ 0 };
+  note->pieces = NULL;
   note->latent = (struct content){ NULL, 0 };
   note->now = (struct vectors){ NULL, 0 };
   err_clear(&c->err);
   if( t->definition.is_strict ) fail(&c->err, why.rc, "row %lld: %s", note->id, why.text);
 }
 
-/* Copies a column's content into the note. */
+/* Copies a column's content into a piece of a note. */
 static void read_body(struct call *c, const struct vtab *t, sqlite3_stmt *s, int column,
-                      struct note *note){
+                      struct piece *piece){
   int type = sqlite3_column_type(s, column);
   const void *body;
   size_t n;
@@ -113,14 +119,33 @@ static void read_body(struct call *c, const struct vtab *t, sqlite3_stmt *s, int
     return;
   }
   if( n>0 ) memcpy(copy, body, n);
-  note->kind = type==SQLITE_BLOB ? KIND_PICTURE : KIND_TEXT;
-  note->body = (struct content){ copy, n };
-  if( note->kind==KIND_TEXT ) return;
+  piece->kind = type==SQLITE_BLOB ? KIND_PICTURE : KIND_TEXT;
+  piece->body = (struct content){ copy, n };
+  if( piece->kind==KIND_TEXT ) return;
   if( t->definition.model==NULL && picture_is(copy, n) ) return;
-  refuse_value(c, t->definition.body, sqlite3_column_value(s, column),
+  refuse_value(c, piece->name, sqlite3_column_value(s, column),
                t->definition.model ? "text or NULL: the table's own model reads nothing else"
                                    : "text, a picture (PNG, JPEG) or NULL");
-  refuse_content(c, t, note);
+  refuse_content(c, t, piece->note);
+}
+
+/* The contents, in columns of s from this one on: note->pieces, NULL where there is none, or one
+** cannot be encoded. */
+static void read_bodies(struct call *c, const struct vtab *t, sqlite3_stmt *s, int column,
+                        struct note *note){
+  int n = t->definition.n_bodies;
+  int has_content = 0;
+  if( c->err.rc!=SQLITE_OK ) return;
+  note->pieces = arena_zeroed(&c->arena, sizeof(*note->pieces)*(size_t)n);
+  if( note->pieces==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<n && note->pieces && c->err.rc==SQLITE_OK; i++){
+    struct piece *piece = &note->pieces[i];
+    piece->note = note;
+    piece->name = t->definition.bodies[i];
+    read_body(c, t, s, column + i, piece);
+    if( note->pieces && piece->kind ) has_content = 1;
+  }
+  if( !has_content ) note->pieces = NULL;
 }
 
 /* The index knows the row under this latent, which is empty where it was damaged. */
@@ -156,9 +181,9 @@ static void read_written(struct call *c, struct vtab *t, struct note *note){
     if( latent.bytes ){
       note->now = vectors_from_stored(c, t, latent, &c->arena, "a stored latent");
     }else if( owns_content(d) ){
-      read_body(c, t, row, COLUMN_FILTERS + d->n_filters, note);
+      read_bodies(c, t, row, COLUMN_FILTERS + d->n_filters, note);
     }
-    if( note->kind ) note->write = ENCODED;
+    if( note->pieces ) note->write = ENCODED;
   }
   sqlite3_reset(row);
 }
@@ -195,11 +220,12 @@ static int keep_latent(struct call *c, struct vtab *t, sqlite3_stmt *row, struct
 /* The row of a note as the content table has it: s, PENDING_READ, stands on both. */
 static void read_followed(struct call *c, struct vtab *t, sqlite3_stmt *s, struct note *note){
   sqlite3_stmt *row = store_find(c, t, ROW_GET, note->id);
+  int filters_at = THEIR_BODIES + t->definition.n_bodies;
   int is_there = sqlite3_column_type(s, THEIR_ID)!=SQLITE_NULL;
   int is_known = row && sqlite3_column_int(s, PENDING_HOW)==NOTE_READ;
   int same = 0;
-  if( is_there ) note->hash = content_hash(c, t, s, THEIR_BODY);
-  if( is_there && row ) same = content_same(c, t, row, s, THEIR_BODY, note->hash);
+  if( is_there ) note->hash = content_hash(c, t, s, THEIR_BODIES);
+  if( is_there && row ) same = content_same(c, t, row, s, THEIR_BODIES, note->hash);
   if( c->err.rc==SQLITE_OK && !(is_known && same==SAME_ALL) ){
     if( is_known ){
       struct content old = row_known_latent(c, t, row);
@@ -209,10 +235,10 @@ static void read_followed(struct call *c, struct vtab *t, sqlite3_stmt *s, struc
     if( is_there ){
       int keeps = (same & SAME_CONTENT) && keep_latent(c, t, row, note);
       note->write = PUT;
-      note->keys = read_keys(c, &t->definition, s, THEIR_FILTERS);
-      note->group = row_group(&t->definition, s, THEIR_FILTERS);
-      if( !keeps ) read_body(c, t, s, THEIR_BODY, note);
-      read_filters(c, t, s, THEIR_FILTERS, note);
+      note->keys = read_keys(c, &t->definition, s, filters_at);
+      note->group = row_group(&t->definition, s, filters_at);
+      if( !keeps ) read_bodies(c, t, s, THEIR_BODIES, note);
+      read_filters(c, t, s, filters_at, note);
     }else if( row ){
       note->write = REMOVE;
     }
@@ -250,7 +276,9 @@ static void read_notes(struct call *c, struct vtab *t, struct notes *all){
     *note = (struct note){ .id = id };
     all->n++;
     read_note(c, t, s, note);
-    all->bytes += note->body.n;
+    for(int i=0; note->pieces && i<t->definition.n_bodies; i++){
+      all->bytes += note->pieces[i].body.n;
+    }
   }
   sqlite3_reset(s);
 }
@@ -268,8 +296,8 @@ static void release_notes(const struct vtab *t, struct notes *all){
 /* ---- 2. Encoding ---- */
 
 /* The contents of list[n], all of one kind, in one batch. If it cannot be, each half by itself. */
-static void encode_batch(struct call *c, struct vtab *t, const struct model *m, struct note **list,
-                         int n){
+static void encode_batch(struct call *c, struct vtab *t, const struct model *m,
+                         struct piece **list, int n){
   struct arena_mark mark = arena_mark(&c->arena);
   struct content *bodies = arena_get(&c->arena, sizeof(*bodies)*(size_t)n);
   struct latent *z = arena_get(&c->arena, sizeof(*z)*(size_t)n);
@@ -277,13 +305,13 @@ static void encode_batch(struct call *c, struct vtab *t, const struct model *m, 
   if( c->arena.oom ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<n; i++) bodies[i] = list[i]->body;
-  contents_encode(m, &c->run, bodies, n, t->definition.body, 0, z);
+  contents_encode(m, &c->run, bodies, n, list[0]->name, 0, z);
   if( t->definition.model && c->err.rc==SQLITE_OK ) encoder_store(c, t, bodies, z, n, blobs);
   if( c->err.rc==SQLITE_OK ){
     for(int i=0; i<n; i++) list[i]->z = z[i];
-    for(int i=0; i<n && t->definition.model; i++) list[i]->latent = blobs[i];
+    for(int i=0; i<n && t->definition.model; i++) list[i]->blob = blobs[i];
   }else if( n==1 ){
-    refuse_content(c, t, list[0]);
+    refuse_content(c, t, list[0]->note);
   }else if( c->err.rc==SQLITE_ERROR || c->err.rc==SQLITE_TOOBIG ){
     err_clear(&c->err);
     arena_rewind(&c->arena, mark);
@@ -293,13 +321,17 @@ static void encode_batch(struct call *c, struct vtab *t, const struct model *m, 
 }
 
 static void encode_kind(struct call *c, struct vtab *t, struct notes *all, int kind){
-  struct note **list = arena_get(&c->arena, sizeof(*list)*(size_t)all->n);
+  size_t n_columns = (size_t)t->definition.n_bodies;
+  struct piece **list = arena_get(&c->arena, sizeof(*list)*(size_t)all->n*n_columns);
   struct model *m;
   int n = 0;
   if( list==NULL ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   for(int i=0; i<all->n; i++){
-    if( all->list[i].kind==kind ) list[n++] = &all->list[i];
+    struct piece *pieces = all->list[i].pieces;
+    for(size_t k=0; pieces && k<n_columns; k++){
+      if( pieces[k].kind==kind ) list[n++] = &pieces[k];
+    }
   }
   if( n==0 ) return;
   m = call_model_of(c, kind, 0);
@@ -307,11 +339,30 @@ static void encode_kind(struct call *c, struct vtab *t, struct notes *all, int k
   if( c->err.rc==SQLITE_OK ) encode_batch(c, t, m, list, n);
 }
 
-/* From the point to what is written and what the index gets. */
+/* The blobs of all pieces, one behind the other. */
+static struct content join_pieces(struct call *c, const struct vtab *t, struct piece *pieces){
+  struct content all = { NULL, 0 };
+  char *bytes;
+  if( t->definition.n_bodies==1 ) return pieces[0].blob;
+  for(int i=0; i<t->definition.n_bodies; i++) all.n += pieces[i].blob.n;
+  all.bytes = bytes = arena_get(&c->arena, all.n);
+  if( bytes==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<t->definition.n_bodies && bytes; i++){
+    if( pieces[i].blob.n>0 ) memcpy(bytes, pieces[i].blob.bytes, pieces[i].blob.n);
+    bytes += pieces[i].blob.n;
+  }
+  return all;
+}
+
+/* From the points to what is written and what the index gets. */
 static void settle_note(struct call *c, struct vtab *t, struct note *note){
   size_t most = (size_t)sqlite3_limit(t->db, SQLITE_LIMIT_LENGTH, -1);
-  if( c->err.rc!=SQLITE_OK || note->z.n_segments==0 ) return;
-  if( t->definition.model==NULL ) note->latent = row_blob(c, &note->z, NULL);
+  struct piece *pieces = note->pieces;
+  if( c->err.rc!=SQLITE_OK || pieces==NULL ) return;
+  for(int i=0; i<t->definition.n_bodies && t->definition.model==NULL; i++){
+    if( pieces[i].kind ) pieces[i].blob = row_blob(c, &pieces[i].z, NULL);
+  }
+  if( c->err.rc==SQLITE_OK ) note->latent = join_pieces(c, t, pieces);
   if( c->err.rc!=SQLITE_OK ) return;
   if( note->latent.n>most ){
     fail(&c->err, SQLITE_TOOBIG, "its latent of %zu bytes is longer than SQLite's limit here",
@@ -322,7 +373,7 @@ static void settle_note(struct call *c, struct vtab *t, struct note *note){
 }
 
 static void encode_notes(struct call *c, struct vtab *t, struct notes *all){
-  if( c->err.rc!=SQLITE_OK ) return;
+  if( c->err.rc!=SQLITE_OK || t->definition.n_bodies==0 ) return;
   encode_kind(c, t, all, KIND_TEXT);
   encode_kind(c, t, all, KIND_PICTURE);
   for(int i=0; i<all->n; i++) settle_note(c, t, &all->list[i]);
@@ -335,8 +386,8 @@ void pending_explain(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_s
   struct err why = { 0 };
   struct note note = { .id = id, .why = &why };
   struct notes all = { .list = &note, .n = 1 };
-  read_body(c, t, s, column, &note);
-  if( d->content ) read_filters(c, t, s, column + 1, &note);
+  read_bodies(c, t, s, column, &note);
+  if( d->content ) read_filters(c, t, s, column + d->n_bodies, &note);
   encode_notes(c, t, &all);
   release_notes(t, &all);
   if( c->err.rc==SQLITE_NOMEM || c->err.rc==SQLITE_INTERRUPT ) return;

@@ -567,7 +567,8 @@ uint64_t plan_group(struct call *c, const struct vtab *t, const struct condition
     keys[n++] = want->partitions[i];
     if( want->n_given[i]>0 ) continue;
     fail(&c->err, SQLITE_ERROR, "%.60s is a partition column: a search says which one it is in, "
-         "WHERE %.60s = ?. (\"exact\" searches all)", f->name, f->name);
+         "WHERE %.60s = ?; latent_imagine and latent_gaps do by the option \"where\". (\"exact\" "
+         "searches all)", f->name, f->name);
   }
   return keys_group(keys, n);
 }

@@ -220,7 +220,7 @@ static const float *query_vector(struct call *c, struct vtab *t, struct vcursor 
   if( c->err.rc!=SQLITE_OK ) return NULL;
   if( t->definition.model ){
     vector = encoder_query(c, t, v, &cursor->arena);
-  }else if( t->definition.body ){
+  }else if( t->definition.n_bodies>0 ){
     vector = query_point(c, t, &cursor->arena, v);
   }else if( type==SQLITE_BLOB || type==SQLITE_TEXT ){
     struct content blob = value_vector_blob(c, v, "the query", (size_t)t->width);
@@ -342,7 +342,7 @@ static int asks_words(struct call *c, const struct vtab *t, sqlite3_value *query
   if( !t->definition.has_words && o->says_by ){
     fail(&c->err, SQLITE_ERROR, "options ask for words, which the table does not keep: make it "
          "anew with words=1 between the brackets, USING latent(%.60s, words=1)",
-         t->definition.body ? t->definition.body : "body");
+         t->definition.n_bodies>0 ? t->definition.bodies[0] : "body");
   }
   if( !is_text && o->says_by ){
     fail(&c->err, SQLITE_ERROR, "options ask for words, but the query is no text: leave \"by\" "
@@ -359,7 +359,7 @@ static void start_search(struct call *c, struct vtab *t, struct vcursor *cursor,
   struct content words;
   int has_words;
   const float *vector;
-  vtab_ready(c, t, t->definition.body!=NULL);
+  vtab_ready(c, t, t->definition.n_bodies>0);
   triggers_require(c, t);
   pending_flush(c, t);
   o = read_options(c, want->options);
@@ -489,10 +489,11 @@ static void find_row(struct call *c, struct vtab *t, struct vcursor *cursor){
   cursor->is_there = store_step(c, cursor->rows);
 }
 
-/* From the content table, as a LEFT JOIN would give it. */
-static void give_content(struct call *c, struct vtab *t, int64_t rowid, sqlite3_context *context){
+/* Content column i, from the content table, as a LEFT JOIN would give it. */
+static void give_content(struct call *c, struct vtab *t, int64_t rowid, int i,
+                         sqlite3_context *context){
   sqlite3_stmt *s = store_find(c, t, CONTENT_GET, rowid);
-  if( s ) sqlite3_result_value(context, sqlite3_column_value(s, 0));
+  if( s ) sqlite3_result_value(context, sqlite3_column_value(s, CONTENT_BODIES + i));
   sqlite3_reset(s);
 }
 
@@ -542,7 +543,7 @@ static void give_passage(struct call *c, struct vtab *t, struct vcursor *cursor,
     passage_give(c, t, query, s, body_at, latent, context);
   }else{
     s = store_find(c, t, CONTENT_GET, cursor->rowid);
-    if( s ) passage_give(c, t, query, s, 0, latent, context);
+    if( s ) passage_give(c, t, query, s, CONTENT_BODIES, latent, context);
     sqlite3_reset(s);
   }
 }
@@ -561,12 +562,12 @@ static void give_column(struct call *c, struct vtab *t, struct vcursor *cursor,
   }else if( column==hidden_at(d, HIDDEN_OPTIONS) ){
     if( cursor->options ) sqlite3_result_value(context, cursor->options);
   }else if( filter<0 && d->content ){
-    give_content(c, t, cursor->rowid, context);
+    give_content(c, t, cursor->rowid, column, context);
   }else{
     find_row(c, t, cursor);
     if( !cursor->is_there ) return;
     if( column==hidden_at(d, HIDDEN_LATENT) ) give_latent(c, t, cursor, context);
-    else give_value(c, t, cursor, context, filter<0 ? d->n_filters : filter);
+    else give_value(c, t, cursor, context, filter<0 ? d->n_filters + column : filter);
   }
 }
 

@@ -62,6 +62,18 @@ static struct vectors row_vectors(struct call *c, struct vtab *t, int64_t id){
   return v;
 }
 
+/* What stands for the row where rows are compared: the vector of the whole. Of several contents it
+** is the mean of all vectors, which takes the place of the first. */
+static const float *whole_of(const struct vtab *t, struct vectors *v){
+  int width = t->width;
+  if( t->definition.n_bodies<2 ) return v->x;
+  for(int i=1; i<v->n; i++){
+    for(int j=0; j<width; j++) v->x[j] += v->x[(size_t)i*(size_t)width+(size_t)j];
+  }
+  normalize(v->x, width);
+  return v->x;
+}
+
 /* Fills in row->distance; 0: the row cannot be given. */
 static int measure(struct call *c, struct vtab *t, const struct ranking *r, struct found *row){
   struct arena_mark mark = arena_mark(&c->arena);
@@ -218,7 +230,7 @@ static int64_t read_candidates(struct call *c, struct vtab *t, const struct rank
     struct vectors v = row_vectors(c, t, x.row.rowid);
     if( v.n==0 ) continue;
     x.row.distance = distance_of(r->query, &v, t->width);
-    x.vector = v.x;
+    x.vector = whole_of(t, &v);
     list[(*n)++] = x;
   }
   return from;
@@ -287,10 +299,12 @@ static void spread_head(struct call *c, struct vtab *t, struct ranking *r){
 static int is_near_given(struct call *c, struct vtab *t, struct ranking *r, int64_t id){
   struct arena_mark mark = arena_mark(&c->arena);
   struct vectors v = { NULL, 0 };
+  const float *whole;
   if( r->within>0 ) v = row_vectors(c, t, id);
   if( v.n==0 ) return 0;
+  whole = whole_of(t, &v);
   for(int i=0; i<r->n_kept; i++){
-    if( 1 - dot(r->kept[i], v.x, t->width)<r->within ) return 1;
+    if( 1 - dot(r->kept[i], whole, t->width)<r->within ) return 1;
   }
   if( r->n_kept==KEPT_MOST ) return 0;
   if( r->kept==NULL ) r->kept = arena_get(r->arena, sizeof(*r->kept)*KEPT_MOST);
@@ -299,7 +313,7 @@ static int is_near_given(struct call *c, struct vtab *t, struct ranking *r, int6
     fail_nomem(&c->err);
     return 0;
   }
-  memcpy(r->kept[r->n_kept++], v.x, sizeof(float)*(size_t)t->width);
+  memcpy(r->kept[r->n_kept++], whole, sizeof(float)*(size_t)t->width);
   arena_rewind(&c->arena, mark);
   return 0;
 }

@@ -40,17 +40,17 @@ int rebuild_awaits(struct call *c, struct vtab *t, const struct rebuild *r, sqli
 /* Puts the row of the content table that s stands on into t_rows, without a latent. */
 static void put_waiting(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_stmt *s,
                         void *arg){
-  enum { FILTERS = 2 };                 /* columns of SELECT_CONTENT before the filters */
   const struct definition *d = &t->definition;
   sqlite3_value *filters[FILTERS_MOST] = { NULL };
   struct new_row row = { .id = id, .filters = filters };
   (void)arg;
   for(int i=0; i<d->n_filters; i++){
-    filters[i] = sqlite3_value_dup(sqlite3_column_value(s, FILTERS + i));
+    sqlite3_value *v = sqlite3_column_value(s, CONTENT_BODIES + d->n_bodies + i);
+    filters[i] = sqlite3_value_dup(v);
     if( filters[i]==NULL ) fail_nomem(&c->err);
   }
   if( c->err.rc==SQLITE_OK ) row_put(c, t, &row);
-  words_put(c, t, id, sqlite3_column_value(s, 1));
+  words_put_columns(c, t, id, s, CONTENT_BODIES);
   for(int i=0; i<d->n_filters; i++) sqlite3_value_free(filters[i]);
 }
 
@@ -60,7 +60,8 @@ static void note_differing(struct call *c, struct vtab *t, sqlite3_int64 id, sql
   if( s && rebuild_awaits(c, t, arg, id) ){
     put_waiting(c, t, id, s, NULL);
   }else{
-    words_put(c, t, id, s ? sqlite3_column_value(s, 1) : NULL);
+    if( s ) words_put_columns(c, t, id, s, CONTENT_BODIES);
+    else words_put(c, t, id, NULL);
     pending_add(c, t, id, NO_LATENT, NOTE_READ);
   }
 }
@@ -95,7 +96,7 @@ static void mend_row(struct call *c, struct vtab *t, sqlite3_stmt *s, sqlite3_st
   sqlite3_int64 sum = row_sum_expected(c, t, s);
   int has_none = sqlite3_column_type(s, COLUMN_LATENT)==SQLITE_NULL;
   struct content latent = NO_LATENT;
-  if( t->definition.body==NULL ) latent = row_latent(c, t, s);
+  if( t->definition.n_bodies==0 ) latent = row_latent(c, t, s);
   if( c->err.rc==SQLITE_CORRUPT_VTAB ) err_clear(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
   if( latent.bytes ) sum |= latent_sum(id, latent);
@@ -170,7 +171,7 @@ int rebuild_some(struct call *c, struct vtab *t, sqlite3_int64 n){
   static const struct content_walk WALK = { .differs = put_waiting };
   struct rebuild r;
   int begins;
-  if( t->definition.body==NULL ) return vtab_rebuild(c, t);
+  if( t->definition.n_bodies==0 ) return vtab_rebuild(c, t);
   if( config_is_early(c, t) ) return c->err.rc;
   r = config_rebuild(c, t);
   begins = !r.is_begun || !config_is_present(c, t);

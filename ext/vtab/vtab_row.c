@@ -5,8 +5,8 @@
 ** The sum finds bytes that were flipped on disk. It is a 64-bit number of two halves:
 **
 **     lower 32 bits   a hash of id and latent; 0 where there is no latent
-**     upper 32 bits   a hash of id, the filters, and the content where it is the table's own: of
-**                     what is stored, types included, texts in the database's encoding
+**     upper 32 bits   a hash of id, the filters, and the contents where they are the table's own:
+**                     of what is stored, types included, texts in the database's encoding
 **
 ** There are two halves because a search reads the latent alone. So damage of the latent is found
 ** when the latent is fetched, damage of the rest when the rest is shown.
@@ -15,6 +15,10 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+
+void column_values(sqlite3_value **v, sqlite3_stmt *s, int column, int n){
+  for(int i=0; i<n; i++) v[i] = sqlite3_column_value(s, column + i);
+}
 
 /* ---- The sum ---- */
 
@@ -64,7 +68,7 @@ sqlite3_int64 row_sum(sqlite3_int64 id, const struct values_sum *s, uint32_t lat
 
 sqlite3_int64 row_sum_expected(struct call *c, const struct vtab *t, sqlite3_stmt *s){
   const struct definition *d = &t->definition;
-  int n = d->n_filters + owns_content(d);
+  int n = d->n_filters + count_own_bodies(d);
   struct values_sum values = { 0 };
   if( c->err.rc!=SQLITE_OK ) return 0;
   assert( sqlite3_column_count(s)>=COLUMN_FILTERS + n );
@@ -94,7 +98,7 @@ int row_check_values(struct call *c, const struct vtab *t, sqlite3_stmt *s){
 /* ---- The latent ---- */
 
 static int damaged_latent(struct call *c, const struct vtab *t, sqlite3_int64 id){
-  int is_foreign = t->definition.body==NULL;
+  int is_foreign = t->definition.n_bodies==0;
   const char *first = is_foreign ? "Write it again or DELETE the row; " : "";
   const char *effect = is_foreign ? "sets such latents to NULL" : "encodes the content again";
   return fail(&c->err, SQLITE_CORRUPT_VTAB, "row %lld of the shadow table %.60s_rows is damaged: "
@@ -142,7 +146,7 @@ static int no_length(const char *what, struct err *e){
 /* z with its width of s: foreign, that of whole segments. An error where the table does not know
 ** it. */
 static int settle_s(const struct vtab *t, struct latent *z, const char *what, struct err *e){
-  int is_foreign = t->definition.body==NULL;
+  int is_foreign = t->definition.n_bodies==0;
   if( is_foreign ) z->s = z->width;
   else if( z->s==0 ) z->s = t->s[z->kind];
   if( z->s>0 && z->s<=z->width && (!is_foreign || z->width==t->width) ) return SQLITE_OK;
@@ -217,10 +221,23 @@ struct content row_blob(struct call *c, const struct latent *z, const struct lat
 }
 
 struct content latent_alone(const struct vtab *t, struct content stored){
+  int is_first = t->definition.model || t->definition.n_bodies>1;
   int n_segments;
-  size_t n = t->definition.model ? latent_bytes(stored.bytes, stored.n, &n_segments) : 0;
+  size_t n = is_first ? latent_bytes(stored.bytes, stored.n, &n_segments) : 0;
   if( n>0 ) stored.n = n;
   return stored;
+}
+
+/* What cannot be told apart is one. */
+struct content stored_next(const struct vtab *t, struct content *rest){
+  const char *bytes = rest->bytes;
+  struct content next = *rest;
+  int n_segments;
+  size_t n = t->definition.n_bodies>1 ? latent_bytes(bytes, rest->n, &n_segments) : 0;
+  if( n>0 && t->definition.model ) n += latent_bytes(bytes + n, rest->n - n, &n_segments);
+  if( n>0 ) next.n = n;
+  *rest = (struct content){ bytes + next.n, rest->n - next.n };
+  return next;
 }
 
 /* Of a table with a sentence encoder: the latent, then its vectors as one more. */
@@ -244,13 +261,13 @@ static struct vectors read_behind(const struct vtab *t, struct content blob, str
   return v;
 }
 
-struct vectors vectors_from_blob(const struct vtab *t, struct content blob, struct arena *a,
-                                 const char *what, struct err *e){
+/* Of one content column, or of a row of foreign vectors. */
+static struct vectors read_vectors(const struct vtab *t, struct content blob, struct arena *a,
+                                   const char *what, struct err *e){
   struct vectors v = { NULL, 0 };
   struct latent z;
-  if( e->rc!=SQLITE_OK ) return v;
   if( t->definition.model ) return read_behind(t, blob, a, what, e);
-  if( t->definition.body || latent_is(blob.bytes, blob.n) ){
+  if( t->definition.n_bodies>0 || latent_is(blob.bytes, blob.n) ){
     if( latent_read(&z, blob.bytes, blob.n, a, what, e)!=SQLITE_OK ) return v;
     return vectors_from_latent(t, &z, a, what, e);
   }
@@ -258,6 +275,38 @@ struct vectors vectors_from_blob(const struct vtab *t, struct content blob, stru
   if( v.x==NULL ) fail_nomem(e);
   else if( read_bare(t, v.x, blob, what, e)==SQLITE_OK ) v.n = 1;
   return v;
+}
+
+/* Of several content columns: the vectors of each, behind each other. */
+static struct vectors join_vectors(const struct vtab *t, struct content blob, struct arena *a,
+                                   const char *what, struct err *e){
+  size_t width = (size_t)t->width;
+  struct vectors all = { NULL, 0 };
+  struct vectors each[BODIES_MOST];
+  float *x;
+  int n = 0;
+  while( n<t->definition.n_bodies && (n==0 || blob.n>0) && e->rc==SQLITE_OK ){
+    each[n] = read_vectors(t, stored_next(t, &blob), a, what, e);
+    all.n += each[n++].n;
+  }
+  if( blob.n>0 ) fail(e, SQLITE_ERROR, "%s has %zu bytes too many", what, blob.n);
+  x = arena_floats(a, (size_t)all.n*width);
+  if( x==NULL ) fail_nomem(e);
+  if( e->rc!=SQLITE_OK ) return (struct vectors){ NULL, 0 };
+  all.x = x;
+  for(int i=0; i<n; i++){
+    memcpy(x, each[i].x, sizeof(*x)*(size_t)each[i].n*width);
+    x += (size_t)each[i].n*width;
+  }
+  return all;
+}
+
+struct vectors vectors_from_blob(const struct vtab *t, struct content blob, struct arena *a,
+                                 const char *what, struct err *e){
+  struct vectors none = { NULL, 0 };
+  if( e->rc!=SQLITE_OK ) return none;
+  if( t->definition.n_bodies>1 ) return join_vectors(t, blob, a, what, e);
+  return read_vectors(t, blob, a, what, e);
 }
 
 struct vectors vectors_from_stored(struct call *c, const struct vtab *t, struct content blob,

@@ -19,13 +19,15 @@
 **                 the definition
 **       parts     1: a row of several segments has several vectors in the index (struct vectors in
 **                 vtab.h); absent: one. 'rebuild' makes it 1
-**   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ... [, content | hash])
+**   t_rows(id INTEGER PRIMARY KEY, sum INTEGER, latent BLOB, f0, f1, ...
+**          [, content, content2, ... | hash])
 **       sum       of all the others but hash, see vtab_row.c
-**       latent    NULL: there is no content, it is still to be encoded, or it cannot be
+**       latent    NULL: there is no content, it is still to be encoded, or it cannot be. With
+**                 several content columns: one behind the other (struct vectors in vtab.h)
 **       f0...     the filter columns
-**       content   where it is the table's own. It is last, so that long texts do not stand before
-**                 what a search reads
-**       hash      where the content is another table's: of the content when it was encoded, see
+**       content...   where it is the table's own. These are last, so that long texts do not stand
+**                 before what a search reads
+**       hash      where the content is another table's: of all contents when they were encoded, see
 **                 vtab_content.c
 **   t_pending(id INTEGER PRIMARY KEY, old BLOB, how INTEGER [, old_group INTEGER])
 **       Rows that the index has not seen as they are now. No committed transaction leaves rows
@@ -47,15 +49,20 @@
 **   $config $rows $pending $words   "main"."t_config", ...
 **   $words_content ...              "main"."t_words_content", ...: FTS5's
 **   $filters                        , f0, f1
-**   $content                        , hash; where the content is the table's own: , content;
-**                                   without content: nothing
-**   $filter_marks $content_mark     , ? for each of the two above
+**   $content                        , hash; where the content is the table's own: , content,
+**                                   content2 for two columns; without content: nothing
+**   $filter_marks $content_marks    , ? for each of the two above
+**   $own_texts                      , CASE typeof(content) ... for each own content: NULL of a BLOB
+**   $words_columns $words_marks     , body, body2 and , ? for each content column: FTS5's
+**   $words_stored $words_same       , c0, c1 and AND c0 IS ? AND c1 IS ?: those of its own table
 **   $theirs $their_name             "main"."notes", "notes"
 **   $their_id                       "id"; or rowid, without quotes
 **   $old_group $old_group_value ... , old_group and what belongs to it, where there are partitions
-**   $id $body                       "id", "body"
+**   $id                             "id"
+**   $from_bodies                    , T."body"
 **   $from_filters                   , T."year", T."lang"
-**   $or_filters_differ              OR old."year" COLLATE BINARY IS NOT new."year" OR ...
+**   $or_bodies_differ               OR old."body" COLLATE BINARY IS NOT new."body"
+**   $or_filters_differ              the same of "year", "lang"
 **   $t                              "t"
 **   $t_config $t_rows ...           "t_config", ...
 **   $t_insert $t_delete $t_update   "main"."t_insert", ...: its triggers
@@ -78,7 +85,7 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [ROW_LATENT]   = "SELECT id, sum, latent FROM $rows WHERE id=?1",
   [ROW_FILTERS]  = "SELECT id$filters FROM $rows WHERE id=?1",
   [ROW_PUT]      = ("REPLACE INTO $rows(" ROW_COLUMNS ")"
-                    " VALUES(?, ?, ?$filter_marks$content_mark)"),
+                    " VALUES(?, ?, ?$filter_marks$content_marks)"),
   [ROW_DELETE]   = "DELETE FROM $rows WHERE id=?1",
   [ROW_ENCODED]  = "UPDATE $rows SET sum=(sum & -4294967296) | ?2, latent=?3 WHERE id=?1",
   [ROW_MEND]     = "UPDATE $rows SET sum=?2, latent=?3 WHERE id=?1",
@@ -89,18 +96,19 @@ static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
                     " SET old=CASE how WHEN 1 THEN excluded.old ELSE old END$set_old_group,"
                     " how=CASE WHEN excluded.how=0 THEN 0 WHEN how=1 THEN 1 ELSE 2 END"),
   [PENDING_LIST] = "SELECT id, old, how$old_group FROM $pending ORDER BY id LIMIT ?1",
-  [PENDING_READ] = ("SELECT P.id, P.old, P.how, T.$their_id, T.$body$from_filters$from_old_group"
+  [PENDING_READ] = ("SELECT P.id, P.old, P.how, T.$their_id$from_bodies$from_filters"
+                    "$from_old_group"
                     " FROM $pending AS P LEFT JOIN $theirs AS T ON P.how>0 AND T.$their_id=P.id"
                     " ORDER BY P.id LIMIT ?1"),
   [PENDING_HAS]  = "SELECT 1 FROM $pending WHERE id=?1",
   [PENDING_DONE] = "DELETE FROM $pending WHERE id<=?1",
-  [CONTENT_GET]  = "SELECT T.$body$from_filters FROM $theirs AS T WHERE T.$their_id=?1",
+  [CONTENT_GET]  = SELECT_CONTENT " WHERE T.$their_id=?1",
   [CONTENT_HAS]  = "SELECT 1 FROM $theirs AS T WHERE T.$their_id=?1",
   [CONTENT_NAME] = ("SELECT tbl_name FROM $schema.sqlite_schema"
                     " WHERE type='trigger' AND name=?1 || '_insert'"),
-  [WORDS_PUT]    = "REPLACE INTO $words(rowid, body) VALUES(?1, ?2)",
+  [WORDS_PUT]    = "REPLACE INTO $words(rowid$words_columns) VALUES(?$words_marks)",
   [WORDS_DELETE] = "DELETE FROM $words WHERE rowid=?1",
-  [WORDS_SAME]   = "SELECT c0 IS ?2 FROM $words_content WHERE id=?1",
+  [WORDS_SAME]   = "SELECT id=?1$words_same FROM $words_content WHERE id=?1",
   [SCHEMA_VERSION] = "PRAGMA $schema.schema_version",
 };
 static const char *const ROWS[N_ROWS_ORDERS] = {
@@ -118,11 +126,13 @@ static const struct variable {
     SHADOW,                     /* "main"."t" with the text at its end */
     TRIGGER,                    /* the same, under the name that is asked for */
     NAME,                       /* "t" with the text at its end, under the name that is asked for */
-    THEIRS, THEIR_NAME, THEIR_ID, ID, BODY,
+    THEIRS, THEIR_NAME, THEIR_ID, ID,
     EACH_FILTER,                /* the text for each; in it # is its number, @ its quoted name */
+    EACH_BODY,                  /* the same; in it % is nothing for the first, then 2, 3, ... */
     PARTITIONS,                 /* the text where there are partition columns */
-    CONTENT                     /* the text where there is content: in it # is "content" where it is
-                                ** the table's own, else "hash" */
+    EACH_OWN_BODY,              /* as EACH_BODY where the content is the table's own */
+    CONTENT                     /* the same; where it is another table's the text once, in which
+                                ** content% is hash */
   } kind;
   const char *text;
 } VARIABLES[] = {
@@ -136,14 +146,21 @@ static const struct variable {
   { "words_data",        SHADOW,      "_words_data" },
   { "filters",           EACH_FILTER, ", f#" },
   { "filter_marks",      EACH_FILTER, ", ?" },
-  { "content",           CONTENT,     ", #" },
-  { "content_mark",      CONTENT,     ", ?" },
+  { "content",           CONTENT,     ", content%" },
+  { "content_marks",     CONTENT,     ", ?" },
+  { "own_texts",         EACH_OWN_BODY, ", CASE typeof(content%) WHEN 'blob' THEN NULL"
+                                        " ELSE content% END" },
+  { "words_columns",     EACH_BODY,   ", body%" },
+  { "words_marks",       EACH_BODY,   ", ?" },
+  { "words_stored",      EACH_BODY,   ", c#" },
+  { "words_same",        EACH_BODY,   " AND c# IS ?" },
   { "theirs",            THEIRS,      "" },
   { "their_name",        THEIR_NAME,  "" },
   { "their_id",          THEIR_ID,    "" },
   { "id",                ID,          "" },
-  { "body",              BODY,        "" },
+  { "from_bodies",       EACH_BODY,   ", T.@" },
   { "from_filters",      EACH_FILTER, ", T.@" },
+  { "or_bodies_differ",  EACH_BODY,   " OR old.@ COLLATE BINARY IS NOT new.@" },
   { "or_filters_differ", EACH_FILTER, " OR old.@ COLLATE BINARY IS NOT new.@" },
   { "old_group",         PARTITIONS,  ", old_group" },
   { "from_old_group",    PARTITIONS,  ", P.old_group" },
@@ -172,21 +189,28 @@ static void put_in_schema(struct buf *out, const struct vtab *t, const char *nam
   put_quoted_with(out, name, ending);
 }
 
-static void put_each_filter(struct buf *out, const struct definition *d, const char *pattern){
-  for(int i=0; i<d->n_filters; i++){
-    for(const char *p=pattern; *p; p++){
-      if( *p=='#' ) buf_printf(out, "%d", i);
-      else if( *p=='@' ) put_quoted(out, d->filters[i].name);
-      else buf_char(out, *p);
-    }
+/* Column i, with this name. */
+static void put_pattern(struct buf *out, const char *pattern, int i, const char *name){
+  for(const char *p=pattern; *p; p++){
+    if( *p=='#' ) buf_printf(out, "%d", i);
+    else if( *p=='@' ) put_quoted(out, name);
+    else if( *p!='%' ) buf_char(out, *p);
+    else if( i>0 ) buf_printf(out, "%d", i + 1);
   }
 }
 
+static void put_each_filter(struct buf *out, const struct definition *d, const char *pattern){
+  for(int i=0; i<d->n_filters; i++) put_pattern(out, pattern, i, d->filters[i].name);
+}
+
+/* Of the first n content columns. */
+static void put_each_body(struct buf *out, const struct definition *d, int n, const char *pattern){
+  for(int i=0; i<n; i++) put_pattern(out, pattern, i, d->bodies[i]);
+}
+
 static void put_content(struct buf *out, const struct definition *d, const char *pattern){
-  for(const char *p=pattern; d->body && *p; p++){
-    if( *p=='#' ) buf_str(out, owns_content(d) ? "content" : "hash");
-    else buf_char(out, *p);
-  }
+  if( d->content==NULL ) put_each_body(out, d, d->n_bodies, pattern);
+  else buf_str(out, strchr(pattern, '%') ? ", hash" : pattern);
 }
 
 /* name: what the table is, or will be, called. */
@@ -202,8 +226,9 @@ static void put_variable(struct buf *out, const struct vtab *t, const char *name
     case THEIRS:      put_in_schema(out, t, theirs, ""); break;
     case THEIR_NAME:  put_quoted(out, theirs); break;
     case ID:          put_quoted(out, d->content_rowid); break;
-    case BODY:        put_quoted(out, d->body); break;
     case EACH_FILTER: put_each_filter(out, d, v->text); break;
+    case EACH_BODY:   put_each_body(out, d, d->n_bodies, v->text); break;
+    case EACH_OWN_BODY: put_each_body(out, d, count_own_bodies(d), v->text); break;
     case CONTENT:     put_content(out, d, v->text); break;
     case PARTITIONS:  buf_str(out, d->n_partitions>0 ? v->text : ""); break;
     case THEIR_ID:      /* "rowid" in quotes would be a string where a view has no such column */
@@ -281,6 +306,10 @@ static int fail_content(struct call *c, const struct vtab *t, const char *sql){
   buf_text(&said);
   if( said.rc!=SQLITE_OK ){
     fail_nomem(&c->err);
+  }else if( strcmp(said.data, "no such column: T.rowid")==0 ){
+    fail(&c->err, SQLITE_ERROR, "\"%.60s\" has no rowid: expected content_rowid='a column' that "
+         "gives each row an integer (in a table UNIQUE NOT NULL, beside a key of texts)",
+         store_content_name(t));
   }else if( prepare_sql(t, sql, 0, &s)==SQLITE_OK ){
     fail(&c->err, SQLITE_ERROR, "the content '%.60s' is a virtual table, expected a table or a "
          "view. A view of it will do: CREATE VIEW v AS SELECT ... FROM \"%.60s\"",

@@ -27,7 +27,7 @@ int triggers_create(struct call *c, struct vtab *t, const char *name){
                            " BEGIN INSERT INTO $t(rowid) VALUES(old.$id); END;");
   return store_run_as(c, t, name,
     "CREATE TRIGGER $t_update AFTER update ON $their_name"
-    " WHEN old.$id IS NOT new.$id OR old.$body COLLATE BINARY IS NOT new.$body$or_filters_differ"
+    " WHEN old.$id IS NOT new.$id$or_bodies_differ$or_filters_differ"
     " BEGIN INSERT INTO $t(rowid) VALUES(old.$id);"
     " INSERT INTO $t(rowid) SELECT new.$id WHERE old.$id IS NOT new.$id; END;");
 }

@@ -24,14 +24,18 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
     return fail(&c->err, SQLITE_ERROR, "the latent of a row is made of its content, in a table "
                 "with model='%.60s'", t->definition.model);
   }
-  if( t->definition.body==NULL && sqlite3_value_type(v)==SQLITE_TEXT ){
+  if( t->definition.n_bodies>1 ){
+    return fail(&c->err, SQLITE_ERROR, "the latents of a row are made of its contents, in a table "
+                "with several content columns");
+  }
+  if( t->definition.n_bodies==0 && sqlite3_value_type(v)==SQLITE_TEXT ){
     row->latent = value_vector_blob(c, v, "latent", (size_t)t->width);
     vectors_from_blob(t, row->latent, &c->arena, "latent", &c->err);
     return c->err.rc;
   }
   if( sqlite3_value_type(v)!=SQLITE_BLOB ) return refuse_value(c, "latent", v, "a BLOB or NULL");
   row->latent = value_bytes(c, v);
-  if( t->definition.body==NULL ){
+  if( t->definition.n_bodies==0 ){
     vectors_from_blob(t, row->latent, &c->arena, "latent", &c->err);
     return c->err.rc;
   }
@@ -45,14 +49,17 @@ static int check_latent(struct call *c, struct vtab *t, sqlite3_value *v, struct
   return c->err.rc;
 }
 
-static int refuse_body(struct call *c, const struct vtab *t, sqlite3_value *v){
-  return refuse_value(c, t->definition.body, v, "text, a picture (PNG, JPEG) or NULL (a latent "
-                      "goes into the column latent)");
+static int refuse_body(struct call *c, const struct vtab *t, const char *name, sqlite3_value *v){
+  return refuse_value(c, name, v, t->definition.n_bodies>1
+                      ? "text, a picture (PNG, JPEG) or NULL"
+                      : "text, a picture (PNG, JPEG) or NULL (a latent goes into the column "
+                      "latent)");
 }
 
-/* What the content column of a strict table takes: a BLOB must be a picture, and whole. Other
-** tables keep whatever comes, but a latent is here by mistake. Pictures need their model. */
-static int check_body(struct call *c, struct vtab *t, sqlite3_value *v){
+/* What content column i of a strict table takes: a BLOB must be a picture, and whole. Other tables
+** keep whatever comes, but a latent is here by mistake. Pictures need their model. */
+static int check_body(struct call *c, struct vtab *t, int i, sqlite3_value *v){
+  const char *name = t->definition.bodies[i];
   struct arena_mark mark = arena_mark(&c->arena);
   int is_strict = t->definition.is_strict;
   struct content data;
@@ -62,12 +69,12 @@ static int check_body(struct call *c, struct vtab *t, sqlite3_value *v){
   data = value_bytes(c, v);
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   if( value_kind(c, v)!=KIND_PICTURE ){
-    return is_strict || latent_is(data.bytes, data.n) ? refuse_body(c, t, v) : SQLITE_OK;
+    return is_strict || latent_is(data.bytes, data.n) ? refuse_body(c, t, name, v) : SQLITE_OK;
   }
   m = call_model_of(c, KIND_PICTURE, 0);
   if( m ) config_admit(c, t, m, 0);
   if( c->err.rc!=SQLITE_OK || !is_strict ) return c->err.rc;
-  picture_read(&p, data.bytes, data.n, &c->arena, t->definition.body, &c->err);
+  picture_read(&p, data.bytes, data.n, &c->arena, name, &c->err);
   if( c->err.rc==SQLITE_OK ) arena_rewind(&c->arena, mark);
   return c->err.rc;
 }
@@ -76,7 +83,7 @@ static int is_given(sqlite3_value *v){
   return !sqlite3_value_nochange(v) && sqlite3_value_type(v)!=SQLITE_NULL;
 }
 
-/* columns: all of them. Sets filters, body and latent of the row. */
+/* columns: all of them. Sets filters, bodies and latent of the row. */
 static int check_row(struct call *c, struct vtab *t, sqlite3_value **columns, struct new_row *row){
   const struct definition *d = &t->definition;
   sqlite3_value *latent = columns[hidden_at(d, HIDDEN_LATENT)];
@@ -100,9 +107,9 @@ static int check_row(struct call *c, struct vtab *t, sqlite3_value **columns, st
     if( sqlite3_value_nochange(v) || c->err.rc!=SQLITE_OK ) continue;
     if( !filter_fits(&d->filters[i], v) ) filter_refuse(c, &d->filters[i], v);
   }
-  if( d->body && !sqlite3_value_nochange(columns[0]) ){
-    row->body = columns[0];
-    check_body(c, t, row->body);
+  row->bodies = columns;
+  for(int i=0; i<d->n_bodies; i++){
+    if( !sqlite3_value_nochange(columns[i]) ) check_body(c, t, i, columns[i]);
   }
   if( c->err.rc==SQLITE_OK && is_given(latent) ) check_latent(c, t, latent, row);
   return c->err.rc;
@@ -167,25 +174,34 @@ static void delete_row(struct call *c, struct vtab *t, sqlite3_int64 id){
 
 /* ---- UPDATE ---- */
 
-/* The content column is set to what it is: nothing to encode. */
-static int is_same_body(const struct vtab *t, const struct new_row *row){
-  const struct definition *d = &t->definition;
-  int at = COLUMN_FILTERS + d->n_filters;
-  int type = row->body ? sqlite3_value_type(row->body) : SQLITE_NULL;
+/* Content column i is set to what it is, or not at all. */
+static int is_same_body(const struct vtab *t, const struct new_row *row, int i){
+  int at = COLUMN_FILTERS + t->definition.n_filters + i;
+  sqlite3_value *body = row->bodies[i];
+  int type = sqlite3_value_type(body);
   const void *a, *b;
   int n;
-  if( !owns_content(d) || sqlite3_column_type(row->old, at)!=type ) return 0;
+  if( row_keeps_body(row, i) ) return 1;
+  if( sqlite3_column_type(row->old, at)!=type ) return 0;
   if( type==SQLITE_TEXT ){
-    a = sqlite3_value_text(row->body);
+    a = sqlite3_value_text(body);
     b = sqlite3_column_text(row->old, at);
   }else if( type==SQLITE_BLOB ){
-    a = sqlite3_value_blob(row->body);
+    a = sqlite3_value_blob(body);
     b = sqlite3_column_blob(row->old, at);
   }else{
     return 0;
   }
-  n = sqlite3_value_bytes(row->body);
+  n = sqlite3_value_bytes(body);
   return a && b && n==sqlite3_column_bytes(row->old, at) && memcmp(a, b, (size_t)n)==0;
+}
+
+/* Is there something to encode? */
+static int is_new_content(const struct vtab *t, const struct new_row *row){
+  for(int i=0; i<t->definition.n_bodies; i++){
+    if( !is_same_body(t, row, i) ) return 1;
+  }
+  return 0;
 }
 
 /* Is something of the old row kept that row_check_values() checks? */
@@ -193,14 +209,17 @@ static int keeps_values(const struct vtab *t, const struct new_row *row){
   for(int i=0; i<t->definition.n_filters; i++){
     if( row_keeps_filter(row, i) ) return 1;
   }
-  return owns_content(&t->definition) && row->body==NULL;
+  for(int i=0; i<t->definition.n_bodies; i++){
+    if( row_keeps_body(row, i) ) return 1;
+  }
+  return 0;
 }
 
 /* row->old stands on the row `id` that shall be *row. */
 static void put_updated(struct call *c, struct vtab *t, sqlite3_int64 id, struct new_row *row,
                         int sets_latent){
   int moves = row->id!=id;
-  int encodes = row->body && row->latent.bytes==NULL && !is_same_body(t, row);
+  int encodes = row->latent.bytes==NULL && is_new_content(t, row);
   int stays = row->latent.bytes==NULL && !encodes && !sets_latent;
   struct content known;
   if( stays ) row->latent = row_latent(c, t, row->old);
@@ -215,10 +234,11 @@ static void put_updated(struct call *c, struct vtab *t, sqlite3_int64 id, struct
 static void update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3_value *new_id,
                        sqlite3_value **columns){
   const struct definition *d = &t->definition;
-  int sets_body = d->body && !sqlite3_value_nochange(columns[0]);
-  int sets_latent = d->body==NULL && !sqlite3_value_nochange(columns[hidden_at(d, HIDDEN_LATENT)]);
+  int sets_latent = d->n_bodies==0 && !sqlite3_value_nochange(columns[hidden_at(d, HIDDEN_LATENT)]);
   struct new_row row = { .id = read_id(c, new_id) };
   int moves = row.id!=id;
+  int sets_body = 0;
+  for(int i=0; i<d->n_bodies; i++) sets_body |= !sqlite3_value_nochange(columns[i]);
   vtab_ready(c, t, sets_body);
   check_row(c, t, columns, &row);
   row.old = store_find(c, t, ROW_GET, id);
@@ -236,11 +256,12 @@ static void update_row(struct call *c, struct vtab *t, sqlite3_int64 id, sqlite3
 ** allows the original ones only to be bound. */
 static void check_theirs(struct call *c, struct vtab *t, sqlite3_stmt *s){
   const struct definition *d = &t->definition;
-  for(int i=0; i<=d->n_filters && c->err.rc==SQLITE_OK; i++){
-    const struct filter *f = i>0 ? &d->filters[i-1] : NULL;
-    sqlite3_value *v = sqlite3_value_dup(sqlite3_column_value(s, i));
+  int n = d->n_bodies;
+  for(int i=0; i<n+d->n_filters && c->err.rc==SQLITE_OK; i++){
+    const struct filter *f = i<n ? NULL : &d->filters[i-n];
+    sqlite3_value *v = sqlite3_value_dup(sqlite3_column_value(s, CONTENT_BODIES + i));
     if( v==NULL ) fail_nomem(&c->err);
-    else if( f==NULL ) check_body(c, t, v);
+    else if( f==NULL ) check_body(c, t, i, v);
     else if( !filter_fits(f, v) ) filter_refuse(c, f, v);
     sqlite3_value_free(v);
   }
@@ -254,7 +275,8 @@ static void follow_row(struct call *c, struct vtab *t, sqlite3_int64 id){
   s = store_find(c, t, CONTENT_GET, id);
   if( s ) vtab_ready(c, t, 1);
   if( s && t->definition.is_strict ) check_theirs(c, t, s);
-  words_put(c, t, id, s ? sqlite3_column_value(s, 0) : NULL);
+  if( s ) words_put_columns(c, t, id, s, CONTENT_BODIES);
+  else words_put(c, t, id, NULL);
   sqlite3_reset(s);
   pending_add(c, t, id, NO_LATENT, NOTE_READ);
 }
@@ -299,7 +321,7 @@ static void update_followed(struct call *c, struct vtab *t, sqlite3_int64 id, sq
 /* ---- Commands ---- */
 
 static void optimize(struct call *c, struct vtab *t){
-  vtab_ready(c, t, t->definition.body!=NULL);
+  vtab_ready(c, t, t->definition.n_bodies>0);
   pending_flush(c, t);
   if( c->err.rc!=SQLITE_OK ) return;
   index_optimize(t->index, &c->err);

@@ -4,11 +4,12 @@
 **     CREATE VIRTUAL TABLE t_words
 **         USING fts5(body, tokenize='porter unicode61 remove_diacritics 2')
 **
-** It has a row for each row of the table whose content is text, with the same rowid. It keeps a
-** copy of the text. Without the copy FTS5 would have to be told the old text of a row that changes.
-** But where the content is another table's, that is gone by then; and nobody could check later that
-** the words are those of the rows. (FTS5's contentless_delete=1 needs SQLite 3.43, and cannot be
-** checked either.)
+** With several content columns it has as many: body, body2, body3, ... (FTS5 takes no column that
+** is called rank or rowid.) It has a row for each row of the table that has text, with the same
+** rowid, and NULL for what is none. It keeps a copy of the text. Without the copy FTS5 would have
+** to be told the old text of a row that changes. But where the content is another table's, that is
+** gone by then; and nobody could check later that the words are those of the rows. (FTS5's
+** contentless_delete=1 needs SQLite 3.43, and cannot be checked either.)
 **
 ** SQLite allows nobody to write to a virtual table while a COMMIT asks the tables to sync, which is
 ** when rows are encoded. So t_words is written at once:
@@ -29,13 +30,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MODULE "fts5(body, tokenize='porter unicode61 remove_diacritics 2')"
+/* fts5(body, tokenize='...') */
+static void put_module(struct buf *out, const struct definition *d){
+  buf_str(out, "fts5(");
+  for(int i=0; i<d->n_bodies; i++) buf_printf(out, i ? "body%d, " : "body, ", i + 1);
+  buf_str(out, "tokenize='porter unicode61 remove_diacritics 2')");
+  buf_text(out);
+}
 
 /* ---- The table ---- */
 
 int words_create(struct call *c, struct vtab *t){
+  struct buf text = { 0 };
   if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
-  store_run(c, t, "CREATE VIRTUAL TABLE $words USING " WORDS_MODULE);
+  buf_str(&text, "CREATE VIRTUAL TABLE $words USING ");
+  put_module(&text, &t->definition);
+  if( text.rc==SQLITE_OK ) store_run(c, t, text.data);
+  else fail_nomem(&c->err);
+  buf_release(&text);
   if( c->err.rc==SQLITE_ERROR && strstr(c->err.text, "no such module") ){
     err_clear(&c->err);
     fail(&c->err, SQLITE_ERROR, "words=1 needs FTS5, which this SQLite was built without: leave "
@@ -66,16 +78,18 @@ int words_verify(struct call *c, struct vtab *t){
     "  AND NOT (type='index' AND sql IS NULL))";
   char *name;
   struct buf quoted = { 0 };
+  struct buf module = { 0 };
   sqlite3_stmt *s;
   int rc = SQLITE_NOMEM;
   if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
   s = store_prepare(c, t, text);
   name = sqlite3_mprintf("%s_words", t->name);
   put_quoted(&quoted, name ? name : "");
-  if( s && name && quoted.rc==SQLITE_OK ){
+  put_module(&module, &t->definition);
+  if( s && name && quoted.rc==SQLITE_OK && module.rc==SQLITE_OK ){
     rc = sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
     rc |= sqlite3_bind_text(s, 2, quoted.data, (int)quoted.n, SQLITE_STATIC);
-    rc |= sqlite3_bind_text(s, 3, WORDS_MODULE, -1, SQLITE_STATIC);
+    rc |= sqlite3_bind_text(s, 3, module.data, -1, SQLITE_STATIC);
   }
   if( rc!=SQLITE_OK ) fail_nomem(&c->err);
   if( store_step(c, s) && !sqlite3_column_int(s, 0) ){
@@ -85,14 +99,30 @@ int words_verify(struct call *c, struct vtab *t){
   sqlite3_finalize(s);
   sqlite3_free(name);
   buf_release(&quoted);
+  buf_release(&module);
   return c->err.rc;
 }
 
 /* ---- Rows ---- */
 
 static int is_text(sqlite3_value *v){
-  int type = v ? sqlite3_value_type(v) : SQLITE_NULL;
+  int type = sqlite3_value_type(v);
   return type!=SQLITE_NULL && type!=SQLITE_BLOB;
+}
+
+/* How many of v[n_bodies] are text; v may be NULL. */
+static int count_texts(const struct vtab *t, sqlite3_value *const *v){
+  int n = 0;
+  for(int i=0; v && i<t->definition.n_bodies; i++) n += is_text(v[i]);
+  return n;
+}
+
+/* Binds those that are, from parameter 2 on. */
+static void bind_texts(struct call *c, const struct vtab *t, sqlite3_stmt *s,
+                       sqlite3_value *const *v){
+  for(int i=0; i<t->definition.n_bodies; i++){
+    if( is_text(v[i]) ) check_bound(c, sqlite3_bind_value(s, 2 + i, v[i]));
+  }
 }
 
 /* Does a failure say that FTS5's tables are damaged? Some of its texts have no code for it. */
@@ -111,19 +141,26 @@ static int say_remedy(struct call *c, const struct vtab *t){
               t->name, t->name, t->name);
 }
 
-int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v){
+int words_put(struct call *c, struct vtab *t, int64_t id, sqlite3_value *const *v){
   sqlite3_stmt *s;
   if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
-  if( !is_text(v) ){
+  if( count_texts(t, v)==0 ){
     store_do_at(c, t, WORDS_DELETE, id);
     return say_remedy(c, t);
   }
   s = store_statement(c, t, WORDS_PUT);
   if( s==NULL ) return c->err.rc;
   sqlite3_bind_int64(s, 1, id);
-  check_bound(c, sqlite3_bind_value(s, 2, v));
+  bind_texts(c, t, s, v);
   store_do(c, s);
   return say_remedy(c, t);
+}
+
+int words_put_columns(struct call *c, struct vtab *t, int64_t id, sqlite3_stmt *s, int column){
+  sqlite3_value *v[BODIES_MOST];
+  if( !t->definition.has_words || c->err.rc!=SQLITE_OK ) return c->err.rc;
+  column_values(v, s, column, t->definition.n_bodies);
+  return words_put(c, t, id, v);
 }
 
 /* FTS5's tables as they are when it has made them. It cannot even be asked to 'rebuild' them where
@@ -140,8 +177,8 @@ int words_rebuild(struct call *c, struct vtab *t){
   if( !t->definition.has_words ) return c->err.rc;
   store_run(c, t, "DELETE FROM $words_content");
   if( owns_content(&t->definition) ){
-    store_run(c, t, "INSERT INTO $words_content(id, c0) SELECT id, content FROM $rows"
-                    " WHERE typeof(content) NOT IN ('null', 'blob')");
+    store_run(c, t, "INSERT INTO $words_content(id$words_stored) SELECT id$own_texts FROM $rows"
+                    " WHERE coalesce(NULL$own_texts) IS NOT NULL");
   }
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
   store_run(c, t, rebuild);
@@ -152,17 +189,19 @@ int words_rebuild(struct call *c, struct vtab *t){
 
 /* ---- integrity-check ---- */
 
-int words_check_row(struct call *c, struct vtab *t, int64_t id, sqlite3_value *v,
+int words_check_row(struct call *c, struct vtab *t, int64_t id, sqlite3_stmt *row, int column,
                     struct buf *report){
+  sqlite3_value *v[BODIES_MOST];
   sqlite3_stmt *s;
-  int has, agrees;
+  int has_text, agrees;
   if( !t->definition.has_words ) return c->err.rc;
   s = store_statement(c, t, WORDS_SAME);
   if( s==NULL ) return c->err.rc;
+  column_values(v, row, column, t->definition.n_bodies);
+  has_text = count_texts(t, v)>0;
   sqlite3_bind_int64(s, 1, id);
-  if( is_text(v) ) check_bound(c, sqlite3_bind_value(s, 2, v));
-  has = store_step(c, s);
-  agrees = has ? sqlite3_column_int(s, 0) && is_text(v) : !is_text(v);
+  bind_texts(c, t, s, v);
+  agrees = store_step(c, s) ? sqlite3_column_int(s, 0) && has_text : !has_text;
   store_do(c, s);
   if( c->err.rc==SQLITE_OK && !agrees ){
     buf_report_line(report, "row %lld: %.60s_words has other words than it: 'rebuild' makes them "

@@ -117,11 +117,20 @@ static int bind_filter(sqlite3_stmt *s, int at, int type, sqlite3_value *v){
 
 /* ---- The row ---- */
 
+int row_keeps_body(const struct new_row *row, int i){
+  return row->old && (row->bodies==NULL || sqlite3_value_nochange(row->bodies[i]));
+}
+
+sqlite3_value *row_body(const struct vtab *t, const struct new_row *row, int i){
+  if( !row_keeps_body(row, i) ) return row->bodies[i];
+  return sqlite3_column_value(row->old, COLUMN_FILTERS + t->definition.n_filters + i);
+}
+
 int row_keeps_filter(const struct new_row *row, int i){
   return row->old && (row->filters==NULL || sqlite3_value_nochange(row->filters[i]));
 }
 
-/* Binds filters, and own content or the hash, to ROW_PUT, and adds them to the sum. */
+/* Binds filters, and own contents or the hash, to ROW_PUT, and adds them to the sum. */
 static int bind_values(const struct vtab *t, sqlite3_stmt *s, const struct new_row *row,
                        struct values_sum *sum){
   enum { FIRST = 4 };                   /* after id, sum, latent */
@@ -141,23 +150,24 @@ static int bind_values(const struct vtab *t, sqlite3_stmt *s, const struct new_r
     }
   }
   if( d->content && rc==SQLITE_OK ) rc = sqlite3_bind_int64(s, FIRST + n, row->hash);
-  if( owns_content(d) && rc==SQLITE_OK ){
-    sqlite3_value *body = row->body;
-    if( body==NULL ) body = sqlite3_column_value(row->old, COLUMN_FILTERS + n);
+  for(int i=0; i<count_own_bodies(d) && rc==SQLITE_OK; i++){
+    sqlite3_value *body = row_body(t, row, i);
     values_sum_add(sum, t, body, sqlite3_value_type(body));
-    rc = sqlite3_bind_value(s, FIRST + n, body);
+    rc = sqlite3_bind_value(s, FIRST + n + i, body);
   }
   return sum->oom ? SQLITE_NOMEM : rc;
 }
 
-/* Own content: its words. */
+/* Own contents: their words, where a content or the id is new. */
 static void put_words(struct call *c, struct vtab *t, const struct new_row *row){
-  const struct definition *d = &t->definition;
-  int moves = row->old && sqlite3_column_int64(row->old, COLUMN_ID)!=row->id;
-  sqlite3_value *body = row->body;
-  if( !owns_content(d) || (body==NULL && !moves) ) return;
-  if( body==NULL ) body = sqlite3_column_value(row->old, COLUMN_FILTERS + d->n_filters);
-  words_put(c, t, row->id, body);
+  int n = count_own_bodies(&t->definition);
+  int is_new = row->old && sqlite3_column_int64(row->old, COLUMN_ID)!=row->id;
+  sqlite3_value *bodies[BODIES_MOST];
+  for(int i=0; i<n; i++){
+    bodies[i] = row_body(t, row, i);
+    if( !row_keeps_body(row, i) ) is_new = 1;
+  }
+  if( n>0 && is_new ) words_put(c, t, row->id, bodies);
 }
 
 int row_put(struct call *c, struct vtab *t, const struct new_row *row){

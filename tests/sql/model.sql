@@ -40,3 +40,17 @@ SELECT rowid FROM e('the cat') LIMIT 1;
 DELETE FROM notes WHERE id = 9;
 INSERT INTO e(e) VALUES ('integrity-check');
 DROP TABLE e;
+-- Several content columns: each has its latent and its vectors
+CREATE VIRTUAL TABLE d USING latent(title, body, model='meaning');
+CREATE VIRTUAL TABLE b USING latent(body, model='meaning');
+INSERT INTO d(rowid, title, body) VALUES (1, 'A bell', 'It rings. It is old.'), (2, NULL, 'The cat sleeps.'), (3, 'A dog runs. It is cold.', NULL), (4, NULL, NULL);
+INSERT INTO b(rowid, body) SELECT rowid*10, title FROM d UNION ALL SELECT rowid*10+1, body FROM d;
+SELECT rowid, distance < 1e-3, passage FROM d('It is old.') LIMIT 1;
+SELECT rowid, distance < 1e-3, passage FROM d('A bell') LIMIT 1;
+SELECT rowid, distance < 1e-3, passage FROM d('It is cold.') LIMIT 1;
+SELECT rowid, distance = (SELECT min(distance) FROM b('the cat') AS x WHERE x.rowid/10 = d.rowid) FROM d('the cat') ORDER BY rowid;
+SELECT rowid, latent IS latent_encode(coalesce(title, body), '{"refine":0}') FROM d;
+UPDATE d SET body = 'It snows.' WHERE rowid = 1;
+SELECT rowid, passage FROM d('It snows.') LIMIT 1;
+INSERT INTO d(d) VALUES ('rebuild');
+INSERT INTO d(d) VALUES ('integrity-check');

@@ -1,6 +1,6 @@
 -- What the virtual table refuses.
 CREATE VIRTUAL TABLE t USING latent;
-CREATE VIRTUAL TABLE t USING latent(body, title);
+CREATE VIRTUAL TABLE t USING latent(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q);
 CREATE VIRTUAL TABLE t USING latent(body, year filter);
 CREATE VIRTUAL TABLE t USING latent(body, year DATE filter);
 CREATE VIRTUAL TABLE t USING latent(body, rowid INTEGER filter);

@@ -14,3 +14,15 @@ DROP TABLE m;
 SELECT count(*) FROM sqlite_schema;
 CREATE VIRTUAL TABLE m USING latent(body, content='notes', content_rowid='id');
 SELECT count(*) FROM m;
+-- Shadow tables of other columns, and of a later format
+CREATE VIRTUAL TABLE a USING latent(title, body);
+INSERT INTO a VALUES ('It is warm.', 'It is late.');
+UPDATE a_config SET v=replace(v, '"title", "body"', '"title"') WHERE k='columns';
+ALTER TABLE a RENAME TO b;
+SELECT count(*) FROM b('It is late.');
+UPDATE b_config SET v=replace(v, '"title"', '"title", "body"') WHERE k='columns';
+SELECT body FROM b('It is late.');
+UPDATE b_config SET v=3 WHERE k='version';
+ALTER TABLE b RENAME TO c;
+SELECT count(*) FROM c('It is late.');
+DROP TABLE c;

@@ -257,3 +257,18 @@ SELECT rowid, year FROM own('Now it is one.') LIMIT 1;
 INSERT INTO own(own) VALUES ('integrity-check');
 INSERT INTO own(body) VALUES (x'4C544E5400');
 INSERT INTO own(body, year) VALUES ('a', 'soon');
+-- A key of texts, with or without rowids: a column of integers beside it is the id
+CREATE TABLE keyed(k TEXT, lang TEXT, n INTEGER NOT NULL UNIQUE, body, PRIMARY KEY(k, lang)) WITHOUT ROWID;
+INSERT INTO keyed VALUES ('a', 'en', 7, 'It rains.');
+CREATE VIRTUAL TABLE k USING latent(body, content='keyed');
+CREATE VIRTUAL TABLE k USING latent(body, content='keyed', content_rowid='k');
+CREATE VIRTUAL TABLE k USING latent(body, content='keyed', content_rowid='n');
+INSERT INTO keyed VALUES ('b', 'en', 9, 'It is sunny.');
+UPDATE keyed SET k = 'c', body = 'It snows.' WHERE k = 'a';
+INSERT OR REPLACE INTO keyed VALUES ('b', 'en', 11, 'It is foggy.');
+SELECT keyed.k, lang, keyed.body FROM k('It snows.') JOIN keyed ON n = k.rowid LIMIT 1;
+SELECT keyed.k, lang, keyed.body FROM k('It is foggy.') JOIN keyed ON n = k.rowid LIMIT 1;
+SELECT count(*) FROM k('It is foggy.');
+INSERT INTO k(k) VALUES ('sync');
+INSERT INTO k(k) VALUES ('integrity-check');
+DROP TABLE k;
