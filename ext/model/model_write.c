@@ -76,6 +76,15 @@ struct write_job {                      /* one call of strands_write() */
 
 /* ---- Choosing a piece ---- */
 
+/* Three pieces in a row come once in a text: where the model falls into a loop ("20 chairs, 20
+** chairs, ..."), every round makes the next one likelier. */
+static void forbid_repetition(float *y, const struct page *p){
+  const int *last = p->ids + p->n - 2;
+  for(int i=1; i+2<p->n; i++){
+    if( p->ids[i]==last[0] && p->ids[i+1]==last[1] ) y[p->ids[i+2]] = -INFINITY;
+  }
+}
+
 /* y[pieces]: from the scores of the writer, where there is one, to those of both voices;
 ** plain[pieces] is the other's, or NULL. Pieces that must not come out are -inf. */
 static void score_page(const struct write_job *j, float *y, const float *plain,
@@ -91,6 +100,7 @@ static void score_page(const struct write_job *j, float *y, const float *plain,
     for(int i=0; i<shape->pieces; i++) y[i] = (1-f)*y[i] + f*plain[i];
   }
   for(int i=0; i<w->n_special; i++) y[w->special[i]] = -INFINITY;
+  forbid_repetition(y, p);
   y[shape->end] = p->n>1 ? end : -INFINITY;     /* something must be written */
 }
 
