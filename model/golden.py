@@ -9,6 +9,7 @@ Run it when weights change. It writes these files in tests/data:
     golden_text.json                of the shipped model, end to end
     golden_shipped_picture.json     of the shipped picture model, from the PNG files of
                                     examples/pictures, where there is a model/picture.safetensors
+    golden_writer.safetensors       of the tiny writer (golden_writer.py)
 
 and picture.safetensors, the tiny picture model, where it is missing.
 
@@ -45,6 +46,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import export
+import golden_writer
 import picture_codes
 import text_model
 from text_model import BOS, EOS, UNK, rms_norm, slerp
@@ -370,3 +372,4 @@ if __name__ == '__main__':
     shipped(ROOT / 'model/text.safetensors', data / 'golden_text.json')
     if (ROOT / 'model/picture.safetensors').exists():
         shipped_picture(ROOT / 'model/picture.safetensors', data / 'golden_shipped_picture.json')
+    golden_writer.main()
