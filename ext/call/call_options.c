@@ -206,11 +206,18 @@ static void read_where(struct call *c, cJSON *object, struct options *o){
   }
 }
 
+/* Log-probabilities are divided by it: by less, they leave the range of a float. Draws would be of
+** the likeliest alone long before. */
+static float temperature_of(double x){
+  static const double LEAST = 1e-6;
+  return x<LEAST ? 0 : (float)x;
+}
+
 static void set_number(struct call *c, enum key key, double x, struct decode_options *o){
   switch( key ){
     case KEY_BEAMS:       o->beams = (int)x; break;
     case KEY_BEST_OF:     o->best_of = (int)x; o->has_best_of = 1; break;
-    case KEY_TEMPERATURE: o->temperature = (float)x; o->has_temperature = 1; break;
+    case KEY_TEMPERATURE: o->temperature = temperature_of(x); o->has_temperature = 1; break;
     case KEY_SEED:        o->seed = (uint64_t)(int64_t)x; o->has_seed = 1; break;
     case KEY_MAX_TOKENS:  o->max_tokens = (int)x; break;
     case KEY_REFINE:      c->rounds = (int)x; break;
