@@ -105,7 +105,9 @@ void scalar_fidelity(struct call *c){
   float fidelity = 0;
   decode->refine = c->rounds;
   call_writer(c, m, &o, 0);
-  if( m && c->err.rc==SQLITE_OK ) contents_decode(m, &c->run, &z, 1, &decode->fluency, decode, &content, &fidelity);
+  if( m && c->err.rc==SQLITE_OK ){
+    contents_decode(m, &c->run, &z, 1, &decode->fluency, decode, &content, &fidelity);
+  }
   result_number(c, fidelity);
   buf_release(&content);
 }
@@ -172,6 +174,16 @@ static float step_length(const struct latent *z, const struct latent *x){
   return sqrtf(sum);
 }
 
+/* Is z more than what rounding makes of x? */
+static int is_moved(const struct latent *z, const struct latent *x){
+  static const float LEAST = 1e-4f;
+  if( z->n_segments!=x->n_segments ) return 1;
+  for(int i=0; i<z->n_segments*z->width; i++){
+    if( !(fabsf(z->z[i] - x->z[i])<=LEAST) ) return 1;
+  }
+  return 0;
+}
+
 /* The result is the content at z, to which x was moved. After a step of STEP_LEAST or more it is
 ** the best candidate that is not what x itself says. Many points lie near a text: without this, x
 ** would be the answer to most moves by the mean of many pairs. */
@@ -181,8 +193,9 @@ static void result_moved(struct call *c, const struct latent *z, const struct la
   const struct model *m = latent_model(c, x);
   struct tokens said[SAID_MOST];
   int is_one = x->n_segments==1 && z->n_segments==1;
-  call_writer(c, m, o, 1);
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
+  call_writer(c, m, o, is_moved(z, x));
+  if( c->err.rc!=SQLITE_OK ) return;
   if( m->config.kind!=KIND_PICTURE && is_one && step_length(z, x)>=STEP_LEAST ){
     if( !decode->has_best_of ) decode->best_of = BEST_OF_OTHERS;
     decode->avoid = said;
@@ -255,6 +268,10 @@ void scalar_complete(struct call *c){
   int has_goal = call_has(c, 1);
   if( has_goal ) towards = call_point(c, 1, "towards");
   m = has_goal ? latent_model(c, &towards) : call_model_of(c, KIND_TEXT, 0);
+  if( m && m->config.kind!=KIND_TEXT ){
+    fail(&c->err, SQLITE_ERROR, "argument 2 (towards) is of kind %s, expected text: the writer "
+         "goes on with text alone", kind_name(m->config.kind));
+  }
   if( o.decoder==DECODER_DEFAULT ) o.decoder = DECODER_WRITER;
   if( !has_goal ) o.decode.fluency = 1;
   o.decode.has_fluency = 1;             /* the writer's own would be 0 */

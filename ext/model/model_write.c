@@ -9,7 +9,8 @@
 ** stands before the text (decode_options.contexts), and then the text. So the writer says what is
 ** to be said, and the other how it goes on: a piece's score is (1-f) log p(piece | z, text so far)
 ** + f log p(piece | context, text so far). When to end is the writer's to say, which knows how much
-** the point holds. Where there are no points the second voice is alone, and goes on with the context.
+** the point holds. Where there are no points the second voice is alone, and goes on with the
+** context.
 **
 ** The text is then split into the small model's tokens: so all that judges, joins and encodes
 ** decoded texts works on texts by either.
