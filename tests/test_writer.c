@@ -357,7 +357,7 @@ static struct buf write_document(struct scene *s, int threads, const char *compl
   float fluency = 0.5f;
   s->b.run.n_threads = threads;
   s->o.contexts = NULL;
-  text_encode(s->m, &s->b.run, DOCUMENT, strlen(DOCUMENT), &z);
+  if( text_encode(s->m, &s->b.run, DOCUMENT, strlen(DOCUMENT), &z)!=SQLITE_OK ) return out;
   if( complete ){
     struct content text = { complete, strlen(complete) };
     s->o.fluencies = NULL;

@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 WORK = 'build/tests'                            # where the tests write
 TINY = 'tests/data/text.safetensors'            # picture.safetensors is found beside it
 TINY_PICTURE = 'tests/data/picture.safetensors'
+WRITER = 'tests/data/llama'                     # a tiny writer, which is beside no weights there
 SHIPPED = 'model/text.safetensors'
 SHELL = ['sqlite3', '-batch', '-init', '/dev/null', ':memory:']
 
@@ -182,25 +183,52 @@ def make_models():
     model('alone/text', weights, text)          # without its sentence encoder
     model('plain', weights, plain)
     model('all/text', weights, text)
-    for folder in ('models', 'models/all'):
-        path = f'{WORK}/{folder}/meaning'
-        if not os.path.lexists(path):
-            os.symlink(os.path.abspath('tests/data/bert'), path)
     model('all/picture', picture_weights, picture_text)
+    model('writing/text', weights, text)        # with a writer, which the other tiny ones lack
+    model('writing/picture', picture_weights, picture_text)
+    model('writing/code', weights, as_kind(b'code'))
+    for folder in ('models', 'models/all', 'models/writing'):
+        link(f'{WORK}/{folder}/meaning', 'tests/data/bert')
+    link(f'{WORK}/models/writing/writer', WRITER)
+    shape = read(f'{WRITER}/config.json')
+    writing('reads_other', shape.replace('"reads": "0', '"reads": "1'), weights, text)
+    writing('reads_wide', shape.replace('"s": 24', '"s": 20').replace('"r": 32', '"r": 36'),
+            weights, text)
+    writing('bad_writer', shape.replace('"rank": 8', '"rank": 9'), weights, text)
+
+
+def writing(name, shape, weights, text):
+    """A model with the tiny writer, which has that config.json."""
+    folder = f'{WORK}/models/{name}'
+    model(f'{name}/text', weights, text)
+    link(f'{folder}/meaning', 'tests/data/bert')
+    put(f'{folder}/writer/config.json', shape.encode())
+    for file in ('layers', 'pieces', 'trained'):
+        link(f'{folder}/writer/{file}.safetensors', f'{WRITER}/{file}.safetensors')
+    link(f'{folder}/writer/tokenizer.json', f'{WRITER}/tokenizer.json')
+
+
+def link(path, to):
+    if not os.path.lexists(path):
+        os.symlink(os.path.abspath(to), path)
 
 
 def model(name, weights, text):
     """Writes the two files of a model. text: NULL writes no JSON."""
     for ending, data in (('safetensors', weights), ('json', text)):
-        path = f'{WORK}/models/{name}.{ending}'
-        if data is None or is_file_with(path, data):
-            continue
-        # Moved into place whole: a test that runs beside this one may have the old file mapped.
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        new = f'{path}.{os.getpid()}'
-        with open(new, 'wb') as f:
-            f.write(data)
-        os.replace(new, path)
+        if data is not None:
+            put(f'{WORK}/models/{name}.{ending}', data)
+
+
+def put(path, data):
+    """Moved into place whole: a test that runs beside this one may have the old file mapped."""
+    if is_file_with(path, data):
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    new = f'{path}.{os.getpid()}'
+    with open(new, 'wb') as f:
+        f.write(data)
+    os.replace(new, path)
 
 
 def is_file_with(path, data):
