@@ -76,20 +76,28 @@ char *nested_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n
 
 /* The name is 'schema.table' if there is such a table. Otherwise all of it is the table's name, and
 ** the first schema that has one is taken. */
-int near_find(struct near *t, const char *name){
-  static const char sql[] = "SELECT schema, name FROM pragma_table_list WHERE type = 'virtual' AND "
+sqlite3_stmt *near_named(struct near *t, const char *name, const char *condition){
+  static const char sql[] = "SELECT schema, name, type, wr FROM pragma_table_list WHERE %s AND "
     "(name = %Q COLLATE NOCASE OR schema||'.'||name = %Q COLLATE NOCASE) "
     "ORDER BY schema <> 'temp', schema <> 'main', schema";
-  sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, name, name));
+  sqlite3_stmt *s = nested_prepare(t, sqlite3_mprintf(sql, condition, name, name));
   size_t n;
-  if( nested_step(t, statement) ){
-    t->schema = nested_copy(t, statement, 0, &n);
-    t->table = nested_copy(t, statement, 1, &n);
-  }else{
+  if( !nested_step(t, s) ){
+    sqlite3_finalize(s);
+    return NULL;
+  }
+  t->schema = nested_copy(t, s, 0, &n);
+  t->table = nested_copy(t, s, 1, &n);
+  return s;
+}
+
+int near_find(struct near *t, const char *name){
+  sqlite3_stmt *s = near_named(t, name, "type = 'virtual'");
+  if( s==NULL ){
     fail(&t->call->err, SQLITE_ERROR, "there is no virtual table \"%.100s\": expected the name of "
          "a table made by CREATE VIRTUAL TABLE ... USING latent(...)", name);
   }
-  sqlite3_finalize(statement);
+  sqlite3_finalize(s);
   return t->call->err.rc;
 }
 
