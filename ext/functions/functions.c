@@ -365,8 +365,8 @@ const struct function FUNCTIONS[] = {
       "A table of texts and pictures that is searched by meaning: t(query) gives its "
       "rows with their distance, the nearest first; the query is a text or a picture. "
       "In latent(title, body) a row is found by each of its contents. The content is its "
-      "own, or that of another table, followed by triggers. With words=1 the rows are found by their words too. USING latent(width=384) holds "
-      "vectors of another model.",
+      "own, or that of another table, followed by triggers. With words=1 the rows are found "
+      "by their words too. USING latent(width=384) holds vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
     .result = "A dog runs.|0.04\nIt is warm.|0.88" },
 
