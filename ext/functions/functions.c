@@ -320,8 +320,8 @@ const struct function FUNCTIONS[] = {
       "cluster, 0 for the largest, how far the row is from the cluster's mean, and a label, which "
       "is what the mean decodes to. Rows come by cluster, the nearest to the mean first. Labels "
       "are made only where the statement reads them; those of pictures say what the pictures "
-      "show; vectors of another model have none. Another \"seed\" begins elsewhere; \"where\" takes "
-      "some rows, as in latent_imagine().",
+      "show; vectors of another model have none. Another \"seed\" begins elsewhere; \"where\" "
+      "takes some rows, as in latent_imagine().",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
     .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|4,2" },
 
@@ -374,9 +374,9 @@ const struct function FUNCTIONS[] = {
     .sentence =
       "A table of texts and pictures that is searched by meaning: t(query) gives its "
       "rows with their distance, the nearest first; the query is a text or a picture. "
-      "In latent(title, body) a row is found by each of its contents. The content is its own, or that of another table, followed by triggers. With "
-      "words=1 the rows are found by their words too. USING latent(width=384) holds "
-      "vectors of another model.",
+      "In latent(title, body) a row is found by each of its contents. The content is its "
+      "own, or that of another table, followed by triggers. With words=1 the rows are found "
+      "by their words too. USING latent(width=384) holds vectors of another model.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A dog runs.'), ('It is warm.'); SELECT body, round(distance, 2) FROM t('The dog is running.')",
     .result = "A dog runs.|0.04\nIt is warm.|0.88" },
 

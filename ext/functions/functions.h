@@ -156,6 +156,9 @@ struct near {                   /* a table, and the kind of its rows that counts
 int near_open(struct near *t, struct call *c, int i, const struct options *o);
 /* Sets schema and table alone. */
 int near_find(struct near *t, const char *name);
+/* The same, of any table or view: gives its row of pragma_table_list, schema, name, type, wr, for
+** sqlite3_finalize(). NULL: there is none that meets the condition, or it failed. */
+sqlite3_stmt *near_named(struct near *t, const char *name, const char *condition);
 int near_settle(struct near *t, int kind);
 void near_release(struct near *t);
 /* Nearest first: rows[*n] of [most]. If the kind is not settled, the nearest row settles it.

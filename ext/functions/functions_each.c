@@ -101,26 +101,19 @@ static void refuse_table(struct near *t, const char *what){
        "SELECT latent_encode(...) reads this one", t->table, what);
 }
 
-/* Takes a row of pragma_table_list. */
-static void take_table(struct near *t, sqlite3_stmt *s){
+/* s: the table's row of pragma_table_list. */
+static void check_table(struct near *t, sqlite3_stmt *s){
   const char *type = (const char *)sqlite3_column_text(s, 2);
-  size_t n;
-  t->schema = nested_copy(t, s, 0, &n);
-  t->table = nested_copy(t, s, 1, &n);
   if( type==NULL || t->call->err.rc!=SQLITE_OK ) fail_nomem(&t->call->err);
   else if( strcmp(type, "view")==0 ) refuse_table(t, "a view");
   else if( strcmp(type, "virtual")==0 ) refuse_table(t, "a virtual table");
   else if( sqlite3_column_int(s, 3) ) refuse_table(t, "a table WITHOUT ROWID");
 }
 
-/* Sets schema and table. The name is 'schema.table' if there is such a table, otherwise all of it
-** is the table's name. */
+/* Sets schema and table. */
 static void find_table(struct near *t, const char *name){
-  static const char sql[] = "SELECT schema, name, type, wr FROM pragma_table_list WHERE "
-    "name = %Q COLLATE NOCASE OR schema||'.'||name = %Q COLLATE NOCASE "
-    "ORDER BY schema <> 'temp', schema <> 'main', schema";
-  sqlite3_stmt *s = nested_prepare(t, sqlite3_mprintf(sql, name, name));
-  if( nested_step(t, s) ) take_table(t, s);
+  sqlite3_stmt *s = near_named(t, name, "1");
+  if( s ) check_table(t, s);
   else fail(&t->call->err, SQLITE_ERROR, "no such table: %.100s", name);
   sqlite3_finalize(s);
 }

@@ -76,20 +76,28 @@ char *nested_copy(struct near *t, sqlite3_stmt *statement, int column, size_t *n
 
 /* The name is 'schema.table' if there is such a table. Otherwise all of it is the table's name, and
 ** the first schema that has one is taken. */
-int near_find(struct near *t, const char *name){
-  static const char sql[] = "SELECT schema, name FROM pragma_table_list WHERE type = 'virtual' AND "
+sqlite3_stmt *near_named(struct near *t, const char *name, const char *condition){
+  static const char sql[] = "SELECT schema, name, type, wr FROM pragma_table_list WHERE %s AND "
     "(name = %Q COLLATE NOCASE OR schema||'.'||name = %Q COLLATE NOCASE) "
     "ORDER BY schema <> 'temp', schema <> 'main', schema";
-  sqlite3_stmt *statement = nested_prepare(t, sqlite3_mprintf(sql, name, name));
+  sqlite3_stmt *s = nested_prepare(t, sqlite3_mprintf(sql, condition, name, name));
   size_t n;
-  if( nested_step(t, statement) ){
-    t->schema = nested_copy(t, statement, 0, &n);
-    t->table = nested_copy(t, statement, 1, &n);
-  }else{
+  if( !nested_step(t, s) ){
+    sqlite3_finalize(s);
+    return NULL;
+  }
+  t->schema = nested_copy(t, s, 0, &n);
+  t->table = nested_copy(t, s, 1, &n);
+  return s;
+}
+
+int near_find(struct near *t, const char *name){
+  sqlite3_stmt *s = near_named(t, name, "type = 'virtual'");
+  if( s==NULL ){
     fail(&t->call->err, SQLITE_ERROR, "there is no virtual table \"%.100s\": expected the name of "
          "a table made by CREATE VIRTUAL TABLE ... USING latent(...)", name);
   }
-  sqlite3_finalize(statement);
+  sqlite3_finalize(s);
   return t->call->err.rc;
 }
 
@@ -171,14 +179,17 @@ int near_table(struct near *t, struct call *c, int i, const struct options *o){
   return c->err.rc;
 }
 
-/* Of the rows that count: rowid, `what`, and the content where there is one. arguments: of a query.
+/* Of the rows that count: rowid and `what`, in which $ is the content. arguments: of a query.
 ** condition: a WHERE, or empty. end: order and limit. */
 static sqlite3_stmt *select_rows(struct near *t, const char *what, const char *arguments,
                                  const char *condition, const char *end){
   sqlite3_str *s = sqlite3_str_new(t->call->connection->db);
   int is_first = *condition==0;
-  sqlite3_str_appendf(s, "SELECT T.rowid, %s", what);
-  if( t->content ) sqlite3_str_appendf(s, ", T.\"%w\"", t->content);
+  sqlite3_str_appendall(s, "SELECT T.rowid, ");
+  for(const char *p=what; *p; p++){
+    if( *p=='$' ) sqlite3_str_appendf(s, "T.\"%w\"", t->content);
+    else sqlite3_str_appendchar(s, 1, *p);
+  }
   sqlite3_str_appendf(s, " FROM \"%w\".\"%w\"%s AS T %s", t->schema, t->table, arguments,
                       condition);
   for(int i=0; i<t->n_where; i++){
@@ -200,7 +211,7 @@ int near_open(struct near *t, struct call *c, int i, const struct options *o){
   if( c->err.rc==SQLITE_OK ) near_find(t, name.bytes);
   find_columns(t, o);
   if( c->err.rc!=SQLITE_OK ) return c->err.rc;
-  t->nearest = select_rows(t, "T.distance, T.latent", arguments, "", "LIMIT ?2");
+  t->nearest = select_rows(t, "T.distance, T.latent, $", arguments, "", "LIMIT ?2");
   return c->err.rc;
 }
 
@@ -348,7 +359,7 @@ int near_rowids(struct near *t, sqlite3_int64 *least, sqlite3_int64 *most){
 int near_from(struct near *t, sqlite3_int64 rowid, struct neighbour *row, int *found){
   *found = 0;
   if( t->from==NULL ){
-    t->from = select_rows(t, "0.0, T.latent", "", "WHERE T.rowid >= ?1",
+    t->from = select_rows(t, "0.0, T.latent, $", "", "WHERE T.rowid >= ?1",
                           "ORDER BY T.rowid LIMIT 20");
   }
   if( t->from ) sqlite3_bind_int64(t->from, 1, rowid);

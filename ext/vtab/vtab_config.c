@@ -13,14 +13,17 @@ enum { VERSION = 2 };
 
 /* ---- One entry ---- */
 
-/* An integer; -1 where there is none. */
+/* In a column of s: an integer; -1 where it is none. */
+static sqlite3_int64 column_entry(sqlite3_stmt *s, int i){
+  return sqlite3_column_type(s, i)==SQLITE_INTEGER ? sqlite3_column_int64(s, i) : -1;
+}
+
+/* -1 where there is none. */
 static sqlite3_int64 get(struct call *c, struct vtab *t, const char *key){
   sqlite3_stmt *s = store_statement(c, t, CONFIG_GET);
   sqlite3_int64 x = -1;
   if( s ) sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-  if( store_step(c, s) && sqlite3_column_type(s, 0)==SQLITE_INTEGER ){
-    x = sqlite3_column_int64(s, 0);
-  }
+  if( store_step(c, s) ) x = column_entry(s, 0);
   store_do(c, s);
   return x;
 }
@@ -219,15 +222,27 @@ static const char *const S_OF[KIND_CODE+1] = {
   [KIND_CODE] = "code_s",
 };
 
-/* t->s. A table in which a kind has no such number is from before they were noted: then all kinds
-** had the same. */
-static void read_kinds(struct call *c, struct vtab *t, int width){
+/* t->s. entries: of KIND_PICTURE and KIND_CODE. A table in which a kind has no such number is from
+** before they were noted: then all kinds had the same. */
+static void set_kinds(struct vtab *t, int width, const sqlite3_int64 *entries){
   if( t->definition.model ) return;     /* its vectors are not made of s */
   t->s[KIND_TEXT] = width;
   for(int kind=KIND_PICTURE; kind<=KIND_CODE; kind++){
-    sqlite3_int64 s = get(c, t, S_OF[kind]);
+    sqlite3_int64 s = entries[kind-KIND_PICTURE];
     t->s[kind] = s>0 && s<=INDEX_WIDTH_MOST ? (int)s : width;
   }
+}
+
+enum { ENTRY_MODEL, ENTRY_WIDTH, ENTRY_PARTS, ENTRY_KINDS, N_ENTRIES = ENTRY_KINDS + 2 };
+
+/* The columns of CONFIG_READY. */
+static int read_entries(struct call *c, struct vtab *t, sqlite3_int64 *entries){
+  sqlite3_stmt *s = store_statement(c, t, CONFIG_READY);
+  if( store_step(c, s) ){
+    for(int i=0; i<N_ENTRIES; i++) entries[i] = column_entry(s, i);
+  }
+  store_do(c, s);
+  return c->err.rc;
 }
 
 int vtab_ready(struct call *c, struct vtab *t, int needs_model){
@@ -239,16 +254,18 @@ int vtab_ready(struct call *c, struct vtab *t, int needs_model){
     check_made_for(c, t);
   }
   if( t->definition.n_bodies>0 ){
-    sqlite3_int64 model = get(c, t, "model");
-    width = get(c, t, "width");
-    if( c->err.rc!=SQLITE_OK ) return c->err.rc;
+    sqlite3_int64 entries[N_ENTRIES] = { 0 };
+    sqlite3_int64 model;
+    if( read_entries(c, t, entries)!=SQLITE_OK ) return c->err.rc;
+    model = entries[ENTRY_MODEL];
+    width = entries[ENTRY_WIDTH];
     if( model<0 || model>UINT32_MAX || width<1 || width>INDEX_WIDTH_MOST ){
       return fail(&c->err, SQLITE_CORRUPT_VTAB,
                   "no model or no width in the shadow table %s_config", t->name);
     }
     t->fingerprint = (uint32_t)model;
-    has_parts = get(c, t, "parts")==1;
-    read_kinds(c, t, (int)width);
+    has_parts = entries[ENTRY_PARTS]==1;
+    set_kinds(t, (int)width, entries + ENTRY_KINDS);
     if( needs_model ) check_model(c, t, width, has_parts);
   }
   return c->err.rc==SQLITE_OK ? open_index(c, t, (int)width, has_parts) : c->err.rc;

@@ -80,6 +80,11 @@
 
 static const char *const STATEMENTS[N_VTAB_STATEMENTS] = {
   [CONFIG_GET]   = "SELECT v FROM $config WHERE k=?1",
+  [CONFIG_READY] = ("SELECT (SELECT v FROM $config WHERE k='model'),"
+                    " (SELECT v FROM $config WHERE k='width'),"
+                    " (SELECT v FROM $config WHERE k='parts'),"
+                    " (SELECT v FROM $config WHERE k='picture_s'),"
+                    " (SELECT v FROM $config WHERE k='code_s')"),
   [CONFIG_SET]   = "REPLACE INTO $config VALUES(?1, ?2)",
   [ROW_GET]      = "SELECT " ROW_COLUMNS " FROM $rows WHERE id=?1",
   [ROW_LATENT]   = "SELECT id, sum, latent FROM $rows WHERE id=?1",
