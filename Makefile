@@ -137,12 +137,14 @@ golden: $(PYTHON)  ## after new weights: writes all expectations that depend on 
 	@tests/golden.py
 
 # ---- Figures and weights ----
-bench:  ## speed, beside ONNX Runtime where it can be installed: build/bench.md, build/bench-bert.md
+bench:  ## speed, beside ONNX Runtime and llama.cpp where they can be installed: build/bench*.md
 	@.ci/need build
 	@$(MAKE) --no-print-directory --silent all build/core/bench/bench build/core/bench/bert \
+	  build/core/bench/writer \
 	  $(patsubst %,build/core/%,$(filter bench_%,$(TESTS)))
 	@python3 tests/bench/bench.py
 	@python3 tests/bench/bert.py
+	@python3 tests/bench/writer.py
 
 bench-index:  ## the index beside vec1, sqlite-vec, vectorlite, Faiss: build/bench-index.md; FULL=1
 	@.ci/need check

@@ -32,9 +32,8 @@
 **     rows                1        2     4        8       16      60
 **     4 bits        22 [58]       44    60  71 [83]  72 [82]      79
 **     8 bits        14 [45]       26    46  48 [58]  51 [58]      53
-** One row of 4 bits is 13.5 GB/s. This CPU begins one vpmaddubsw in a cycle: 103 GMAC/s with 4 bits.
-** With 8 bits, and a sign and a second instruction for each, a loop on registers reaches 74.
-** Sixteen bits (vpmaddwd twice) would have 52 at most.
+** This CPU begins one vpmaddubsw in a cycle: 103 GMAC/s with 4 bits. With 8 bits, where it needs a
+** sign and a second instruction, a loop on registers reaches 74; with two vpmaddwd of 16 bits, 52.
 **
 ** R and `bits` are constants wherever tile() is inlined. UNROLL makes the arrays of sums into
 ** registers. Only the macros need intrinsics, so that a test can run a unit that its machine does

@@ -786,11 +786,12 @@ def main():
         lines.append(line)
 
     report(args, write, os.path.exists(os.path.join(VENV, 'ready')))
-    kernels = os.path.join(BUILD, 'core', 'bench_kernels')
-    if os.path.exists(kernels) and args.rows == '':
-        write('\n```')
-        write(subprocess.run([kernels], capture_output=True, text=True).stdout.rstrip())
-        write('```')
+    for name in 'bench_kernels', 'bench_groups':
+        program = os.path.join(BUILD, 'core', name)
+        if os.path.exists(program) and args.rows == '':
+            write('\n```')
+            write(subprocess.run([program], capture_output=True, text=True).stdout.rstrip())
+            write('```')
     with open(os.path.join(BUILD, 'bench.md'), 'w', encoding='utf8') as f:
         f.write('\n'.join(lines) + '\n')
 
