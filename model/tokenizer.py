@@ -7,34 +7,11 @@ is not UTF-8 are spelled in byte pieces, ids 4..259.
 `Tokenizer` is the plain definition; ext/codec/codec_tokenizer.c is the fast one. `fast()` is
 Hugging Face's Rust twin, for packing a corpus.
 """
-import functools
 import json
-import re
 
 SPACE = '\u2581'
 FIRST_BYTE, FIRST_PIECE = 4, 260
 UNKNOWN_PENALTY = 10.0
-WORD = re.compile(rb'[0-9A-Za-z\x80-\xff]+')
-
-
-@functools.cache
-def word_hash(word):
-    """32-bit FNV-1a of a word's bytes, then its halves joined.
-
-    So the low bits are as mixed as the high ones.
-    """
-    h = 0x811C9DC5
-    for byte in word:
-        h = (h ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return h ^ h >> 16
-
-
-def word_hashes(text):
-    """Of each word of these bytes, A to Z as a to z.
-
-    A word is a run of ASCII letters, digits and whatever is not ASCII.
-    """
-    return [word_hash(word) for word in WORD.findall(text.lower())]
 
 
 class Tokenizer:

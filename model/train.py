@@ -6,12 +6,15 @@ It can be stopped and resumed at any step.
         the trunk: at a constant rate, until it is stopped (Ctrl-C or --minutes)
     python3 train.py --data DIR --run RUN --decay 2000
         from the trunk's checkpoint: 2,000 steps down to rate 0
-    python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66 \\
-                     --meanings 6000 --teacher 2
-        for meaning and middles
+    python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66
+        down to rate 0 in 66 minutes, however many steps that is
 
 DIR is made by prepare.py. It holds DIR/texts; or ids.npz of code; or ids.npz of pictures, with
 words.npz (--shape PICTURE).
+
+Code and pictures learn whole. Of text the decoder alone learns, to read the points that the engine
+makes: `s` is a sentence encoder's, and the encoder that makes `r` stays as it is, to the bit,
+because others have learned to read it too.
 
 The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it. The
 decay reads trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at
@@ -35,7 +38,6 @@ import torch
 import torch.nn.functional as F
 
 import text_model
-from prepare import WORD_RARE, WORDS
 from text_model import BOS, EOS, PAD, UNK, TextModel
 from tokenizer import SPACE, Tokenizer
 
@@ -48,25 +50,16 @@ DROP_Z = 0.1        # examples without z: the decoder as a plain language model 
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial)
 NO_DETAIL = 0.1     # examples without r
 
-# ---- The teacher: weights beside that of the points ----
-# Of the similarities within a batch of meanings, and of those within its groups.
-TEACHER_LIKE = 4
-# Of which texts are near to each.
-TEACHER_ORDER = 0.3
-# A difference of similarity that makes one text e times likelier to be taken for the nearest.
-NEAR = 0.05
-TOPICS = 1024       # the texts are sorted into so many
-
 # ---- Middles: sentences to be written from the middle of two others that they lie between ----
 MIDDLES = 0.2       # their share of a batch's tokens
 MIDDLE_LONGEST = 28 # most tokens of one, end included
 MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from
 MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # how many there are
-# How like two texts are, for middles: so much by the teacher, the rest by the words they share.
-SHARE_TEACHER = 0.6
+# How like two texts are, for middles: so much by their s, the rest by the pieces they share.
+SHARE_MEANING = 0.6
+RARE = 1e-4         # a piece of this frequency counts half (Arora et al. 2017)
+NEAREST = 100       # three middles in ten are of a text and one of so many that are nearest to it
 SAME = 0.7          # a text more like one of the two than this is no middle of them
-
-WORDS_RATE = 0.5    # rate of the table of words / that of the matrices; all else has a sixth
 
 # ---- Changes: sentences to be written from another one and the step of a change ----
 CHANGED = 0.15      # their share of a batch's tokens
@@ -195,11 +188,6 @@ def less(ids):
     return ids.gather(1, torch.argsort((ids == PAD).to(torch.uint8), dim=1, stable=True))
 
 
-def to_read(ids, words, rows):
-    """What the encoder reads of these rows of two Rows: ids, and rows of its table of words."""
-    return with_end(ids.padded(rows, PAD, 1)), words.padded(rows, -1)
-
-
 def to_write(ids):
     """ids [B, T], PAD behind -> the decoder's input [B, T] and its target."""
     target = with_end(ids)
@@ -216,7 +204,7 @@ def masked(given):
 class Corpus:
     """Packed rows of token ids, of code or pictures.
 
-    The first of them may have vectors of the teacher.
+    The first of them may have vectors of a teacher.
     """
 
     def __init__(self, folder, tokens, seed, device):
@@ -239,14 +227,21 @@ class Corpus:
     def epoch(self, number):
         return batches_of(self.ids.length, self.tokens, (self.seed, number))
 
-    def batch(self, rows):
-        """Row numbers -> encoder input, its words (none), decoder input and decoder target.
+    def points(self, rows, encode):
+        """s and r of these rows as training reads them: some of their tokens are lost."""
+        return encode(with_end(less(self.ids.padded(rows, PAD, 1))))
 
-        Each [B, T], corrupted for training.
-        """
-        ids = self.ids.padded(rows, PAD, 1)
-        given, target = to_write(ids)
-        return with_end(less(ids)), None, masked(given), target
+    def written(self, rows):
+        """The decoder's input for these rows, corrupted for training, and its target: [B, T]."""
+        given, target = to_write(self.ids.padded(rows, PAD, 1))
+        return masked(given), target
+
+    def held_out(self, model, n):
+        """n held-out rows in parts, by length: lists of ids, their s, their r."""
+        rows = sorted((v.tolist() for v in self.valid[:n]), key=len)
+        for part in (rows[i: i + 32] for i in range(0, len(rows), 32)):
+            ids = text_model.pad_batch([p + [EOS] for p in part])
+            yield part, *model.encode(ids.to(model.embedding.device))
 
     def stand_in(self, rows, s, r):
         """The points to decode these rows from: their own, except for some pictures."""
@@ -272,8 +267,8 @@ class PictureCorpus(Corpus):
 
     It also has what text says of a concept.
 
-    words.npz: `concept` and `style` [rows]; `vectors` [concepts, K, 128], the text model's s of K
-    phrasings of a concept's name. The teacher of a picture is its concept's, whatever the style.
+    words.npz: `concept` and `style` [rows]; `vectors` [concepts, K, 128], the s of K phrasings of a
+    concept's name as texts. The teacher of a picture is its concept's, whatever the style.
     """
 
     def __init__(self, folder, tokens, seed, device):
@@ -284,15 +279,10 @@ class PictureCorpus(Corpus):
         self.style = f['style']
         self.words = torch.from_numpy(f['vectors'].astype(np.float32)).to(device)
 
-    def batch(self, rows):
-        """As for text, but a corrupted code becomes UNK and leaves the others where they are.
-
-        A code's place is part of what it says.
-        """
+    def points(self, rows, encode):
+        """As of code, but a lost one becomes UNK: where a code stands is part of what it says."""
         ids = self.ids.padded(rows, PAD, 1)
-        given, target = to_write(ids)
-        read = torch.where(lost(ids) & (ids > UNK), UNK, ids)
-        return with_end(read), None, masked(given), target
+        return encode(with_end(torch.where(lost(ids) & (ids > UNK), UNK, ids)))
 
     def stand_in(self, rows, s, r):
         """Half of the pictures are decoded from what text says of their concept.
@@ -315,57 +305,58 @@ class PictureCorpus(Corpus):
         return point_s, point_r
 
 
-class Texts(Corpus):
-    """Texts with what the teacher says of each in full width (DIR/texts/*.npz of prepare.py).
+class Points:
+    """Rows of token ids with the point of each, as the engine makes it (files of prepare.py).
 
-    They are read and written. Beside it s learns from groups of about the same meaning, and from
-    texts of a few topics (k-means of the teacher's vectors), so that texts nearly alike have to be
-    told apart.
-
-    A middle is of two random short texts. It is the text that is likest to that of the two which it
-    is less like, by the teacher and by the words it shares. The decoder is given the middle of the
-    two points and writes the third text. So it learns to say something whole where no text lies,
-    and not halves of two.
+    s: how many numbers of a point are s.
     """
 
-    def __init__(self, folder, tokens, seed, device, tokenizer):
-        parts = [np.load(p) for p in sorted(glob.glob(f'{folder}/texts/*.npz'))]
-        valid = np.load(f'{folder}/valid/valid.npz')
+    def __init__(self, paths, s, device):
+        parts = [np.load(p) for p in paths]
 
         def join(k):
             return np.concatenate([p[k] for p in parts])
 
-        off = np.cumsum(valid['length'], dtype=np.int64)
-        self.valid = [valid['flat'][b - n: b] for n, b in zip(valid['length'].tolist(), off)]
+        self.s = s
         self.ids = Rows(join('flat'), join('length'), device)
-        self.words = Rows(join('words'), join('n_words'), device)
-        self.vectors = torch.from_numpy(join('vectors')).to(device)
-        self.axes = torch.from_numpy(np.load(f'{folder}/axes.npy')).to(device)
-        is_new = np.concatenate([np.diff(p['group'], prepend=-1) > 0 for p in parts])
-        group = np.cumsum(is_new) - 1
-        self.group = torch.from_numpy(group).to(device)
-        self.tokens, self.seed, self.device = tokens, seed, device
-        first = np.flatnonzero(np.diff(group, prepend=-1))
-        size = np.diff(first, append=len(group))
-        longest = np.maximum.reduceat(self.ids.length, first)
-        alike = size > 1
-        self.alike = Groups(first[alike], size[alike], longest[alike])
-        topic = self.topics()
-        self.by_topic = self.sort_by_topic(topic)
-        is_short = (self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST)
-        short = np.flatnonzero(is_short & self.sentences(tokenizer))
-        rng = np.random.RandomState(seed)
-        pool = rng.permutation(short)[:MIDDLE_POOL[device]]
-        self.middles = self.find_middles(pool[np.argsort(topic[pool], kind='stable')], rng)
+        self.z = torch.from_numpy(join('z')).to(device)
 
-    def batch(self, rows):
-        """As Corpus.batch. A text that has lost tokens keeps its words, except some."""
-        ids = self.ids.padded(rows, PAD, 1)
-        words = self.words.padded(rows, -1)
-        given, target = to_write(ids)
-        is_lost = torch.rand(words.shape, device=self.device) < DROP_TOKENS / 4
-        words = torch.where(is_lost, -1, words)
-        return with_end(less(ids)), words, masked(given), target
+    def of(self, rows):
+        """s and r of these rows (numpy)."""
+        z = self.z[torch.from_numpy(rows).to(self.z.device)].float()
+        return F.normalize(z[:, : self.s], dim=-1), F.normalize(z[:, self.s:], dim=-1)
+
+
+class Texts(Corpus):
+    """Texts with the point of each (DIR/texts/*.npz of prepare.py): the decoder alone learns.
+
+    A middle is of two random short texts. It is the text that is likest to that of the two which it
+    is less like, by meaning and by the pieces it shares. The decoder is given the middle of the two
+    points and writes the third text. So it learns to say something whole where no text lies, and
+    not halves of two.
+    """
+
+    def __init__(self, folder, tokens, seed, device, model):
+        s = model.config['s']
+        self.known = Points(sorted(glob.glob(f'{folder}/texts/*.npz')), s, device)
+        self.held = Points([f'{folder}/valid/valid.npz'], s, device)
+        self.ids = self.known.ids
+        self.teacher = torch.zeros(0, s, device=device)
+        self.tokens, self.seed, self.device = tokens, seed, device
+        is_short = (self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST)
+        short = np.flatnonzero(is_short & self.sentences(model.tokenizer))
+        rng = np.random.RandomState(seed)
+        self.middles = self.find_middles(rng.permutation(short)[:MIDDLE_POOL[device]], rng)
+
+    def points(self, rows, encode):
+        return self.known.of(rows)
+
+    def held_out(self, model, n):
+        ids = self.held.ids
+        order = np.argsort(ids.length[:n], kind='stable')
+        for rows in (order[i: i + 32] for i in range(0, len(order), 32)):
+            part = [row[row != PAD].tolist() for row in ids.padded(rows, PAD)]
+            yield part, *self.held.of(rows)
 
     def sentences(self, tokenizer):
         """[n]: whether each begins with a capital letter and ends with a full stop, ? or !"""
@@ -377,134 +368,50 @@ class Texts(Corpus):
         last = self.ids.flat[self.ids.start + self.ids.n - 1]
         return (begins[first] & ends[last]).cpu().numpy()
 
-    def topics(self):
-        """[n]: which of TOPICS each text belongs to, by spherical k-means on some of them."""
-        n = min(TOPICS, 1 + len(self) // 500)
-        some = self.vectors[torch.randperm(len(self), device=self.device)[: 200 * n]].float()
-        centres = some[:n].clone()
-        for _ in range(8):
-            topic = (some @ centres.t()).argmax(1)
-            centres = F.normalize(torch.zeros_like(centres).index_add_(0, topic, some), dim=-1)
-        parts = [(v.float() @ centres.t()).argmax(1) for v in self.vectors.split(100000)]
-        return torch.cat(parts).cpu().numpy()
-
-    def sort_by_topic(self, topic):
-        """Rows ordered by topic, then length; and where each topic and length starts there."""
-        place = topic * 64 + self.ids.length     # a text has at most 63 tokens
-        order = np.argsort(place, kind='stable')
-        return order, np.searchsorted(place[order], np.arange(TOPICS * 64 + 1))
-
-    def of_topics(self, rng, tokens):
-        """Rows of a few topics, of about equal length."""
-        order, start = self.by_topic
-        at = rng.randint(len(order), size=4)
-        length = int(self.ids.length[order[at[0]]])
-        n = max(1, tokens // (4 * (length + 1)))
-        topic = (np.searchsorted(start, at, side='right') - 1) // 64
-        runs = []
-        for t in topic * 64:
-            a = start[t + length]
-            b = start[min(t + length + 3, t + 64)]
-            end = start[min(t + length + 6, t + 64)]
-            a = max(start[t], min(a + rng.randint(max(1, b - a)), end - n))
-            runs.append(order[a: min(end, a + n)])
-        return np.unique(np.concatenate(runs))
-
     def find_middles(self, pool, rng):
         """[n, 3] rows a, b and the third; and t of each."""
-        said = self.likeness_vectors(pool)
-        n = MIDDLE_MOST[self.device]
-        a = rng.randint(len(pool), size=n)
-        # As a rule any two; otherwise two of one topic, mostly.
-        is_any = rng.rand(n) < 0.7
-        b = np.where(is_any, rng.randint(len(pool), size=n),
-                     (a + rng.randint(1, 100, size=n)) % len(pool))
-        pairs = torch.from_numpy(np.column_stack([a, b])).to(self.device)
+        s = self.known.of(pool)[0]
+        said = torch.cat([s * SHARE_MEANING ** 0.5,
+                          self.pieces_of(pool) * (1 - SHARE_MEANING) ** 0.5], 1)
+        said, s = said.to(fast_type(self.device)), s.to(fast_type(self.device))
         found, way = [], []
-        for a, b in (part.unbind(1) for part in pairs.split(1000)):
+        for _ in range(0, MIDDLE_MOST[self.device], 1000):
+            a, b = torch.from_numpy(rng.randint(len(pool), size=(2, 1000))).to(self.device)
+            near = (s[a] @ s.t()).topk(min(NEAREST, len(pool)), 1).indices
+            drawn = near.gather(1, torch.randint(near.shape[1], (1000, 1), device=self.device))
+            b = torch.where(torch.rand(1000, device=self.device) < 0.7, b, drawn[:, 0])
             # What lies nearer to a is to be said nearer to a.
-            lean = torch.rand(len(a), 1, device=self.device) * 0.24 - 0.12
+            lean = torch.rand(1000, 1, device=self.device) * 0.24 - 0.12
             near_a = said[a] @ said.t()
             near_b = said[b] @ said.t()
             near = torch.minimum(near_a - lean, near_b + lean)
             near = near.masked_fill(torch.maximum(near_a, near_b) > SAME, -1)
-            found.append(near.argmax(1))
+            found.append(torch.stack([a, b, near.argmax(1)], 1))
             way.append(0.5 - 1.6 * lean[:, 0])
-        triples = torch.cat([pairs, torch.cat(found)[:, None]], 1)
-        rows = torch.from_numpy(pool).to(self.device)[triples]
-        return rows.cpu().numpy(), torch.cat(way)
+        return pool[torch.cat(found).cpu().numpy()], torch.cat(way)
 
-    def likeness_vectors(self, pool):
-        """Vectors of these texts whose products are their likeness for middles (SHARE_TEACHER).
+    def pieces_of(self, pool):
+        """Unit vectors whose products say which pieces two texts share.
 
-        The part for shared words is a random projection of the bag of words.
+        A random projection of the bag of pieces.
         """
-        idf = torch.bincount(self.words.flat, minlength=WORDS).float()
-        weight = WORD_RARE / (WORD_RARE + idf / idf.sum())
-        drawn = torch.randn(len(idf), 128, device=self.device) * weight[:, None]
+        count = torch.bincount(self.ids.flat).float()
+        weight = RARE / (RARE + count / count.sum())
+        drawn = torch.randn(len(count), 128, device=self.device) * weight[:, None]
         drawn = torch.cat([drawn, drawn.new_zeros(1, 128)])
-        said = []
-        for part in np.array_split(pool, max(1, len(pool) // 20000)):
-            shared = F.normalize(drawn[self.words.padded(part, len(idf))].sum(1), dim=-1)
-            taught = self.vectors[torch.from_numpy(part).to(self.device)].float()
-            said.append(torch.cat([taught * SHARE_TEACHER ** 0.5,
-                                   shared * (1 - SHARE_TEACHER) ** 0.5], 1))
-        return torch.cat(said).to(fast_type(self.device))
+        parts = np.array_split(pool, max(1, len(pool) // 20000))
+        return torch.cat([F.normalize(drawn[self.ids.padded(part, len(count))].sum(1), dim=-1)
+                          for part in parts])
 
-    def taught(self, rows, s):
-        """The teacher's loss of s, a sum of three.
-
-        Points: (1 - cosine). Likeness: the squared errors of the similarities, of all and of those
-        within a group. Order, which of the others each is near to: the Kullback-Leibler divergence
-        of the softmax of these similarities.
-        """
-        rows = torch.from_numpy(rows).to(self.device)
-        t, group = self.vectors[rows].float(), self.group[rows]
-        own = torch.eye(len(rows), dtype=torch.bool, device=s.device)
-        same = (group[:, None] == group[None]) & ~own
-        near = s @ s.t()
-        truth = t @ t.t()
-        error = (near - truth).pow(2)
-        points = (1 - (s * F.normalize(t @ self.axes, dim=-1)).sum(-1)).mean()
-        near, truth = ((v / NEAR).masked_fill(own, -1e4).log_softmax(1) for v in (near, truth))
-        order = F.kl_div(near, truth, reduction='batchmean', log_target=True)
-        like = error.mean() + (error * same).sum() / same.sum().clamp(min=1)
-        return points + TEACHER_LIKE * like + TEACHER_ORDER * order
-
-    def more(self, model, encode, reading, rng, tokens, meanings):
-        """Losses beside those of the corpus: of what s alone learns from, and of middles.
-
-        Of the first `meanings` tokens, of middles a share of `tokens`.
-        """
-        of_s = []
-        for rows in (self.alike.some(rng, meanings // 2), self.of_topics(rng, meanings // 2)):
-            s, _ = encode(*to_read(self.ids, self.words, rows))
-            of_s.append(self.taught(rows, s))
+    def middle(self, model, reading, rng):
+        """The loss of middles: of MIDDLES of a batch's tokens."""
         rows, t = self.middles
-        n = max(1, int(tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))
+        n = max(1, int(self.tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))
         k = np.sort(rng.randint(len(rows), size=n))
-        s_a, r_a = encode(*to_read(self.ids, self.words, rows[k, 0]))
-        s_b, r_b = encode(*to_read(self.ids, self.words, rows[k, 1]))
+        s_a, r_a = self.known.of(rows[k, 0])
+        s_b, r_b = self.known.of(rows[k, 1])
         z = between(model, s_a, r_a, s_b, r_b, t[torch.from_numpy(k).to(self.device)][:, None])
-        return sum(of_s) / 2, reading(z, *to_write(self.ids.padded(rows[k, 2], PAD, 1)))
-
-
-class Groups:
-    """Groups of rows that follow each other, by their longest."""
-
-    def __init__(self, first, size, longest):
-        self.first, self.size, self.longest = first, size, longest
-
-    def some(self, rng, tokens):
-        """The rows of some groups of about equal length, whole."""
-        some = rng.randint(len(self.first), size=min(len(self.first), 20000))
-        some = some[np.argsort(self.longest[some] + rng.rand(len(some)))]
-        cost = (self.longest[some] + 1) * self.size[some]
-        at = rng.randint(len(some))
-        count = max(1, int(np.searchsorted(np.cumsum(cost[at:]), tokens)))
-        chosen = some[at: at + count]
-        runs = [np.arange(f, f + n) for f, n in zip(self.first[chosen], self.size[chosen])]
-        return np.unique(np.concatenate(runs))
+        return reading(z, *to_write(self.ids.padded(rows[k, 2], PAD, 1)))
 
 
 class Changes:
@@ -514,23 +421,20 @@ class Changes:
     to its second: what latent_direction() and latent_move() do.
     """
 
-    def __init__(self, folder, device):
+    def __init__(self, folder, device, model):
         self.kinds = []
         for path in sorted(glob.glob(f'{folder}/changes/*.npz')):
-            f = np.load(path)
-            length = f['length'].astype(np.int64)
-            longest = np.maximum.reduceat(length, np.arange(0, len(length), 2))
-            ids = Rows(f['flat'], f['length'], device)
-            words = Rows(f['words'], f['n_words'], device)
-            self.kinds.append((ids, words, np.argsort(longest, kind='stable')))
+            known = Points([path], model.config['s'], device)
+            longest = known.ids.length.reshape(-1, 2).max(1)
+            self.kinds.append((known, np.argsort(longest, kind='stable')))
 
-    def loss(self, model, encode, reading, rng, tokens):
-        ids, words, order = self.kinds[rng.randint(len(self.kinds))]
+    def loss(self, model, reading, rng, tokens):
+        known, order = self.kinds[rng.randint(len(self.kinds))]
         n = min(len(order), max(CHANGED_LEAST, tokens // 64)) // 2 * 2
         at = rng.randint(max(1, len(order) - 4 * n))
         pairs = rng.permutation(order[at: at + 4 * n])[:n]
-        s_x, r_x = encode(*to_read(ids, words, pairs * 2))
-        s_y, r_y = encode(*to_read(ids, words, pairs * 2 + 1))
+        s_x, r_x = known.of(pairs * 2)
+        s_y, r_y = known.of(pairs * 2 + 1)
         half = n // 2
         step_s = (s_y - s_x)[:half].mean(0)
         step_r = (r_y - r_x)[:half].mean(0)
@@ -538,7 +442,7 @@ class Changes:
         s = F.normalize(s_x[half:] + amount * step_s, dim=-1)
         r = r_x[half:] + amount * step_r
         r = r / r.norm(dim=-1, keepdim=True).clamp(min=1)
-        wanted = ids.padded(pairs[half:] * 2 + 1, PAD, 1)
+        wanted = known.ids.padded(pairs[half:] * 2 + 1, PAD, 1)
         return reading(model.join(noisy(s, NOISE), r), *to_write(wanted))
 
 
@@ -584,7 +488,6 @@ def evaluate(model, corpus, n):
     Share that comes back exactly, by length, greedy in one pass; of pictures, share of codes.
     """
     model.eval()
-    device = model.embedding.device
     hits = {16: [], 32: [], 65: []}
 
     def exact(given, made):
@@ -592,11 +495,8 @@ def evaluate(model, corpus, n):
             return np.mean(np.equal(given, made))
         return given == made
 
-    rows = sorted((v.tolist() for v in corpus.valid[:n]), key=len)
-    for i in range(0, n, 32):
-        part = rows[i: i + 32]
-        s, r = model.encode(text_model.pad_batch([p + [EOS] for p in part]).to(device))
-        for given, made in zip(part, model.decode(s, r, limit=len(part[-1]) + 1)):
+    for given, s, r in corpus.held_out(model, n):
+        for given, made in zip(given, model.decode(s, r, limit=len(given[-1]) + 1)):
             hits[next(k for k in hits if len(given) < k)].append(exact(given, made))
     model.train()
     return ' '.join(f'<{k} {np.mean(v):.3f}' for k, v in hits.items() if v)
@@ -620,9 +520,7 @@ def arguments():
                    help='share of the examples that are decoded from their own point as it is: for '
                    'more exactness, at the cost of the dials')
     p.add_argument('--teacher', type=float, default=1.0,
-                   help="weight of the teacher's losses beside the cross-entropy")
-    p.add_argument('--meanings', type=int, default=6000,
-                   help='text: tokens a step that only s learns from')
+                   help="pictures: weight of the teacher's loss beside the cross-entropy")
     p.add_argument('--save', type=float, default=10, help='minutes between checkpoints')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
@@ -636,22 +534,25 @@ def model_of(a, state):
     """The model to go on with: the checkpoint's shape, or --init, or a new one."""
     if state:
         tokenizer = Tokenizer(**state['tokenizer']) if state.get('tokenizer') else None
-        return TextModel(state['config'], tokenizer)
+        return TextModel(state['config'], tokenizer, state['meaning'])
     if a.init:
         return text_model.load(a.init)
     return TextModel(getattr(text_model, a.shape))
 
 
+def freeze_encoder(model):
+    """Leaves what reads z to learn. So a point that was stored stays that of its text."""
+    for name, p in model.named_parameters():
+        p.requires_grad_(name.startswith(('memory.', 'z_in', 'decoder')))
+
+
 def optimizers_of(model, lr):
     """Muon for the matrices of the layers, AdamW for everything else."""
-    named = dict(model.named_parameters())
+    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = [p for name, p in named.items()
                 if p.ndim == 2 and name.startswith(('encoder.', 'decoder.'))]
-    words = [named.pop('words')] if 'words' in named else []
     others = [p for p in named.values() if not any(p is m for m in matrices)]
     groups = [dict(params=others, share=1 / 6)]
-    if words:
-        groups.append(dict(params=words, share=WORDS_RATE))
     adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95), weight_decay=0.0)
     return [Muon(matrices, lr), adam]
 
@@ -659,8 +560,8 @@ def optimizers_of(model, lr):
 def corpus_of(a, model, device):
     """(what to train on, the pairs of a text and its change: None unless it is text)."""
     if os.path.isdir(f'{a.data}/texts'):
-        corpus = Texts(a.data, a.tokens, a.seed, device, model.tokenizer)
-        return corpus, Changes(a.data, device)
+        corpus = Texts(a.data, a.tokens, a.seed, device, model)
+        return corpus, Changes(a.data, device, model)
     kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
     return kind(a.data, a.tokens, a.seed, device), None
 
@@ -675,8 +576,11 @@ def main():
     state = torch.load(trunk, map_location=device) if os.path.exists(trunk) else None
     model = model_of(a, state)
     model.to(device).train()
-    optimizers = optimizers_of(model, a.lr)
     corpus, changes = corpus_of(a, model, device)
+    if changes:
+        freeze_encoder(model)
+    learning = [p for p in model.parameters() if p.requires_grad]
+    optimizers = optimizers_of(model, a.lr)
     at = dict(step=0, epoch=0, in_epoch=0, seen=0)
     if state:
         model.load_state_dict(state['model'])
@@ -684,7 +588,7 @@ def main():
             o.load_state_dict(s)
         at = state['at']
     first = at['step']
-    n_parameters = sum(p.numel() for p in model.parameters())
+    n_parameters = sum(p.numel() for p in learning)
     print(f'{n_parameters} parameters, {len(corpus)} rows, from step {first} on {device}',
           flush=True)
 
@@ -692,7 +596,7 @@ def main():
         t = model.tokenizer
         tokenizer = dict(pieces=t.pieces, scores=t.scores) if t else None
         state = dict(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers],
-                     at=at, config=model.config, tokenizer=tokenizer)
+                     at=at, config=model.config, meaning=model.meaning, tokenizer=tokenizer)
         torch.save(state, path + '.part')
         os.replace(path + '.part', path)
 
@@ -710,9 +614,9 @@ def main():
     for block in (*model.encoder, *model.decoder):
         block.compile(dynamic=True)
 
-    def encode(ids, words):
+    def encode(ids):
         with autocast(device):
-            return model.encode_with(ids, words)
+            return model.encode(ids)
 
     def reading(z, given, target):
         with autocast(device):
@@ -734,21 +638,19 @@ def main():
                 group['lr'] = rate * group.get('share', 1)
             torch.manual_seed(a.seed * 1000003 + step)
             rng = np.random.RandomState((a.seed, step))
-            x, words, given, target = corpus.batch(rows)
-            s, r = encode(x, words)
-            ce = reading(points(model, corpus, rows, s, r, a.clear), given, target)
+            s, r = corpus.points(rows, encode)
+            ce = reading(points(model, corpus, rows, s, r, a.clear), *corpus.written(rows))
             taught = corpus.taught(rows, s)
             middle = changed = ce * 0
             loss = ce
             if changes:
-                of_s, middle = corpus.more(model, encode, reading, rng, a.tokens, a.meanings)
-                changed = changes.loss(model, encode, reading, rng, int(a.tokens * CHANGED))
-                taught = taught + of_s
+                middle = corpus.middle(model, reading, rng)
+                changed = changes.loss(model, reading, rng, int(a.tokens * CHANGED))
                 loss = (1 - MIDDLES - CHANGED) * ce + MIDDLES * middle + CHANGED * changed
             for o in optimizers:
                 o.zero_grad()
             (loss + a.teacher * taught).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
             for o in optimizers:
                 o.step()
             seen = at['seen'] + int(corpus.ids.length[rows].sum())
@@ -758,7 +660,7 @@ def main():
             now = time.time()
             if now - start > a.minutes * 60 or step + 1 - first >= (a.decay or a.steps):
                 stopping.append(1)
-            if step % 100 == 99:
+            if step % 10 == 9:
                 names = ('ce', 'teacher', 'middle', 'changed')
                 losses = ' '.join(f'{name} {v:.3f}' for name, v in zip(names, shown.tolist()))
                 print(f'{now - start:.0f} s step {step + 1} tokens {seen / 1e6:.2f}M {losses}',

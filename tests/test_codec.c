@@ -181,46 +181,6 @@ static void test_decode_ids(const struct tokenizer *t, int n_pieces){
   buf_release(&b);
 }
 
-/* The ids must spell the words of test_words(). */
-static void try_words(struct property *p, const struct tokenizer *t, const int *ids, int n){
-  /* Hashes as model/tokenizer.py gives them: word_hash(). */
-  static const uint32_t expected[] = {
-    0x3A1B70AF, 0x0F29CD8F, 0x16FF2BE1, 0x999A91B1, 0x3F384840, 0x1BEB31AF,
-  };
-  struct word_reader w = { .t = t, .ids = ids, .n = n };
-  uint32_t hash;
-  for(size_t i=0; i<N_OF(expected); i++){
-    int good = tokenizer_next_word(&w, &hash) && hash==expected[i];
-    holds(p, good, "word %zu: %08x", i, hash);
-  }
-  for(int i=0; i<2; i++) holds(p, !tokenizer_next_word(&w, &hash), "a seventh word: %08x", hash);
-}
-
-/* The text is cut in two ways that a tokenizer may cut it: into pieces, and into bytes. */
-static void test_words(const struct tokenizer *t){
-  static const char text[] = " Rock and ROLL, na\xC3\xAFve IL-10!";
-  static const int silent[] = { TOKEN_UNKNOWN, 65536, -1 };
-  struct arena a = { 0 };
-  struct property p = { 0 };
-  struct err e = { 0 };
-  int *pieces;
-  int n_pieces = 0;
-  int bytes[sizeof(text)];
-  int n_bytes = (int)strlen(text);
-  tokenizer_encode(t, text, strlen(text), &a, &pieces, NULL, &n_pieces, &e);
-  for(int i=0; i<n_bytes; i++) bytes[i] = TOKEN_BYTE + (unsigned char)text[i];
-  try_words(&p, t, pieces, n_pieces);
-  try_words(&p, t, bytes, n_bytes);
-  for(size_t i=0; i<N_OF(silent); i++){
-    struct word_reader w = { .t = t, .ids = &silent[i], .n = 1 };
-    uint32_t hash;
-    holds(&p, !tokenizer_next_word(&w, &hash), "id %d is a word: %08x", silent[i], hash);
-  }
-  property_ok(&p, "codec: words are found across tokens, whatever cuts them, and hashed as "
-                  "model/tokenizer.py does");
-  arena_release(&a);
-}
-
 /* A tokenizer of the bytes, "x" and one piece more. */
 struct small {
   const char *pieces[TOKEN_PIECE + 2];
@@ -315,7 +275,6 @@ static void test_tokenizers(void){
   test_lossless(tiny.tokenizer, "codec: tiny tokenizer: every string of bytes comes back, 1 MB "
                                 "too");
   test_decode_ids(tiny.tokenizer, tiny.shape.pieces);
-  test_words(tiny.tokenizer);
   config_close(&tiny);
   config_open(&text, TEXT ".json", &e);
   if( !ok(e.rc==SQLITE_OK, "codec: the shipped model's JSON", "%s", e.text) ) return;
@@ -518,8 +477,7 @@ static void test_bad_config(void){
     { "\"memory\":4", "\"memory\":0", "\"memory\" is 0" },
     { "\"longest\":24", "\"longest\":1",
       "\"longest\" is 1, expected a whole number from 2 to 1024" },
-    { "\"words\":64", "\"words\":-1",
-      "\"words\" is -1, expected a whole number from 0 to 16777216" },
+    { "\"longest\":24", "\"longest\":24,\"words\":64", "config has \"words\", expected none" },
     { "\"pieces\":320", "\"pieces\":259", "\"pieces\" is 259" },
     { "\"pieces\":320", "\"pieces\":319", "320 pieces, expected 319" },
     { "\"pieces\":320", "\"pieces\":321", "320 pieces, expected 321" },

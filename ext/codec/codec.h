@@ -132,19 +132,6 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
 /* Appends the bytes of one token. Control tokens and unknown ids append nothing. */
 void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out);
 
-/* Reads the words that ids[n] spell. A word is a run of ASCII letters, digits and non-ASCII bytes,
-** wherever tokens begin and end. */
-struct word_reader {            /* set the first three, the rest to 0 */
-  const struct tokenizer *t;
-  const int *ids;               /* [n] */
-  int n;
-  int at, byte;                 /* the next byte to read: number `byte` of ids[at] */
-};
-
-/* The hash of the next word: 32-bit FNV-1a of its bytes in lower case (ASCII only), h ^ h>>16.
-** 0 when there are no more words. */
-int tokenizer_next_word(struct word_reader *w, uint32_t *hash);
-
 /* ---- codec_wordpiece.c: text to piece numbers as BERT reads it ---- */
 struct wordpiece;
 
@@ -210,7 +197,6 @@ struct shape {
   int memory;                   /* 1..256 */
   int pieces;                   /* vocabulary, 260..65535 */
   int longest;                  /* most tokens of a segment, with TOKEN_END */
-  int words;                    /* rows of the table of words; 0: the model has none */
 };
 
 enum { PICTURE_LEVELS = 3 };    /* of the VQ-VAE: grids of size/2, size/4 and size/8 to a side */

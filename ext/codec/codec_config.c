@@ -3,8 +3,7 @@
 **
 **     {"kind": "text",
 **      "config": {"d": 256, "encoder_layers": 4, "decoder_layers": 4, "s": 128, "r": 256,
-**                 "registers": 8, "memory": 16, "pieces": 8192, "longest": 64,
-**                 "words": 65536},                    "words" may be left out: 0
+**                 "registers": 8, "memory": 16, "pieces": 8192, "longest": 64},
 **      "meaning": {"s": 256, "weights_hash": "..."},  may be left out; kind text alone
 **      "weights_hash": "bc2f0d7c781b4b27",            hash64 of the .safetensors file
 **      "tokenizer": {"pieces": ["<pad>", ...], "scores": [0.0, ...]}}
@@ -34,8 +33,7 @@
 
 enum {
   JSON_BYTES_MOST = 64 << 20,
-  WIDTH_MOST = 4096,            /* of d, and of s + r */
-  WORDS_MOST = 1 << 24
+  WIDTH_MOST = 4096             /* of d, and of s + r */
 };
 
 static const char *const KINDS[] = {
@@ -82,7 +80,6 @@ static const struct field SHAPE_FIELDS[] = {
   { SHAPE(pieces),         TOKEN_PIECE, 65535 },
   { SHAPE(longest),        2, 1024 },
 };
-static const struct field WORDS_FIELD = { SHAPE(words), 0, WORDS_MOST };
 
 static const struct field PICTURE_FIELDS[] = {
   { PICTURE(size),       8, 128 },
@@ -123,12 +120,10 @@ static void read_number(int *out, const cJSON *item, const char *where, const st
 /* ---- The shape ---- */
 
 static void read_shape(struct shape *shape, const cJSON *json, const struct source *s){
-  const cJSON *words = item_of(json, "words");
   for(size_t i=0; i<N_OF(SHAPE_FIELDS); i++){
     const struct field *f = &SHAPE_FIELDS[i];
     read_number(field_of(shape, f), item_of(json, f->name), "config", f, s);
   }
-  if( words ) read_number(&shape->words, words, "config", &WORDS_FIELD, s);
   if( s->e->rc!=SQLITE_OK ) return;
   if( shape->d%64 ){
     fail(s->e, SQLITE_CORRUPT, "%s: config \"d\" is %d, expected a multiple of 64", s->path,
@@ -195,10 +190,6 @@ static void check_picture(const struct picture_shape *p, const struct shape *sha
   if( shape->longest!=n_codes+1 ){
     fail(s->e, SQLITE_CORRUPT, "%s: config \"longest\" is %d, expected %d: a code for each place "
          "of the grid, and the end", s->path, shape->longest, n_codes+1);
-  }
-  if( shape->words ){
-    fail(s->e, SQLITE_CORRUPT, "%s: config \"words\" is %d, expected 0 for pictures, which have "
-         "no words", s->path, shape->words);
   }
 }
 
@@ -290,12 +281,20 @@ static void read_kind(int *kind, const cJSON *json, const struct source *s){
        json->valuestring);
 }
 
+/* Older models had a table of words that added to their own s: without it, s would be another. */
+static void refuse_words(const struct config *c, const cJSON *json, const struct source *s){
+  if( s->e->rc!=SQLITE_OK || c->meaning>0 || item_of(json, "words")==NULL ) return;
+  fail(s->e, SQLITE_CORRUPT, "%s: config has \"words\", expected none: a table of words is no "
+       "longer read", s->path);
+}
+
 static void read_tree(struct config *c, const cJSON *tree, const struct source *s){
   struct arena scratch = { 0 };
   read_kind(&c->kind, item_of(tree, "kind"), s);
   read_shape(&c->shape, item_of(tree, "config"), s);
   read_hash(&c->weights_hash, item_of(tree, "weights_hash"), s);
   read_meaning(c, item_of(tree, "meaning"), s);
+  refuse_words(c, item_of(tree, "config"), s);
   if( c->kind==KIND_PICTURE ) read_picture(c, item_of(tree, "picture"), s);
   else read_tokenizer(c, item_of(tree, "tokenizer"), &scratch, s);
   arena_release(&scratch);

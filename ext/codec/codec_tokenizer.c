@@ -387,37 +387,3 @@ void tokenizer_decode(const struct tokenizer *t, int id, struct buf *out){
   const char *text = spelling(t, id, &byte, &n);
   buf_append(out, text, (size_t)n);
 }
-
-/* ---- Words ---- */
-
-/* The next byte of the tokens; 0 when there is none. */
-static int next_byte(struct word_reader *w, unsigned char *c){
-  for(; w->at<w->n; w->at++){
-    char byte;
-    int n;
-    const char *text = spelling(w->t, w->ids[w->at], &byte, &n);
-    if( w->byte<n ){
-      *c = (unsigned char)text[w->byte++];
-      return 1;
-    }
-    w->byte = 0;
-  }
-  return 0;
-}
-
-int tokenizer_next_word(struct word_reader *w, uint32_t *hash){
-  uint32_t h = 0x811C9DC5u;
-  int in_word = 0;
-  unsigned char c;
-  assert( w->t!=NULL );
-  while( next_byte(w, &c) ){
-    if( is_word_part(c) ){
-      h = (h ^ (uint32_t)ascii_lower(c))*0x01000193u;
-      in_word = 1;
-    }else if( in_word ){
-      break;
-    }
-  }
-  *hash = h ^ h>>16;
-  return in_word;
-}

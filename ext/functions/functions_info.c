@@ -25,7 +25,7 @@ static void put_shape(struct buf *out, const struct shape *s){
              s->encoder_layers, s->decoder_layers);
   buf_printf(out, "\"s\":%d,\"r\":%d,\"registers\":%d,\"memory\":%d,", s->s, s->r, s->registers,
              s->memory);
-  buf_printf(out, "\"pieces\":%d,\"longest\":%d,\"words\":%d}", s->pieces, s->longest, s->words);
+  buf_printf(out, "\"pieces\":%d,\"longest\":%d}", s->pieces, s->longest);
 }
 
 static void put_model(struct buf *out, const struct model *m){

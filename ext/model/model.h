@@ -97,14 +97,12 @@ struct model {                          /* read-only after model_open() */
   int h;                                /* feed-forward width: d*8/3 rounded up to 64 */
   struct matrix embedding;              /* [pieces, d] */
   struct matrix output;                 /* [d, pieces]: the embedding transposed */
-  struct bert *meaning;                 /* makes s; a reference is held; NULL: to_s and words do */
+  struct bert *meaning;                 /* makes s; a reference is held; NULL: to_s does */
   const float *registers;               /* [registers, d], times sqrt(d) */
   struct block *encoder, *decoder;      /* [encoder_layers], [decoder_layers] */
   const float *encoder_norm, *decoder_norm;     /* [d] each */
   struct matrix to_r;                   /* [d, r/registers] */
-  struct matrix to_s;                   /* [d, s]; like words, only where there is no `meaning` */
-  const int8_t *words;                  /* [shape.words, s]: what words add to s; may be NULL */
-  const float *word_scale;              /* [s]: what the columns of words are multiplied by */
+  struct matrix to_s;                   /* [d, s]; only where there is no `meaning` */
   struct matrix memory;                 /* [s+r, memory*d] */
   const float *memory_bias;             /* [memory*d] */
   struct matrix z_in;                   /* [s+r, d] */

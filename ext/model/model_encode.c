@@ -5,8 +5,7 @@
 ** ...), its tokens, and END. Texts lie one behind another in a chunk, without padding, and every
 ** matrix product runs over all tokens of the chunk. Then (model/text_model.py: encode):
 **
-**   s = unit(mean of the outputs of tokens and END . to_s
-**            + mean of the words' rows in the table of words, where the model has one)
+**   s = unit(mean of the outputs of tokens and END . to_s)
 **   r = unit(each register's output . to_r, one after another)
 **
 ** A text model that has a sentence encoder leaves s to it (model_meaning.c).
@@ -29,7 +28,6 @@ enum {
 struct pool {                           /* scratch for what is made of a chunk's outputs */
   float *pooled;                        /* [rows, d] means, or [rows * registers, d] outputs */
   float *projected;                     /* [rows, s] or [rows, r] */
-  int32_t *words;                       /* [s] */
 };
 
 struct encoding {                       /* one call of encode_tokens() */
@@ -49,7 +47,6 @@ static void pool_init(struct pool *p, const struct model *m, int n_tokens, struc
   int widest = shape->s>shape->r ? shape->s : shape->r;
   p->pooled = arena_floats(a, (size_t)n_tokens*(size_t)shape->d);
   p->projected = arena_floats(a, rows*(size_t)widest);
-  p->words = arena_get(a, (size_t)shape->s*sizeof(int32_t));
 }
 
 /* Tokens of row i in a chunk, its registers and END among them. */
@@ -79,30 +76,7 @@ static int lay_out_row(const struct encoding *e, struct work *w, int i, int at){
   return at + n;
 }
 
-/* Adds to s what the words of row i say by themselves: the mean of their rows of the table. Sums of
-** whole numbers are the same in any order. */
-static void add_words(const struct encoding *e, float *s, int32_t *sum, int i){
-  const struct model *m = e->m;
-  struct word_reader reader = {
-    .t = m->config.tokenizer,
-    .ids = e->ids + e->start[i],
-    .n = e->start[i+1] - e->start[i],
-  };
-  uint32_t n_rows = (uint32_t)m->config.shape.words;
-  uint32_t hash;
-  int width = m->config.shape.s;
-  int n = 0;
-  memset(sum, 0, (size_t)width*sizeof(*sum));
-  while( tokenizer_next_word(&reader, &hash) ){
-    const int8_t *row = m->words + (size_t)(hash%n_rows)*width;
-    for(int k=0; k<width; k++) sum[k] += row[k];
-    n++;
-  }
-  if( n==0 ) return;
-  for(int k=0; k<width; k++) s[k] += (float)sum[k]*m->word_scale[k]/(float)n;
-}
-
-/* s of the chunk's rows: the mean over tokens and END, projected, and what the words add. */
+/* s of the chunk's rows: the mean over tokens and END, projected. */
 static void read_s(const struct encoding *e, struct work *w, struct pool *pool, int row0, int row1){
   const struct model *m = e->m;
   const struct shape *shape = &m->config.shape;
@@ -121,7 +95,6 @@ static void read_s(const struct encoding *e, struct work *w, struct pool *pool, 
   for(int i=row0; i<row1; i++){
     float *z = e->z + (size_t)i*model_width(m);
     memcpy(z, pool->projected + (size_t)(i - row0)*s, (size_t)s*sizeof(float));
-    if( m->words ) add_words(e, z, pool->words, i);
     normalize(z, s);
   }
 }

@@ -28,23 +28,6 @@ static void load_registers(struct loader *l){
   model_of(l)->registers = copy;
 }
 
-/* The table of words is read where it lies: it is the largest array, and a text needs few of its
-** rows. */
-static void load_words(struct loader *l){
-  const struct shape *shape = &model_of(l)->config.shape;
-  const struct tensor *t;
-  if( shape->words==0 ) return;
-  t = loader_find(l, "words", shape->words, shape->s);
-  if( t==NULL ) return;
-  if( t->element!=ELEMENT_I8 ){
-    fail(l->e, SQLITE_CORRUPT, "%s: words is not I8, the one element type that the table of words "
-         "may have", l->file);
-    return;
-  }
-  model_of(l)->words = t->data;
-  model_of(l)->word_scale = loader_floats(l, t->scale, (size_t)shape->s);
-}
-
 static void load_block(struct loader *l, struct block *b, const char *stack, int i, int has_cross){
   int d = model_of(l)->config.shape.d;
   int h = model_of(l)->h;
@@ -172,10 +155,7 @@ static void load_tensors(struct loader *l){
   loader_vector(l, &m->encoder_norm, "encoder_norm", d);
   loader_vector(l, &m->decoder_norm, "decoder_norm", d);
   loader_matrix(l, &m->to_r, "to_r", d, shape->r/shape->registers);
-  if( m->meaning==NULL ){
-    loader_matrix(l, &m->to_s, "to_s", d, shape->s);
-    load_words(l);
-  }
+  if( m->meaning==NULL ) loader_matrix(l, &m->to_s, "to_s", d, shape->s);
   loader_matrix(l, &m->memory, "memory.weight", z, shape->memory*d);
   loader_vector(l, &m->memory_bias, "memory.bias", shape->memory*d);
   loader_matrix(l, &m->z_in, "z_in", z, d);
