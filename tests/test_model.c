@@ -886,7 +886,7 @@ static void draw_candidates(const struct model *m, struct run *run, const float 
                             const struct decode_options *best_of, struct tokens *candidates){
   struct decode_options o = *best_of;
   o.best_of = 1;
-  o.way = NULL;
+  o.is_way = 0;
   for(int i=0; i<best_of->best_of; i++){
     o.temperature = i>0 ? 0.5f : 0;
     o.seed = best_of->seed + (uint64_t)i*UINT64_C(0xA0761D6478BD642F);
@@ -1089,7 +1089,7 @@ static float draw_way(const struct model *m, struct bench *b, const float *z,
       struct way_text *text = &texts[i][k];
       mark_text(m, &b->run, point, &candidates[i][k], &text->mark, &reading);
       tokens_encode(m, &b->run, &candidates[i][k], NULL, 1, 0, own);
-      for(int end=0; end<2; end++) text->far[end] = 1 - point_cosine(o->way + end*s, own, s);
+      for(int end=0; end<2; end++) text->far[end] = 1 - point_cosine(o->ends + end*s, own, s);
       if( text->mark>highest ) highest = text->mark;
     }
     sum += highest;
@@ -1135,7 +1135,8 @@ static void test_way(const struct model *m){
     o.max_tokens = 8;
     o.seed = (uint64_t)at;
     o.one_seed = 1;
-    o.way = way;
+    o.ends = way;
+    o.is_way = 1;
     decode_tokens(m, &b.run, z, POINTS, &o, out);
     given_up = draw_way(m, &b, z, &o, candidates, texts);
     best_way(texts, apart, taken);
