@@ -106,7 +106,7 @@ const struct function FUNCTIONS[] = {
       "candidates (option \"best_of\"). Points near the ends decode to the ends, so "
       "steps of t are longer there.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A man is riding a horse in the snow." },
+    .result = "A boy rides a horse on a snowboard." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -142,7 +142,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point near x, in a direction drawn by seed. An amount of 0 is x "
       "itself, 1 is a quarter turn away.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
-    .result = "A man riding a horse." },
+    .result = "A man rides a horse." },
 
   { .name = "latent_sample", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_sample,
     .group = "Between and beyond",
@@ -151,7 +151,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point drawn by seed from the whole space: a text, or content of "
       "the kind that the options name.",
     .example = "SELECT latent_sample(4)",
-    .result = "He loves her." },
+    .result = "The exponential scales of the user environment were developed by Eric Algorithm." },
 
   { .name = "latent_complete", .n_min = 1, .n_max = 3, .flags = PURE,
     .scalar = scalar_complete,
@@ -160,8 +160,8 @@ const struct function FUNCTIONS[] = {
     .sentence =
       "What the writer goes on with after the text, by itself or towards a point, which is "
       "content or a latent.",
-    .example = "SELECT latent_complete('The recipe is simple: mix flour, eggs and')",
-    .result = "" },
+    .example = "SELECT latent_complete('The recipe is simple: mix flour, eggs and', NULL, '{\"max_tokens\":12}')",
+    .result = " a pinch of salt.\n\nThe key to a successful" },
 
   { .name = "latent_cross", .n_min = 2, .n_max = 4, .n_needed = 3, .flags = PURE,
     .scalar = scalar_cross,
@@ -289,7 +289,7 @@ const struct function FUNCTIONS[] = {
       "to its point, and how far it is from each end. Options: \"steps\": \"even\" "
       "(even in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A man is riding a horse in the snow.\n0.5|A man is riding a horse in his snow.\n0.75|A man is riding a snow.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A boy rides a horse.\n0.5|A boy rides a horse on a snowboard.\n0.75|A boy plays in the snow.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,
@@ -306,7 +306,7 @@ const struct function FUNCTIONS[] = {
       "nearest row is one, or if \"kind\" says so. {\"where\": {\"lang\": \"en\"}} takes only the "
       "rows with these values of filter columns.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
-    .result = "I am tired of my job.|0.03|[1,3]\nI hate my job.|0.31|[2]" },
+    .result = "I hate my job.|0.31|[2]\nI hate your job.|0.36|[2,1,3]" },
 
   { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
@@ -323,7 +323,7 @@ const struct function FUNCTIONS[] = {
       "show; vectors of another model have none. Another \"seed\" begins elsewhere; \"where\" "
       "takes some rows, as in latent_imagine().",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
-    .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|4,2" },
+    .result = "0|3|The soup is warm.|1,5,3\n1|2|A man rides a bike.|4,2" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
@@ -338,7 +338,7 @@ const struct function FUNCTIONS[] = {
       "of the nearest row. It looks at 48 rows of one kind, the most frequent; another "
       "\"seed\" looks at others; \"where\" takes some rows, as in latent_imagine().",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('A man is walking.'), ('A woman is singing.'), ('It rains.'); SELECT content, round(emptiness, 2), parents FROM latent_gaps('t', 1)",
-    .result = "A man is singing.|0.34|[1,2]" },
+    .result = "A woman is walking.|0.34|[1,2]" },
 
   { .name = "latent_progress", .n_min = 1, .n_max = 1,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = progress_fill,

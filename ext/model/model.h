@@ -419,7 +419,7 @@ struct decode_options {
   /* Kind text: writes in place of the model's own decoder. Beams and max_tokens are then not
   ** asked. NULL: the decoder does it. Borrowed. */
   const struct writer *writer;
-  /* [n], one a row of z: what stands before each text; the writer's fluency reads it. May be NULL. */
+  /* [n], one a row of z: what stands before each text, for the writer's fluency. May be NULL. */
   const struct content *contexts;
   /* True where the user has set it: a function's own default then gives way. */
   int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
