@@ -4,11 +4,12 @@
 **   flips MODEL.safetensors FOLDER [ROUNDS]
 **
 ** Made to run under the address sanitizer. Every damaged input must give a result or an error with
-** a text, and nothing else. There are three kinds of damage, all drawn from a fixed seed:
+** a text, and nothing else. There are four kinds of damage, all drawn from a fixed seed:
 **
 **   - the weights or the JSON: one byte changed or the end cut off, then loaded with latent_load().
 **     For the weights also with their hash corrected in the JSON, so that the damage gets past the
 **     hash to the checks behind it. This is done to MODEL, and to picture.safetensors beside it;
+**   - each file of a writer, the folder "llama" beside MODEL, in the same ways;
 **   - a latent: one bit changed at every place of its header and one byte at some of its payload,
 **     and cut at many lengths;
 **   - options and JSON latents: one byte changed.
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 int sqlite3_latent_init(sqlite3 *, char **, const sqlite3_api_routines *);
 
@@ -70,9 +72,8 @@ static int bytes_write(const char *folder, const char *name, const char *data, l
   return fclose(f)==0;
 }
 
-/* Writes the hash of the weights over the 16 digits in the JSON. */
-static void json_correct(char *json, const char *weights, long n){
-  static const char key[] = "\"weights_hash\":\"";
+/* Writes the hash of the weights over the 16 digits that follow the key in the JSON. */
+static void json_correct(char *json, const char *key, const char *weights, long n){
   char *at = strstr(json, key);
   char digits[17];
   if( at==NULL ) return;
@@ -154,7 +155,9 @@ static enum outcome damage_and_use(const struct bytes *weights, const struct byt
   memcpy(new_json.data, json->data, json->n);
   if( cut ) target->n = at;
   else target->data[at] ^= (char)(1 << random_u64(r)%8);
-  if( what==DAMAGE_WEIGHTS_HASHED ) json_correct(new_json.data, new_weights.data, new_weights.n);
+  if( what==DAMAGE_WEIGHTS_HASHED ){
+    json_correct(new_json.data, "\"weights_hash\":\"", new_weights.data, new_weights.n);
+  }
   if( bytes_write(folder, "flip.safetensors", new_weights.data, new_weights.n)
    && bytes_write(folder, "flip.json", new_json.data, new_json.n) ){
     outcome = load_and_use(folder, use);
@@ -187,6 +190,93 @@ static void model_files(const char *name, const char *model, const char *use, co
   report(name, good, rounds, n_errors);
   free(weights.data);
   free(json.data);
+}
+
+/* ---- A writer's files ---- */
+
+#define WRITER_USE "SELECT latent_complete('Hello', 'A dog.', '{\"fluency\":0.4}')"
+enum { WRITER_CONFIG = 0, WRITER_WEIGHTS = 2, WRITER_PARTS = 5 };
+static const char *const WRITER_NAMES[WRITER_PARTS] = {
+  "config.json", "tokenizer.json", "layers.safetensors", "pieces.safetensors",
+  "trained.safetensors",
+};
+
+/* FOLDER/flip.safetensors becomes the model, with FOLDER/writer beside it. */
+static int writer_begin(struct bytes parts[WRITER_PARTS], const char *model, const char *folder){
+  int stem = (int)(strlen(model) - strlen(".safetensors"));
+  const char *slash = strrchr(model, '/');
+  int beside = slash ? (int)(slash + 1 - model) : 0;
+  char path[700];
+  struct bytes weights = bytes_read(model);
+  struct bytes json;
+  int good;
+  snprintf(path, sizeof(path), "%.*s.json", stem, model);
+  json = bytes_read(path);
+  mkdir(folder, 0755);
+  snprintf(path, sizeof(path), "%s/writer", folder);
+  mkdir(path, 0755);
+  meaning_link(model, folder);
+  good = bytes_write(folder, "flip.safetensors", weights.data, weights.n)
+      && bytes_write(folder, "flip.json", json.data, json.n);
+  for(int i=0; i<WRITER_PARTS; i++){
+    snprintf(path, sizeof(path), "%.*sllama/%s", beside, model, WRITER_NAMES[i]);
+    parts[i] = bytes_read(path);
+    good &= parts[i].n>0;
+    snprintf(path, sizeof(path), "writer/%s", WRITER_NAMES[i]);
+    good = good && bytes_write(folder, path, parts[i].data, parts[i].n);
+  }
+  free(weights.data);
+  free(json.data);
+  return good;
+}
+
+/* One round: part `at` damaged, then all as before. is_hashed: config.json has its new hash. */
+static enum outcome writer_damage(const struct bytes parts[WRITER_PARTS], int at, int is_hashed,
+                                  int cut, struct random *r, const char *folder){
+  struct bytes part = bytes_copy(&parts[at]);
+  struct bytes config = { calloc(1, parts[WRITER_CONFIG].n + 1), parts[WRITER_CONFIG].n };
+  long place = damage_place(r, part.n, is_hashed ? DAMAGE_WEIGHTS_HASHED : DAMAGE_WEIGHTS);
+  enum outcome outcome = WRONG;
+  char path[100], key[60];
+  memcpy(config.data, parts[WRITER_CONFIG].data, config.n);
+  if( cut ) part.n = place;
+  else part.data[place] ^= (char)(1 << random_u64(r)%8);
+  snprintf(key, sizeof(key), "\"%s\": \"", WRITER_NAMES[at]);
+  if( is_hashed ) json_correct(config.data, key, part.data, part.n);
+  snprintf(path, sizeof(path), "writer/%s", WRITER_NAMES[at]);
+  if( bytes_write(folder, "writer/config.json", config.data, config.n)
+   && bytes_write(folder, path, part.data, part.n) ){
+    outcome = load_and_use(folder, WRITER_USE);
+  }
+  bytes_write(folder, path, parts[at].data, parts[at].n);
+  bytes_write(folder, "writer/config.json", parts[WRITER_CONFIG].data, parts[WRITER_CONFIG].n);
+  free(part.data);
+  free(config.data);
+  return outcome;
+}
+
+static void writer_files(const char *model, const char *folder, int rounds){
+  struct bytes parts[WRITER_PARTS] = { 0 };
+  char own[600];
+  int can_be_used;
+  snprintf(own, sizeof(own), "%s/writing", folder);
+  can_be_used = writer_begin(parts, model, own) && load_and_use(own, WRITER_USE)==WORKED;
+  for(int at=0; at<WRITER_PARTS; at++){
+    struct random r = random_of((uint64_t)at + 20);
+    int good = can_be_used;
+    int n_errors = 0;
+    char name[60];
+    for(int i=0; i<rounds && good; i++){
+      int is_hashed = at>=WRITER_WEIGHTS && i%4>0;
+      enum outcome outcome = writer_damage(parts, at, is_hashed, i%5==4, &r, own);
+      if( outcome==WRONG ) good = 0;
+      if( at>=WRITER_WEIGHTS && !is_hashed && outcome!=REFUSED ) good = 0;
+      n_errors += outcome==REFUSED;
+    }
+    snprintf(name, sizeof(name), "a writer's %s", WRITER_NAMES[at]);
+    report(name, good, rounds, n_errors);
+  }
+  for(int i=0; i<WRITER_PARTS; i++) free(parts[i].data);
 }
 
 /* ---- Latents ---- */
@@ -337,6 +427,7 @@ int main(int argc, char **argv){
   model_files("weights of pictures, hash corrected", picture, PICTURE_USE, folder,
               DAMAGE_WEIGHTS_HASHED, rounds);
   model_files("shape of pictures", picture, PICTURE_USE, folder, DAMAGE_JSON, rounds);
+  writer_files(model, folder, rounds);
   latents();
   json_texts(rounds);
   if( sqlite3_memory_used()!=0 ){
