@@ -21,6 +21,7 @@ WORK = 'build/tests'                            # where the tests write
 TINY = 'tests/data/text.safetensors'            # picture.safetensors is found beside it
 TINY_PICTURE = 'tests/data/picture.safetensors'
 WRITER = 'tests/data/llama'                     # a tiny writer, which is beside no weights there
+WRITING = f'{WORK}/models/writing/text.safetensors'     # as TINY, with a writer beside them
 SHIPPED = 'model/text.safetensors'
 SHELL = ['sqlite3', '-batch', '-init', '/dev/null', ':memory:']
 

@@ -18,7 +18,7 @@ import struct
 import time
 import zlib
 
-from common import TINY, main, ok
+from common import WRITING, main, ok
 
 WORK, MOST = 0.6, 0.3
 SEGMENTS = 65535
@@ -102,6 +102,12 @@ STATEMENTS = (
     ('clusters', "SELECT count(*) FROM latent_cluster('many', 1000)"),
     ('texts of an array', """SELECT count(*) FROM latent_encode_each((%s))"""
      % (ROWS % (100000, "json_group_array('row '||i||' is short.')"))),
+    ('texts by the writer', ROWS % (100000, "count(latent_complete('row '||i))")),
+    ('a long latent, written', """SELECT length(latent_decode(z, '{"decoder":"writer"}'))
+     FROM heavy"""),
+    ('going on with a long text', 'SELECT length(latent_complete(text)) FROM heavy'),
+    ('going on with a long word', 'SELECT length(latent_complete(word)) FROM heavy'),
+    ('a path', "SELECT count(*) FROM latent_path('The sea is old.', 'The dog said no.', 1000)"),
     ('a map', ROWS % (2000, "length(latent_plot('row '||(i%700), 'its label, row '||i))")),
 )
 
@@ -190,6 +196,6 @@ def authorizer():
 
 
 if __name__ == '__main__':
-    os.environ['LATENT_MODEL'] = TINY
+    os.environ['LATENT_MODEL'] = WRITING
     os.environ['LATENT_THREADS'] = '1'
     main(statements, large_n, bombs, authorizer)

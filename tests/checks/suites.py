@@ -8,7 +8,7 @@ import os
 import re
 import time
 
-from common import SHIPPED, TINY, WORK, scripts, swept_scripts, vtab_scripts
+from common import SHIPPED, TINY, WORK, WRITING, scripts, swept_scripts, vtab_scripts
 from pages import all_pages
 
 FOLDER = '{a folder of its own}'         # two of them may run at a time
@@ -22,7 +22,7 @@ ARGUMENTS = {
     'oracle': [TINY, FOLDER],
     'sweep': ['--points', '40', TINY, *swept_scripts()],
     'test_words': [TINY],
-    'threads': [TINY, FOLDER],
+    'threads': [WRITING, FOLDER],
 }
 NEEDS = {                               # what a check needs besides build/latent.so
     'bpe': ['build/core/test_bpe'],
@@ -60,8 +60,8 @@ def check():
 
 
 def sweep(variant, script, points):
-    """A script that codes pictures or decodes many candidates takes ten times as long as others."""
-    slow = re.search(r'/(picture|sheet|(path|scalar)\.sql)', script)
+    """A script that codes pictures, decodes many candidates or writes takes ten times as long."""
+    slow = re.search(r'/(picture|sheet|writer|(path|scalar)\.sql)', script)
     n = points // 5 if slow else points * 3 if 'vtab' in script else points
     return program(variant, 'sweep', '--points', str(n), TINY, script)
 
