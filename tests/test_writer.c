@@ -475,7 +475,7 @@ static const struct broken BROKEN[] = {
   { "config.json", "\"pieces\": 308", "\"pieces\": 307", SQLITE_CORRUPT,
     "tokenizer.json has 308 pieces, config.json has 307" },
   { "config.json", "\"s\": 24", "\"s\": 90", SQLITE_CORRUPT, "z_in" },
-  { "config.json", "\"reads\": \"0", "\"reads\": \"x", SQLITE_CORRUPT, "16 hexadecimal digits" },
+  { "config.json", "\"reads\": \"6", "\"reads\": \"x", SQLITE_CORRUPT, "16 hexadecimal digits" },
   { "config.json", "\"reads\"", "\"heeds\"", SQLITE_CORRUPT, "\"reads\" is \"missing\"" },
   { "config.json", "\"pieces.safetensors\": \"4", "\"pieces.safetensors\": \"5", SQLITE_CORRUPT,
     "pieces.safetensors: its bytes hash to 4" },

@@ -78,7 +78,7 @@ static void put_writer(struct call *c, struct buf *out, const struct writer *w){
   if( writer_cost(w, &c->run, &seconds)!=SQLITE_OK ) return;
   buf_char(out, '{');
   put_text(out, "path", w->shared.path);
-  buf_printf(out, ",\"bytes\":%lld,\"layers\":%d,\"pieces\":%d,\"ms_a_piece\":%.1f}",
+  buf_printf(out, ",\"bytes\":%lld,\"layers\":%d,\"pieces\":%d,\"ms_a_piece\":%.3f}",
              (long long)bytes, w->config.shape.layers, w->config.shape.pieces, 1000*seconds);
 }
 

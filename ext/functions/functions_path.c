@@ -75,6 +75,13 @@ static void place_points(struct call *c, struct path *p){
   }
 }
 
+static int has_between(const struct path *p){
+  for(int i=0; i<p->n_points; i++){
+    if( point_is_between(&p->z[i]) ) return 1;
+  }
+  return 0;
+}
+
 /* Fills texts, fidelities and again. */
 static void decode_points(struct call *c, struct path *p, struct options *o){
   size_t n = (size_t)p->n_points;
@@ -88,7 +95,7 @@ static void decode_points(struct call *c, struct path *p, struct options *o){
     .fidelities = p->fidelities,
   };
   if( texts==NULL ) fail_nomem(&c->err);
-  call_writer(c, p->m, o, 1);
+  call_writer(c, p->m, o, has_between(p));
   if( c->err.rc!=SQLITE_OK ) return;
   if( between_decode(p->m, &c->run, &points, &o->decode, c->rounds)!=SQLITE_OK ) return;
   for(int i=0; i<p->n_points; i++){

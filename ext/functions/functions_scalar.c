@@ -66,22 +66,11 @@ void scalar_encode(struct call *c){
   result_latent(c, &z);
 }
 
-/* Content is encoded to an r of unit length. A point between others has a shorter one. */
-static int is_between(const struct model *m, const struct latent *z){
-  static const float LEAST = 0.95f;
-  int s = model_s(m);
-  for(int i=0; i<z->n_segments; i++){
-    const float *r = latent_segment(z, i) + s;
-    if( dot(r, r, z->width - s)<LEAST*LEAST ) return 1;
-  }
-  return 0;
-}
-
 void scalar_decode(struct call *c){
   struct options o = call_options(c, 1);
   struct latent z = call_latent(c, 0, NULL);
   const struct model *m = latent_model(c, &z);
-  call_writer(c, m, &o, m && !is_direction(&z) && is_between(m, &z));
+  call_writer(c, m, &o, m && !is_direction(&z) && point_is_between(&z));
   result_content(c, &z, &o);
 }
 
@@ -104,7 +93,7 @@ void scalar_fidelity(struct call *c){
   struct buf content = { 0 };
   float fidelity = 0;
   decode->refine = c->rounds;
-  call_writer(c, m, &o, 0);
+  call_writer(c, m, &o, m && point_is_between(&z));
   if( m && c->err.rc==SQLITE_OK ){
     contents_decode(m, &c->run, &z, 1, &decode->fluency, decode, &content, &fidelity);
   }
@@ -151,7 +140,7 @@ void scalar_interp(struct call *c){
   const struct model *m = latent_model(c, &ends[0]);
   struct buf content = call_buf(c);
   struct between middle = { .ends = ends, .z = &z, .t = &t, .n = 1, .contents = &content };
-  call_writer(c, m, &o, 1);
+  call_writer(c, m, &o, m && point_is_between(&z));
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
   between_decode(m, &c->run, &middle, &o.decode, c->rounds);
   result_made(c, m, &content);
@@ -174,16 +163,6 @@ static float step_length(const struct latent *z, const struct latent *x){
   return sqrtf(sum);
 }
 
-/* Is z more than what rounding makes of x? */
-static int is_moved(const struct latent *z, const struct latent *x){
-  static const float LEAST = 1e-4f;
-  if( z->n_segments!=x->n_segments ) return 1;
-  for(int i=0; i<z->n_segments*z->width; i++){
-    if( !(fabsf(z->z[i] - x->z[i])<=LEAST) ) return 1;
-  }
-  return 0;
-}
-
 /* The result is the content at z, to which x was moved. After a step of STEP_LEAST or more it is
 ** the best candidate that is not what x itself says. Many points lie near a text: without this, x
 ** would be the answer to most moves by the mean of many pairs. */
@@ -194,7 +173,7 @@ static void result_moved(struct call *c, const struct latent *z, const struct la
   struct tokens said[SAID_MOST];
   int is_one = x->n_segments==1 && z->n_segments==1;
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
-  call_writer(c, m, o, is_moved(z, x));
+  call_writer(c, m, o, point_is_between(z));
   if( c->err.rc!=SQLITE_OK ) return;
   if( m->config.kind!=KIND_PICTURE && is_one && step_length(z, x)>=STEP_LEAST ){
     if( !decode->has_best_of ) decode->best_of = BEST_OF_OTHERS;

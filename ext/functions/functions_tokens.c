@@ -197,7 +197,7 @@ static void decode_segments(struct call *c, const struct model *m, const struct 
     .n = z->n_segments,
     .contents = texts,
   };
-  struct decode_options o;
+  struct options o = { 0 };
   if( c->arena.oom ){
     fail_nomem(&c->err);
     return;
@@ -208,8 +208,9 @@ static void decode_segments(struct call *c, const struct model *m, const struct 
     segments[i].z = latent_segment(z, i);
     all_t[i] = t;
   }
-  decode_options_init(&o);
-  between_decode(m, &c->run, &points, &o, c->rounds);
+  decode_options_init(&o.decode);
+  call_writer(c, m, &o, point_is_between(z));
+  if( c->err.rc==SQLITE_OK ) between_decode(m, &c->run, &points, &o.decode, c->rounds);
 }
 
 static const char *source_of(const struct words *parents, const struct word *w){

@@ -467,3 +467,13 @@ int point_sample(struct latent *out, uint64_t seed, const struct model *m, struc
   normalize(out->z + out->s, out->width - out->s);
   return SQLITE_OK;
 }
+
+int point_is_between(const struct latent *z){
+  static const float LEAST = 0.95f;
+  for(int i=0; i<z->n_segments; i++){
+    const float *r = latent_segment(z, i) + z->s;
+    int n = z->width - z->s;
+    if( dot(r, r, n)<LEAST*LEAST ) return 1;
+  }
+  return 0;
+}

@@ -62,7 +62,7 @@ SELECT 'a direction as a point', latent_decode(latent_scale('a', 7), '{"kind":"t
 
 -- The same seed gives the same; amount 0 gives the text itself.
 SELECT 'sample', latent_sample(1) = latent_sample(1), latent_sample(-1) = latent_sample(-1), typeof(latent_sample(9223372036854775807)) = 'text';
-SELECT 'sample options', latent_sample(5) = latent_sample(5, '{"fluency":0.5,"detail":0.5,"temperature":0.7,"seed":5}');
+SELECT 'sample options', latent_sample(5, '{"decoder":"exact"}') = latent_sample(5, '{"fluency":0.5,"detail":0.5,"temperature":0.7,"seed":5,"decoder":"exact"}');
 SELECT 'vary', latent_vary('a', 0.5, 1) = latent_vary('a', 0.5, 1), latent_vary('a', 0, 7) = latent_decode('a');
 SELECT 'sampled alike', latent_decode('a', '{"temperature":2,"seed":3}') = latent_decode('a', '{"temperature":2,"seed":3}');
 

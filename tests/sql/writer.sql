@@ -32,7 +32,7 @@ SELECT id, own = exact, typeof(written), length(written) > 0, own = written FROM
 -- A random network's r hardly differ: here are two texts whose r do.
 CREATE TABLE apart AS SELECT id, iif(id = 1, z, latent_from_json(json_set(latent_json(z), '$.segments[0].r', json((SELECT json_group_array(-value) FROM json_each(latent_json(z), '$.segments[0].r')))))) AS z FROM t WHERE id IN (1, 3);
 CREATE TEMP TABLE who(name, own, exact, written);
-INSERT INTO who SELECT 'interp', latent_interp('The sea.', 'The dog.', 0.5), latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"exact"}'), latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
+INSERT INTO who SELECT 'interp', latent_interp(a.z, b.z, 0.5), latent_interp(a.z, b.z, 0.5, '{"decoder":"exact"}'), latent_interp(a.z, b.z, 0.5, '{"decoder":"writer"}') FROM apart a, apart b WHERE a.id = 1 AND b.id = 3;
 INSERT INTO who SELECT 'the start of a path', latent_interp('The sea.', 'The dog.', 0), latent_decode('The sea.'), latent_decode('The sea.', '{"decoder":"writer"}');
 INSERT INTO who SELECT 'analogy', latent_analogy('a', 'The dog.', 'The sea.'), latent_analogy('a', 'The dog.', 'The sea.', '{"decoder":"exact"}'), latent_analogy('a', 'The dog.', 'The sea.', '{"decoder":"writer"}');
 INSERT INTO who SELECT 'move', latent_move('The sea.', latent_sub('a', 'The dog.'), 0.9), latent_move('The sea.', latent_sub('a', 'The dog.'), 0.9, '{"decoder":"exact"}'), latent_move('The sea.', latent_sub('a', 'The dog.'), 0.9, '{"decoder":"writer"}');
@@ -51,17 +51,17 @@ SELECT 'cross by nothing', latent_cross('The sea.', 'The dog.', 0) = latent_cros
 SELECT 'a picture''s is its own', latent_decode(latent_sample(2, '{"kind":"picture"}')) = latent_decode(latent_sample(2, '{"kind":"picture"}'), '{"decoder":"exact"}');
 
 SELECT '-- paths';
-CREATE TABLE p AS SELECT * FROM latent_path('The sea is old.', 'The dog said no.', 5);
+CREATE TABLE p AS SELECT * FROM latent_path((SELECT z FROM apart WHERE id = 1), (SELECT z FROM apart WHERE id = 3), 5);
 SELECT count(*), min(typeof(content)), min(fidelity) >= -1, max(fidelity) < 1.001 FROM p;
-SELECT 'ends', (SELECT content FROM p WHERE t = 0) = latent_decode('The sea is old.'), (SELECT content FROM p WHERE t = 1) = latent_decode('The dog said no.');
-SELECT 'again', count(*) FROM (SELECT * FROM p EXCEPT SELECT * FROM latent_path('The sea is old.', 'The dog said no.', 5, '{"decoder":"writer"}'));
-SELECT 'interp', sum(content = latent_interp('The sea is old.', 'The dog said no.', t, '{"best_of":1}')) = 4 FROM latent_path('The sea is old.', 'The dog said no.', 4, '{"best_of":1}');
-SELECT 'the small decoder''s', count(*) > 0 FROM (SELECT content FROM p EXCEPT SELECT content FROM latent_path('The sea is old.', 'The dog said no.', 5, '{"decoder":"exact"}'));
+SELECT 'ends', (SELECT content FROM p WHERE t = 0) = latent_decode(z) FROM apart WHERE id = 1;
+SELECT 'again', count(*) FROM (SELECT * FROM p EXCEPT SELECT * FROM latent_path((SELECT z FROM apart WHERE id = 1), (SELECT z FROM apart WHERE id = 3), 5, '{"decoder":"writer"}'));
+SELECT 'interp', sum(content = latent_interp((SELECT z FROM apart WHERE id = 1), (SELECT z FROM apart WHERE id = 3), t, '{"best_of":1}')) = 4 FROM latent_path((SELECT z FROM apart WHERE id = 1), (SELECT z FROM apart WHERE id = 3), 4, '{"best_of":1}');
+SELECT 'the small decoder''s', count(*) > 0 FROM (SELECT content FROM p EXCEPT SELECT content FROM latent_path((SELECT z FROM apart WHERE id = 1), (SELECT z FROM apart WHERE id = 3), 5, '{"decoder":"exact"}'));
 SELECT 'even, distinct', count(*) BETWEEN 1 AND 4 FROM latent_path('The sea.', 'The dog.', 4, '{"steps":"even","distinct":true,"best_of":2}');
 SELECT 'documents', count(*), min(length(content) > 0) FROM latent_path('It rains. We stay. The sea is old.', 'She sings.', 3);
 
 SELECT '-- documents: each segment reads what was written before it';
-CREATE TABLE d AS SELECT latent_interp(a.z, b.z, 0.5) AS content, latent_interp(a.z, b.z, 0.5, '{"fluency":0}') AS unread, latent_interp(a.z, b.z, 0.5, '{"fluency":0.7}') AS fluent FROM t a, t b WHERE a.id = 2 AND b.id = 1;
+CREATE TABLE d AS SELECT latent_interp(a.z, b.z, 0.5, '{"decoder":"writer"}') AS content, latent_interp(a.z, b.z, 0.5, '{"decoder":"writer","fluency":0}') AS unread, latent_interp(a.z, b.z, 0.5, '{"decoder":"writer","fluency":0.7}') AS fluent FROM t a, t b WHERE a.id = 2 AND b.id = 1;
 SELECT typeof(content), content <> unread, content <> fluent FROM d;
 
 SELECT '-- settings: a seed repeats, another one does not; a temperature draws';
@@ -107,13 +107,13 @@ SELECT '-- other weights: their writer, or none, or one that reads other latents
 SELECT length(latent_load('build/tests/models/all'));
 SELECT latent_interp('The sea.', 'The dog.', 0.5) = latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"exact"}');
 SELECT length(latent_load('build/tests/models/reads_other'));
-SELECT latent_interp('The sea.', 'The dog.', 0.5);
+SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
 SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"exact"}') <> '', latent_decode('The sea.') <> '';
 SELECT length(latent_load('build/tests/models/reads_wide'));
-SELECT latent_interp('The sea.', 'The dog.', 0.5);
+SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
 SELECT length(latent_load('build/tests/models/bad_writer'));
-SELECT latent_interp('The sea.', 'The dog.', 0.5);
-SELECT count(*) FROM latent_path('The sea.', 'The dog.', 3);
+SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
+SELECT count(*) FROM latent_path('The sea.', 'The dog.', 3, '{"decoder":"writer"}');
 SELECT latent_complete('The sea');
 SELECT length(latent_load('build/tests/models/writing'));
-SELECT (SELECT own FROM who WHERE name = 'interp') = latent_interp('The sea.', 'The dog.', 0.5);
+SELECT own = latent_interp(a.z, b.z, 0.5) FROM who, apart a, apart b WHERE name = 'interp' AND a.id = 1 AND b.id = 3;
