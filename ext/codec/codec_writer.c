@@ -34,8 +34,8 @@ static uint64_t read_hash(const struct folder_file *f, const char *name){
   const char *text = json_text(f->json, name, "missing");
   uint64_t hash;
   if( json_hash(text, &hash) || f->e->rc!=SQLITE_OK ) return hash;
-  fail(f->e, SQLITE_CORRUPT, "%s/%s: \"%s\" is \"%.40s\", expected 16 hexadecimal digits", f->folder,
-       f->name, name, text);
+  fail(f->e, SQLITE_CORRUPT, "%s/%s: \"%s\" is \"%.40s\", expected 16 hexadecimal digits",
+       f->folder, f->name, name, text);
   return 0;
 }
 

@@ -279,8 +279,8 @@ int point_interp(struct latent *out, const struct latent *a, const struct latent
 int point_combine(struct latent *out, const struct latent *a, float ka, const struct latent *b,
                   float kb, int kind, struct arena *arena, struct err *e);
 void point_normalize(struct latent *z);         /* every segment: s to length 1, r to at most 1 */
-/* Does a segment lie between others? Content is encoded to an r of unit length, and where texts that
-** are not alike are mixed it gets shorter. 1 where one is shorter than 0.95. */
+/* Does a segment lie between others? Content is encoded to an r of unit length, and where texts
+** that are not alike are mixed it gets shorter. 1 where one is shorter than 0.95. */
 int point_is_between(const struct latent *z);
 void point_mean(float *mean, const struct latent *z);   /* of the segments, a point: mean[width] */
 /* Numbers from outside as a point: segments that are off the sphere by more than rounding are put

@@ -155,12 +155,9 @@ static int is_avoided(const struct decode_options *o, const int *ids, int n){
 }
 
 /* How a text of the writer, which encodes to x[s+r], meets the point z[s+r]: how near it comes, and
-** how likely its words are there. Between two ends: how near it comes to both, and a little how near
-** to z. Nearness to z alone takes texts that hold to one end, or to neither: so near a text hardly
-** ever comes to a point between unlike ones.
-**
-** 30 pairs of users' texts, "both" by all-mpnet-base-v2 (model/score_writer.py): nearness alone
-** 0.143, to both ends 0.181, with the likelihood 0.186. */
+** how likely its words are there. Between two ends: how near it comes to both, and a little how
+** near to z. Nearness to z alone takes texts that hold to one end, or to neither: so near a text
+** hardly ever comes to a point between unlike ones (model/TRAINING.md, the writer). */
 static float writer_mark(const struct contest *c, const struct tokens *text, const float *z,
                          const float *x){
   static const float NEARNESS = 0.3f;
@@ -195,7 +192,8 @@ static int mark_candidates(struct contest *c){
                                : point_cosine(asked, x, width);
   }
   for(int i=0; i<c->points; i++) is_fluent |= c->fluencies[i]>0;
-  if( is_fluent && c->o->writer==NULL && add_reading(c, ids, start)!=SQLITE_OK ) return run->err->rc;
+  if( is_fluent && c->o->writer==NULL ) add_reading(c, ids, start);
+  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->n; i++){
     if( is_avoided(c->o, ids + start[i], start[i+1] - start[i]) ) c->marks[i] -= AVOIDED;
   }

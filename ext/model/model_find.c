@@ -9,8 +9,8 @@
 **      weights; the other kinds' files then lie beside that file
 **   3. beside the extension: in its own directory, in ../model, in ./latent
 **
-** The shipped sentence encoder is the folder "meaning" beside the weights of text, the writer is the
-** folder "writer".
+** The shipped sentence encoder is the folder "meaning" beside the weights of text, the writer is
+** the folder "writer".
 **
 ** A file that exists but is damaged is an error, not a reason to look further.
 */
