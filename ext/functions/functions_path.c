@@ -95,6 +95,7 @@ static void decode_points(struct call *c, struct path *p, struct options *o){
     .fidelities = p->fidelities,
   };
   if( texts==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
   call_writer(c, p->m, o, has_between(p));
   if( c->err.rc!=SQLITE_OK ) return;
   if( between_decode(p->m, &c->run, &points, &o->decode, c->rounds)!=SQLITE_OK ) return;
