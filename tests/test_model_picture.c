@@ -493,7 +493,7 @@ static void test_broken(void){
     { "\"grid\":8", "\"grid\":17", "picture \"grid\" is 17, expected a whole number from 1 to 16" },
     { "\"longest\":65", "\"longest\":64", "config \"longest\" is 64, expected 65" },
     { "\"longest\":65", "\"longest\":65,\"words\":7",
-      "config \"words\" is 7, expected 0 for pictures" },
+      "config has \"words\", expected none: a table of words is no longer read" },
     { "\"kind\":\"picture\"", "\"kind\":\"text\"", "0 pieces, expected 260" },
     { "\"kind\":\"picture\"", "\"kind\":\"photo\"",
       "kind \"photo\", expected text, picture or code" },
