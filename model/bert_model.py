@@ -60,8 +60,9 @@ class Bert:
     def distances(self, n):
         """[heads, n, n], what MPNet adds to the scores of attention."""
         table = self.w['encoder.relative_attention_bias.weight']
-        rows = torch.tensor([[bucket(j - i) for j in range(n)] for i in range(n)])
-        return table[rows].permute(2, 0, 1)
+        place = torch.arange(n)
+        of = torch.tensor([bucket(apart) for apart in range(1 - n, n)])
+        return table[of[place - place[:, None] + n - 1]].permute(2, 0, 1)
 
     def layer(self, x, i):
         p = f'encoder.layer.{i}.'

