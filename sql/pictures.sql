@@ -12,7 +12,7 @@
 .mode box --wrap 100
 .echo on
 
--- 1. Files become rows. A generated column keeps each picture's latent: 784 bytes, as a sentence's.
+-- 1. Files become rows. A generated column keeps each picture's latent, of 784 bytes.
 CREATE TABLE pictures(id INTEGER PRIMARY KEY, name TEXT, style TEXT, png BLOB,
                       z BLOB AS (latent_encode(png)) STORED);
 INSERT INTO pictures(name, style, png)

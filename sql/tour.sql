@@ -18,7 +18,7 @@ CREATE TABLE points(id INTEGER PRIMARY KEY REFERENCES notes, body TEXT,
                     z BLOB AS (latent_encode(body)) STORED);
 INSERT INTO points(id, body) SELECT id, body FROM notes;
 
--- 2. It can be read back: the text is decoded from the 784 bytes, word by word. How many of the
+-- 2. It can be read back: the text is decoded from the 1,040 bytes, word by word. How many of the
 -- notes come back exactly?
 SELECT body, length(z) AS bytes, latent_decode(z) AS decoded FROM points WHERE id IN (3, 76, 170);
 SELECT count(*) AS notes, sum(latent_decode(z) = body) AS exact FROM points;
@@ -45,10 +45,10 @@ SELECT round(t, 2) AS t, content, round(distance_a, 2) AS from_a, round(distance
 SELECT token, source FROM latent_tokens('The cat sleeps on the warm stone.',
                                         'Two horses are standing in the field.', 0.5);
 
--- 7. Rows can be averaged: the sentence in the middle of each topic. The detail dial turns down
--- what the rows do not share.
+-- 7. Rows can be averaged: the sentence in the middle of each topic. Nobody wrote it, so it is the
+-- writer's: a language model that reads latents.
 SELECT topic, count(*) AS n,
-       latent_decode(latent_mean(z), '{"beams":4,"fluency":0.3,"detail":0.5}') AS average
+       latent_decode(latent_mean(z)) AS average
   FROM points JOIN notes USING (id) GROUP BY topic;
 
 -- 8. The axis between two sorts of rows is a direction. This one leads from statements to
