@@ -138,7 +138,8 @@ def models_of(script):
 
 
 def script_output(script, model):
-    return shell(f'.read {script}', LATENT_MODEL=os.path.abspath(model))[1]
+    status, out = shell(f'.read {script}', LATENT_MODEL=os.path.abspath(model))
+    return out if status >= 0 else f'{out}(the shell was ended by signal {-status})\n'
 
 
 def swept_scripts():
