@@ -113,9 +113,8 @@ def nearest_real(n, pairs):
 
 
 def nats_a_word(texts, models):
-    given = [' ' + x for x in texts]
     out = subprocess.run([sys.executable, f'{HERE}/smol.py', '--models', models], check=True,
-                         input=json.dumps(given), stdout=subprocess.PIPE, text=True).stdout
+                         input=json.dumps(texts), stdout=subprocess.PIPE, text=True).stdout
     return sum(json.loads(out)) / sum(len(x.split()) for x in texts)
 
 
