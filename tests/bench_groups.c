@@ -6,11 +6,11 @@
 ** model's are, so they come from memory. Time is the thread's own processor time, and every figure
 ** is the best of several runs: other load on the machine disturbs that least.
 */
+#include "bandwidth.h"
 #include "kernels.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { WEIGHTS = 64 << 20, ROWS_MOST = 60, WIDEST = 3072, RUNS = 15 };
 static const int shapes[][2] = { { 576, 960 }, { 576, 576 }, { 576, 3072 }, { 1536, 576 } };
@@ -19,12 +19,6 @@ static const int rows_of[] = { 1, 2, 4, 8, 16, 32, 60 };
 
 static uint8_t *weights;
 static float *x, *y, *scratch;
-
-static double now(void){
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec*1e-9;
-}
 
 /* Layers of these bits that fit into the weights. */
 static int count_layers(int bits, size_t *bytes){
@@ -64,29 +58,6 @@ static void measure(int bits, int rows){
          (double)bytes*layers/best*1e-9);
 }
 
-/* Reading the weights and nothing else, GB/s. The compiler's widest vectors are needed to see more
-** than half of it. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-static double bandwidth(void){
-  typedef uint64_t words __attribute__((vector_size(64)));
-  double best = 0;
-  for(int run=0; run<RUNS; run++){
-    const words *end = (const words *)(weights + WEIGHTS);
-    words sum[4] = { { 0 } };
-    double start = now();
-    double speed;
-    for(const words *at=(const words *)weights; at<end; at+=4){
-      for(int i=0; i<4; i++) sum[i] ^= at[i];
-    }
-    speed = (double)WEIGHTS/(now() - start)*1e-9;
-    if( speed>best ) best = speed;
-    memcpy(y, sum, sizeof(sum));
-  }
-  return best;
-}
-
 int main(void){
   uint32_t state = 1;
   weights = aligned_alloc(4096, WEIGHTS);
@@ -100,7 +71,7 @@ int main(void){
   }
   for(size_t i=0; i<(size_t)ROWS_MOST*WIDEST; i++) x[i] = (float)(i%13) - 6;
   printf("one thread, %s; a loop that only reads the weights: %.1f GB/s\n", linear_kernel(),
-         bandwidth());
+         bandwidth(weights, WEIGHTS, RUNS, y));
   printf("bits  rows     GMAC/s       GB/s\n");
   for(int bits=4; bits<=8; bits+=4){
     for(size_t r=0; r<COUNT(rows_of); r++) measure(bits, rows_of[r]);

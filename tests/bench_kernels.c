@@ -9,6 +9,7 @@
 ** own processor time, and every figure is the best of many short runs: other load on the machine
 ** disturbs that least.
 */
+#include "bandwidth.h"
 #include "kernels.h"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #if defined(__has_include)
 # if __has_include(<cblas.h>)
@@ -40,12 +40,6 @@ enum {
 
 static uint16_t *half;
 static float *full, *x, *y, *scratch;
-
-static double now(void){
-  struct timespec t;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec*1e-9;
-}
 
 static void fill(void){
   half = aligned_alloc(4096, WEIGHTS*sizeof(uint16_t));
@@ -109,37 +103,6 @@ static double peak_of(const char *name){
   return 0;
 }
 #endif
-
-/* Reading the weights and nothing else, GB/s. The compiler's widest vectors are needed to see more
-** than half of it. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__)
-__attribute__((target_clones("avx512f", "avx2", "default")))
-#endif
-static double bandwidth(void){
-  typedef uint64_t words __attribute__((vector_size(64)));
-  double best = 0;
-  for(int run=0; run<20; run++){
-    const words *at = (const words *)half;
-    const words *end = (const words *)(half + WEIGHTS);
-    words a = { 0 };
-    words b = a;
-    words c = a;
-    words d = a;
-    double start = now();
-    double speed;
-    for(; at<end; at+=4){
-      a ^= at[0];
-      b ^= at[1];
-      c ^= at[2];
-      d ^= at[3];
-    }
-    speed = (double)(WEIGHTS*sizeof(uint16_t))/(now() - start)*1e-9;
-    if( speed>best ) best = speed;
-    a ^= b ^ c ^ d;
-    memcpy(scratch, &a, sizeof(a));
-  }
-  return best;
-}
 
 /* ---- Products ---- */
 
@@ -269,7 +232,7 @@ int main(void){
   const char *best = linear_kernel();
   fill();
   printf("one thread; the weights are read at %.0f GB/s by a loop that does nothing else\n",
-         bandwidth());
+         bandwidth(half, WEIGHTS*sizeof(uint16_t), 20, scratch));
   for(size_t c=0; c<sizeof(codes)/sizeof(codes[0]); c++){
     char name[60];
     if( !linear_choose(codes[c]) ) continue;

@@ -5,6 +5,7 @@
 **
 **     build/core/test_bert [ROOT]
 */
+#include "broken.h"
 #include "fault.h"
 #include "model_golden.h"
 #include <sys/stat.h>
@@ -239,14 +240,6 @@ static void test_memory(void){
 
 /* ---- Broken folders ---- */
 
-/* A copy of tests/data/bert in which one file has some text replaced, or is cut off. */
-struct broken {
-  const char *file;
-  const char *from, *to;                /* from NULL: the file is left out; to NULL: cut at from */
-  int rc;
-  const char *text;                     /* what the message says */
-};
-
 static const struct broken BROKEN[] = {
   { "config.json", NULL, NULL, SQLITE_CANTOPEN, "has no config.json" },
   { "model.safetensors", NULL, NULL, SQLITE_CANTOPEN, "model.safetensors" },
@@ -275,53 +268,17 @@ static const char *const FILES[] = {
 };
 enum { N_FILES = sizeof(FILES)/sizeof(FILES[0]) };
 
-/* memmem() for texts */
-static char *find(char *data, size_t n, const char *text){
-  size_t length = strlen(text);
-  for(size_t i=0; i+length<=n; i++){
-    if( memcmp(data + i, text, length)==0 ) return data + i;
-  }
-  return NULL;
-}
-
-static void write_broken(const char *path, char *data, size_t n, const struct broken *how){
-  char *at;
-  FILE *f;
-  if( how && how->from==NULL ) return;
-  at = how ? find(data, n, how->from) : data + n;
-  f = fopen(path, "wb");
-  if( f==NULL || at==NULL ) exit(1);
-  fwrite(data, 1, (size_t)(at - data), f);
-  if( how && how->to ){
-    at += strlen(how->from);
-    fputs(how->to, f);
-    fwrite(at, 1, (size_t)(data + n - at), f);
-  }
-  fclose(f);
-}
-
 static void copy_folder(const char *folder, const struct broken *how){
-  char path[200], from[80];
+  char path[200];
   mkdir(folder, 0755);
   snprintf(path, sizeof(path), "%s/1_Pooling", folder);
   mkdir(path, 0755);
-  for(int i=0; i<N_FILES; i++){
-    size_t n;
-    char *data;
-    snprintf(from, sizeof(from), "tests/data/bert/%s", FILES[i]);
-    snprintf(path, sizeof(path), "%s/%s", folder, FILES[i]);
-    data = file_read(path_of(from), &n);
-    write_broken(path, data, n, strcmp(FILES[i], how->file)==0 ? how : NULL);
-    free(data);
-  }
+  copy_files(folder, "bert", FILES, N_FILES, how);
 }
 
 static void remove_folder(const char *folder){
   char path[200];
-  for(int i=0; i<N_FILES; i++){
-    snprintf(path, sizeof(path), "%s/%s", folder, FILES[i]);
-    unlink(path);
-  }
+  remove_files(folder, FILES, N_FILES);
   snprintf(path, sizeof(path), "%s/1_Pooling", folder);
   rmdir(path);
   rmdir(folder);

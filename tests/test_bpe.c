@@ -12,6 +12,7 @@
 #include "codec.h"
 #include "fault.h"
 #include "ok.h"
+#include "piece_rows.h"
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,24 +26,8 @@ static int is_missing(unsigned char c){
   return c==0x04 || c==0x16 || c==0xC0 || c==0xFF;
 }
 
-/* A whole file, with a 0 behind it. */
-static struct buf read_file(const char *path){
-  struct buf b = { 0 };
-  FILE *f = fopen(path, "rb");
-  char part[4096];
-  size_t n;
-  if( f==NULL ){
-    fprintf(stderr, "cannot read %s\n", path);
-    exit(2);
-  }
-  while( (n = fread(part, 1, sizeof(part), f))>0 ) buf_append(&b, part, n);
-  fclose(f);
-  buf_text(&b);
-  return b;
-}
-
 static struct bpe *open_file(const char *path){
-  struct buf json = read_file(path);
+  struct buf json = read_whole(path);
   struct err e = { 0 };
   struct bpe *b;
   if( bpe_open(&b, json.data, json.n, path, &e)!=SQLITE_OK ){
@@ -54,15 +39,6 @@ static struct bpe *open_file(const char *path){
 }
 
 /* ---- Piece numbers ---- */
-
-static int same_ids(const int *ids, int n, const char *expected){
-  for(int i=0; i<n; i++){
-    char *end;
-    if( strtol(expected, &end, 10)!=ids[i] || end==expected ) return 0;
-    expected = end;
-  }
-  return *expected==0 || *expected=='\n';
-}
 
 static int hex_digit(char c){
   return is_ascii_digit(c) ? c - '0' : c - 'a' + 10;
@@ -92,7 +68,7 @@ static int comes_back(const struct bpe *b, const int *ids, int n, const char *te
 }
 
 static void test_golden(void){
-  struct buf rows = read_file("tests/data/bpe.tsv");
+  struct buf rows = read_whole("tests/data/bpe.tsv");
   struct bpe *b = open_file(JSON);
   struct property same = { 0 }, back = { 0 };
   for(const char *row=rows.data; *row; row=strchr(row, '\n') + 1){
@@ -408,7 +384,7 @@ static void try_damaged(const struct buf *json, struct property *sound){
 /* Every byte changed, and the file cut at every length; each `step` bytes. */
 static void test_damage(int step){
   static const char marks[] = " {}[],:\"-0e9.\\\xFF\x00uab";
-  struct buf json = read_file(JSON);
+  struct buf json = read_whole(JSON);
   struct random r = random_of(20);
   struct property sound = { 0 };
   size_t n = json.n;
@@ -428,7 +404,7 @@ static void test_damage(int step){
 
 /* Every allocation fails in turn, alone or with all that follow. */
 static void test_out_of_memory(void){
-  struct buf json = read_file(JSON);
+  struct buf json = read_whole(JSON);
   struct property told = { 0 };
   int failed = 1;
   for(int at=1; failed; at++){
@@ -494,7 +470,7 @@ static double seconds_since(clock_t start){
 }
 
 static int read_lines(const char *path, const char *file, int repeat){
-  struct buf text = read_file(file);
+  struct buf text = read_whole(file);
   sqlite3_int64 bytes = sqlite3_memory_used();
   clock_t start = clock();
   struct bpe *b = open_file(path);

@@ -9,6 +9,7 @@
 #include "codec.h"
 #include "fault.h"
 #include "ok.h"
+#include "piece_rows.h"
 #include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
@@ -54,16 +55,6 @@ static int tells(const struct err *e, const char *part){
 }
 
 /* ---- The tokenizer ---- */
-
-/* expected: ids in decimal, to the end of the line. */
-static int same_ids(const int *ids, int n, const char *expected){
-  for(int i=0; i<n; i++){
-    char *end;
-    if( strtol(expected, &end, 10)!=ids[i] || end==expected ) return 0;
-    expected = end;
-  }
-  return *expected==0 || *expected=='\n';
-}
 
 /* Encodes and decodes. The text must come back, and each id's bytes must lie where starts says.
 ** Returns the ids, from the arena, or NULL. */

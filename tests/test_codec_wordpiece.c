@@ -12,6 +12,7 @@
 #include "codec.h"
 #include "fault.h"
 #include "ok.h"
+#include "piece_rows.h"
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,22 +41,6 @@ static void write_file(const char *name, const char *data, size_t n){
   if( f==NULL || fwrite(data, 1, n, f)!=n || fclose(f)!=0 ) exit(2);
 }
 
-/* A whole file, with a 0 behind it. */
-static struct buf read_file(const char *path){
-  struct buf b = { 0 };
-  FILE *f = fopen(path, "rb");
-  char part[4096];
-  size_t n;
-  if( f==NULL ){
-    fprintf(stderr, "cannot read %s\n", path);
-    exit(2);
-  }
-  while( (n = fread(part, 1, sizeof(part), f))>0 ) buf_append(&b, part, n);
-  fclose(f);
-  buf_text(&b);
-  return b;
-}
-
 /* How the rows of wordpiece.tsv set the normaliser. */
 static const struct setting { const char *name, *json; } SETTINGS[] = {
   { "uncased", "\"clean_text\":true,\"handle_chinese_chars\":true,\"strip_accents\":null,"
@@ -70,7 +55,7 @@ static const struct setting { const char *name, *json; } SETTINGS[] = {
 
 /* Writes tokenizer.json with the vocabulary of the tests. */
 static void write_tokenizer(const char *setting){
-  struct buf vocab = read_file("tests/data/wordpiece.txt");
+  struct buf vocab = read_whole("tests/data/wordpiece.txt");
   struct buf b = { 0 };
   char *line = vocab.data;
   buf_str(&b, "{\"normalizer\":{\"type\":\"BertNormalizer\",");
@@ -92,15 +77,6 @@ static void write_tokenizer(const char *setting){
 }
 
 /* ---- Piece numbers ---- */
-
-static int same_ids(const int *ids, int n, const char *expected){
-  for(int i=0; i<n; i++){
-    char *end;
-    if( strtol(expected, &end, 10)!=ids[i] || end==expected ) return 0;
-    expected = end;
-  }
-  return *expected==0 || *expected=='\n';
-}
 
 /* Bytes in hexadecimal, up to a tab; returns how many. */
 static int from_hex(char *out, const char *hex){
@@ -134,7 +110,7 @@ static void check_row(const struct wordpiece *w, const char *hex, struct propert
 }
 
 static void test_golden(void){
-  struct buf rows = read_file("tests/data/wordpiece.tsv");
+  struct buf rows = read_whole("tests/data/wordpiece.tsv");
   struct property same = { 0 }, starts_rise = { 0 };
   for(size_t i=0; i<N_OF(SETTINGS); i++){
     struct err e = { 0 };
@@ -158,7 +134,7 @@ static void test_golden(void){
 /* The folder with vocab.txt alone gives what it gives with tokenizer.json. */
 static void test_vocab(void){
   static const char TEXT[] = "The CAF\xC3\x89 was late, \xE4\xBD\xA0\xE5\xA5\xBD!";
-  struct buf vocab = read_file("tests/data/wordpiece.txt");
+  struct buf vocab = read_whole("tests/data/wordpiece.txt");
   struct property same = { 0 };
   for(int cased=0; cased<2; cased++){
     struct arena a = { 0 };
@@ -347,7 +323,7 @@ static void test_out_of_memory(const char *name){
 }
 
 static void test_sweep(void){
-  struct buf vocab = read_file("tests/data/wordpiece.txt");
+  struct buf vocab = read_whole("tests/data/wordpiece.txt");
   write_tokenizer(SETTINGS[0].json);
   test_out_of_memory("wordpiece: failed allocations are told as such (tokenizer.json)");
   remove_files();
@@ -382,7 +358,7 @@ static long print_lines(const struct wordpiece *w, const struct buf *text, int p
 static int read_lines(const char *path, const char *file, int repeat){
   struct err e = { 0 };
   struct wordpiece *w;
-  struct buf text = read_file(file);
+  struct buf text = read_whole(file);
   clock_t start;
   long n = 0;
   if( wordpiece_open(&w, path, &e)!=SQLITE_OK ){
