@@ -208,13 +208,6 @@ struct options {
 };
 /* Argument i where it was given and is not NULL, defaults otherwise. */
 struct options call_options(struct call *c, int i);
-/* ---- call_writer.c: which decoder a result is written by ---- */
-/* Sets o->decode.writer for results of m: where options ask for it; or is_beyond (the result is no
-** content that was encoded, but between or beyond), there is a writer, and options do not ask for
-** the other. m may be NULL. */
-void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond);
-
-/* ---- call_options.c, again ---- */
 /* For others who read JSON that users write. The object is for cJSON_Delete(); NULL on failure. */
 struct cJSON;
 struct cJSON *json_object(struct call *c, const char *text, size_t n, const char *what);
@@ -222,5 +215,11 @@ const char *json_show(struct cJSON *item, char out[64]);        /* as it stood, 
 /* Each key of the object is one of names[n], once; else an error that names the key. */
 int json_check_keys(struct call *c, const struct cJSON *object, const char *what,
                     const char *const *names, int n);
+
+/* ---- call_writer.c: which decoder a result is written by ---- */
+/* Sets o->decode.writer for results of m: where options ask for it; or is_beyond (the result is no
+** content that was encoded, but between or beyond), there is a writer, and options do not ask for
+** the other. m may be NULL. */
+void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond);
 
 #endif

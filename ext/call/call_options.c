@@ -160,31 +160,30 @@ static void read_distinct(struct call *c, cJSON *item, struct options *o){
   else bad_value(c, item, "true or false");
 }
 
-/* A value as SQL writes it, in the call's arena; NULL where it is none that a column has. */
-static const char *sql_value(struct call *c, const cJSON *item){
-  double x = item->valuedouble;
-  int is_whole = cJSON_IsNumber(item) && x==floor(x) && fabs(x)<=9007199254740992.0;
-  char *text = NULL;
-  char *copy = NULL;
-  size_t n;
-  if( cJSON_IsString(item) ) text = sqlite3_mprintf("%Q", item->valuestring);
-  else if( cJSON_IsNull(item) ) text = sqlite3_mprintf("NULL");
-  else if( is_whole ) text = sqlite3_mprintf("%lld", (sqlite3_int64)x);
-  else if( cJSON_IsNumber(item) && isfinite(x) ) text = sqlite3_mprintf("%!.17g", x);
-  else return NULL;
-  n = text ? strlen(text) + 1 : 0;
-  if( text ) copy = arena_get(&c->arena, n);
-  if( copy ) memcpy(copy, text, n);
-  else fail_nomem(&c->err);
-  sqlite3_free(text);
-  return copy;
-}
-
 static char *copy_string(struct call *c, const char *text){
   size_t n = strlen(text) + 1;
   char *copy = arena_get(&c->arena, n);
   if( copy ) memcpy(copy, text, n);
   else fail_nomem(&c->err);
+  return copy;
+}
+
+/* A value as SQL writes it, in the call's arena; NULL where it is none that a column has. */
+static const char *sql_value(struct call *c, const cJSON *item){
+  double x = item->valuedouble;
+  int is_whole = cJSON_IsNumber(item) && x==floor(x) && fabs(x)<=9007199254740992.0;
+  char *text, *copy;
+  if( cJSON_IsString(item) ) text = sqlite3_mprintf("%Q", item->valuestring);
+  else if( cJSON_IsNull(item) ) text = sqlite3_mprintf("NULL");
+  else if( is_whole ) text = sqlite3_mprintf("%lld", (sqlite3_int64)x);
+  else if( cJSON_IsNumber(item) && isfinite(x) ) text = sqlite3_mprintf("%!.17g", x);
+  else return NULL;
+  if( text==NULL ){
+    fail_nomem(&c->err);
+    return NULL;
+  }
+  copy = copy_string(c, text);
+  sqlite3_free(text);
   return copy;
 }
 

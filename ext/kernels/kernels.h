@@ -12,6 +12,7 @@
 #define LATENT_KERNELS_H
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* ---- kernels_linear.c: matrix products ---- */
 struct matrix {                 /* one of half, full, bytes, groups is there */
@@ -138,6 +139,15 @@ struct byte_rows {              /* some rows of x as whole numbers */
 static inline float bytes_up(float most, int end){
   return most>1e-36f && most<=3e38f ? (float)end/most : 0.0f;
 }
+
+/* The nearest whole number, ties to even. Adding 1.5*2^23 leaves no bits for fractions. */
+static inline int8_t nearest_byte(float x){
+  float sum = x + 12582912.0f;
+  int32_t bits;
+  memcpy(&bits, &sum, sizeof(bits));
+  return (int8_t)bits;
+}
+
 /* y[rows, out] = x . w, for a matrix w of bytes. */
 typedef void bytes_code(float *y, const struct byte_rows *x, const struct matrix *w);
 

@@ -29,14 +29,6 @@
 
 /* ---- To bytes ---- */
 
-/* The nearest whole number, ties to even. Adding 1.5*2^23 leaves no bits for fractions. */
-static inline int8_t nearest(float x){
-  float sum = x + 12582912.0f;
-  int32_t bits;
-  memcpy(&bits, &sum, sizeof(bits));
-  return (int8_t)bits;
-}
-
 static size_t byte_place(int in, int k, int column){
   size_t panel = (size_t)(column/BYTES_PANEL)*PANEL_BYTES(in) + START_BYTES;
   size_t step = (size_t)(k/BYTES_TOGETHER)*BYTES_TOGETHER*BYTES_PANEL;
@@ -54,7 +46,7 @@ void matrix_quantize(int8_t *bytes, float *scale, const float *w, int in, int ou
     up = bytes_up(most, BYTE_WEIGHT_MOST);
     scale[j] = most/BYTE_WEIGHT_MOST;
     for(int k=0; k<in; k++){
-      int8_t q = nearest(w[(size_t)k*out + j]*up);
+      int8_t q = nearest_byte(w[(size_t)k*out + j]*up);
       bytes[byte_place(in, k, j)] = q;
       sum -= BYTE_OFFSET*q;
     }
@@ -72,7 +64,7 @@ void linear_bytes_plain(float *y, const float *x, const struct matrix *w, int ro
     up = bytes_up(most, BYTE_MOST);
     for(int j=0; j<w->out; j++){
       int32_t sum = 0;
-      for(int k=0; k<w->in; k++) sum += nearest(x[k]*up)*w->bytes[byte_place(w->in, k, j)];
+      for(int k=0; k<w->in; k++) sum += nearest_byte(x[k]*up)*w->bytes[byte_place(w->in, k, j)];
       y[j] = (float)sum*(most/BYTE_MOST)*w->scale[j];
     }
   }

@@ -79,20 +79,7 @@ INLINE TARGET void tile(float *y, int out, const struct byte_rows *x, int row, c
 #define CASE(R) case R: if( R<=TILE_ROWS ) tile(y, out, x, row, panel, scale, n, R); break
 static TARGET void tile_rows(float *y, int out, const struct byte_rows *x, int row, int rows,
                              const int8_t *panel, const float *scale, int n){
-  switch( rows ){
-    CASE(1);
-    CASE(2);
-    CASE(3);
-    CASE(4);
-    CASE(5);
-    CASE(6);
-    CASE(7);
-    CASE(8);
-    CASE(9);
-    CASE(10);
-    CASE(11);
-    CASE(12);
-  }
+  switch( rows ){ EACH_TO_12(CASE) }
 }
 
 TARGET void BYTES(float *y, const struct byte_rows *x, const struct matrix *w){

@@ -78,14 +78,6 @@ void groups_column(float *y, const struct matrix *w, int column){
 
 /* ---- Products ---- */
 
-/* The nearest whole number, ties to even. Adding 1.5*2^23 leaves no bits for fractions. */
-static int8_t nearest(float x){
-  float sum = x + 12582912.0f;
-  int32_t bits;
-  memcpy(&bits, &sum, sizeof(bits));
-  return (int8_t)bits;
-}
-
 /* q[GROUP] of x[n], n at most GROUP. */
 static void row_group(int8_t *q, struct row_group *r, const float *x, int n){
   float most = 0.0f;
@@ -98,7 +90,7 @@ static void row_group(int8_t *q, struct row_group *r, const float *x, int n){
   }
   up = bytes_up(most, BYTE_MOST);
   for(int i=0; i<GROUP; i++){
-    q[i] = i<n && up>0 ? nearest(x[i]*up) : 0;
+    q[i] = i<n && up>0 ? nearest_byte(x[i]*up) : 0;
     r->sum += q[i];
   }
   r->scale = most/BYTE_MOST;

@@ -142,20 +142,7 @@ INLINE TARGET void tile(float *y, int out, const struct group_rows *x, int row,
     case R: if( R<=(bits==4 ? ROWS_4 : ROWS_8) ) tile(y, out, x, row, panel, n, bits, R); break
 INLINE TARGET void tile_rows(float *y, int out, const struct group_rows *x, int row, int rows,
                              const uint8_t *panel, int n, const int bits){
-  switch( rows ){
-    CASE(1);
-    CASE(2);
-    CASE(3);
-    CASE(4);
-    CASE(5);
-    CASE(6);
-    CASE(7);
-    CASE(8);
-    CASE(9);
-    CASE(10);
-    CASE(11);
-    CASE(12);
-  }
+  switch( rows ){ EACH_TO_12(CASE) }
 }
 
 INLINE TARGET void panels(float *y, const struct group_rows *x, const struct matrix *w,

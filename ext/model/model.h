@@ -419,8 +419,8 @@ struct decode_options {
   int is_way;                           /* true: the rows lie in order on the way from the first end
                                         ** to the second, and best_of chooses for all together */
   int one_seed;                         /* true: rows draw alike, so near points decode alike */
-  /* Kind text: writes in place of the model's own decoder. Beams and max_tokens are then not
-  ** asked. NULL: the decoder does it. Borrowed. */
+  /* Kind text: writes in place of the model's own decoder, without beams. NULL: the decoder does
+  ** it. Borrowed. */
   const struct writer *writer;
   /* [n], one a row of z: what stands before each text, for the writer's fluency. May be NULL. */
   const struct content *contexts;
@@ -454,6 +454,11 @@ int text_passages(const struct model *m, struct run *run, const char *text, size
 ** segments: of a longer text each point is the mean of two or more neighbours. */
 int texts_encode(const struct model *m, struct run *run, const char *const *texts,
                  const size_t *texts_bytes, int n, int rounds, struct latent *z);
+/* The mean log-probability per token of the text at z. Segments of the text are scored in order
+** against those of z, whose last one repeats. */
+int text_score(const struct model *m, struct run *run, const char *text, size_t n,
+               const struct latent *z, float *mean);
+
 /* ---- model_text_decode.c: points to texts ---- */
 /* Appends the text of z as valid UTF-8. fidelity, which may be NULL: the cosine between a segment
 ** of z and the encoding of its text, mean over the segments. */
@@ -464,21 +469,17 @@ int text_decode(const struct model *m, struct run *run, const struct latent *z,
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n,
                  const float *fluencies, const struct decode_options *o, struct buf *texts,
                  float *fidelities);
-/* model_write.c: appends what o->writer goes on with after the text, in valid UTF-8: at most
+
+/* ---- model_write.c: the writer by itself ---- */
+/* Appends what o->writer goes on with after the text, in valid UTF-8: at most
 ** o->max_tokens pieces. o->fluency says how much the plain language model counts, which reads the
 ** text; the rest is what the writer says at `towards`, its segments' mean. Where that is NULL the
 ** plain model is alone, and fluency is to be above 0. */
 int text_complete(const struct model *m, struct run *run, const struct content *text,
                   const struct latent *towards, const struct decode_options *o, struct buf *out);
 
-/* Likewise: what a piece takes on one thread, a text alone, at this moment. */
+/* What a piece takes on one thread, a text alone, at this moment. */
 int writer_cost(const struct writer *w, struct run *run, double *seconds);
-
-/* ---- model_text.c, again ---- */
-/* The mean log-probability per token of the text at z. Segments of the text are scored in order
-** against those of z, whose last one repeats. */
-int text_score(const struct model *m, struct run *run, const char *text, size_t n,
-               const struct latent *z, float *mean);
 
 /* ---- model_content.c: content of any kind, as the model's kind has it ---- Text and code are
 ** UTF-8. A picture is a PNG or JPEG file, which is freed of a plain ground and fitted to 64x64 when

@@ -89,82 +89,86 @@ static int measure_fidelities(const struct model *m, struct run *run, const stru
 
 /* ---- In order, each with the text before it ---- */
 
-struct telling {                        /* the texts that have a segment `at` */
-  float *z;                             /* [n, s+r]: these segments */
-  float *fluencies;                     /* [n] */
-  struct content *contexts;             /* [n] */
-  struct tokens *tokens;                /* [n] */
-  int *latents;                         /* [n]: whose they are */
+struct telling {                        /* one call of decode_in_order() */
+  const struct latent *z;               /* [n] */
+  const float *fluencies;               /* [n] */
+  const struct decode_options *options;
+  struct buf *told;                     /* [n]: the texts so far */
   int n;
+  struct tokens **next;                 /* [n]: where the next segment of each text goes */
+  /* The texts that have a segment at the present place: */
+  int n_now;
+  int *latents;                         /* [n_now]: which they are */
+  float *points;                        /* [n_now, s+r]: these segments */
+  float *shares;                        /* [n_now]: of the plain language model */
+  struct content *contexts;             /* [n_now] */
+  struct tokens *tokens;                /* [n_now] */
 };
 
-static int telling_init(struct telling *t, const struct model *m, struct run *run, int n){
+static int telling_init(struct telling *t, const struct model *m, struct run *run,
+                        struct tokens *tokens){
   struct arena *a = run->arena;
-  size_t most = (size_t)n;
-  t->z = arena_floats(a, most*(size_t)model_width(m));
-  t->fluencies = arena_floats(a, most);
-  t->contexts = arena_get(a, most*sizeof(*t->contexts));
-  t->tokens = arena_get(a, most*sizeof(*t->tokens));
-  t->latents = arena_get(a, most*sizeof(int));
-  return a->oom ? fail_nomem(run->err) : SQLITE_OK;
+  size_t n = (size_t)t->n;
+  t->told = arena_zeroed(a, n*sizeof(*t->told));
+  t->next = arena_get(a, n*sizeof(*t->next));
+  t->latents = arena_get(a, n*sizeof(int));
+  t->points = arena_floats(a, n*(size_t)model_width(m));
+  t->shares = arena_floats(a, n);
+  t->contexts = arena_get(a, n*sizeof(*t->contexts));
+  t->tokens = arena_get(a, n*sizeof(*t->tokens));
+  if( a->oom ) return fail_nomem(run->err);
+  for(int i=0; i<t->n; i++){
+    t->next[i] = tokens;
+    tokens += t->z[i].n_segments;
+  }
+  return SQLITE_OK;
 }
 
-static void gather_tellings(struct telling *t, const struct latent *z, int n, int at,
-                            const float *fluencies, const struct decode_options *o,
-                            const struct buf *told){
-  t->n = 0;
-  for(int i=0; i<n; i++){
-    size_t width = (size_t)z[i].width;
-    float fluency = fluencies[i];
-    if( at>=z[i].n_segments ) continue;
-    if( at>0 && !o->has_fluency && fluency<CONTEXT_FLUENCY ) fluency = CONTEXT_FLUENCY;
-    memcpy(t->z + (size_t)t->n*width, latent_segment(&z[i], at), width*sizeof(float));
-    t->fluencies[t->n] = fluency;
-    t->contexts[t->n] = (struct content){ told[i].data, told[i].n };
-    t->latents[t->n++] = i;
+/* Gathers segment `at` of the texts that have it. */
+static void gather_tellings(struct telling *t, int at){
+  t->n_now = 0;
+  for(int i=0; i<t->n; i++){
+    const struct latent *z = &t->z[i];
+    size_t width = (size_t)z->width;
+    float share = t->fluencies[i];
+    if( at>=z->n_segments ) continue;
+    if( at>0 && !t->options->has_fluency && share<CONTEXT_FLUENCY ) share = CONTEXT_FLUENCY;
+    memcpy(t->points + (size_t)t->n_now*width, latent_segment(z, at), width*sizeof(float));
+    t->shares[t->n_now] = share;
+    t->contexts[t->n_now] = (struct content){ t->told[i].data, t->told[i].n };
+    t->latents[t->n_now++] = i;
   }
 }
 
-/* Segment `at` of all texts: to rows->tokens, and to the end of told[n]. */
-static int tell_segments(const struct model *m, struct run *run, const struct latent *z, int n,
-                         int at, const struct decode_options *o, struct telling *t,
-                         const int *first, struct segment_rows *rows, struct buf *told){
-  struct decode_options own = *o;
-  own.fluencies = t->fluencies;
+/* Writes what was gathered, and appends it to what was told. */
+static int tell_segments(const struct model *m, struct run *run, struct telling *t){
+  struct decode_options own = *t->options;
+  own.fluencies = t->shares;
   own.contexts = t->contexts;
-  gather_tellings(t, z, n, at, o->fluencies, o, told);
-  decode_tokens(m, run, t->z, t->n, &own, t->tokens);
+  decode_tokens(m, run, t->points, t->n_now, &own, t->tokens);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  for(int i=0; i<t->n; i++){
+  for(int i=0; i<t->n_now; i++){
     const struct tokens *made = &t->tokens[i];
-    struct buf *text = &told[t->latents[i]];
-    rows->tokens[first[t->latents[i]] + at] = *made;
+    struct buf *text = &t->told[t->latents[i]];
+    *t->next[t->latents[i]]++ = *made;
     for(int k=0; k<made->n; k++) tokenizer_decode(m->config.tokenizer, made->ids[k], text);
     if( text->rc!=SQLITE_OK ) return fail_nomem(run->err);
   }
   return SQLITE_OK;
 }
 
+/* tokens: all segments of z[0], then of z[1], ... */
 static int decode_in_order(const struct model *m, struct run *run, const struct latent *z, int n,
                            const float *fluencies, const struct decode_options *o,
-                           struct segment_rows *rows){
-  struct decode_options own = *o;
-  struct telling t;
-  int *first = arena_get(run->arena, (size_t)n*sizeof(int));
-  struct buf *told = arena_zeroed(run->arena, (size_t)n*sizeof(*told));
-  int most = 0, count = 0;
-  if( run->arena->oom ) return fail_nomem(run->err);
-  own.fluencies = fluencies;
-  for(int i=0; i<n; i++){
-    first[i] = count;
-    count += z[i].n_segments;
-    if( z[i].n_segments>most ) most = z[i].n_segments;
+                           struct tokens *tokens){
+  struct telling t = { .z = z, .fluencies = fluencies, .options = o, .n = n };
+  if( telling_init(&t, m, run, tokens)!=SQLITE_OK ) return run->err->rc;
+  for(int at=0; run->err->rc==SQLITE_OK; at++){
+    gather_tellings(&t, at);
+    if( t.n_now==0 ) break;
+    tell_segments(m, run, &t);
   }
-  if( telling_init(&t, m, run, n)!=SQLITE_OK ) return run->err->rc;
-  for(int at=0; at<most && run->err->rc==SQLITE_OK; at++){
-    tell_segments(m, run, z, n, at, &own, &t, first, rows, told);
-  }
-  for(int i=0; i<n; i++) buf_release(&told[i]);
+  for(int i=0; i<n; i++) buf_release(&t.told[i]);
   return run->err->rc;
 }
 
@@ -181,7 +185,7 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
   if( text_check(m, run->err)!=SQLITE_OK ) return run->err->rc;
   if( gather_segments(m, run, z, n, fluencies, &rows)!=SQLITE_OK ) return run->err->rc;
   options.fluencies = rows.fluencies;
-  if( o->writer ) decode_in_order(m, run, z, n, fluencies, o, &rows);
+  if( o->writer ) decode_in_order(m, run, z, n, fluencies, o, rows.tokens);
   else decode_tokens(m, run, rows.z, rows.n, &options, rows.tokens);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){

@@ -80,9 +80,10 @@ struct write_job {                      /* one call of strands_write() */
 /* Three pieces in a row come once in a text: where the model falls into a loop ("20 chairs, 20
 ** chairs, ..."), every round makes the next one likelier. */
 static void forbid_repetition(float *y, const struct page *p){
-  const int *last = p->ids + p->n - 2;
-  for(int i=1; i+2<p->n; i++){
-    if( p->ids[i]==last[0] && p->ids[i+1]==last[1] ) y[p->ids[i+2]] = -INFINITY;
+  const int *ids = p->ids;
+  int n = p->n;
+  for(int i=1; i+2<n; i++){
+    if( ids[i]==ids[n-2] && ids[i+1]==ids[n-1] ) y[ids[i+2]] = -INFINITY;
   }
 }
 
