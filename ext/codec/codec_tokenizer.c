@@ -303,20 +303,31 @@ static int find_ways(const struct tokenizer *t, struct edge *best, const char *t
   return SQLITE_OK;
 }
 
-static int count_ids(const struct edge *best, size_t n){
-  int n_ids = 0;
+/* In a long text, e is asked whether to go on down from `at`. */
+static int stopped_at(size_t at, size_t *ask_at, struct err *e){
+  if( at+BYTES_A_TIME>*ask_at ) return 0;
+  *ask_at = at;
+  return err_stopped(e);
+}
+
+static int count_ids(const struct edge *best, size_t n, int *n_ids, struct err *e){
+  size_t ask_at = n;
+  *n_ids = 0;
   for(size_t at=n; at>0; at-=best[at].length){
-    n_ids += best[at].id==IN_BYTES ? (int)best[at].length : 1;
+    if( stopped_at(at, &ask_at, e) ) return e->rc;
+    *n_ids += best[at].id==IN_BYTES ? (int)best[at].length : 1;
   }
-  return n_ids;
+  return SQLITE_OK;
 }
 
 /* Step 3: fills ids[n_ids] from the end. starts may be NULL. */
-static void write_ids(const struct edge *best, const char *text, size_t n, int *ids,
-                      size_t *starts, int n_ids){
+static int write_ids(const struct edge *best, const char *text, size_t n, int *ids,
+                     size_t *starts, int n_ids, struct err *e){
   size_t at = n;
+  size_t ask_at = n;
   int i = n_ids;
   while( at>0 ){
+    if( stopped_at(at, &ask_at, e) ) return e->rc;
     size_t begin = at - best[at].length;
     int id = best[at].id;
     while( id==IN_BYTES && at>begin ){
@@ -333,6 +344,7 @@ static void write_ids(const struct edge *best, const char *text, size_t n, int *
     at = begin;
   }
   assert( i==0 );
+  return SQLITE_OK;
 }
 
 /* The edges take 16 bytes for each byte of text, in an arena of their own that is released here. */
@@ -340,7 +352,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
                      int **ids, size_t **starts, int *n_ids, struct err *e){
   struct arena scratch = { 0 };
   struct edge *best;
-  int rc = SQLITE_OK;
+  int rc;
   assert( t!=NULL );
   assert( text!=NULL || n==0 );
   *ids = NULL;
@@ -351,16 +363,14 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, stru
   }
   best = arena_get(&scratch, (n + 1)*sizeof(*best));
   if( best==NULL ) return fail_nomem(e);
-  if( find_ways(t, best, text, n, e)!=SQLITE_OK ){
-    arena_release(&scratch);
-    return e->rc;
+  rc = find_ways(t, best, text, n, e);
+  if( rc==SQLITE_OK ) rc = count_ids(best, n, n_ids, e);
+  if( rc==SQLITE_OK ){
+    *ids = arena_get(a, ((size_t)*n_ids + 1)*sizeof(**ids));
+    if( starts ) *starts = arena_get(a, (size_t)*n_ids*sizeof(**starts));
+    if( a->oom ) rc = fail_nomem(e);
+    else rc = write_ids(best, text, n, *ids, starts ? *starts : NULL, *n_ids, e);
   }
-  *n_ids = count_ids(best, n);
-  *ids = arena_get(a, ((size_t)*n_ids + 1)*sizeof(**ids));
-  if( starts ) *starts = arena_get(a, (size_t)*n_ids*sizeof(**starts));
-  if( a->oom ) rc = fail_nomem(e);
-  else if( n>BYTES_A_TIME && err_stopped(e) ) rc = e->rc;
-  else write_ids(best, text, n, *ids, starts ? *starts : NULL, *n_ids);
   arena_release(&scratch);
   return rc;
 }

@@ -313,15 +313,24 @@ static void batch_make(struct page_batch *b, const struct write_job *j, int room
   }
 }
 
-/* The last CONTEXT_MOST pieces of what stands before row `latent`. */
+/* The last CONTEXT_MOST pieces of what stands before row `latent`. Of a long text the end alone is
+** read: pieces have four or five bytes in the mean. */
 static struct pieces context_of(const struct write_job *j, const struct decode_options *o,
                                 int latent){
   struct run *run = j->run;
-  const struct content *text;
+  enum { BYTES = 64*CONTEXT_MOST };
+  const char *text;
+  size_t n;
   struct pieces p = { 0 };
   if( o->contexts==NULL || o->contexts[latent].n==0 ) return p;
-  text = &o->contexts[latent];
-  bpe_encode(j->w->bpe, text->bytes, text->n, run->arena, &p.ids, &p.n, run->err);
+  text = o->contexts[latent].bytes;
+  n = o->contexts[latent].n;
+  if( n>BYTES ){
+    text += n - BYTES;
+    n = BYTES;
+    for(; n>0 && ((unsigned char)*text & 0xC0)==0x80; n--) text++;    /* not inside a character */
+  }
+  bpe_encode(j->w->bpe, text, n, run->arena, &p.ids, &p.n, run->err);
   if( run->err->rc!=SQLITE_OK || p.n<=CONTEXT_MOST ) return p;
   p.ids += p.n - CONTEXT_MOST;
   p.n = CONTEXT_MOST;
