@@ -1,28 +1,38 @@
 """The board of the writer: what lies between texts that people keep in rows, through SQL.
 
-    PYTHON model/score_writer.py [--models FOLDER] [--decoders exact,writer]
+    PYTHON model/score_writer.py [--models FOLDER] [--decoders exact,writer] [--sets users,...]
 
 Python needs numpy, and a sqlite3 that loads extensions. The judge is all-mpnet-base-v2, which no
 part of latent was trained with; it comes from PyPI (mpnet.py). With --models (as writer.py has it)
 SmolLM2 itself says how fluent the middles are; that needs torch.
 
-100 pairs: the 50 of pairs_users.tsv, which were written before anything was measured, and 50 that a
-seed draws from the held-out halves of ../shared/data/text_users, of two sources each. None is left
-out. Rows, for each decoder:
+Three sets of pairs. None of them is left out.
 
-    both      mean of min(cos(m, a), cos(m, b)) of the middles m = latent_interp(a, b, 0.5); the
-              same of the best of --real real texts for each pair, which MiniLM finds; and for how
-              many pairs m is nearer than that
-    fluent    nats a word of the middles, divided by those of the ends
-    exact     200 held-out texts that the decoder gives back to the letter
-    readable  with --read N: the first N middles, to be read
+    users      100: the 50 of pairs_users.tsv, which were written before anything was measured, and
+               50 that a seed draws from the held-out halves of ../shared/data/text_users, of two
+               sources each
+    random     60 of ../shared/data/text/valid
+    documents  30 of three to five sentences each, of documents.test
+
+Rows, for each set and decoder:
+
+    both       mean of min(cos(m, a), cos(m, b)) of the middles m = latent_interp(a, b, 0.5). But
+               for documents the same of the best of --real real texts for each pair, which MiniLM
+               finds; and for how many pairs m is nearer than that
+    fluent     nats a word of the middles, divided by those of real texts of as many words
+    ordered    documents: for how many SmolLM2 finds the middle likelier than its own sentences in
+               another order
+    exact      200 held-out texts of users that the decoder gives back to the letter
+    readable   with --read N: the first N middles, to be read
 """
 import argparse
 import glob
+import itertools
 import json
 import lzma
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -66,7 +76,7 @@ def held_out():
     return {os.path.basename(f).split('.')[0]: lines(f) for f in files}
 
 
-def all_pairs():
+def users_pairs():
     with open(f'{HERE}/pairs_users.tsv', encoding='utf8') as f:
         pairs = [tuple(x.rstrip('\n').split('\t')[2:4]) for x in f]
     rng = random.Random(SEED)
@@ -75,6 +85,20 @@ def all_pairs():
         a, b = rng.sample(sorted(sources), 2)
         pairs.append((rng.choice(sources[a]), rng.choice(sources[b])))
     return pairs
+
+
+def random_pairs():
+    texts = random.Random(SEED).sample(lines(f'{DATA}/text/valid.txt.xz'), 120)
+    return list(zip(texts[::2], texts[1::2]))
+
+
+def documents_pairs():
+    with lzma.open(f'{DATA}/documents/documents.test.jsonl.xz', 'rt', encoding='utf8') as f:
+        documents = [json.loads(x)['sentences'] for x in f]
+    documents = [x for x in documents if len(x) >= 3 and max(map(len, x)) <= SHORT]
+    rng = random.Random(SEED)
+    texts = [' '.join(x[:rng.randint(3, 5)]) for x in rng.sample(documents, 60)]
+    return list(zip(texts[::2], texts[1::2]))
 
 
 def real_texts(n):
@@ -112,10 +136,36 @@ def nearest_real(n, pairs):
     return [texts[i] for i in best]
 
 
-def nats_a_word(texts, models):
+def nats(texts, models):
+    """What each text costs SmolLM2."""
     out = subprocess.run([sys.executable, f'{HERE}/smol.py', '--models', models], check=True,
                          input=json.dumps(texts), stdout=subprocess.PIPE, text=True).stdout
-    return sum(json.loads(out)) / sum(len(x.split()) for x in texts)
+    return json.loads(out)
+
+
+def fluency(middles, n, models):
+    """Nats a word of the middles, of those of real texts of as many words."""
+    rng = random.Random(SEED)
+    by_words = {}
+    for x in real_texts(n)[0]:
+        by_words.setdefault(len(x.split()), []).append(x)
+    real = [rng.choice(by_words.get(len(x.split()), [x])) for x in middles]
+    return sum(nats(middles, models)) / sum(nats(real, models))
+
+
+def ordered(documents, models):
+    """For how many of them, having two sentences or more, no other order of them is likelier of
+    three that are tried; and how many they are."""
+    rng = random.Random(SEED)
+    texts = []
+    for x in documents:
+        parts = re.split(r'(?<=[.!?]) +', x)
+        orders = list(itertools.islice(itertools.permutations(parts), 1, 24))
+        if len(parts) > 1:
+            texts.append([x] + [' '.join(p) for p in rng.sample(orders, min(3, len(orders)))])
+    costs = iter(nats([x for some in texts for x in some], models))
+    costs = [[next(costs) for _ in some] for some in texts]
+    return sum(min(x) == x[0] for x in costs), len(costs)
 
 
 def exact(db, decoder):
@@ -125,36 +175,52 @@ def exact(db, decoder):
     return sum(one(db, sql, x, decoder) == x for x in texts) / len(texts)
 
 
+def score_set(name, db, a):
+    """The rows of one set of pairs."""
+    pairs = {'users': users_pairs, 'random': random_pairs, 'documents': documents_pairs}[name]()
+    ends = [vectors(db, [p[i] for p in pairs]) for i in (0, 1)]
+    real = None
+    if name != 'documents':
+        real = both(vectors(db, nearest_real(a.real, pairs)), *ends)
+        print(f'| {name}, {len(pairs)} pairs: both, best of {a.real} real texts | '
+              f'{real.mean():.3f} |', flush=True)
+    for decoder in a.decoders.split(','):
+        sql = "SELECT latent_interp(?, ?, 0.5, json_object('decoder', ?))"
+        middles = [one(db, sql, *p, decoder) or '.' for p in pairs]
+        near = both(vectors(db, middles), *ends)
+        print(f'| {name}, {decoder}: both | {near.mean():.3f} |', flush=True)
+        if name == 'users':
+            print(f'| {name}, {decoder}: both, of pairs written and drawn | {near[:50].mean():.3f} '
+                  f'and {near[50:].mean():.3f} |')
+        if real is not None:
+            print(f'| {name}, {decoder}: nearer than the best real text | {(near > real).sum()} of '
+                  f'{len(pairs)} |')
+        if a.models:
+            print(f'| {name}, {decoder}: nats a word, of those of real texts as long | '
+                  f'{fluency(middles, a.real, a.models):.2f} |', flush=True)
+        if a.models and name == 'documents':
+            n, of = ordered(middles, a.models)
+            print(f'| {name}, {decoder}: likelier than in another order | {n} of {of} |')
+        for (x, y), m in list(zip(pairs, middles))[:a.read]:
+            print(f'    {x} | {y}\n        {m}')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--mpnet', help='the folder of all-mpnet-base-v2; else it is fetched')
     parser.add_argument('--models', help='the unpacked wheels: writer.py --help')
     parser.add_argument('--decoders', default='exact,writer')
+    parser.add_argument('--sets', default='users,random,documents')
     parser.add_argument('--real', type=int, default=100000)
     parser.add_argument('--read', type=int, default=0)
     a = parser.parse_args()
-    pairs = all_pairs()
     db = connect(a.mpnet or mpnet.fetch())
-    ends = [vectors(db, [p[i] for p in pairs]) for i in (0, 1)]
-    real = both(vectors(db, nearest_real(a.real, pairs)), *ends)
-    print(f'| {len(pairs)} pairs of users\' texts, best of {a.real} real texts: both | '
-          f'{real.mean():.3f} |', flush=True)
-    if a.models:
-        usual = nats_a_word([x for p in pairs for x in p], a.models)
-    for decoder in a.decoders.split(','):
-        sql = "SELECT latent_interp(?, ?, 0.5, json_object('decoder', ?))"
-        middles = [one(db, sql, *p, decoder) for p in pairs]
-        near = both(vectors(db, middles), *ends)
-        print(f'| {decoder}: both; written, drawn; nearer than the real text | {near.mean():.3f}; '
-              f'{near[:50].mean():.3f}, {near[50:].mean():.3f}; {(near > real).sum()} of '
-              f'{len(pairs)} |', flush=True)
-        if a.models:
-            nats = nats_a_word([x or '.' for x in middles], a.models)
-            print(f'| {decoder}: nats a word, of those of the ends | {nats / usual:.2f} |')
-        print(f'| {decoder}: exact of 200 users\' texts | {exact(db, decoder):.1%} |', flush=True)
-        for (x, y), m in list(zip(pairs, middles))[:a.read]:
-            print(f'    {x} | {y}\n        {m}')
+    for name in a.sets.split(','):
+        score_set(name, db, a)
+    if 'users' in a.sets:
+        for decoder in a.decoders.split(','):
+            print(f"| users, {decoder}: exact | {exact(db, decoder):.1%} of 200 texts |")
 
 
 if __name__ == '__main__':

@@ -224,12 +224,24 @@ struct scene {
   struct decode_options o;
   float fluencies[40];
   struct content contexts[40];
+  struct parents parents[40];
 };
 enum { N_POINTS = 14, N_STRANDS = 3*N_POINTS };
 
 static const char *const BEFORE[] = {
   "", "The rain was on the sea.", " and", "\xFF\x00 by night" "\x80",
 };
+
+/* What point i lies between: nothing, or one to three texts. */
+static struct parents parents_of_number(int i){
+  struct parents p = { .n = i%4 };
+  for(int k=0; k<p.n; k++){
+    const char *text = BEFORE[(i + k)%4];
+    p.texts[k] = (struct content){ text, strlen(text) };
+    p.weights[k] = 1/(float)p.n;
+  }
+  return p;
+}
 
 static int scene_open(struct scene *s){
   *s = (struct scene){ 0 };
@@ -250,7 +262,9 @@ static int scene_start(struct scene *s){
     const char *text = BEFORE[i%4];
     s->fluencies[i] = i%3==0 ? 0 : i%3==1 ? 0.4f : 1;
     s->contexts[i] = (struct content){ text, i%4==3 ? 12 : strlen(text) };
+    s->parents[i] = parents_of_number(i);
   }
+  s->o.parents = s->parents;
   s->o.fluencies = s->fluencies;
   s->o.contexts = s->contexts;
   return 1;
@@ -345,6 +359,111 @@ static void test_contexts(void){
   property_ok(&counts, "writer: a context counts just where there is fluency");
   property_ok(&end, "writer: a long context counts by its end");
   scene_end(&s);
+}
+
+/* ---- The words of what a point lies between ---- */
+
+static struct bpe *open_pieces(struct err *e){
+  struct bpe *b = NULL;
+  size_t n;
+  char *json = file_read(path_of("model/writer/tokenizer.json"), &n);
+  bpe_open(&b, json, n, "tokenizer.json", e);
+  free(json);
+  ok(b!=NULL, "wanted: the pieces of SmolLM2 are read", "%s", e->text);
+  return b;
+}
+
+static int first_piece(const struct bpe *b, const char *text, struct run *run){
+  int *ids, n;
+  bpe_encode(b, text, strlen(text), run->arena, &ids, &n, run->err);
+  return n>0 ? ids[0] : -1;
+}
+
+struct wanting {                        /* scores that are 0 but for what is favoured */
+  struct bench b;
+  struct bpe *pieces;
+  struct wanted wanted;
+  struct said said;
+  float *y;                             /* [n_pieces] */
+  int n_pieces;
+  int ids[8];                           /* [n]: the text so far */
+  int n;
+};
+
+static int wanting_start(struct wanting *g, const char *a, const char *b, float t){
+  struct parents p = { .n = 2, .weights = { 1 - t, t } };
+  *g = (struct wanting){ .n = 1 };
+  bench_start(&g->b);
+  p.texts[0] = (struct content){ a, strlen(a) };
+  p.texts[1] = (struct content){ b, strlen(b) };
+  g->pieces = open_pieces(&g->b.err);
+  if( g->pieces==NULL ) return 0;
+  g->n_pieces = bpe_pieces(g->pieces);
+  g->y = arena_zeroed(&g->b.arena, (size_t)g->n_pieces*sizeof(float));
+  wanted_make(&g->wanted, g->pieces, &g->b.run, &p);
+  said_make(&g->said, &g->wanted, &g->b.arena);
+  return g->b.err.rc==SQLITE_OK;
+}
+
+static void wanting_end(struct wanting *g){
+  bpe_close(g->pieces);
+  bench_end(&g->b);
+}
+
+/* What the score of a text's first piece changes by, at the present place. */
+static float change_of(struct wanting *g, const char *text){
+  int id = first_piece(g->pieces, text, &g->b.run);
+  float change;
+  wanted_favour(&g->wanted, &g->said, g->ids, g->n, 1, g->y);
+  change = g->y[id];
+  wanted_favour(&g->wanted, &g->said, g->ids, g->n, -1, g->y);
+  return change;
+}
+
+static void say_piece(struct wanting *g, const char *text){
+  g->ids[g->n] = first_piece(g->pieces, text, &g->b.run);
+  wanted_say(&g->wanted, &g->said, g->ids[g->n++]);
+}
+
+static void test_wanted(void){
+  struct wanting g;
+  int is_restored = 1;
+  if( !wanting_start(&g, "The doughnut was sweet.", "Sauce, 14 of the boxes!", 0.25f) ) return;
+  ok(change_of(&g, " sweet")>change_of(&g, " Sauce") && change_of(&g, " Sauce")>0
+     && change_of(&g, " sauce")==change_of(&g, " Sauce") && change_of(&g, " the")==0
+     && change_of(&g, " Sweet")==0 && change_of(&g, "1")==0,
+     "wanted: rare words of both, of the nearer one more, small letters too; nothing else",
+     "sweet %g, Sauce %g, sauce %g, the %g", change_of(&g, " sweet"), change_of(&g, " Sauce"),
+     change_of(&g, " sauce"), change_of(&g, " the"));
+  ok(change_of(&g, " dough")>0 && change_of(&g, "nut")==0, "wanted: a word from its beginning",
+     "nut %g", change_of(&g, "nut"));
+  say_piece(&g, " dough");
+  ok(change_of(&g, "nut")>change_of(&g, " sweet") && change_of(&g, " sweet")>0
+     && change_of(&g, " dough")<0,
+     "wanted: then its end, and not the word again", "nut %g, sweet %g, dough %g",
+     change_of(&g, "nut"), change_of(&g, " sweet"), change_of(&g, " dough"));
+  ok(change_of(&g, " sweet")<change_of(&g, " boxes"), "wanted: who is behind has the word",
+     "sweet %g, boxes %g", change_of(&g, " sweet"), change_of(&g, " boxes"));
+  for(int i=0; i<g.n_pieces; i++) is_restored &= g.y[i]==0;
+  ok(is_restored, "wanted: what was changed is taken back", "it is not");
+  wanting_end(&g);
+}
+
+/* Parents that are empty, long, no text or alike. */
+static void test_wanted_odd(void){
+  static char word[100000];
+  static const char *const odd[] = { "", " ", "\xFF\x80", ". , ; 12 3", word };
+  struct property works = { 0 };
+  memset(word, 'k', sizeof(word) - 1);
+  for(int i=0; i<5; i++){
+    struct wanting g;
+    int is_started = wanting_start(&g, odd[i], odd[(i+1)%5], 0.5f);
+    if( is_started ) say_piece(&g, " sauce");
+    holds(&works, is_started && change_of(&g, " sauce")<0 && g.wanted.n<=256, "text %d: %d", i,
+          g.wanted.n);
+    wanting_end(&g);
+  }
+  property_ok(&works, "wanted: texts without words, and of one that is long");
 }
 
 /* ---- Documents, and going on ---- */
@@ -578,6 +697,8 @@ int main(int argc, char **argv){
   test_network();
   test_strands();
   test_contexts();
+  test_wanted();
+  test_wanted_odd();
   test_documents();
   test_stop();
   test_memory();

@@ -392,6 +392,36 @@ static struct options writer_options(struct call *c, const struct model *m,
   return own;
 }
 
+/* What a point of one segment lies between. Of several it is not known which belongs to which. */
+static struct parents parents_of(const struct point *p){
+  struct parents out = { 0 };
+  if( p->z.n_segments!=1 ) return out;
+  for(int i=0; i<p->n_parents; i++){
+    const struct neighbour *row = p->parents[i];
+    if( row->z.n_segments!=1 || row->is_blob ) return out;
+    out.texts[i] = (struct content){ row->text, row->text_bytes };
+    out.s[i] = row->z.z;
+    out.weights[i] = (float)p->weights[i];
+  }
+  out.n = p->n_parents;
+  return out;
+}
+
+/* For decode_options: one a segment of z[d->n]. */
+static struct parents *find_parents(struct call *c, const struct drafts *d,
+                                    const struct latent *z){
+  size_t count = 0;
+  struct parents *all, *to;
+  for(int i=0; i<d->n; i++) count += (size_t)z[i].n_segments;
+  all = to = arena_get(&c->arena, count*sizeof(*all));
+  if( all==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<d->n && all!=NULL; i++){
+    struct parents own = parents_of(d->list[i].point);
+    for(int k=0; k<z[i].n_segments; k++) *to++ = own;
+  }
+  return all;
+}
+
 int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points,
                 const struct options *options){
   struct call *c = g->call;
@@ -403,6 +433,7 @@ int drafts_make(struct drafts *d, struct reading *g, const struct point *points,
   *d = (struct drafts){ .list = arena_zeroed(&c->arena, most*sizeof(*d->list)) };
   if( c->arena.oom ) return fail_nomem(&c->err);
   place_drafts(c, g->model, d, points, n_points, &o, z, fluencies);
+  if( c->err.rc==SQLITE_OK ) o.decode.parents = find_parents(c, d, z);
   if( d->n==0 || c->err.rc!=SQLITE_OK ) return c->err.rc;
   contents_decode(g->model, &c->run, z, d->n, fluencies, &o.decode, texts, NULL);
   for(int i=0; i<d->n; i++) d->list[i].text = texts[i];   /* owned, after a failure too */

@@ -170,15 +170,15 @@ static void result_moved(struct call *c, const struct latent *z, const struct la
                          struct options *o){
   struct decode_options *decode = &o->decode;
   const struct model *m = latent_model(c, x);
-  struct tokens said[SAID_MOST];
+  struct tokens said;
   int is_one = x->n_segments==1 && z->n_segments==1;
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
   call_writer(c, m, o, point_is_between(z));
   if( c->err.rc!=SQLITE_OK ) return;
   if( m->config.kind!=KIND_PICTURE && is_one && step_length(z, x)>=STEP_LEAST ){
     if( !decode->has_best_of ) decode->best_of = BEST_OF_OTHERS;
-    decode->avoid = said;
-    if( decode->best_of>1 ) said_by(m, &c->run, x, 1, said, &decode->n_avoid);
+    decode->avoid = &said;
+    if( decode->best_of>1 ) said_by(m, &c->run, x, &said, &decode->n_avoid);
   }
   result_content(c, z, o);
 }

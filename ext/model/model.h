@@ -32,6 +32,7 @@
 **   model_text.c      texts to segments to points
 **   model_text_decode.c   points to texts
 **   model_content.c   content of any kind to points, and back
+**   model_wanted.c     the words of what a point lies between, favoured by the writer
 **   model_between.c   what is decoded for a point between two ends
 **   model_map.c       a map of points, on which neighbours lie together
 **
@@ -392,6 +393,13 @@ int tokens_encode(const struct model *m, struct run *run, const struct tokens *r
                   const int *texts, int n, int rounds, float *z);
 
 /* ---- model_decode.c: points to rows of tokens ---- */
+enum { PARENTS_MOST = 3 };
+struct parents {                        /* what a point lies between */
+  struct content texts[PARENTS_MOST];   /* borrowed, as the next */
+  const float *s[PARENTS_MOST];         /* s of each */
+  float weights[PARENTS_MOST];          /* of sum 1 */
+  int n;                                /* 0: nothing that is known */
+};
 struct decode_options {
   /* 1 to 32. 1 is greedy, or sampling where temperature > 0. More: the result has the best mean
   ** log-probability per token, END counted. */
@@ -413,9 +421,7 @@ struct decode_options {
   ** where every candidate is. May be NULL. */
   const struct tokens *avoid;
   int n_avoid;
-  /* NULL, or [2, s]: the s of two ends that the rows of z lie between. The writer's candidates are
-  ** then to be as near to both as z is. */
-  const float *ends;
+  const float *ends;                    /* [2, s]: of a way; may be NULL */
   int is_way;                           /* true: the rows lie in order on the way from the first end
                                         ** to the second, and best_of chooses for all together */
   int one_seed;                         /* true: rows draw alike, so near points decode alike */
@@ -424,6 +430,9 @@ struct decode_options {
   const struct writer *writer;
   /* [n], one a row of z: what stands before each text, for the writer's fluency. May be NULL. */
   const struct content *contexts;
+  /* [n], one a row of z: the texts that it lies between. The writer takes up their words, and its
+  ** candidates are to be as near to each as z is. May be NULL. */
+  const struct parents *parents;
   /* True where the user has set it: a function's own default then gives way. */
   int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
 };
@@ -501,12 +510,10 @@ int contents_decode(const struct model *m, struct run *run, const struct latent 
 /* ---- model_between.c: content for points between two ends ---- */
 double interp_ease(double t);           /* where on the arc a user's t lies */
 float interp_fluency(int kind, double t);       /* the plain language model's share at t of it */
-enum { SAID_MOST = 2 };
-/* What the points z[n_z] decode to, as ids: said[n_said], for decode_options.avoid. Nothing where
-** one of them has several segments, or is a picture: those rarely stay as they are. n_z is at most
-** SAID_MOST. */
-int said_by(const struct model *m, struct run *run, const struct latent *z, int n_z,
-            struct tokens *said, int *n_said);
+/* What z decodes to, as ids, for decode_options.avoid: *n_said is 1. It is 0 where z has several
+** segments or is a picture: those rarely stay as they are. */
+int said_by(const struct model *m, struct run *run, const struct latent *z, struct tokens *said,
+            int *n_said);
 enum { BEST_OF_OTHERS = 8 };    /* candidates where something else is wanted than what was said */
 struct between {
   const struct latent *ends;    /* [2] */
@@ -698,6 +705,30 @@ int writing_step(struct writing *g, struct run *run, struct worker *worker,
 void writing_scores(struct writing *g, float *y, int n);
 /* The first n rows of a text's cache into another's; both have room for `limit`. */
 void writing_copy(const struct writing *g, float *to, const float *from, int n, int limit);
+
+/* ---- model_wanted.c: the words of what a point lies between, favoured in writing ---- */
+struct wanted_piece {
+  int id;
+  int before;                           /* the piece before it in its word; -1: it begins one */
+  int parent;
+  float weight;                         /* 0 to 1 */
+};
+struct wanted {                         /* from the arena */
+  struct wanted_piece *pieces;
+  int n;
+  int parents;                          /* how many there are: at least 1 */
+};
+struct said {                           /* by one text */
+  unsigned char *is_said;               /* [n of wanted]; from the arena */
+  int words[PARENTS_MOST];              /* of each parent */
+};
+int wanted_make(struct wanted *w, const struct bpe *b, struct run *run, const struct parents *p);
+int said_make(struct said *s, const struct wanted *w, struct arena *a);
+/* Changes the scores y[pieces] of what may follow the pieces ids[n], of which the first is `begin`.
+** sign 1; -1 takes the change back. */
+void wanted_favour(const struct wanted *w, const struct said *s, const int *ids, int n, float sign,
+                   float *y);
+void wanted_say(const struct wanted *w, struct said *s, int id);        /* the next piece is id */
 
 /* ---- model_text.c ---- */
 int text_check(const struct model *m, struct err *e);   /* m must be of a kind that has texts */

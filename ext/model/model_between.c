@@ -35,38 +35,130 @@ float interp_fluency(int kind, double t){
 
 /* ---- What the ends say ---- */
 
-int said_by(const struct model *m, struct run *run, const struct latent *z, int n_z,
-            struct tokens *said, int *n_said){
-  static const float greedy[SAID_MOST] = { 0 };
-  struct buf texts[SAID_MOST] = { { 0 } };
+static int count_segments(const struct latent *z, int n){
+  int count = 0;
+  for(int i=0; i<n; i++) count += z[i].n_segments;
+  return count;
+}
+
+/* The text of tokens, from the arena, without a space in front. */
+static int text_of(const struct model *m, struct run *run, const struct tokens *row,
+                   struct content *text){
+  struct buf bytes = { 0 };
+  size_t skip;
+  char *copy;
+  for(int i=0; i<row->n; i++) tokenizer_decode(m->config.tokenizer, row->ids[i], &bytes);
+  skip = bytes.n>0 && bytes.data[0]==' ';
+  copy = arena_get(run->arena, bytes.n + 1);
+  if( bytes.rc!=SQLITE_OK || copy==NULL ) fail_nomem(run->err);
+  else memcpy(copy, buf_text(&bytes) + skip, bytes.n - skip);
+  *text = (struct content){ copy, bytes.n - skip };
+  buf_release(&bytes);
+  return run->err->rc;
+}
+
+/* The texts of all segments of z[n], one after another, as the small decoder says them. */
+static int speak(const struct model *m, struct run *run, const struct latent *z, int n,
+                 struct content *texts){
+  struct arena *a = run->arena;
+  size_t width = (size_t)model_width(m);
+  int count = count_segments(z, n);
+  float *rows = arena_floats(a, (size_t)count*width);
+  struct tokens *tokens = arena_get(a, (size_t)count*sizeof(*tokens));
+  float *to = rows;
   struct decode_options plain;
-  int *ids, *start, n;
-  assert( n_z<=SAID_MOST );
-  *n_said = 0;
-  if( m->config.kind==KIND_PICTURE ) return SQLITE_OK;
-  for(int i=0; i<n_z; i++){
-    if( z[i].n_segments!=1 ) return SQLITE_OK;
+  if( a->oom ) return fail_nomem(run->err);
+  for(int i=0; i<n; i++){
+    memcpy(to, z[i].z, (size_t)z[i].n_segments*width*sizeof(float));
+    to += (size_t)z[i].n_segments*width;
   }
   decode_options_init(&plain);
-  contents_decode(m, run, z, n_z, greedy, &plain, texts, NULL);
-  for(int i=0; i<n_z && run->err->rc==SQLITE_OK; i++){
-    if( text_segment(m, run, buf_text(&texts[i]), texts[i].n, &ids, &start, &n)!=SQLITE_OK ) break;
-    if( n==1 ) said[(*n_said)++] = (struct tokens){ .ids = ids, .n = start[1] };
+  if( decode_tokens(m, run, rows, count, &plain, tokens)!=SQLITE_OK ) return run->err->rc;
+  for(int i=0; i<count; i++){
+    if( text_of(m, run, &tokens[i], &texts[i])!=SQLITE_OK ) break;
   }
-  for(int i=0; i<n_z; i++) buf_release(&texts[i]);
   return run->err->rc;
+}
+
+/* Adds the ids that encoding the text gives, if it is one segment. */
+static int add_said(const struct model *m, struct run *run, const struct content *text,
+                    struct tokens *said, int *n_said){
+  int *ids, *start, n;
+  if( text_segment(m, run, text->bytes, text->n, &ids, &start, &n)!=SQLITE_OK ) return run->err->rc;
+  if( n==1 ) said[(*n_said)++] = (struct tokens){ .ids = ids, .n = start[1] };
+  return SQLITE_OK;
+}
+
+int said_by(const struct model *m, struct run *run, const struct latent *z, struct tokens *said,
+            int *n_said){
+  struct content text;
+  *n_said = 0;
+  if( m->config.kind==KIND_PICTURE || z->n_segments!=1 ) return SQLITE_OK;
+  if( speak(m, run, z, 1, &text)!=SQLITE_OK ) return run->err->rc;
+  return add_said(m, run, &text, said, n_said);
 }
 
 static int are_equal(const struct tokens *a, const struct tokens *b){
   return a->n==b->n && memcmp(a->ids, b->ids, (size_t)a->n*sizeof(int))==0;
 }
 
-/* Where both ends say the same, what lies between may say it too: then nothing is to be avoided. */
-static int said_by_ends(const struct model *m, struct run *run, const struct latent *ends,
-                        struct tokens said[SAID_MOST], int *n_said){
-  int rc = said_by(m, run, ends, 2, said, n_said);
-  if( rc==SQLITE_OK && *n_said==2 && are_equal(&said[0], &said[1]) ) *n_said = 0;
-  return rc;
+/* What is not to be said again. Where both ends say the same, what lies between may say it too. */
+static int avoid_ends(const struct model *m, struct run *run, const struct content texts[2],
+                      struct tokens said[2], int *n_said){
+  *n_said = 0;
+  add_said(m, run, &texts[0], said, n_said);
+  if( run->err->rc==SQLITE_OK ) add_said(m, run, &texts[1], said, n_said);
+  if( *n_said==2 && are_equal(&said[0], &said[1]) ) *n_said = 0;
+  return run->err->rc;
+}
+
+/* ---- What segments lie between ---- */
+
+/* The segment of z that is most like s[z->s]. */
+static int likest(const struct latent *z, const float *s){
+  int best = 0;
+  float most = -2;
+  for(int i=0; i<z->n_segments; i++){
+    float like = point_cosine(latent_segment(z, i), s, z->s);
+    if( like<=most ) continue;
+    most = like;
+    best = i;
+  }
+  return best;
+}
+
+/* What row[s+r], at t, lies between: a segment of each end, of which texts[] has the texts. Nothing
+** where it is one. */
+static struct parents parents_at(const struct latent ends[2], const struct content *texts,
+                                 float *row, float t){
+  struct latent one = ends[0];
+  struct parents out = { .weights = { 1 - t, t } };
+  one.n_segments = 1;
+  one.z = row;
+  if( !point_is_between(&one) ) return out;
+  for(int i=0; i<2; i++){
+    int at = likest(&ends[i], row);
+    out.texts[i] = texts[i*ends[0].n_segments + at];
+    out.s[i] = latent_segment(&ends[i], at);
+  }
+  out.n = 2;
+  return out;
+}
+
+/* o->parents of all segments of all points. */
+static int set_parents(struct run *run, const struct between *p, const struct content *texts,
+                       struct decode_options *o){
+  size_t count = (size_t)count_segments(p->z, p->n);
+  struct parents *parents = arena_get(run->arena, count*sizeof(*parents));
+  if( parents==NULL ) return fail_nomem(run->err);
+  o->parents = parents;
+  for(int i=0; i<p->n; i++){
+    float t = (float)interp_ease(p->t[i]);
+    for(int k=0; k<p->z[i].n_segments; k++){
+      *parents++ = parents_at(p->ends, texts, latent_segment(&p->z[i], k), t);
+    }
+  }
+  return SQLITE_OK;
 }
 
 /* ---- Points between ---- */
@@ -79,6 +171,9 @@ static int decode_part(const struct model *m, struct run *run, const struct betw
                          p->contents + first, fidelities);
 }
 
+/* Ends of more segments are not read for what the writer is to take up. */
+enum { SEGMENTS_READ = 32 };
+
 /* Candidates for each segment between the ends. A document of more than 32 segments has fewer of
 ** them, so that its middle costs no more than a few times what decoding it costs. */
 static int candidates_between(const struct latent ends[2]){
@@ -90,27 +185,37 @@ static int candidates_between(const struct latent ends[2]){
   return each<1 ? 1 : each;
 }
 
-/* How the points strictly between the ends are decoded. both: [2, s], room for the ends' s. */
+/* How the points strictly between the ends are decoded. said: [2]; both: [2, s], room for the ends'
+** s. */
 static int set_between(const struct model *m, struct run *run, const struct between *p,
-                       struct tokens said[SAID_MOST], float *both, struct decode_options *o){
+                       struct tokens *said, float *both, struct decode_options *o){
   const struct latent *ends = p->ends;
   size_t s = (size_t)ends[0].s;
+  int is_one = ends[0].n_segments==1 && ends[1].n_segments==1;
+  int is_short = ends[0].n_segments<=SEGMENTS_READ && ends[1].n_segments<=SEGMENTS_READ;
+  struct content *texts;
   if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) o->best_of = candidates_between(ends);
   o->avoid = said;
   memcpy(both, ends[0].z, s*sizeof(float));
   memcpy(both + s, ends[1].z, s*sizeof(float));
-  if( ends[0].n_segments==1 && ends[1].n_segments==1 ){
+  if( is_one ){
     o->ends = both;
     o->is_way = p->n>1;
   }
-  return o->best_of>1 ? said_by_ends(m, run, ends, said, &o->n_avoid) : SQLITE_OK;
+  if( m->config.kind==KIND_PICTURE ) return SQLITE_OK;
+  if( !(is_one && o->best_of>1) && !(is_short && o->writer) ) return SQLITE_OK;
+  texts = arena_get(run->arena, (size_t)count_segments(ends, 2)*sizeof(*texts));
+  if( texts==NULL ) return fail_nomem(run->err);
+  if( speak(m, run, ends, 2, texts)!=SQLITE_OK ) return run->err->rc;
+  if( is_one && avoid_ends(m, run, texts, said, &o->n_avoid)!=SQLITE_OK ) return run->err->rc;
+  return o->writer && is_short ? set_parents(run, p, texts, o) : SQLITE_OK;
 }
 
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds){
   struct decode_options at_end = *o;
   struct decode_options between;
-  struct tokens said[SAID_MOST];
+  struct tokens said[2];
   float *fluencies = arena_floats(run->arena, (size_t)p->n);
   float *both = arena_floats(run->arena, 2*(size_t)p->ends[0].s);
   int first = 0;
@@ -129,5 +234,6 @@ int between_decode(const struct model *m, struct run *run, const struct between 
   while( last>first && p->t[last-1]>=1 ) last--;
   if( decode_part(m, run, p, 0, first, fluencies, &at_end)!=SQLITE_OK ) return run->err->rc;
   if( decode_part(m, run, p, last, p->n, fluencies, &at_end)!=SQLITE_OK ) return run->err->rc;
+  if( between.parents ) between.parents += count_segments(p->z, first);
   return decode_part(m, run, p, first, last, fluencies, &between);
 }

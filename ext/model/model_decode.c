@@ -88,6 +88,7 @@ struct contest {                        /* for some points at a time */
   const struct decode_options *o;
   const float *z;                       /* [points, s+r]: the asked points */
   int points, k, n;                     /* n candidates, k of each point */
+  const struct parents *parents;        /* [points], or NULL */
   const float *fluencies;               /* [points] */
   struct tokens *candidates;            /* [n] */
   float *encoded;                       /* [n, s+r]: what they encode to */
@@ -154,23 +155,27 @@ static int is_avoided(const struct decode_options *o, const int *ids, int n){
   return 0;
 }
 
-/* How a text of the writer, which encodes to x[s+r], meets the point z[s+r]: how near it comes, and
-** how likely its words are there. Between two ends: how near it comes to both, and a little how
-** near to z. Nearness to z alone takes texts that hold to one end, or to neither: so near a text
-** hardly ever comes to a point between unlike ones (model/TRAINING.md, the writer). */
-static float writer_mark(const struct contest *c, const struct tokens *text, const float *z,
+/* How a text of the writer, which encodes to x[s+r], meets row `at` of z: how near it comes, and
+** how likely its words are there. Where the row lies between others: how near it comes to each of
+** them, and a little how near to the row. Nearness to the row alone takes texts that hold to one of
+** them, or to none: so near a text hardly ever comes to a point between unlike ones
+** (model/TRAINING.md, the writer). */
+static float writer_mark(const struct contest *c, const struct tokens *text, int at,
                          const float *x){
   static const float NEARNESS = 0.3f;
   static const float LIKELIHOOD = 0.08f;
-  const float *ends = c->o->ends;
+  const struct parents *parents = c->parents ? &c->parents[at] : NULL;
+  const float *z = c->z + (size_t)at*model_width(c->m);
   int s = model_s(c->m);
   float near = point_cosine(z, x, model_width(c->m));
   float likely = LIKELIHOOD*text->log_probability/(float)(text->n + 1);
-  float to_a, to_b;
-  if( ends==NULL ) return near + likely;
-  to_a = point_cosine(ends, x, s) - point_cosine(ends, z, s);
-  to_b = point_cosine(ends + s, x, s) - point_cosine(ends + s, z, s);
-  return (to_a<to_b ? to_a : to_b) + NEARNESS*near + likely;
+  float least = 2;
+  if( parents==NULL || parents->n==0 ) return near + likely;
+  for(int i=0; i<parents->n; i++){
+    float nearer = point_cosine(parents->s[i], x, s) - point_cosine(parents->s[i], z, s);
+    if( nearer<least ) least = nearer;
+  }
+  return least + NEARNESS*near + likely;
 }
 
 /* Encodes the candidates and gives each its mark. */
@@ -186,10 +191,10 @@ static int mark_candidates(struct contest *c){
   encode_points(m, run, ids, start, c->n, c->encoded);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->n; i++){
-    const float *asked = c->z + (size_t)(i/c->k)*width;
     const float *x = c->encoded + (size_t)i*width;
-    c->marks[i] = c->o->writer ? writer_mark(c, &c->candidates[i], asked, x)
-                               : point_cosine(asked, x, width);
+    int at = i/c->k;
+    c->marks[i] = c->o->writer ? writer_mark(c, &c->candidates[i], at, x)
+                               : point_cosine(c->z + (size_t)at*width, x, width);
   }
   for(int i=0; i<c->points; i++) is_fluent |= c->fluencies[i]>0;
   if( is_fluent && c->o->writer==NULL ) add_reading(c, ids, start);
@@ -315,6 +320,7 @@ static int decode_best(const struct model *m, struct run *run, const float *z, i
     .run = run,
     .o = o,
     .z = z + (size_t)at*model_width(m),
+    .parents = o->parents ? o->parents + at : NULL,
     .points = count,
     .k = k,
     .n = count*k,

@@ -95,6 +95,7 @@ struct telling {                        /* one call of decode_in_order() */
   const struct decode_options *options;
   struct buf *told;                     /* [n]: the texts so far */
   int n;
+  struct tokens *rows;                  /* all segments of z[0], then of z[1], ... */
   struct tokens **next;                 /* [n]: where the next segment of each text goes */
   /* The texts that have a segment at the present place: */
   int n_now;
@@ -102,6 +103,7 @@ struct telling {                        /* one call of decode_in_order() */
   float *points;                        /* [n_now, s+r]: these segments */
   float *shares;                        /* [n_now]: of the plain language model */
   struct content *contexts;             /* [n_now] */
+  struct parents *parents;              /* [n_now] */
   struct tokens *tokens;                /* [n_now] */
 };
 
@@ -109,12 +111,14 @@ static int telling_init(struct telling *t, const struct model *m, struct run *ru
                         struct tokens *tokens){
   struct arena *a = run->arena;
   size_t n = (size_t)t->n;
+  t->rows = tokens;
   t->told = arena_zeroed(a, n*sizeof(*t->told));
   t->next = arena_get(a, n*sizeof(*t->next));
   t->latents = arena_get(a, n*sizeof(int));
   t->points = arena_floats(a, n*(size_t)model_width(m));
   t->shares = arena_floats(a, n);
   t->contexts = arena_get(a, n*sizeof(*t->contexts));
+  t->parents = arena_get(a, n*sizeof(*t->parents));
   t->tokens = arena_get(a, n*sizeof(*t->tokens));
   if( a->oom ) return fail_nomem(run->err);
   for(int i=0; i<t->n; i++){
@@ -136,6 +140,7 @@ static void gather_tellings(struct telling *t, int at){
     memcpy(t->points + (size_t)t->n_now*width, latent_segment(z, at), width*sizeof(float));
     t->shares[t->n_now] = share;
     t->contexts[t->n_now] = (struct content){ t->told[i].data, t->told[i].n };
+    if( t->options->parents ) t->parents[t->n_now] = t->options->parents[t->next[i] - t->rows];
     t->latents[t->n_now++] = i;
   }
 }
@@ -145,6 +150,7 @@ static int tell_segments(const struct model *m, struct run *run, struct telling 
   struct decode_options own = *t->options;
   own.fluencies = t->shares;
   own.contexts = t->contexts;
+  if( t->options->parents ) own.parents = t->parents;
   decode_tokens(m, run, t->points, t->n_now, &own, t->tokens);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<t->n_now; i++){
@@ -157,7 +163,7 @@ static int tell_segments(const struct model *m, struct run *run, struct telling 
   return SQLITE_OK;
 }
 
-/* tokens: all segments of z[0], then of z[1], ... */
+/* tokens: those of all segments, as telling.rows. o->parents likewise. */
 static int decode_in_order(const struct model *m, struct run *run, const struct latent *z, int n,
                            const float *fluencies, const struct decode_options *o,
                            struct tokens *tokens){

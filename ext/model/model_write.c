@@ -12,6 +12,9 @@
 ** the point holds. Where there are no points the second voice is alone, and goes on with the
 ** context.
 **
+** Where a point is known to lie between texts, a page takes up their words (model_wanted.c). How
+** likely the text is does not count that.
+**
 ** The text is then split into the small model's tokens: so all that judges, joins and encodes
 ** decoded texts works on texts by either.
 */
@@ -45,6 +48,8 @@ struct page {                           /* a text that is written, or was */
   float sum;                            /* of log-probabilities */
   float fluency;
   struct pieces context;
+  const struct wanted *wanted;          /* words of what its point lies between; NULL: none */
+  struct said said;                     /* of them, so far */
   int slot;                             /* of its point's memory */
   float *cache;                         /* while it is in a batch: the writer's, then the plain
                                         ** model's */
@@ -249,7 +254,10 @@ static int turn_page(struct write_job *j, struct page_batch *b, int i, const flo
   float *y = b->scores + (size_t)i*(size_t)pieces;
   int id;
   score_page(j, y, plain, p);
+  if( p->wanted ) wanted_favour(p->wanted, &p->said, p->ids, p->n, 1, y);
   id = p->strand->temperature>0 ? sample_piece(b, y, p->strand) : largest(y, pieces);
+  if( p->wanted ) wanted_favour(p->wanted, &p->said, p->ids, p->n, -1, y);
+  if( p->wanted ) wanted_say(p->wanted, &p->said, id);
   p->sum += y[id];
   if( id==end ) return 1;
   p->ids[p->n++] = id;
@@ -337,6 +345,25 @@ static struct pieces context_of(const struct write_job *j, const struct decode_o
   return p;
 }
 
+/* The words that page p is to take up. Pages of one row of z share them. */
+static int want_words(struct write_job *j, const struct decode_options *o, struct page *p,
+                      const struct page *before){
+  int latent = p->strand->latent;
+  struct wanted *own;
+  if( o->parents==NULL || o->parents[latent].n==0 ) return SQLITE_OK;
+  if( before && before->strand->latent==latent ){
+    p->wanted = before->wanted;
+  }else{
+    own = arena_get(j->run->arena, sizeof(*own));
+    if( own==NULL ) return fail_nomem(j->run->err);
+    wanted_make(own, j->w->bpe, j->run, &o->parents[latent]);
+    if( j->run->err->rc!=SQLITE_OK ) return j->run->err->rc;
+    p->wanted = own;
+  }
+  if( said_make(&p->said, p->wanted, j->run->arena)!=SQLITE_OK ) return fail_nomem(j->run->err);
+  return SQLITE_OK;
+}
+
 static int make_pages(struct write_job *j, const struct decode_options *o, struct strand *strands){
   struct arena *a = j->run->arena;
   size_t limit = (size_t)j->limit;
@@ -348,6 +375,7 @@ static int make_pages(struct write_job *j, const struct decode_options *o, struc
     int latent = strands[i].latent;
     p->strand = &strands[i];
     p->ids = ids + (size_t)i*limit;
+    if( want_words(j, o, p, i>0 ? p - 1 : NULL)!=SQLITE_OK ) return j->run->err->rc;
     p->fluency = o->fluencies ? o->fluencies[latent] : o->fluency;
     if( p->fluency<=0 ) continue;
     j->has_plain = 1;
