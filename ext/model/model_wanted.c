@@ -21,7 +21,7 @@ enum { PIECES_READ = 64 };              /* of a text, in each way of writing it 
 enum { COMMON = 1000, RARE = 8000 };    /* pieces up to COMMON get none, from RARE on all of it */
 static const float FAVOUR = 4;          /* nats: the bonus */
 static const float AHEAD = 0.4f;        /* of it is left to a text that is ahead */
-static const float SAID = 1.5f;         /* nats that a word loses once it is said */
+static const float SAID = 1.5f;         /* nats that a word loses each time it is said */
 
 /* ---- What is wanted ---- */
 
@@ -134,9 +134,7 @@ void wanted_favour(const struct wanted *w, const struct said *s, const int *ids,
     y[w->pieces[i].id] += sign*FAVOUR*bonus_of(w, s, i, ids[n-1]);
   }
   for(int i=0; i<n; i++){
-    int is_again = 0;
-    for(int k=0; k<i; k++) is_again |= ids[k]==ids[i];
-    if( ids[i]>=COMMON && !is_again ) y[ids[i]] -= sign*SAID;
+    if( ids[i]>=COMMON ) y[ids[i]] -= sign*SAID;
   }
 }
 

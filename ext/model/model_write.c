@@ -346,7 +346,7 @@ static struct pieces context_of(const struct write_job *j, const struct decode_o
 }
 
 /* The words that page p is to take up. Pages of one row of z share them. */
-static int want_words(struct write_job *j, const struct decode_options *o, struct page *p,
+static int page_wants(struct write_job *j, const struct decode_options *o, struct page *p,
                       const struct page *before){
   int latent = p->strand->latent;
   struct wanted *own;
@@ -375,7 +375,7 @@ static int make_pages(struct write_job *j, const struct decode_options *o, struc
     int latent = strands[i].latent;
     p->strand = &strands[i];
     p->ids = ids + (size_t)i*limit;
-    if( want_words(j, o, p, i>0 ? p - 1 : NULL)!=SQLITE_OK ) return j->run->err->rc;
+    if( page_wants(j, o, p, i>0 ? p - 1 : NULL)!=SQLITE_OK ) return j->run->err->rc;
     p->fluency = o->fluencies ? o->fluencies[latent] : o->fluency;
     if( p->fluency<=0 ) continue;
     j->has_plain = 1;
