@@ -106,7 +106,7 @@ const struct function FUNCTIONS[] = {
       "candidates (option \"best_of\"). Points near the ends decode to the ends, so "
       "steps of t are longer there.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A boy rides a horse on a snowboard." },
+    .result = "A child rides his horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -151,7 +151,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point drawn by seed from the whole space: a text, or content of "
       "the kind that the options name.",
     .example = "SELECT latent_sample(4)",
-    .result = "The exponential scales of the user environment were developed by Eric Algorithm." },
+    .result = "The use of ESP methods to optimize the development of VR." },
 
   { .name = "latent_complete", .n_min = 1, .n_max = 3, .flags = PURE,
     .scalar = scalar_complete,
@@ -289,7 +289,7 @@ const struct function FUNCTIONS[] = {
       "to its point, and how far it is from each end. Options: \"steps\": \"even\" "
       "(even in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A boy rides a horse.\n0.5|A boy rides a horse on a snowboard.\n0.75|A boy plays in the snow.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A boy rides a horse.\n0.5|A child rides his horse.\n0.75|A boy rides his snowboard.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,
@@ -306,7 +306,7 @@ const struct function FUNCTIONS[] = {
       "nearest row is one, or if \"kind\" says so. {\"where\": {\"lang\": \"en\"}} takes only the "
       "rows with these values of filter columns.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
-    .result = "I hate my job.|0.31|[2]\nI hate your job.|0.36|[2,1,3]" },
+    .result = "I hate my job.|0.31|[2]\nI lost my job.|0.46|[1,3]" },
 
   { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
