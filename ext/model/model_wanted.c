@@ -8,8 +8,7 @@
 **   - of pieces that begin a word, the more the rarer they are. Pieces are numbered about as often
 **     as they occur, so the number tells: " the" is 260, " sauce" 14,124.
 **   - until the word is said. The words of a text that has said more than its part get less.
-**   - of pieces that go on with a word as one of the texts does, as soon as that much of it is
-**   said.
+**   - of pieces that go on with a word as one of the texts does, once that much of it is said.
 **
 ** Words count as they are written and in small letters. And whatever the writer takes up, a word
 ** that is not common is not said again as readily. model/TRAINING.md has what this gives.
