@@ -503,12 +503,14 @@ def own(a):
                    '{"seed":%d}' % rng.randrange(1 << 30))
         s = np.frombuffer(one(POINT, text), 'f4')
         both = min(float(s[:S] @ z[k, :S].numpy()) for k in (i, j)) / S ** .5
-        if both < OWN_BOTH or text in (texts[i], texts[j]) or says_twice(text):
+        if both < OWN_BOTH or text in (texts[i], texts[j]) or is_awkward(text):
             continue
         kept.append(' '.join(text.split()))
         points.append(between(z[i:i + 1], z[j:j + 1], torch.tensor([[eased(t)]]))[0])
-    smol = Writer(a.models, a.device, torch.float32)
-    nats = smol.nats(torch.zeros(len(kept), Z), smol.smol.encode(kept))
+    if not kept:
+        sys.exit('nothing was kept')
+    plain = Writer(a.models, a.device, torch.float32)
+    nats = plain.nats(torch.zeros(len(kept), Z), plain.smol.encode(kept))
     fluent = [n for n, x in enumerate(kept) if nats[n] <= OWN_NATS * len(x.split())]
     with open(a.out + '.txt', 'w') as f:
         f.writelines('own\t%s\n' % kept[n] for n in fluent)
@@ -518,7 +520,7 @@ def own(a):
     say(a.out, len(fluent), 'own middles')
 
 
-def says_twice(text):
+def is_awkward(text):
     """Does it say a longer word twice, or too few or too many words?"""
     words = text.split()
     long = [x for x in (x.strip('.,;:!?"\'()').lower() for x in words) if len(x) > 3]

@@ -272,12 +272,20 @@ static void follow_pieces(const struct tokenizer *t, struct edge *best, const un
   }
 }
 
+/* Asks e whether to go on where `at` is BYTES_A_TIME or more from where it was asked last. */
+static int stopped_at(size_t at, size_t *asked_at, struct err *e){
+  size_t apart = at>*asked_at ? at - *asked_at : *asked_at - at;
+  if( apart<BYTES_A_TIME ) return 0;
+  *asked_at = at;
+  return err_stopped(e);
+}
+
 /* Steps 1 and 2. In a long text e is asked whether to go on. Short ones do not ask: they are read
 ** in other threads than the caller's too. */
 static int find_ways(const struct tokenizer *t, struct edge *best, const char *text, size_t n,
                      struct err *e){
   size_t at = 0;
-  size_t ask_at = BYTES_A_TIME;
+  size_t asked_at = 0;
   for(size_t i=0; i<=n; i++){
     if( i%BYTES_A_TIME==BYTES_A_TIME-1 && err_stopped(e) ) return e->rc;
     best[i].sum = -INFINITY;
@@ -287,10 +295,7 @@ static int find_ways(const struct tokenizer *t, struct edge *best, const char *t
     int length = utf8_length(text + at, n - at);
     size_t next = at + (length ? (size_t)length : 1);
     double sum;
-    if( at>=ask_at ){
-      if( err_stopped(e) ) return e->rc;
-      ask_at = at + BYTES_A_TIME;
-    }
+    if( stopped_at(at, &asked_at, e) ) return e->rc;
     sum = best[at].sum + t->fallback;
     if( sum>=best[next].sum ){
       best[next].sum = sum;
@@ -303,18 +308,11 @@ static int find_ways(const struct tokenizer *t, struct edge *best, const char *t
   return SQLITE_OK;
 }
 
-/* In a long text, e is asked whether to go on down from `at`. */
-static int stopped_at(size_t at, size_t *ask_at, struct err *e){
-  if( at+BYTES_A_TIME>*ask_at ) return 0;
-  *ask_at = at;
-  return err_stopped(e);
-}
-
 static int count_ids(const struct edge *best, size_t n, int *n_ids, struct err *e){
-  size_t ask_at = n;
+  size_t asked_at = n;
   *n_ids = 0;
   for(size_t at=n; at>0; at-=best[at].length){
-    if( stopped_at(at, &ask_at, e) ) return e->rc;
+    if( stopped_at(at, &asked_at, e) ) return e->rc;
     *n_ids += best[at].id==IN_BYTES ? (int)best[at].length : 1;
   }
   return SQLITE_OK;
@@ -324,12 +322,12 @@ static int count_ids(const struct edge *best, size_t n, int *n_ids, struct err *
 static int write_ids(const struct edge *best, const char *text, size_t n, int *ids,
                      size_t *starts, int n_ids, struct err *e){
   size_t at = n;
-  size_t ask_at = n;
+  size_t asked_at = n;
   int i = n_ids;
   while( at>0 ){
-    if( stopped_at(at, &ask_at, e) ) return e->rc;
     size_t begin = at - best[at].length;
     int id = best[at].id;
+    if( stopped_at(at, &asked_at, e) ) return e->rc;
     while( id==IN_BYTES && at>begin ){
       at--;
       i--;

@@ -433,7 +433,7 @@ int drafts_make(struct drafts *d, struct reading *g, const struct point *points,
   *d = (struct drafts){ .list = arena_zeroed(&c->arena, most*sizeof(*d->list)) };
   if( c->arena.oom ) return fail_nomem(&c->err);
   place_drafts(c, g->model, d, points, n_points, &o, z, fluencies);
-  if( c->err.rc==SQLITE_OK ) o.decode.parents = find_parents(c, d, z);
+  if( o.decode.writer && c->err.rc==SQLITE_OK ) o.decode.parents = find_parents(c, d, z);
   if( d->n==0 || c->err.rc!=SQLITE_OK ) return c->err.rc;
   contents_decode(g->model, &c->run, z, d->n, fluencies, &o.decode, texts, NULL);
   for(int i=0; i<d->n; i++) d->list[i].text = texts[i];   /* owned, after a failure too */

@@ -41,42 +41,37 @@ static int count_segments(const struct latent *z, int n){
   return count;
 }
 
-/* The text of tokens, from the arena, without a space in front. */
-static int text_of(const struct model *m, struct run *run, const struct tokens *row,
-                   struct content *text){
-  struct buf bytes = { 0 };
-  size_t skip;
-  char *copy;
-  for(int i=0; i<row->n; i++) tokenizer_decode(m->config.tokenizer, row->ids[i], &bytes);
-  skip = bytes.n>0 && bytes.data[0]==' ';
-  copy = arena_get(run->arena, bytes.n + 1);
-  if( bytes.rc!=SQLITE_OK || copy==NULL ) fail_nomem(run->err);
-  else memcpy(copy, buf_text(&bytes) + skip, bytes.n - skip);
-  *text = (struct content){ copy, bytes.n - skip };
-  buf_release(&bytes);
-  return run->err->rc;
+/* The bytes, from the arena. */
+static int copy_text(struct run *run, struct buf *text, struct content *copy){
+  char *bytes = arena_get(run->arena, text->n + 1);
+  if( bytes==NULL ) return fail_nomem(run->err);
+  memcpy(bytes, buf_text(text), text->n);
+  *copy = (struct content){ bytes, text->n };
+  return SQLITE_OK;
 }
 
 /* The texts of all segments of z[n], one after another, as the small decoder says them. */
 static int speak(const struct model *m, struct run *run, const struct latent *z, int n,
                  struct content *texts){
   struct arena *a = run->arena;
-  size_t width = (size_t)model_width(m);
-  int count = count_segments(z, n);
-  float *rows = arena_floats(a, (size_t)count*width);
-  struct tokens *tokens = arena_get(a, (size_t)count*sizeof(*tokens));
-  float *to = rows;
+  size_t count = (size_t)count_segments(z, n);
+  struct latent *ones = arena_get(a, count*sizeof(*ones));
+  struct buf *said = arena_zeroed(a, count*sizeof(*said));
+  float *greedy = arena_zeroed(a, count*sizeof(float));
   struct decode_options plain;
+  size_t at = 0;
   if( a->oom ) return fail_nomem(run->err);
   for(int i=0; i<n; i++){
-    memcpy(to, z[i].z, (size_t)z[i].n_segments*width*sizeof(float));
-    to += (size_t)z[i].n_segments*width;
+    for(int k=0; k<z[i].n_segments; k++){
+      ones[at] = z[i];
+      ones[at].n_segments = 1;
+      ones[at++].z = latent_segment(&z[i], k);
+    }
   }
   decode_options_init(&plain);
-  if( decode_tokens(m, run, rows, count, &plain, tokens)!=SQLITE_OK ) return run->err->rc;
-  for(int i=0; i<count; i++){
-    if( text_of(m, run, &tokens[i], &texts[i])!=SQLITE_OK ) break;
-  }
+  texts_decode(m, run, ones, (int)count, greedy, &plain, said, NULL);
+  for(at=0; at<count && run->err->rc==SQLITE_OK; at++) copy_text(run, &said[at], &texts[at]);
+  for(at=0; at<count; at++) buf_release(&said[at]);
   return run->err->rc;
 }
 
@@ -208,7 +203,7 @@ static int set_between(const struct model *m, struct run *run, const struct betw
   if( texts==NULL ) return fail_nomem(run->err);
   if( speak(m, run, ends, 2, texts)!=SQLITE_OK ) return run->err->rc;
   if( is_one && avoid_ends(m, run, texts, said, &o->n_avoid)!=SQLITE_OK ) return run->err->rc;
-  return o->writer && is_short ? set_parents(run, p, texts, o) : SQLITE_OK;
+  return o->writer ? set_parents(run, p, texts, o) : SQLITE_OK;
 }
 
 int between_decode(const struct model *m, struct run *run, const struct between *p,
