@@ -24,7 +24,7 @@ def nats(writer, texts):
     out = torch.zeros(len(ids))
     order = torch.tensor(sorted(range(len(ids)), key=lambda i: len(ids[i])))
     for rows in order.split(BATCH):
-        tokens, wanted = framed([ids[i] for i in rows], 'cpu')
+        tokens, wanted = framed([[]] * len(rows), [ids[i] for i in rows], 'cpu')
         for row, i in enumerate(rows):
             wanted[row, len(ids[i])] = -100         # the end of the text
         y = writer.upper(torch.zeros(len(rows), Z), writer.lower(tokens)) @ writer.embedding.T

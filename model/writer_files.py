@@ -67,11 +67,11 @@ def pack(bits, halves, numbers):
     return np.concatenate([x.reshape(*q.shape[:2], -1) for x in (h, q)], 2).reshape(len(q), -1)
 
 
-def unpack(bits, data, n_in, n_out):
-    """The bytes of a matrix in groups -> f32 [n_in, n_out]."""
-    panels, groups = len(data), -(-n_in // GROUP)
-    data = data.reshape(panels, groups, -1)
+def unpack(bits, data, n_in=None, n_out=None):
+    """The bytes of a matrix in groups -> f32 [n_in, n_out]; None: up to the end of a group."""
     head = SCALES[bits] * COLUMNS * 2
+    data = data.reshape(len(data), -1, head + GROUP * COLUMNS * bits // 8)
+    panels, groups = data.shape[:2]
     halves = np.ascontiguousarray(data[:, :, :head]).view('<f2').astype('f4')
     halves = halves.reshape(panels, groups, SCALES[bits], 1, COLUMNS)
     q = data[:, :, head:].reshape(panels, groups, -1, 1, COLUMNS, 4)
@@ -178,11 +178,17 @@ def read_tensors(path):
 PARTS = {'qkv': ('attn_q', 'attn_k', 'attn_v'), 'out': ('attn_output',),
          'feed_in': ('ffn_up', 'ffn_gate'), 'feed_out': ('ffn_down',)}
 TURNED = ('attn_q', 'attn_k')
+SHARES = {'qkv': (576, 192, 192), 'feed_in': (1536, 1536)}     # their columns
 
 
 def in_order(name, w):
     """w, whose last axis is the columns of that matrix of GGUF, with these in the right order."""
     return w[..., turned(w.shape[-1])] if name in TURNED else w
+
+
+def out_of_order(name, w):
+    """in_order() undone."""
+    return w[..., np.argsort(turned(w.shape[-1]))] if name in TURNED else w
 
 
 def write_layers(gguf, path, check=True):
@@ -243,6 +249,27 @@ def trained_numbers(weights):
                 row, column = row + x.shape[0], column + x.shape[1]
             out[p + name + '.a'], out[p + name + '.b'] = np.concatenate(a, 1), wide
     return out
+
+
+def trained_weights(path):
+    """What trained.safetensors holds, f32 by the names of training: trained_numbers() undone, but
+    for the rounding to 8 bits."""
+    file = {k: unpack(8, x) if x.ndim == 2 else x for k, x in read_tensors(path).items()}
+    w = {'mem': file['memory'], 'mem_b': file['memory_bias'], 'zin': file['z_in']}
+    for i in sorted({int(k.split('.')[1]) for k in file if k.startswith('layer.')}):
+        p, of = 'layer.%d.' % i, '%d.' % i
+        w[of + 'xn'], w[of + 'xq'] = file[p + 'cross_norm'], file[p + 'cross_q']
+        w[of + 'xk'], w[of + 'xv'] = np.split(file[p + 'cross_kv'], 2, 1)
+        w[of + 'xo'] = file[p + 'cross_out']
+        for name, parts in PARTS.items():
+            a = np.split(file[p + name + '.a'], len(parts), 1)
+            b = np.split(file[p + name + '.b'], len(parts))
+            ends = np.cumsum([SHARES[name][k] if name in SHARES else len(b[0].T)
+                              for k in range(len(parts))])
+            for k, x in enumerate(parts):
+                mine = b[k][:, ends[k - 1] if k else 0:ends[k]]
+                w['%s%s.a' % (of, x)], w['%s%s.b' % (of, x)] = a[k], out_of_order(x, mine)
+    return w
 
 
 def write_trained(numbers, path):
