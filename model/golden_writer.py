@@ -28,8 +28,8 @@ import writer_files
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / 'tests/data/llama'
 TEXT = ROOT / 'tests/data/text.json'
-SHAPE = dict(d=128, layers=3, lower=1, shared=1, h=64, memory=2, rank=8, longest=12, begin=0, end=2,
-             rotary_base=1000.0, epsilon=1e-5)
+SHAPE = dict(d=128, layers=3, lower=1, shared=1, h=64, memory=2, rank=8, longest=12, context=4,
+             begin=0, end=2, rotary_base=1000.0, epsilon=1e-5)
 SPECIAL = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
 MISSING = 'ĄĖÀÿ'                # the bytes 04 16 C0 FF have no piece
 WORDS = [' the', ' and', ' of', ' a', ' in', ' to', ' was', ' it', 'er', 'ing', ' sea', ' rain',

@@ -334,6 +334,7 @@ def main():
         's': text['meaning']['s'],
         'r': text['config']['r'],
         'longest': writer.LONGEST,
+        'context': writer.CONTEXT,
         'begin': writer.BEGIN,
         'end': writer.END,
         'rotary_base': float(gguf.field('llama.rope.freq_base')),

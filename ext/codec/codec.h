@@ -257,6 +257,7 @@ void bert_config_close(struct bert_config *c);          /* may be called twice *
 /* ---- codec_writer.c: the folder of a writer, but its weights ---- */
 enum { WRITER_FILES = 3 };      /* of weights: see WRITER_FILE */
 extern const char *const WRITER_FILE[WRITER_FILES];
+enum { CONTEXT_MOST = 160 };    /* pieces that are read of what stands before a text */
 struct writer_shape {
   int layers;                   /* of the language model, 2..64 */
   int lower;                    /* so many of them, the first ones, read no point: 1..layers-1 */
@@ -268,6 +269,7 @@ struct writer_shape {
   int rank;                     /* of what was trained beside each matrix */
   int s, r;                     /* numbers of the two parts of a point */
   int longest;                  /* most pieces of a text that it was taught to write */
+  int context;                  /* and to read before it: 0..CONTEXT_MOST */
   int begin, end;               /* the pieces around a text */
 };
 struct writer_config {

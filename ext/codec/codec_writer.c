@@ -3,8 +3,8 @@
 ** to it.
 **
 **     {"d": 576, "layers": 30, "lower": 18, "shared": 3, "h": 1536, "pieces": 49152,
-**      "memory": 16, "rank": 32, "s": 256, "r": 256, "longest": 48, "begin": 0, "end": 2,
-**      "rotary_base": 100000, "epsilon": 1e-5,
+**      "memory": 16, "rank": 32, "s": 256, "r": 256, "longest": 48, "context": 64, "begin": 0,
+**      "end": 2, "rotary_base": 100000, "epsilon": 1e-5,
 **      "reads": "bc2f0d7c781b4b27",                    hash64 of text.safetensors
 **      "layers.safetensors": "...",                    and of the writer's own files
 **      "pieces.safetensors": "...", "trained.safetensors": "..."}
@@ -52,6 +52,7 @@ static void read_shape(struct writer_shape *shape, const struct folder_file *f){
   shape->s = folder_whole(f, "s", 1, 4096);
   shape->r = folder_whole(f, "r", 1, 4096);
   shape->longest = folder_whole(f, "longest", 1, 4096);
+  shape->context = folder_whole(f, "context", 0, CONTEXT_MOST);
   shape->begin = folder_whole(f, "begin", 0, shape->pieces - 1);
   shape->end = folder_whole(f, "end", 0, shape->pieces - 1);
   if( f->e->rc!=SQLITE_OK ) return;

@@ -211,7 +211,6 @@ struct writer {                         /* read-only after writer_open() */
   float *cos_sin;                       /* owned; rotary_table() for every position */
   void *converted[WRITER_FILES];        /* owned: the vectors of each file, as floats */
 };
-enum { CONTEXT_MOST = 160 };            /* pieces that it reads of what stands before a text */
 /* The file model_writer_load.c lists what the folder has. */
 int writer_open(struct writer **out, const char *folder, struct err *e);
 void writer_close(struct writer *w);    /* gives one reference back; NULL is allowed */
@@ -428,7 +427,7 @@ struct decode_options {
   /* Kind text: writes in place of the model's own decoder, without beams. NULL: the decoder does
   ** it. Borrowed. */
   const struct writer *writer;
-  /* [n], one a row of z: what stands before each text, for the writer's fluency. May be NULL. */
+  /* [n], one a row of z: what stands before each text, which the writer reads. May be NULL. */
   const struct content *contexts;
   /* [n], one a row of z: the texts that it lies between. The writer takes up their words, and its
   ** candidates are to be as near to each as z is. May be NULL. */

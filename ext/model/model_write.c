@@ -5,9 +5,12 @@
 ** next piece; a page that is full or has ended makes room for the next strand. What a strand gives
 ** does not depend on what else is in the batch.
 **
+** What stands before a text (decode_options.contexts) is read first, as much of it as the writer
+** has been trained with.
+**
 ** A page with fluency has a second voice: the plain language model, which reads no point but what
-** stands before the text (decode_options.contexts), and then the text. So the writer says what is
-** to be said, and the other how it goes on: a piece's score is (1-f) log p(piece | z, text so far)
+** stands before the text, and then the text. So the writer says what is to be said, and the other
+** how it goes on: a piece's score is (1-f) log p(piece | z, text so far)
 ** + f log p(piece | context, text so far). When to end is the writer's to say, which knows how much
 ** the point holds. Where there are no points the second voice is alone, and goes on with the
 ** context.
@@ -47,7 +50,8 @@ struct page {                           /* a text that is written, or was */
   int n;
   float sum;                            /* of log-probabilities */
   float fluency;
-  struct pieces context;
+  struct pieces context;                /* what stands before it: the plain model reads it */
+  struct pieces before;                 /* and of that, what the writer has learned to read */
   const struct wanted *wanted;          /* words of what its point lies between; NULL: none */
   struct said said;                     /* of them, so far */
   int slot;                             /* of its point's memory */
@@ -166,9 +170,14 @@ static int slot_of(struct write_job *j, struct page_batch *b, int latent){
   return empty;
 }
 
+/* Positions of a page: those of what stands before it, and its own. */
+static int positions(const struct write_job *j){
+  return j->most_context + j->limit;
+}
+
 /* Floats of a page's cache that the writer has. */
 static size_t own_floats(const struct write_job *j){
-  return j->z ? page_floats(j->w, j->limit) : 0;
+  return j->z ? page_floats(j->w, positions(j)) : 0;
 }
 
 /* The plain model's part of it. */
@@ -176,33 +185,37 @@ static float *plain_cache(const struct write_job *j, const struct page *p){
   return p->cache + own_floats(j);
 }
 
-/* Another page of the batch with the same context, or NULL. */
+/* Another page of the batch that has read the same, or NULL. */
 static const struct page *page_like(const struct page_batch *b, const struct page *p){
   for(int i=0; i<b->n; i++){
-    const struct page *other = b->pages[i];
-    if( other->fluency>0 && other->strand->latent==p->strand->latent ) return other;
+    if( b->pages[i]->strand->latent==p->strand->latent ) return b->pages[i];
   }
   return NULL;
 }
 
-/* Lets the plain model read `begin` and the context, but for the last piece, which the first step
-** reads. 0: stopped. */
-static int read_context(struct write_job *j, struct page_batch *b, struct page *p,
-                        struct worker *worker){
-  const struct page *like = page_like(b, p);
-  int limit = j->most_context + j->limit;
-  int n = p->context.n;
+/* What a voice reads at position `at` of a page whose text stands behind `before`: `begin`, what
+** stands before it, and then its own pieces. */
+static struct written row_at(const struct write_job *j, const struct page *p,
+                             const struct pieces *before, int at, float *cache){
+  int id = j->w->config.shape.begin;
+  if( at>before->n ) id = p->ids[at - before->n];
+  else if( at>0 ) id = before->ids[at-1];
+  return (struct written){ id, at, p->slot, cache, positions(j) };
+}
+
+/* Lets a voice read what stands before the page, but for the last piece, which the first step
+** reads. `like`: the cache of a page that has read it, or NULL. 0: stopped. */
+static int read_before(struct write_job *j, struct page_batch *b, const struct page *p,
+                       const struct pieces *before, float *cache, const float *like, int is_plain,
+                       struct worker *worker){
   if( like ){
-    writing_copy(&b->writing, plain_cache(j, p), plain_cache(j, like), n, limit);
+    writing_copy(&b->writing, cache, like, before->n, positions(j));
     return 1;
   }
-  for(int at=0; at<n; at+=CONTEXT_ROWS){
-    int count = n - at<CONTEXT_ROWS ? n - at : CONTEXT_ROWS;
-    for(int i=0; i<count; i++){
-      int id = at+i==0 ? j->w->config.shape.begin : p->context.ids[at+i-1];
-      b->rows[i] = (struct written){ id, at + i, 0, plain_cache(j, p), limit };
-    }
-    if( !writing_step(&b->writing, j->run, worker, b->rows, count, 1) ) return 0;
+  for(int at=0; at<before->n; at+=CONTEXT_ROWS){
+    int count = before->n - at<CONTEXT_ROWS ? before->n - at : CONTEXT_ROWS;
+    for(int i=0; i<count; i++) b->rows[i] = row_at(j, p, before, at + i, cache);
+    if( !writing_step(&b->writing, j->run, worker, b->rows, count, is_plain) ) return 0;
   }
   return 1;
 }
@@ -210,21 +223,20 @@ static int read_context(struct write_job *j, struct page_batch *b, struct page *
 /* 0: stopped. */
 static int admit_page(struct write_job *j, struct page_batch *b, struct page *p,
                       struct worker *worker){
+  const struct page *like = page_like(b, p);
   if( j->z ) p->slot = slot_of(j, b, p->strand->latent);
   p->cache = b->caches[b->room - b->n - 1];
   p->ids[0] = j->w->config.shape.begin;
   p->n = 1;
-  if( p->fluency>0 && !read_context(j, b, p, worker) ) return 0;
+  if( j->z && !read_before(j, b, p, &p->before, p->cache, like ? like->cache : NULL, 0, worker) ){
+    return 0;
+  }
+  if( p->fluency>0 && !read_before(j, b, p, &p->context, plain_cache(j, p),
+                                   like ? plain_cache(j, like) : NULL, 1, worker) ){
+    return 0;
+  }
   b->pages[b->n++] = p;
   return 1;
-}
-
-/* What the plain model reads of a page at this step. */
-static struct written plain_row(const struct write_job *j, const struct page *p){
-  int id = p->ids[p->n-1];
-  if( p->n==1 && p->context.n>0 ) id = p->context.ids[p->context.n-1];
-  return (struct written){ id, p->context.n + p->n - 1, 0, plain_cache(j, p),
-                           j->most_context + j->limit };
 }
 
 /* The scores of the next pieces: row i of b->scores is page i's, and b->plain has those of pages
@@ -233,13 +245,15 @@ static int read_pages(struct write_job *j, struct page_batch *b, struct worker *
   int n = 0;
   for(int i=0; i<b->n && j->z; i++){
     const struct page *p = b->pages[i];
-    b->rows[n++] = (struct written){ p->ids[p->n-1], p->n - 1, p->slot, p->cache, j->limit };
+    b->rows[n++] = row_at(j, p, &p->before, p->before.n + p->n - 1, p->cache);
   }
   if( n>0 && !writing_step(&b->writing, j->run, worker, b->rows, n, 0) ) return 0;
   if( n>0 ) writing_scores(&b->writing, b->scores, n);
   n = 0;
   for(int i=0; i<b->n; i++){
-    if( b->pages[i]->fluency>0 ) b->rows[n++] = plain_row(j, b->pages[i]);
+    const struct page *p = b->pages[i];
+    if( p->fluency<=0 ) continue;
+    b->rows[n++] = row_at(j, p, &p->context, p->context.n + p->n - 1, plain_cache(j, p));
   }
   if( n>0 && !writing_step(&b->writing, j->run, worker, b->rows, n, 1) ) return 0;
   if( n>0 ) writing_scores(&b->writing, b->plain, n);
@@ -297,16 +311,16 @@ static void write_share(void *arg, struct worker *worker, int share){
 
 static size_t cache_floats(const struct write_job *j){
   size_t n = own_floats(j);
-  return j->has_plain ? n + page_floats(j->w, j->most_context + j->limit) : n;
+  return j->has_plain ? n + page_floats(j->w, positions(j)) : n;
 }
 
 static void batch_make(struct page_batch *b, const struct write_job *j, int room){
   struct arena *a = j->run->arena;
   size_t n = (size_t)room;
   size_t scores = n*(size_t)j->w->config.shape.pieces;
-  int rows = j->has_plain && room<CONTEXT_ROWS ? CONTEXT_ROWS : room;
+  int rows = j->most_context>0 && room<CONTEXT_ROWS ? CONTEXT_ROWS : room;
   *b = (struct page_batch){ .room = room };
-  writing_init(&b->writing, j->w, rows, room, j->most_context + j->limit, a);
+  writing_init(&b->writing, j->w, rows, room, positions(j), a);
   b->pages = arena_get(a, n*sizeof(*b->pages));
   b->caches = arena_get(a, n*sizeof(*b->caches));
   b->latents = arena_get(a, n*sizeof(int));
@@ -319,6 +333,11 @@ static void batch_make(struct page_batch *b, const struct write_job *j, int room
     b->latents[i] = -1;
     b->caches[i] = arena_floats(a, cache_floats(j));
   }
+}
+
+static struct pieces last_pieces(struct pieces p, int most){
+  if( p.n<=most ) return p;
+  return (struct pieces){ p.ids + p.n - most, most };
 }
 
 /* The last CONTEXT_MOST pieces of what stands before row `latent`. Of a long text the end alone is
@@ -339,10 +358,7 @@ static struct pieces context_of(const struct write_job *j, const struct decode_o
     for(; n>0 && ((unsigned char)*text & 0xC0)==0x80; n--) text++;    /* not inside a character */
   }
   bpe_encode(j->w->bpe, text, n, run->arena, &p.ids, &p.n, run->err);
-  if( run->err->rc!=SQLITE_OK || p.n<=CONTEXT_MOST ) return p;
-  p.ids += p.n - CONTEXT_MOST;
-  p.n = CONTEXT_MOST;
-  return p;
+  return last_pieces(p, CONTEXT_MOST);
 }
 
 /* The words that page p is to take up. Pages of one row of z share them. */
@@ -373,15 +389,17 @@ static int make_pages(struct write_job *j, const struct decode_options *o, struc
   for(int i=0; i<j->n; i++){
     struct page *p = &j->pages[i];
     int latent = strands[i].latent;
+    int read;
     p->strand = &strands[i];
     p->ids = ids + (size_t)i*limit;
     if( page_wants(j, o, p, i>0 ? p - 1 : NULL)!=SQLITE_OK ) return j->run->err->rc;
     p->fluency = o->fluencies ? o->fluencies[latent] : o->fluency;
-    if( p->fluency<=0 ) continue;
-    j->has_plain = 1;
+    if( p->fluency>0 ) j->has_plain = 1;
     if( i>0 && strands[i-1].latent==latent ) p->context = p[-1].context;
     else p->context = context_of(j, o, latent);
-    if( p->context.n>j->most_context ) j->most_context = p->context.n;
+    p->before = last_pieces(p->context, j->w->config.shape.context);
+    read = p->fluency>0 ? p->context.n : j->z ? p->before.n : 0;
+    if( read>j->most_context ) j->most_context = read;
   }
   return j->run->err->rc;
 }
