@@ -444,6 +444,9 @@ static void test_wanted(void){
      change_of(&g, "nut"), change_of(&g, " sweet"), change_of(&g, " dough"));
   ok(change_of(&g, " sweet")<change_of(&g, " boxes"), "wanted: who is behind has the word",
      "sweet %g, boxes %g", change_of(&g, " sweet"), change_of(&g, " boxes"));
+  say_piece(&g, " Sauce");
+  ok(change_of(&g, " Sauce")<0 && change_of(&g, " sauce")==change_of(&g, " Sauce"),
+     "wanted: a word that is said is said in small letters too", "sauce %g", change_of(&g, " sauce"));
   for(int i=0; i<g.n_pieces; i++) is_restored &= g.y[i]==0;
   ok(is_restored, "wanted: what was changed is taken back", "it is not");
   wanting_end(&g);
@@ -508,6 +511,33 @@ static void test_documents(void){
     scene_end(&s);
   }
   property_ok(&p, "writer: documents and their continuations are the same on three threads");
+}
+
+/* A long one goes on page by page: up to each length it is the beginning of a longer one. */
+static void test_pages(void){
+  static const int most[] = { 5, 12, 13, 24, 40 };      /* a page has 12 */
+  struct property begins = { 0 }, grows = { 0 };
+  struct content text = { "It was", 6 };
+  struct buf before = { 0 };
+  struct scene s;
+  if( !scene_start(&s) ) return;
+  s.o.fluencies = NULL;
+  s.o.fluency = 1;
+  for(int i=0; i<5; i++){
+    struct buf made = { 0 };
+    s.o.max_tokens = most[i];
+    text_complete(s.m, &s.b.run, &text, NULL, &s.o, &made);
+    holds(&begins, made.n>=before.n && memcmp(buf_text(&made), buf_text(&before), before.n)==0,
+          "%d pieces: %s", most[i], buf_text(&made));
+    holds(&grows, made.n>before.n, "%d pieces: %s", most[i], buf_text(&made));
+    buf_release(&before);
+    before = made;
+  }
+  buf_release(&before);
+  ok(s.b.err.rc==SQLITE_OK, "writer: texts are completed", "%s", s.b.err.text);
+  property_ok(&begins, "writer: a completion is the beginning of a longer one");
+  property_ok(&grows, "writer: of more pages than one too");
+  scene_end(&s);
 }
 
 /* ---- A stop, no memory ---- */
@@ -700,6 +730,7 @@ int main(int argc, char **argv){
   test_wanted();
   test_wanted_odd();
   test_documents();
+  test_pages();
   test_stop();
   test_memory();
   test_broken();

@@ -62,6 +62,7 @@ int json_check_keys(struct call *c, const cJSON *object, const char *what, const
 
 /* ---- Options ---- */
 
+enum { COMPLETE_MOST = 2048 };          /* pieces that latent_complete() writes at most */
 enum key {
   KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
   KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_WHERE, KEY_STEPS, KEY_DISTINCT, N_KEYS
@@ -76,7 +77,7 @@ static const struct {
   [KEY_BEST_OF]     = { "best_of", 1, 64, 1 },
   [KEY_TEMPERATURE] = { "temperature", 0, 10, 0 },
   [KEY_SEED]        = { "seed", -9007199254740992.0, 9007199254740992.0, 1 },   /* exact: 2^53 */
-  [KEY_MAX_TOKENS]  = { "max_tokens", 1, 0, 1 },        /* to the model's longest segment */
+  [KEY_MAX_TOKENS]  = { "max_tokens", 1, COMPLETE_MOST, 1 },    /* of latent_complete() */
   [KEY_FLUENCY]     = { "fluency", 0, 1, 0 },
   [KEY_DETAIL]      = { "detail", 0, 1, 0 },
   [KEY_REFINE]      = { "refine", 0, 64, 1 },
@@ -120,7 +121,7 @@ static double read_number(struct call *c, cJSON *item, enum key key){
   double most = KEYS[key].most;
   double x = item->valuedouble;
   char expected[80];
-  if( key==KEY_MAX_TOKENS ){
+  if( key==KEY_MAX_TOKENS && strcmp(c->function->name, "latent_complete")!=0 ){
     const struct model *m = call_model(c);
     if( m==NULL ) return 0;
     most = m->config.shape.longest;

@@ -184,33 +184,33 @@ static struct latent get_parent(struct call *c, int i, const char *name, struct 
   return z;
 }
 
-/* Decodes the segments of the point at t to a text each, as latent_interp() does it. */
-static void decode_segments(struct call *c, const struct model *m, const struct latent *parents,
-                            const struct latent *z, double t, struct buf *texts){
-  size_t n = (size_t)z->n_segments;
-  struct latent *segments = arena_get(&c->arena, n*sizeof(*segments));
-  double *all_t = arena_get(&c->arena, n*sizeof(*all_t));
-  struct between points = {
-    .ends = parents,
-    .z = segments,
-    .t = all_t,
-    .n = z->n_segments,
-    .contents = texts,
-  };
+/* Decodes the point at t to a text, as latent_interp() does it. */
+static void decode_between(struct call *c, const struct model *m, const struct latent *parents,
+                           const struct latent *z, double t, struct buf *text){
+  struct between middle = { .ends = parents, .z = z, .t = &t, .n = 1, .contents = text };
   struct options o = { 0 };
-  if( c->arena.oom ){
-    fail_nomem(&c->err);
-    return;
-  }
-  for(int i=0; i<z->n_segments; i++){
-    segments[i] = *z;
-    segments[i].n_segments = 1;
-    segments[i].z = latent_segment(z, i);
-    all_t[i] = t;
-  }
   decode_options_init(&o.decode);
   call_writer(c, m, &o, point_is_between(z));
-  if( c->err.rc==SQLITE_OK ) between_decode(m, &c->run, &points, &o.decode, c->rounds);
+  if( c->err.rc==SQLITE_OK ) between_decode(m, &c->run, &middle, &o.decode, c->rounds);
+}
+
+/* Bytes up to the end of each segment of a text, from the arena; *n is how many segments. The space
+** before a text counts, which the model puts there. */
+static size_t *find_segments(struct call *c, const struct model *m, struct buf *text, int *n){
+  struct buf bytes = { 0 };
+  int *ids, *start;
+  size_t *ends;
+  *n = 0;
+  if( text_segment(m, &c->run, buf_text(text), text->n, &ids, &start, n)!=SQLITE_OK ) return NULL;
+  ends = arena_get(&c->arena, (size_t)*n*sizeof(*ends));
+  if( ends==NULL ) fail_nomem(&c->err);
+  for(int i=0; i<*n && c->err.rc==SQLITE_OK; i++){
+    for(int k=start[i]; k<start[i+1]; k++) tokenizer_decode(m->config.tokenizer, ids[k], &bytes);
+    ends[i] = bytes.n;
+    if( bytes.rc!=SQLITE_OK ) fail_nomem(&c->err);
+  }
+  buf_release(&bytes);
+  return ends;
 }
 
 static const char *source_of(const struct words *parents, const struct word *w){
@@ -221,22 +221,23 @@ static const char *source_of(const struct words *parents, const struct word *w){
   return in_b ? "b" : "neither";
 }
 
-/* One row for each word of the texts: position, token, id, bytes, segment, source. */
-static void give_words(struct call *c, const struct words *parents, const struct buf *texts,
-                       int n_texts, struct rows *r){
-  sqlite3_int64 position = 0;
-  for(int i=0; i<n_texts; i++){
-    struct words words = split_words(c, &texts[i]);
-    for(size_t k=0; k<words.n; k++){
-      const struct word *w = &words.words[k];
-      const char *source = source_of(parents, w);
-      rows_integer(r, ++position);
-      rows_text(r, w->text, w->n);
-      rows_null(r);
-      rows_blob(r, w->text, w->n);
-      rows_integer(r, i + 1);
-      rows_text(r, source, strlen(source));
-    }
+/* One row for each word of the text: position, token, id, bytes, segment, source. */
+static void give_words(struct call *c, const struct model *m, const struct words *parents,
+                       struct buf *text, struct rows *r){
+  struct words words = split_words(c, text);
+  int segment = 0;
+  int n;
+  size_t *ends = find_segments(c, m, text, &n);
+  for(size_t k=0; k<words.n && c->err.rc==SQLITE_OK; k++){
+    const struct word *w = &words.words[k];
+    const char *source = source_of(parents, w);
+    while( segment<n-1 && (size_t)(w->text - text->data) + 1>=ends[segment] ) segment++;
+    rows_integer(r, (sqlite3_int64)k + 1);
+    rows_text(r, w->text, w->n);
+    rows_null(r);
+    rows_blob(r, w->text, w->n);
+    rows_integer(r, segment + 1);
+    rows_text(r, source, strlen(source));
   }
 }
 
@@ -245,7 +246,7 @@ static void fill_words(struct call *c, struct rows *r){
   float eased = (float)interp_ease(t);
   struct latent parents[2], z;
   struct words words[2];        /* of the parents */
-  struct buf *texts;            /* [z.n_segments] */
+  struct buf text = { 0 };
   const struct model *m;
   parents[0] = get_parent(c, 0, "a", &words[0]);
   parents[1] = get_parent(c, 1, "b", &words[1]);
@@ -253,14 +254,9 @@ static void fill_words(struct call *c, struct rows *r){
   m = latent_model(c, &parents[0]);
   if( m==NULL ) return;
   if( point_interp(&z, &parents[0], &parents[1], eased, &c->arena, &c->err)!=SQLITE_OK ) return;
-  texts = arena_zeroed(&c->arena, (size_t)z.n_segments*sizeof(*texts));
-  if( texts==NULL ){
-    fail_nomem(&c->err);
-    return;
-  }
-  decode_segments(c, m, parents, &z, t, texts);
-  if( c->err.rc==SQLITE_OK ) give_words(c, words, texts, z.n_segments, r);
-  for(int i=0; i<z.n_segments; i++) buf_release(&texts[i]);
+  decode_between(c, m, parents, &z, t, &text);
+  if( c->err.rc==SQLITE_OK ) give_words(c, m, words, &text, r);
+  buf_release(&text);
 }
 
 void tokens_fill(struct call *c, struct rows *r){

@@ -479,8 +479,8 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
                  float *fidelities);
 
 /* ---- model_write.c: the writer by itself ---- */
-/* Appends what o->writer goes on with after the text, in valid UTF-8: at most
-** o->max_tokens pieces. o->fluency says how much the plain language model counts, which reads the
+/* Appends what o->writer goes on with after the text, in valid UTF-8: at most o->max_tokens pieces
+** (0: shape.longest), as many at a time as a text of its has. o->fluency says how much the plain language model counts, which reads the
 ** text; the rest is what the writer says at `towards`, its segments' mean. Where that is NULL the
 ** plain model is alone, and fluency is to be above 0. */
 int text_complete(const struct model *m, struct run *run, const struct content *text,
@@ -709,7 +709,7 @@ void writing_copy(const struct writing *g, float *to, const float *from, int n, 
 struct wanted_piece {
   int id;
   int before;                           /* the piece before it in its word; -1: it begins one */
-  int parent;
+  int parent, word;                     /* the word of the parent, counted from 1 */
   float weight;                         /* 0 to 1 */
 };
 struct wanted {                         /* from the arena */

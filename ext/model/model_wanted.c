@@ -10,8 +10,9 @@
 **   - until the word is said. The words of a text that has said more than its part get less.
 **   - of pieces that go on with a word as one of the texts does, once that much of it is said.
 **
-** Words count as they are written and in small letters. And whatever the writer takes up, a word
-** that is not common is not said again as readily. model/TRAINING.md has what this gives.
+** Words count as they are written and in small letters: who has said one of the two has said both.
+** And whatever the writer takes up, a word that is not common is not said again as readily.
+** model/TRAINING.md has what this gives.
 */
 #include "model.h"
 #include <string.h>
@@ -21,6 +22,7 @@ enum { COMMON = 1000, RARE = 8000 };    /* pieces up to COMMON get none, from RA
 static const float FAVOUR = 4;          /* nats: the bonus */
 static const float AHEAD = 0.4f;        /* of it is left to a text that is ahead */
 static const float SAID = 1.5f;         /* nats that a word loses each time it is said */
+enum { SAID_SO = 1, SAID_OTHERWISE };   /* of is_said: in this spelling, in another */
 
 /* ---- What is wanted ---- */
 
@@ -34,12 +36,11 @@ static int goes_on(const struct buf *piece){
   return is_word_part(first) && !is_ascii_digit(first);
 }
 
-static void want(struct wanted *w, int id, int before, int parent, float weight){
-  struct wanted_piece new = { id, before, parent, weight };
-  if( weight<=0 ) return;
+static void want(struct wanted *w, struct wanted_piece new){
+  if( new.weight<=0 ) return;
   for(int i=0; i<w->n; i++){
     const struct wanted_piece *p = &w->pieces[i];
-    if( p->id==id && p->before==before && p->parent==parent ) return;
+    if( p->id==new.id && p->before==new.before && p->parent==new.parent ) return;
   }
   w->pieces[w->n++] = new;
 }
@@ -54,6 +55,7 @@ static int want_words(struct wanted *w, const struct bpe *b, const char *text, s
                       int parent, float weight, struct run *run){
   struct buf piece = { 0 };
   int is_inside = 0;
+  int word = 0;
   int *ids, n_ids;
   if( bpe_encode(b, text, n, run->arena, &ids, &n_ids, run->err)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n_ids && i<PIECES_READ; i++){
@@ -61,10 +63,10 @@ static int want_words(struct wanted *w, const struct bpe *b, const char *text, s
     bpe_decode(b, ids[i], &piece);
     if( begins_word(&piece) ){
       is_inside = 1;
-      want(w, ids[i], -1, parent, weight*rarity(ids[i]));
+      want(w, (struct wanted_piece){ ids[i], -1, parent, ++word, weight*rarity(ids[i]) });
     }else{
       is_inside = is_inside && goes_on(&piece);
-      if( is_inside ) want(w, ids[i], ids[i-1], parent, weight);
+      if( is_inside ) want(w, (struct wanted_piece){ ids[i], ids[i-1], parent, word, weight });
     }
   }
   if( piece.rc!=SQLITE_OK ) fail_nomem(run->err);
@@ -135,6 +137,19 @@ void wanted_favour(const struct wanted *w, const struct said *s, const int *ids,
   for(int i=0; i<n; i++){
     if( ids[i]>=COMMON ) y[ids[i]] -= sign*SAID;
   }
+  for(int i=0; i<w->n; i++){
+    if( s->is_said[i]==SAID_OTHERWISE ) y[w->pieces[i].id] -= sign*SAID;
+  }
+}
+
+/* The word of pieces[at] is said: by this piece. In another spelling it has others. */
+static void say_word(const struct wanted *w, struct said *s, int at){
+  const struct wanted_piece *p = &w->pieces[at];
+  for(int i=0; i<w->n; i++){
+    const struct wanted_piece *other = &w->pieces[i];
+    if( other->parent!=p->parent || other->word!=p->word || other->before>=0 ) continue;
+    if( !s->is_said[i] ) s->is_said[i] = other->id==p->id ? SAID_SO : SAID_OTHERWISE;
+  }
 }
 
 void wanted_say(const struct wanted *w, struct said *s, int id){
@@ -142,7 +157,7 @@ void wanted_say(const struct wanted *w, struct said *s, int id){
   for(int i=0; i<w->n; i++){
     const struct wanted_piece *p = &w->pieces[i];
     if( p->id!=id || p->before>=0 || s->is_said[i] ) continue;
-    s->is_said[i] = 1;
+    say_word(w, s, i);
     says[p->parent] = 1;
   }
   for(int i=0; i<w->parents; i++) s->words[i] += says[i];

@@ -79,6 +79,7 @@ struct write_job {                      /* one call of strands_write() */
   struct page *pages;                   /* [n], one a strand */
   int n, n_shares;
   int limit;                            /* of a text, `begin` counted */
+  int goes_on;                          /* true: the page before was full */
   int has_plain;                        /* some have a second voice */
   int most_context;                     /* pieces of the longest context */
   struct page_batch *batches;           /* one a worker */
@@ -112,7 +113,7 @@ static void score_page(const struct write_job *j, float *y, const float *plain,
   }
   for(int i=0; i<w->n_special; i++) y[w->special[i]] = -INFINITY;
   forbid_repetition(y, p);
-  y[shape->end] = p->n>1 ? end : -INFINITY;     /* something must be written */
+  y[shape->end] = p->n>1 || j->goes_on ? end : -INFINITY;       /* something must be written */
 }
 
 struct likely {
@@ -478,26 +479,51 @@ int strands_write(const struct model *m, struct run *run, const float *z,
 
 /* ---- Going on with a text ---- */
 
+/* Writes one page behind the text so far, and appends it. *left: pieces that may be written, 0 when
+** the text has ended. */
+static int complete_page(const struct model *m, struct run *run, const float *z,
+                         const struct decode_options *o, struct strand *strand, struct buf *text,
+                         int *left){
+  struct content so_far = { buf_text(text), text->n };
+  struct decode_options own = *o;
+  struct write_job j = job_of(m, run, z, o, 1);
+  struct arena_mark mark = arena_mark(run->arena);
+  const struct page *p;
+  own.contexts = &so_far;
+  own.fluencies = NULL;
+  j.goes_on = *left<o->max_tokens;
+  if( *left<j.limit ) j.limit = *left + 1;
+  if( make_pages(&j, &own, strand)!=SQLITE_OK || write_all(&j)!=SQLITE_OK ) return run->err->rc;
+  p = &j.pages[0];
+  for(int i=1; i<p->n; i++) bpe_decode(j.w->bpe, p->ids[i], text);
+  *left = p->n<j.limit ? 0 : *left - (p->n - 1);
+  if( text->rc!=SQLITE_OK ) fail_nomem(run->err);
+  arena_rewind(run->arena, mark);
+  return run->err->rc;
+}
+
 int text_complete(const struct model *m, struct run *run, const struct content *text,
                   const struct latent *towards, const struct decode_options *o, struct buf *out){
   struct decode_options own = *o;
   float *z = towards ? arena_floats(run->arena, (size_t)model_width(m)) : NULL;
-  struct write_job j = job_of(m, run, z, o, 1);
   struct strand strand = { .temperature = o->temperature, .random = random_of(o->seed) };
-  struct arena_mark mark = arena_mark(run->arena);
-  struct buf bytes = { 0 };
+  struct buf whole = { 0 };
+  int left;
   if( run->arena->oom ) return fail_nomem(run->err);
   if( towards ) point_mean(z, towards);
-  own.contexts = text;
-  own.fluencies = NULL;
-  if( own.max_tokens>0 && own.max_tokens<j.limit ) j.limit = own.max_tokens + 1;
-  if( make_pages(&j, &own, &strand)!=SQLITE_OK || write_all(&j)!=SQLITE_OK ) return run->err->rc;
-  for(int i=1; i<j.pages[0].n; i++) bpe_decode(j.w->bpe, j.pages[0].ids[i], &bytes);
-  if( bytes.n>0 ) utf8_clean(out, bytes.data, bytes.n);
-  if( bytes.rc!=SQLITE_OK || out->rc==SQLITE_NOMEM ) fail_nomem(run->err);
+  if( own.max_tokens<=0 ) own.max_tokens = o->writer->config.shape.longest;
+  left = own.max_tokens;
+  buf_append(&whole, text->bytes, text->n);
+  if( whole.rc!=SQLITE_OK ) fail_nomem(run->err);
+  while( left>0 && run->err->rc==SQLITE_OK ){
+    complete_page(m, run, z, &own, &strand, &whole, &left);
+  }
+  if( run->err->rc==SQLITE_OK && whole.n>text->n ){
+    utf8_clean(out, whole.data + text->n, whole.n - text->n);
+  }
+  if( out->rc==SQLITE_NOMEM ) fail_nomem(run->err);
   else if( out->rc!=SQLITE_OK ) fail(run->err, out->rc, "the text is too long");
-  buf_release(&bytes);
-  arena_rewind(run->arena, mark);
+  buf_release(&whole);
   return run->err->rc;
 }
 
