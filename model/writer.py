@@ -15,8 +15,8 @@ map, to the input of the first of these layers. 24.9 M numbers are trained; noth
     writer.py report  WEIGHTS NAME ...              how well it writes texts it has never seen
 
 Each command explains its options with --help. A NAME is a path without its ending. NAME.txt has a
-line "source<TAB>text" for each text, and a third field where something stands before the text, which
-the writer then reads first. NAME.r and NAME.s are f32, one row a text.
+line "source<TAB>text" for each text, and a third field where something stands before the text,
+which the writer then reads first. NAME.r and NAME.s are f32, one row a text.
 `texts` and `points` skip what is already there; `train` goes on from RUN/state.pt. OUT of `own` is
 a NAME with points: give it to `train` several times over, beside others.
 

@@ -446,7 +446,8 @@ static void test_wanted(void){
      "sweet %g, boxes %g", change_of(&g, " sweet"), change_of(&g, " boxes"));
   say_piece(&g, " Sauce");
   ok(change_of(&g, " Sauce")<0 && change_of(&g, " sauce")==change_of(&g, " Sauce"),
-     "wanted: a word that is said is said in small letters too", "sauce %g", change_of(&g, " sauce"));
+     "wanted: a word that is said is said in small letters too", "sauce %g",
+     change_of(&g, " sauce"));
   for(int i=0; i<g.n_pieces; i++) is_restored &= g.y[i]==0;
   ok(is_restored, "wanted: what was changed is taken back", "it is not");
   wanting_end(&g);

@@ -480,9 +480,9 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
 
 /* ---- model_write.c: the writer by itself ---- */
 /* Appends what o->writer goes on with after the text, in valid UTF-8: at most o->max_tokens pieces
-** (0: shape.longest), as many at a time as a text of its has. o->fluency says how much the plain language model counts, which reads the
-** text; the rest is what the writer says at `towards`, its segments' mean. Where that is NULL the
-** plain model is alone, and fluency is to be above 0. */
+** (0: shape.longest), as many at a time as a text of the writer's has. o->fluency says how much the
+** plain language model counts, which reads the text; the rest is what the writer says at `towards`,
+** its segments' mean. Where that is NULL the plain model is alone, and fluency is to be above 0. */
 int text_complete(const struct model *m, struct run *run, const struct content *text,
                   const struct latent *towards, const struct decode_options *o, struct buf *out);
 

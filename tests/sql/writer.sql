@@ -77,8 +77,8 @@ SELECT 'max_tokens', n <= 3 FROM (SELECT (SELECT count(*) FROM latent_tokens(x))
 SELECT '-- going on with a text';
 SELECT typeof(latent_complete('The sea is')), latent_complete('The sea is') = latent_complete('The sea is', NULL, NULL), latent_complete('The sea is') = latent_complete('The sea is', NULL, '{"decoder":"writer"}');
 SELECT latent_complete(NULL), latent_complete(NULL, 'x'), latent_complete(NULL, NULL, '{"decoder":"writer"}');
-SELECT latent_complete('The sea is') <> latent_complete('The dog was in'), latent_complete('The sea is', 'the dog') <> latent_complete('The sea is'), latent_complete('The sea is', 'the dog', '{"fluency":0.1}') <> latent_complete('The sea is', 'Two old cats!', '{"fluency":0.1}');
-SELECT latent_complete('The sea is', 'the dog') = latent_complete('The sea is', latent_encode('the dog')), latent_complete('The sea is', 'the dog', '{"fluency":0}') = latent_complete('The dog was in', 'the dog', '{"fluency":0}'), latent_complete('The sea is', 'the dog', '{"fluency":1}') <> latent_complete('The sea is', 'the dog');
+SELECT latent_complete('The sea is') <> latent_complete('The dog was in'), latent_complete('The sea is', 'the dog') <> latent_complete('The sea is'), latent_complete('The sea is', 'the dog', '{"fluency":0}') <> latent_complete('The sea is', 'Two old cats!', '{"fluency":0}');
+SELECT latent_complete('The sea is', 'the dog') = latent_complete('The sea is', latent_encode('the dog')), latent_complete('The sea is', 'the dog', '{"fluency":0}') <> latent_complete('The dog was in', 'the dog', '{"fluency":0}'), latent_complete('The sea is', 'the dog', '{"fluency":1}') <> latent_complete('The sea is', 'the dog');
 SELECT latent_complete('The sea is', z) IS NOT NULL FROM t WHERE id = 2;
 SELECT typeof(latent_complete('')), typeof(latent_complete('', 'the dog')), typeof(latent_complete(char(0))), typeof(latent_complete(CAST(x'ff' AS TEXT), CAST(x'41ff42' AS TEXT)));
 SELECT latent_complete('', NULL, '{"temperature":1,"seed":1}') = latent_complete('', NULL, '{"temperature":1,"seed":1}'), latent_complete('', NULL, '{"temperature":1,"seed":1}') <> latent_complete('', NULL, '{"temperature":1,"seed":2}');
