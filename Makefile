@@ -155,6 +155,7 @@ score:  ## the scoreboard of model/, measured in SQL; needs DATA=../shared/data 
 	@.ci/need check
 	@$(MAKE) --no-print-directory --silent all
 	@/usr/bin/python3 model/score.py --data $(DATA) --report
+	@$(or $(wildcard $(PYTHON)),/usr/bin/python3) model/score_writer.py
 	@if [ -e $(PICTURES)/pixels.npy ]; then \
 	  $(or $(wildcard $(PYTHON)),/usr/bin/python3) model/score_pictures.py --data $(PICTURES); \
 	else \

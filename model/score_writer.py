@@ -1,10 +1,10 @@
 """The board of the writer: what lies between texts that people keep in rows, through SQL.
 
-    PYTHON model/score_writer.py [--models FOLDER] [--decoders exact,writer] [--sets users,...]
+    PYTHON model/score_writer.py [--decoders exact,writer] [--sets users,...]
 
 Python needs numpy, and a sqlite3 that loads extensions. The judge is all-mpnet-base-v2, which no
-part of latent was trained with; it comes from PyPI (mpnet.py). With --models (as writer.py has it)
-SmolLM2 itself says how fluent the middles are; that needs torch.
+part of latent was trained with. Where Python has torch, SmolLM2 itself says how fluent the middles
+are. Both come from PyPI (fetch.py).
 
 Three sets of pairs. None of them is left out.
 
@@ -27,6 +27,7 @@ Rows, for each set and decoder:
 """
 import argparse
 import glob
+import importlib.util
 import itertools
 import json
 import lzma
@@ -39,7 +40,7 @@ import sys
 
 import numpy as np
 
-import mpnet
+import fetch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, '../../shared/data')
@@ -209,13 +210,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--mpnet', help='the folder of all-mpnet-base-v2; else it is fetched')
-    parser.add_argument('--models', help='the unpacked wheels: writer.py --help')
+    parser.add_argument('--models', help='the unpacked wheels; else they are fetched')
     parser.add_argument('--decoders', default='exact,writer')
     parser.add_argument('--sets', default='users,random,documents')
     parser.add_argument('--real', type=int, default=100000)
     parser.add_argument('--read', type=int, default=0)
     a = parser.parse_args()
-    db = connect(a.mpnet or mpnet.fetch())
+    db = connect(a.mpnet or fetch.mpnet())
+    if importlib.util.find_spec('torch') is None:
+        print('fluency: skipped, this Python has no torch')
+        a.models = None
+    elif not a.models:
+        a.models = fetch.wheels()
     for name in a.sets.split(','):
         score_set(name, db, a)
     if 'users' in a.sets:

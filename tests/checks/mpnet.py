@@ -111,10 +111,10 @@ def check_table(db):
 
 
 def mpnet():
-    import mpnet as judge
+    import fetch
     seed = sys.argv[1] if len(sys.argv) > 1 else '18'
     try:
-        folder = judge.fetch()
+        folder = fetch.mpnet()
     except OSError as e:
         skip('all-mpnet-base-v2 from its folder', str(e))
         return
