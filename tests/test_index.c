@@ -366,8 +366,9 @@ static uint64_t hash_tables(struct base *b){
   sqlite3_stmt *st = NULL;
   uint64_t h = 0;
 
-  sqlite3_prepare_v2(b->db, "SELECT id, n, stamp, centroid, rows FROM \"a \"\"t\"\"_cells\""
-                     " LEFT JOIN \"a \"\"t\"\"_codes\" USING(id) ORDER BY id", -1, &st, NULL);
+  sqlite3_prepare_v2(b->db, "SELECT C.id, n, stamp, centroid, rows FROM \"a \"\"t\"\"_cells\" C"
+                     " LEFT JOIN \"a \"\"t\"\"_codes\" R ON R.id IN (C.id, -C.id)"
+                     " ORDER BY C.id, R.id", -1, &st, NULL);
   while( sqlite3_step(st)==SQLITE_ROW ){
     for(int i=0; i<5; i++){
       h = h*31 + hash64(sqlite3_column_text(st, i), (size_t)sqlite3_column_bytes(st, i));
@@ -512,7 +513,7 @@ static void flip(struct base *b, const char *what, int64_t id, int byte){
                            " WHERE id=%lld",
                            what, what, 1LL << -(byte+1), what, 1LL << -(byte+1), (long long)id);
   }else{
-    const char *table = strcmp(what, "rows")==0 ? "codes" : "cells";
+    const char *table = strcmp(what, "rows")==0 ? "codes" : "cells";    /* bytes: of id < 0 */
     text = sqlite3_mprintf("UPDATE \"a \"\"t\"\"_%s\" SET %s = CAST(substr(%s, 1, %d)"
                            " || (SELECT x FROM flipped WHERE b=substr(%s, %d, 1))"
                            " || substr(%s, %d) AS BLOB) WHERE id=%lld",
@@ -548,11 +549,15 @@ static void test_damage(void){
   static const char *const other[] = {
     "DELETE FROM \"a \"\"t\"\"_cells\" WHERE id=2",
     "DELETE FROM \"a \"\"t\"\"_codes\" WHERE id=2",
+    "DELETE FROM \"a \"\"t\"\"_codes\" WHERE id=-2",
     "UPDATE \"a \"\"t\"\"_cells\" SET id=99 WHERE id=2",
     "INSERT INTO \"a \"\"t\"\"_codes\" VALUES(99, x'00')",
+    "INSERT INTO \"a \"\"t\"\"_codes\" VALUES(-99, x'00')",
+    "INSERT INTO \"a \"\"t\"\"_codes\" VALUES(-9223372036854775807-1, x'00')",
     "DELETE FROM \"a \"\"t\"\"_cells\"",
     "UPDATE \"a \"\"t\"\"_codes\" SET rows=(SELECT rows FROM \"a \"\"t\"\"_codes\" WHERE id=1)"
       " WHERE id=2",
+    "UPDATE \"a \"\"t\"\"_codes\" SET rows=zeroblob(length(rows)) WHERE id=-2",
     "UPDATE \"a \"\"t\"\"_cells\" SET centroid=NULL WHERE id=2",
     "UPDATE \"a \"\"t\"\"_codes\" SET rows='text' WHERE id=1",
     "UPDATE \"a \"\"t\"\"_cells\" SET n='many' WHERE id=1",
@@ -573,14 +578,21 @@ static void test_damage(void){
   is_right(&b, &p, "before damage", 3);
   n = b.ix->n_cells;
   for(int id=0; id<=n && index_rows(b.ix, &n_rows, &b.err)==SQLITE_OK; id++){
-    const int row_bytes = 8 + 10 + 8*N_KEYS + (WIDTH+7)/8 + WIDTH;
-    const int codes_bytes = id==0 ? 0 : b.ix->cells[id-1]->n*row_bytes;
+    const int row_bytes = 8 + 10 + 8*N_KEYS + (WIDTH+7)/8;
+    const int n_here = id==0 ? 0 : b.ix->cells[id-1]->n;
+    const int codes_bytes = id==0 ? 0 : 8 + n_here*row_bytes;
     const int centroid_bytes = id==0 ? 0 : 4*WIDTH;
     for(int i=-63-64; i<centroid_bytes+codes_bytes && b.err.rc==SQLITE_OK; i++){
       const char *what = i<-63 ? "n" : i<0 ? "stamp" : i<centroid_bytes ? "centroid" : "rows";
       sql(&b, "SAVEPOINT damage");
       flip(&b, what, id, i<-63 ? (i+63)%31-1 : i<centroid_bytes ? i : i - centroid_bytes);
       holds(&flips, finds_damage(&b), "%s of cell %d, %d", what, id, i);
+      sql(&b, "ROLLBACK TO damage; RELEASE damage");
+    }
+    for(int i=0; i<n_here*WIDTH && b.err.rc==SQLITE_OK; i++){
+      sql(&b, "SAVEPOINT damage");
+      flip(&b, "rows", -id, i);
+      holds(&flips, finds_damage(&b), "bytes of cell %d, %d", id, i);
       sql(&b, "ROLLBACK TO damage; RELEASE damage");
     }
   }

@@ -40,11 +40,13 @@
 **       codes and hash64() of its centroid. centroid: f32[width], rotated; with groups, a u64
 **       behind it: the group.
 **   <table>_codes(id INTEGER PRIMARY KEY, rows BLOB): the rows of a cell, array after array,
-**   little-endian:
+**   little-endian. id: the cell's:
+**       u64 hash64() of the bytes
 **       i64 rowid[n]
 **       f16 scale[n], error[n], lean[n], step[n], slack[n]        (struct factors)
 **       u64 keys[n, n_keys]           (with several vectors a row: one more, the vector's number)
 **       u8  signs[n, (width+7)/8]
+**   and minus that, apart because most searches do without the bytes of most cells:
 **       i8  bytes[n, width]
 **
 ** The files, each on those before it: index_code.c, index_cells.c, index_store.c, index_batch.c,
@@ -62,7 +64,7 @@ enum {
   INDEX_WIDTH_MOST = 8192,
   INDEX_KEYS_MOST = 16
 };
-/* Cells kept in memory, for each connection and table. */
+/* Cells kept in memory, for each connection and table: their signs rather than their bytes. */
 #define INDEX_CACHE_BYTES ((size_t)64 << 20)
 
 /* ======== For the layers above ========
@@ -260,17 +262,18 @@ struct cell {
   uint64_t group;               /* of all its rows */
   int n;                        /* rows */
   int capacity;                 /* rows that the arrays have room for; 0: not read yet */
+  uint64_t bytes_hash;          /* of the bytes, as stored */
   uint64_t stamp;               /* as stored; of the codes and the centroid */
   /* As stored; hash of (id, n, stamp, and with groups the group), which is added to the state. 0:
   ** not written yet. */
   uint64_t mark;
   /* [width], rotated; owned. The group stands behind it once more, so that one hash is of both. */
   float *centroid;
-  int64_t *rowids;              /* [n], like all below; owned, one allocation */
+  int64_t *rowids;              /* [n], like all below; owned, one allocation with those to signs */
   struct factors *factors;
   uint64_t *keys;               /* [n, n_keys] */
   uint64_t *signs;              /* [n, SIGN_WORDS] */
-  int8_t *bytes;                /* [n, width] */
+  int8_t *bytes;                /* [n, width]; NULL: not read yet. Owned */
   /* Differs from the disk: within index_change() and index_optimize() only. */
   int is_dirty;
   int64_t used;                 /* index.clock when last used: the oldest go from a full cache */
@@ -298,6 +301,9 @@ struct index {
 
 /* Room for n rows: SQLITE_OK or SQLITE_NOMEM. */
 int cell_reserve(struct index *ix, struct cell *c, int n);
+int cell_reserve_signs(struct index *ix, struct cell *c, int n);        /* without that for bytes */
+int cell_reserve_bytes(struct index *ix, struct cell *c);       /* for as many as the others have */
+void cell_drop_bytes(struct index *ix, struct cell *c);
 void cell_drop_codes(struct index *ix, struct cell *c);         /* frees the arrays */
 /* Which of its row's vectors the entry with these keys, or entry `at` of a cell, stands for. */
 static inline int part_of(const struct index *ix, const uint64_t *keys){
@@ -330,8 +336,10 @@ struct cell_range cells_of(const struct index *ix, uint64_t group);
 void cells_set_centroid(struct index *ix, int at);
 /* goes[n_cells]: those that are to leave the list. */
 void cells_remove(struct index *ix, const uint8_t *goes);
-/* Frees arrays of idle cells while the cache is too full. */
+/* Frees arrays of idle cells while the cache is too full, all bytes before any signs. */
 void cells_trim(struct index *ix);
+/* Do the codes of all rows not fit into the cache? */
+int cells_overflow(const struct index *ix);
 /* Drops everything read from the database: after a failure. */
 void index_forget(struct index *ix);
 
@@ -373,6 +381,7 @@ int index_load(struct index *ix, struct err *e);
 /* Reads the codes of a cell, and checks them, unless they are in memory. May drop those of idle
 ** cells. */
 int cell_read(struct index *ix, struct cell *c, struct err *e);
+int cell_read_signs(struct index *ix, struct cell *c, struct err *e);   /* all but the bytes */
 int index_write(struct index *ix, struct err *e);               /* dirty cells and the new state */
 /* Only the dirty cells, so that their codes may be dropped. */
 int index_write_cells(struct index *ix, struct err *e);

@@ -2,8 +2,10 @@
 ** index_cells.c -- cells in memory: their arrays, the list of them, the cache, and the nearest
 ** centroids.
 **
-** The arrays of a cell are one allocation, cut up by its capacity:
-**     rowids | keys | signs | factors | bytes
+** The arrays of a cell are two allocations. One is cut up by its capacity:
+**     rowids | keys | signs | factors
+** The other one has the bytes. They are four fifths of all, and most searches look at the bytes of
+** few cells, so they are read later and go earlier.
 ** All centroids lie side by side once more in ix->centroids, because every search and every
 ** change begins with a pass over all of them, or over those of a group, which are a range.
 */
@@ -15,11 +17,11 @@
 
 /* ---- One cell ---- */
 
+/* What a row takes without its bytes. */
 static size_t row_bytes(const struct index *ix){
   const size_t words = (size_t)ix->shape.n_keys + SIGN_WORDS(ix->shape.width);
-  const size_t bytes = (size_t)ix->shape.width;
 
-  return sizeof(int64_t) + sizeof(struct factors) + sizeof(uint64_t)*words + bytes;
+  return sizeof(int64_t) + sizeof(struct factors) + sizeof(uint64_t)*words;
 }
 
 /* Cuts up a block for `capacity` rows. */
@@ -30,48 +32,87 @@ static void cut_arrays(const struct index *ix, struct cell *c, void *block, int 
   c->keys = (uint64_t *)(c->rowids + n);
   c->signs = c->keys + n*ix->shape.n_keys;
   c->factors = (struct factors *)(c->signs + n*SIGN_WORDS(ix->shape.width));
-  c->bytes = (int8_t *)(c->factors + n);
   c->capacity = capacity;
 }
 
+/* All but the bytes. */
 static void copy_rows(const struct index *ix, struct cell *to, int to_at,
                       const struct cell *from, int from_at, int n){
   const size_t keys = (size_t)ix->shape.n_keys;
   const size_t words = SIGN_WORDS(ix->shape.width);
-  const size_t width = (size_t)ix->shape.width;
 
   memcpy(to->rowids + to_at, from->rowids + from_at, sizeof(int64_t)*n);
   memcpy(to->keys + to_at*keys, from->keys + from_at*keys, sizeof(uint64_t)*keys*n);
   memcpy(to->signs + to_at*words, from->signs + from_at*words, sizeof(uint64_t)*words*n);
   memcpy(to->factors + to_at, from->factors + from_at, sizeof(struct factors)*n);
-  memcpy(to->bytes + to_at*width, from->bytes + from_at*width, width*n);
+}
+
+/* What the arrays of a cell take: those for capacity rows. */
+static size_t signs_bytes(const struct index *ix, int capacity){
+  return row_bytes(ix)*(size_t)capacity;
+}
+
+static size_t bytes_bytes(const struct index *ix, int capacity){
+  return (size_t)ix->shape.width*(size_t)capacity;
+}
+
+int cell_reserve_signs(struct index *ix, struct cell *c, int n){
+  void *block;
+
+  assert( c->capacity==0 && n>0 );
+  block = mem_alloc(signs_bytes(ix, n));
+  if( block==NULL ) return SQLITE_NOMEM;
+  cut_arrays(ix, c, block, n);
+  ix->cached_bytes += signs_bytes(ix, n);
+  return SQLITE_OK;
+}
+
+int cell_reserve_bytes(struct index *ix, struct cell *c){
+  assert( c->capacity>0 && c->bytes==NULL );
+  c->bytes = mem_alloc(bytes_bytes(ix, c->capacity));
+  if( c->bytes==NULL ) return SQLITE_NOMEM;
+  ix->cached_bytes += bytes_bytes(ix, c->capacity);
+  return SQLITE_OK;
 }
 
 int cell_reserve(struct index *ix, struct cell *c, int n){
   struct cell more = *c;
   int capacity = c->capacity + c->capacity/2;
-  void *block;
 
+  assert( c->capacity==0 || c->bytes );
   if( c->capacity>=n ) return SQLITE_OK;
   if( capacity<n ) capacity = n;
-  block = mem_alloc(row_bytes(ix)*(size_t)capacity);
-  if( block==NULL ) return SQLITE_NOMEM;
-  cut_arrays(ix, &more, block, capacity);
-  if( c->capacity>0 ) copy_rows(ix, &more, 0, c, 0, c->n);
+  more.capacity = 0;
+  more.bytes = NULL;
+  if( cell_reserve_signs(ix, &more, capacity)!=SQLITE_OK ) return SQLITE_NOMEM;
+  if( cell_reserve_bytes(ix, &more)!=SQLITE_OK ){
+    cell_drop_codes(ix, &more);
+    return SQLITE_NOMEM;
+  }
+  if( c->capacity>0 ){
+    copy_rows(ix, &more, 0, c, 0, c->n);
+    memcpy(more.bytes, c->bytes, bytes_bytes(ix, c->n));
+  }
   cell_drop_codes(ix, c);
   *c = more;
-  ix->cached_bytes += row_bytes(ix)*(size_t)capacity;
   return SQLITE_OK;
 }
 
+void cell_drop_bytes(struct index *ix, struct cell *c){
+  if( c->bytes==NULL ) return;
+  ix->cached_bytes -= bytes_bytes(ix, c->capacity);
+  mem_free(c->bytes);
+  c->bytes = NULL;
+}
+
 void cell_drop_codes(struct index *ix, struct cell *c){
-  ix->cached_bytes -= row_bytes(ix)*(size_t)c->capacity;
+  cell_drop_bytes(ix, c);
+  ix->cached_bytes -= signs_bytes(ix, c->capacity);
   mem_free(c->rowids);
   c->rowids = NULL;
   c->keys = NULL;
   c->signs = NULL;
   c->factors = NULL;
-  c->bytes = NULL;
   c->capacity = 0;
 }
 
@@ -91,9 +132,14 @@ void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const ui
 }
 
 void cell_take_out(const struct index *ix, struct cell *c, int at){
-  assert( at>=0 && at<c->n && c->capacity>0 );
+  const size_t width = (size_t)ix->shape.width;
+
+  assert( at>=0 && at<c->n && c->bytes );
   c->n--;
-  if( at<c->n ) copy_rows(ix, c, at, c, c->n, 1);
+  if( at<c->n ){
+    copy_rows(ix, c, at, c, c->n, 1);
+    memcpy(c->bytes + (size_t)at*width, c->bytes + (size_t)c->n*width, width);
+  }
   c->is_dirty = 1;
 }
 
@@ -114,6 +160,7 @@ void cell_swap_codes(struct cell *a, struct cell *b){
   a->keys = b->keys;
   a->signs = b->signs;
   a->bytes = b->bytes;
+  a->bytes_hash = b->bytes_hash;
   b->n = old.n;
   b->capacity = old.capacity;
   b->rowids = old.rowids;
@@ -121,6 +168,7 @@ void cell_swap_codes(struct cell *a, struct cell *b){
   b->keys = old.keys;
   b->signs = old.signs;
   b->bytes = old.bytes;
+  b->bytes_hash = old.bytes_hash;
 }
 
 /* ---- The list ---- */
@@ -304,29 +352,30 @@ static int is_idle(const struct cell *c){
   return c->capacity>0 && !c->is_dirty;
 }
 
-/* Bytes of the idle cells that were last used up to `clock`. */
-static size_t bytes_until(const struct index *ix, int64_t clock){
+/* What dropping the bytes, or all codes, of the idle cells that were last used up to `clock` frees.
+** */
+static size_t freed_until(const struct index *ix, int64_t clock, int is_all){
   size_t n = 0;
 
   for(int i=0; i<ix->n_cells; i++){
     const struct cell *c = ix->cells[i];
-    if( is_idle(c) && c->used<=clock ) n += row_bytes(ix)*(size_t)c->capacity;
+    if( !is_idle(c) || c->used>clock ) continue;
+    if( c->bytes ) n += bytes_bytes(ix, c->capacity);
+    if( is_all ) n += signs_bytes(ix, c->capacity);
   }
   return n;
 }
 
-/* Frees an eighth of the cache more than it must, so that a pass over all cells is rare. Halves
-** the interval of time to find up to when cells go. The cell that was used last stays. */
-void cells_trim(struct index *ix){
+/* Drops the bytes, or all codes, of the cells that were not used for the longest time, until
+** `want` bytes are free. Halves the interval of time to find up to when cells go. The cell that was
+** used last stays. */
+static void free_oldest(struct index *ix, size_t want, int is_all){
   int64_t low = 0;
   int64_t high = ix->clock - 1;
-  size_t want;
 
-  if( ix->cached_bytes<=ix->cache_bytes ) return;
-  want = ix->cached_bytes - ix->cache_bytes + ix->cache_bytes/8;
   while( low<high ){
     const int64_t middle = low + (high - low)/2;
-    if( bytes_until(ix, middle)>=want ){
+    if( freed_until(ix, middle, is_all)>=want ){
       high = middle;
     }else{
       low = middle + 1;
@@ -334,8 +383,25 @@ void cells_trim(struct index *ix){
   }
   for(int i=0; i<ix->n_cells; i++){
     struct cell *c = ix->cells[i];
-    if( is_idle(c) && c->used<=low && c->used<ix->clock ) cell_drop_codes(ix, c);
+    if( !is_idle(c) || c->used>low || c->used>=ix->clock ) continue;
+    if( is_all ) cell_drop_codes(ix, c);
+    else cell_drop_bytes(ix, c);
   }
+}
+
+/* Frees an eighth of the cache more than it must, so that passes over all cells are rare. */
+void cells_trim(struct index *ix){
+  const size_t most = ix->cache_bytes - ix->cache_bytes/8;
+
+  if( ix->cached_bytes<=ix->cache_bytes ) return;
+  free_oldest(ix, ix->cached_bytes - most, 0);
+  if( ix->cached_bytes>most ) free_oldest(ix, ix->cached_bytes - most, 1);
+}
+
+int cells_overflow(const struct index *ix){
+  const size_t each = row_bytes(ix) + (size_t)ix->shape.width;
+
+  return (size_t)ix->n_rows>ix->cache_bytes/each;
 }
 
 /* ---- The nearest of one vector ----

@@ -47,6 +47,12 @@
 **    pool settles the row's score, which is that of its nearest vector, and its other entries are
 **    dropped when they come. So `wanted` counts entries, and a row is given once.
 **
+** 6. Where the codes of all rows are more than the cache holds, the bytes of most cells would have
+**    to come from the disk. Then the head does without them: a row whose sign bound reaches the
+**    floor goes into the pool by its signs alone. Its lower bound is the estimate less e errors,
+**    and the exact vectors decide. Few more of them are fetched, as only rows before the last that
+**    is pulled are.
+**
 ** The index may change while a search lives. Nothing in here points into the index between two
 ** calls. A round that finds another state than the last one saw begins anew with all cells, and
 ** leaves out every row that was given out or is in the pool already.
@@ -69,11 +75,12 @@ enum {
   PART = 256                    /* rows of a cell that are looked through at once */
 };
 
-/* A row known by its bytes. */
+/* A row known by its bytes, or by its signs alone. */
 struct pooled {
-  float bound;                  /* byte bound */
+  float bound;                  /* byte bound; or the sign bound */
   float sign_bound;
-  float slack;                  /* the score is at least bound - 2*slack */
+  float slack;                  /* the score is at least bound - 2*slack; by signs that is likely */
+  int is_by_signs;
   int64_t rowid;
 };
 
@@ -93,6 +100,7 @@ struct search {
   int n_terms;
   double recall;                /* of the head */
   int is_certain;               /* recall 1, from the beginning or since the head has ended */
+  int is_by_signs;              /* without the bytes, which the cache does not hold */
   double farthest;              /* no row beyond this distance is wanted; INFINITY */
   float least;                  /* so no entry whose bound is below this; -INFINITY */
   float errors;                 /* e */
@@ -289,25 +297,65 @@ struct scan {
   float above;                  /* down to here its rows are known from the rounds before */
 };
 
-/* Looks at the bytes of a row; where both its bounds reach the floor, it goes into the pool. */
-static int look_at_bytes(struct search *s, struct round *r, const struct scan *k, int row,
-                         float sign_bound,
-                         struct err *e){
-  const struct cell *c = k->cell;
-  const int8_t *bytes = c->bytes + (size_t)row*s->ix->shape.width;
-  float slack, bound, least;
+/* Into the pool, if both bounds reach the floor and it was not found before. */
+static int pool_add(struct search *s, struct round *r, const struct scan *k, struct pooled row,
+                    struct err *e){
+  const float least = row.bound<row.sign_bound ? row.bound : row.sign_bound;
 
-  s->cost.n_bytes++;
-  bound = k->product + query_bytes(&s->query, &c->factors[row], bytes, &slack) + slack;
-  least = bound<sign_bound ? bound : sign_bound;
-  if( bound<r->floor.at || least>=k->above ) return SQLITE_OK;
-  if( key_set_has(&s->skip, (uint64_t)c->rowids[row]) ) return SQLITE_OK;
+  if( least<r->floor.at || least>=k->above ) return SQLITE_OK;
+  if( key_set_has(&s->skip, (uint64_t)row.rowid) ) return SQLITE_OK;
   array_reserve(&s->pool, s->n_pool, &s->pool_size, sizeof(*s->pool), e);
   if( e->rc!=SQLITE_OK ) return e->rc;
-  s->pool[s->n_pool++] = (struct pooled){ bound, sign_bound, slack, c->rowids[row] };
-  r->slack = slack;
-  floor_see(&r->floor, bound - 2*slack);
+  s->pool[s->n_pool++] = row;
+  r->slack = row.slack;
+  floor_see(&r->floor, row.bound - 2*row.slack);
   return SQLITE_OK;
+}
+
+/* The rows of a part of a cell that reach the floor by their signs: rows[n], counted from `from`.
+*/
+struct likely {
+  float bounds[PART];           /* sign bounds, by place in the part; like errors */
+  float errors[PART];
+  int rows[PART];
+  int from, n;
+};
+
+static int pool_by_signs(struct search *s, struct round *r, const struct scan *k,
+                         const struct likely *l, struct err *e){
+  for(int i=0; i<l->n && e->rc==SQLITE_OK; i++){
+    const int at = l->rows[i];
+    const struct pooled row = {
+      .bound = l->bounds[at], .sign_bound = l->bounds[at], .slack = s->errors*l->errors[at],
+      .is_by_signs = 1, .rowid = k->cell->rowids[l->from + at]
+    };
+    pool_add(s, r, k, row, e);
+  }
+  return e->rc;
+}
+
+/* It prefetches the bytes of all rows before it looks at the first: in a large index each lies
+** alone in memory. */
+static int pool_by_bytes(struct search *s, struct round *r, const struct scan *k,
+                         const struct likely *l, struct err *e){
+  const struct cell *c = k->cell;
+  const int width = s->ix->shape.width;
+
+  for(int i=0; i<l->n; i++){
+    const int8_t *bytes = c->bytes + (size_t)(l->from + l->rows[i])*width;
+    for(int j=0; j<width; j+=64) __builtin_prefetch(bytes + j);
+  }
+  for(int i=0; i<l->n && e->rc==SQLITE_OK; i++){
+    const int at = l->from + l->rows[i];
+    struct pooled row = { .sign_bound = l->bounds[l->rows[i]], .rowid = c->rowids[at] };
+    if( row.sign_bound<r->floor.at ) continue;  /* the floor has risen since */
+    row.bound = k->product + query_bytes(&s->query, &c->factors[at],
+                                         c->bytes + (size_t)at*width, &row.slack);
+    row.bound += row.slack;
+    s->cost.n_bytes++;
+    pool_add(s, r, k, row, e);
+  }
+  return e->rc;
 }
 
 /* How the query lies to a centroid: q = along * centroid + something of length rest. A tiny
@@ -332,37 +380,26 @@ static void see_spread(struct round *r, float spread, const float *estimate, con
 }
 
 /* Looks through rows [from, to) of cell `at`, at most PART. passes[to-from] says which of them
-** the terms let pass; NULL: all. It prefetches the bytes of the rows that reach the floor before
-** it looks at the first: in a large index each lies alone in memory. */
+** the terms let pass; NULL: all. */
 static int scan_rows(struct search *s, struct round *r, const struct scan *k, int at, int from,
                      int to,
                      const uint8_t *passes, struct err *e){
   const struct cell *c = k->cell;
   const int n = to-from;
-  const int width = s->ix->shape.width;
-  const uint64_t *signs = c->signs + (size_t)from*SIGN_WORDS(width);
-  float estimate[PART], error[PART];
-  int rows[PART];
-  int n_rows = 0;
+  const uint64_t *signs = c->signs + (size_t)from*SIGN_WORDS(s->ix->shape.width);
+  struct likely l;
 
-  query_signs(estimate, error, &s->query, k->along, k->rest, c->factors+from, signs, n);
+  l.from = from;
+  l.n = 0;
+  query_signs(l.bounds, l.errors, &s->query, k->along, k->rest, c->factors+from, signs, n);
   s->cost.n_signs += n;
-  if( r->n_squares<SPREAD_ROWS ) see_spread(r, r->cells[at].spread, estimate, error, n);
+  if( r->n_squares<SPREAD_ROWS ) see_spread(r, r->cells[at].spread, l.bounds, l.errors, n);
   for(int i=0; i<n; i++){
-    estimate[i] = k->product + estimate[i] + s->errors*error[i];        /* the sign bound */
-    rows[n_rows] = i;
-    n_rows += estimate[i]>=r->floor.at && (passes==NULL || passes[i]);
+    l.bounds[i] = k->product + l.bounds[i] + s->errors*l.errors[i];
+    l.rows[l.n] = i;
+    l.n += l.bounds[i]>=r->floor.at && (passes==NULL || passes[i]);
   }
-  for(int i=0; i<n_rows; i++){
-    const int8_t *bytes = c->bytes + (size_t)(from+rows[i])*width;
-    for(int j=0; j<width; j+=64) __builtin_prefetch(bytes + j);
-  }
-  for(int i=0; i<n_rows; i++){
-    const float sign_bound = estimate[rows[i]];
-    if( sign_bound<r->floor.at ) continue;      /* the floor has risen since */
-    if( look_at_bytes(s, r, k, from+rows[i], sign_bound, e)!=SQLITE_OK ) return e->rc;
-  }
-  return SQLITE_OK;
+  return s->is_by_signs ? pool_by_signs(s, r, k, &l, e) : pool_by_bytes(s, r, k, &l, e);
 }
 
 /* The cells of the group are numbered from 0. */
@@ -375,7 +412,9 @@ static int open_cell(struct search *s, struct round *r, int at, struct err *e){
   struct scan k = { .cell = c, .product = r->cells[at].product, .above = s->floors[at] };
   uint8_t passes[PART];
 
-  if( cell_read(s->ix, c, e)!=SQLITE_OK ) return e->rc;
+  if( s->is_by_signs ) cell_read_signs(s->ix, c, e);
+  else cell_read(s->ix, c, e);
+  if( e->rc!=SQLITE_OK ) return e->rc;
   split_query(&k, s->ix->halves[s->first + at]);
   s->cost.n_cells++;
   r->n_rows += c->n;
@@ -402,11 +441,12 @@ static int open_cell(struct search *s, struct round *r, int at, struct err *e){
 ** above it more seldom. At recall 0.95 this costs a tenth of what may be missed. Never the e of
 ** less than 0.95: rows that one round passes over come too late in the next, which is felt when
 ** all rows are pulled. */
-static float errors_for(double recall){
-  const double may_miss = 1 - (recall<0.95 ? 0.95 : recall);
+static float errors_for(const struct search *s){
+  double may_miss = 1 - (s->recall<0.95 ? 0.95 : s->recall);
   float errors = 0;
 
-  if( recall>=1 ) return ERRORS_CERTAIN;
+  if( s->is_certain ) return ERRORS_CERTAIN;
+  if( s->is_by_signs ) may_miss /= 2;           /* they may be missed in the pool once more */
   while( errors<ERRORS_CERTAIN && share_above(errors)>may_miss ) errors += 0.02f;
   return errors;
 }
@@ -570,6 +610,8 @@ static int begin_anew(struct search *s, struct err *e){
   if( floors==NULL ) return fail_nomem(e);
   mem_free(s->floors);
   s->floors = floors;
+  s->is_by_signs = !s->is_certain && cells_overflow(s->ix);
+  s->errors = errors_for(s);
   for(int i=0; i<s->n_cells; i++) floors[i] = INFINITY;
   for(int64_t i=0; i<s->n_given; i++) skip_row(s, s->given[i], e);
   for(int64_t i=0; i<s->n_pool; i++) skip_row(s, s->pool[i].rowid, e);
@@ -610,7 +652,6 @@ static int64_t head_wanted(const struct search *s){
 ** do not tell which rows are known. */
 static int end_head(struct search *s, struct err *e){
   s->is_certain = 1;
-  s->errors = ERRORS_CERTAIN;
   s->last.score = INFINITY;
   begin_anew(s, e);
   for(int64_t i=0; i<s->n_late && e->rc==SQLITE_OK; i++) ready_push(s, s->late[i], e);
@@ -689,7 +730,6 @@ int search_open(struct search **out, struct index *ix, const struct query *q, st
   s->is_certain = s->recall>=1;
   s->k = q->k>0 ? q->k : 0;
   s->farthest = q->farthest;
-  s->errors = errors_for(s->recall);
   s->floor = INFINITY;
   s->n_cells = -1;
   s->last.score = INFINITY;
@@ -742,6 +782,7 @@ static int row_differs(struct search *s, int64_t rowid, const char *what, struct
 /* Is the score what the bytes of the entry say, give or take what floats round? */
 static int score_fits(float score, const struct pooled *row){
   static const float rounding = 1e-4f;
+  if( row->is_by_signs ) return 1;
   return score<=row->bound + rounding && score>=row->bound - 2*row->slack - rounding;
 }
 

