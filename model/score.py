@@ -46,6 +46,7 @@ class Board:
 
     def __init__(self, a):
         self.data, self.cache, self.options, self.n = a.data, a.cache, a.options, a.n
+        self.retrieval = a.retrieval
         if a.report:
             self.split, self.sts, self.queries = 'test', 'test', 'scifact'
         else:
@@ -120,15 +121,15 @@ def meaning(board):
     yield f'STS-B {board.sts}, Spearman of 1 - latent_distance', f'{spearman:.3f}'
 
 
-def attach_scifact(board):
+def attach_corpus(board, folder):
     """The corpus as a latent table with words=1: corpus.docs."""
-    path = f'{board.cache}/scifact-words-{board.weights}.db'
+    path = f'{board.cache}/{os.path.basename(folder)}-corpus-{board.weights}.db'
     board.db.execute('ATTACH ? AS corpus', [path])
     if board.one("SELECT count(*) FROM corpus.sqlite_master WHERE name = 'docs'"):
         return
     board.db.execute('BEGIN')
     board.db.execute('CREATE VIRTUAL TABLE corpus.docs USING latent(body, words=1)')
-    for id, title, body in tsv(f'{board.data}/retrieval/scifact/corpus.tsv.xz'):
+    for id, title, body in tsv(f'{folder}/corpus.tsv.xz'):
         insert = 'INSERT INTO corpus.docs(rowid, body) VALUES (?, ?)'
         board.db.execute(insert, [int(id), f'{title}. {body}'])
     board.db.execute('COMMIT')
@@ -143,19 +144,23 @@ def ndcg(ids, relevant):
 
 
 def retrieval(board):
-    attach_scifact(board)
+    """SciFact, or the folder of --retrieval: its first 300 queries."""
+    corpus = board.retrieval or f'{board.data}/retrieval/scifact'
+    asked = board.retrieval or f'{board.data}/retrieval/{board.queries}'
+    name = {'scifact': 'SciFact', 'scifact_train': 'SciFact, training queries'}
+    attach_corpus(board, corpus)
     relevant = collections.defaultdict(set)
-    for query, doc, _ in tsv(f'{board.data}/retrieval/{board.queries}/qrels.tsv.xz'):
+    for query, doc, _ in tsv(f'{asked}/qrels.tsv.xz'):
         relevant[query].add(doc)
     ways = {'by meaning': 'meaning', "by words (FTS5's bm25)": 'words', 'by both': 'both'}
     scores = {way: [] for way in ways}
     search = 'SELECT rowid FROM corpus.docs(?, ?) LIMIT 10'
-    for query, text in tsv(f'{board.data}/retrieval/{board.queries}/queries.tsv.xz')[:300]:
+    for query, text in tsv(f'{asked}/queries.tsv.xz')[:300]:
         for way, by in ways.items():
             rows = board.db.execute(search, [text, json.dumps({'by': by})])
             scores[way].append(ndcg([str(id) for id, in rows], relevant[query]))
-    name = 'SciFact' if board.queries == 'scifact' else 'SciFact, training queries'
-    yield (f'{name}, nDCG@10: ' + '; '.join(scores),
+    folder = os.path.basename(asked)
+    yield (f'{name.get(folder, folder)}, nDCG@10: ' + '; '.join(scores),
            '; '.join(f'{statistics.fmean(v):.3f}' for v in scores.values()))
 
 
@@ -353,6 +358,9 @@ def main():
     p.add_argument('--n', type=int, default=1000,
                    help='sentences and samples; pairs are half of it')
     p.add_argument('--rows', default=','.join(ROWS), help='which, of: ' + ', '.join(ROWS))
+    p.add_argument('--retrieval', type=os.path.abspath,
+                   help='a folder with corpus, queries and qrels.tsv.xz, like those of SciFact: '
+                   'the row `retrieval` takes it instead')
     p.add_argument('--options', default='{}', help='for latent_path, e.g. {"fluency":0.3}')
     p.add_argument('--report', action='store_true',
                    help='look at text/test, STS-B test and the SciFact queries instead')
