@@ -499,7 +499,8 @@ static const void *codes_blob(struct index *ix, const struct cell *c, sqlite3_st
   if( blob==NULL && sqlite3_errcode(s->db)==SQLITE_NOMEM ){
     fail_nomem(e);
   }else if( n!=expected || sqlite3_column_type(st, 0)!=SQLITE_BLOB ){
-    fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows",
+    fail(e, SQLITE_CORRUPT, "%s.%s_codes: cell %lld has %zu bytes, expected %zu for %d rows. "
+         "'rebuild' writes the index anew",
          s->schema, s->table, (long long)c->id, n, expected, c->n);
   }
   return e->rc==SQLITE_OK ? blob : NULL;
