@@ -21,23 +21,29 @@ BUILD := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -W
 # -fvisibility.
 LINK  := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed -Wl,--version-script=ext/exports.map
 # OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
-LIBS  := -Wl,--as-needed -lcjson -lutf8proc -lpng -ljpeg -lm -lpthread -ldl
+# libtree-sitter becomes a part of the library, as ext/grammar/grammar.h says.
+PARSER := -l:libtree-sitter.a
+LIBS  := -Wl,--as-needed -lcjson -lutf8proc -lpng -ljpeg $(PARSER) -lm -lpthread -ldl
 
-SOURCES := ext/extension.c $(wildcard ext/*/*.c)
+SOURCES := ext/extension.c $(wildcard ext/*/*.c ext/grammar/*/*.c)
 
 # A layer sees its own headers and those of the layers below it, and no others: an include that
 # points up does not compile.
 BELOW_base      := base
 BELOW_codec     := base codec
 BELOW_kernels   := base kernels
-BELOW_model     := base codec kernels model
+BELOW_grammar   := base grammar
+BELOW_model     := base codec kernels grammar model
 BELOW_index     := base kernels index
-BELOW_call      := base codec kernels model call
-BELOW_vtab      := base codec kernels model index call vtab
-BELOW_functions := base codec kernels model index call vtab functions
+BELOW_call      := base codec kernels grammar model call
+BELOW_vtab      := base codec kernels grammar model index call vtab
+BELOW_functions := base codec kernels grammar model index call vtab functions
 LAYERS          := $(BELOW_functions)
 #   $(call seen_by,PATH): -I for a source file; its layer is its first folder under ext/
-seen_by = $(patsubst %,-Iext/%,$(or $(BELOW_$(word 2,$(subst /, ,$(1)))),$(LAYERS)))
+seen_by = $(if $(filter ext/grammar/python/%,$(1)),$(GENERATED),$(patsubst \
+  %,-Iext/%,$(or $(BELOW_$(word 2,$(subst /, ,$(1)))),$(LAYERS))))
+# What others wrote keeps its warnings to itself, and allocates as grammar_heap.c says.
+GENERATED := -w $(foreach f,malloc calloc realloc free,-D$(f)=grammar_$(f))
 
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
@@ -108,7 +114,7 @@ $(eval $(call variant,tsan,gcc,$(SANITIZE) -fsanitize=thread))
 static: build/latent.o  ## builds build/latent.o, for linking into a program (examples/embed.c)
 
 build/latent.o: $(SOURCES:ext/%.c=build/core/ext/%.o)
-	$(CC) -r -nostdlib -o $@.new $^
+	$(CC) -r -nostdlib -o $@.new $^ $(PARSER)
 	objcopy --keep-global-symbol=sqlite3_latent_init $@.new
 	@mv -f $@.new $@
 

@@ -96,6 +96,16 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
     .result = "0.0|-1.2" },
 
+  { .name = "latent_valid", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_valid,
+    .group = "Content and points",
+    .usage = "latent_valid(code [, language])",
+    .sentence =
+      "1 where the text is code of the language, which is 'python' so far, and 0 where it is not. "
+      "It is asked of Python 3's grammar, and of where the lines stand; names, and what may be "
+      "assigned to, are not looked at. It needs no model.",
+    .example = "SELECT latent_valid('return x + 1'), latent_valid('return x +', 'python')",
+    .result = "1|0" },
+
   /* ---- between and beyond ---- */
 
   { .name = "latent_interp", .n_min = 3, .n_max = 4, .flags = PURE, .scalar = scalar_interp,

@@ -45,6 +45,9 @@ void scalar_image(struct call *c);
 float content_score(struct call *c, const struct model *m, const struct content *content,
                     const char *what, const struct latent *z);
 
+/* ---- functions_code.c: code as such ---- */
+void scalar_valid(struct call *c);
+
 /* ---- functions_exchange.c: latents as JSON and as bare numbers ---- */
 void scalar_json(struct call *c);
 void scalar_from_json(struct call *c);
