@@ -22,7 +22,7 @@ BUILD := -std=gnu11 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -W
 LINK  := -shared -Wl,-z,nodelete -Wl,-z,defs,--as-needed -Wl,--version-script=ext/exports.map
 # OpenBLAS is not among them: kernels_blas.c opens it on CPUs that need it.
 # libtree-sitter becomes a part of the library, as ext/grammar/grammar.h says.
-PARSER := -l:libtree-sitter.a
+PARSER := -Wl,--wrap=ts_subtree_balance -l:libtree-sitter.a
 LIBS  := -Wl,--as-needed -lcjson -lutf8proc -lpng -ljpeg $(PARSER) -lm -lpthread -ldl
 
 SOURCES := ext/extension.c $(wildcard ext/*/*.c ext/grammar/*/*.c)

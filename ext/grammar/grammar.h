@@ -37,13 +37,14 @@ struct heap {
   void *free[HEAP_SIZES];               /* blocks that were given back, by size; each begins with
                                         ** the address of the next */
   size_t bytes;                         /* taken from the arena */
-  unsigned n_calls;
+  unsigned n_asked;
   struct err *err;
   jmp_buf out;                          /* where heap_leave() goes; set by the caller */
 };
 /* From now on tree-sitter allocates in this heap, in this thread. */
 int heap_enter(struct heap *h, struct err *e);
 void heap_exit(struct heap *h);         /* frees all of it */
+void heap_ask(struct heap *h);          /* a step is done: leaves, where the caller wants to stop */
 void heap_leave(struct heap *h) __attribute__((noreturn));
 /* What tree-sitter, and python/scanner.c, call in the place of malloc() and its like. */
 void *grammar_malloc(size_t bytes);

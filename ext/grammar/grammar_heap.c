@@ -34,7 +34,7 @@ enum {
   STEP = 64,
   STEPS = 16,                           /* sizes that are multiples of STEP */
   HEAP_BYTES_MOST = 1 << 30,
-  CALLS_A_TIME = 64                     /* allocations until the caller is asked whether to stop */
+  ASKED_A_TIME = 64                     /* steps until the caller is asked whether to stop */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -60,6 +60,10 @@ void heap_exit(struct heap *h){
 
 void heap_leave(struct heap *h){
   longjmp(h->out, 1);
+}
+
+void heap_ask(struct heap *h){
+  if( ++h->n_asked%ASKED_A_TIME==0 && err_stopped(h->err) ) heap_leave(h);
 }
 
 static size_t bytes_of(int size){
@@ -94,7 +98,7 @@ void *grammar_malloc(size_t bytes){
   char *block;
   int size;
   assert( h!=NULL );
-  if( ++h->n_calls%CALLS_A_TIME==0 && err_stopped(h->err) ) heap_leave(h);
+  heap_ask(h);
   if( bytes>HEAP_BYTES_MOST ) bytes = HEAP_BYTES_MOST;  /* too many, and more need not be said */
   size = size_for(bytes);
   block = h->free[size];
@@ -131,6 +135,7 @@ void grammar_free(void *p){
   struct heap *h = pthread_getspecific(key);
   int size;
   if( p==NULL ) return;
+  heap_ask(h);
   size = size_of(p);
   memcpy(p, &h->free[size], sizeof(void *));
   h->free[size] = (char *)p - HEAD;

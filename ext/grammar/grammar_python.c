@@ -30,6 +30,7 @@ struct parse {
   size_t n;
   struct err *err;
   int has_ended;                        /* the end of the text has been read */
+  int is_accepted;                      /* there is a reading of it without an error */
   int is_wrong;                         /* only of python_begins(): there was an error before it */
   int is_valid;                         /* only of python_valid() */
   void (*work)(struct parse *p);
@@ -39,29 +40,42 @@ static const char *read_code(void *arg, uint32_t at, TSPoint place, uint32_t *n)
   struct parse *p = arg;
   size_t left = at<p->n ? p->n - at : 0;
   (void)place;
-  if( err_stopped(p->err) ) heap_leave(&p->heap);
+  heap_ask(&p->heap);
   if( left==0 ) p->has_ended = 1;
   *n = (uint32_t)(left<READ_BYTES ? left : READ_BYTES);
   return p->code + (left ? at : 0);
 }
 
-/* The parser tells what it does. "resume" is its word for the first step of a repair. */
+/* The parser tells what it does. "resume" is its word for the first step of a repair. Before it has
+** accepted a reading of the text, that means that there is none; and the answer is known: what
+** follows would take the longest of all. */
 static void hear(void *arg, TSLogType type, const char *message){
   struct parse *p = arg;
   static const char repair[] = "resume version";
-  if( type!=TSLogTypeParse || strncmp(message, repair, sizeof(repair) - 1)!=0 ) return;
+  if( type!=TSLogTypeParse ) return;
+  if( strcmp(message, "accept")==0 ) p->is_accepted = 1;
+  if( p->is_accepted || strncmp(message, repair, sizeof(repair) - 1)!=0 ) return;
   p->is_wrong = !p->has_ended;
   heap_leave(&p->heap);
 }
 
-static TSTree *parse_code(struct parse *p, int listens){
+/* The linker gives the parser this in the place of its own (Makefile), which makes a finished tree
+** less deep. That is for who edits the text, and could not be stopped. */
+void __wrap_ts_subtree_balance(const void *subtree, void *pool, const void *language);
+void __wrap_ts_subtree_balance(const void *subtree, void *pool, const void *language){
+  (void)subtree;
+  (void)pool;
+  (void)language;
+}
+
+static TSTree *parse_code(struct parse *p){
   TSInput input = { p, read_code, TSInputEncodingUTF8 };
   TSLogger logger = { p, hear };
   TSParser *parser = ts_parser_new();
   TSTree *tree;
   ts_parser_set_language(parser, tree_sitter_python());
   ts_parser_set_timeout_micros(parser, STOP_MICROSECONDS);
-  if( listens ) ts_parser_set_logger(parser, logger);
+  ts_parser_set_logger(parser, logger);
   while( (tree = ts_parser_parse(parser, NULL, input))==NULL ){
     if( err_stopped(p->err) ) heap_leave(&p->heap);
   }
@@ -91,7 +105,7 @@ struct level {                          /* a node on the way from the root, and 
 struct walk {
   struct level *levels;                 /* of the parse's heap */
   uint32_t n, room;
-  TSSymbol block, module, print, exec, unequal;
+  TSSymbol block, module, print, chevron, exec, unequal;
 };
 
 static TSSymbol named(const char *name){
@@ -129,21 +143,25 @@ static int is_placed(struct level *level, TSNode child){
   return (int)start.row==level->colon_row || level->column>level->outer;
 }
 
+/* print >>f, x is Python 3 too: a tuple. */
 static int is_of_python_2(const struct walk *w, TSNode node){
   TSSymbol symbol = ts_node_symbol(node);
-  return symbol==w->print || symbol==w->exec || symbol==w->unequal;
+  if( symbol==w->print ) return ts_node_symbol(ts_node_named_child(node, 0))!=w->chevron;
+  return symbol==w->exec || symbol==w->unequal;
 }
 
 /* Visits every node of the tree once. Returns whether all of them are as they should be. */
-static int are_placed(TSTree *tree){
+static int are_placed(struct parse *p, TSTree *tree){
   struct walk w = { .block = named("block"), .module = named("module"),
-                    .print = named("print_statement"), .exec = named("exec_statement"),
+                    .print = named("print_statement"), .chevron = named("chevron"),
+                    .exec = named("exec_statement"),
                     .unequal = ts_language_symbol_for_name(tree_sitter_python(), "<>", 2, 0) };
   TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree));
   struct level *level = enter_level(&w, ts_tree_root_node(tree));
   if( !ts_tree_cursor_goto_first_child(&cursor) ) return 1;
   for(;;){
     TSNode node = ts_tree_cursor_current_node(&cursor);
+    heap_ask(&p->heap);
     if( !is_placed(level, node) || is_of_python_2(&w, node) ) return 0;
     level = enter_level(&w, node);
     if( ts_tree_cursor_goto_first_child(&cursor) ) continue;
@@ -162,13 +180,13 @@ static int are_placed(TSTree *tree){
 /* ---- The door ---- */
 
 static void check_whole(struct parse *p){
-  TSTree *tree = parse_code(p, 0);
+  TSTree *tree = parse_code(p);
   if( err_stopped(p->err) ) return;
-  p->is_valid = !ts_node_has_error(ts_tree_root_node(tree)) && are_placed(tree);
+  p->is_valid = !ts_node_has_error(ts_tree_root_node(tree)) && are_placed(p, tree);
 }
 
 static void check_beginning(struct parse *p){
-  parse_code(p, 1);
+  parse_code(p);
 }
 
 /* Python's source is UTF-8 without zero bytes. */

@@ -15,7 +15,8 @@ import sys
 from common import (NEWEST, TINY, WORK, difference, get_apsw, get_newest_sqlite, main, models_of,
                     ok, plain_errors, program, read, run, scripts, skip, vtab_scripts)
 
-LIBRARIES = ['-lcjson', '-lutf8proc', '-lpng', '-ljpeg', '-lm', '-lpthread', '-ldl']
+LIBRARIES = ['-lcjson', '-lutf8proc', '-lpng', '-ljpeg', '-Wl,--wrap=ts_subtree_balance',
+             '-l:libtree-sitter.a', '-lm', '-lpthread', '-ldl']
 FOLDER = f'{WORK}/newest'
 
 
@@ -23,7 +24,7 @@ def linked(name, source=None, sqlite='sqlite3_fts5.o'):
     """A test program with the newest SQLite in the place of the system's."""
     os.makedirs(FOLDER, exist_ok=True)
     out = f'{NEWEST}/{name}'
-    sources = sorted(glob.glob('ext/*.c') + glob.glob('ext/*/*.c'))
+    sources = sorted(glob.glob('ext/*.c') + glob.glob('ext/*/*.c') + glob.glob('ext/*/*/*.c'))
     layers = ['-I' + folder for folder in sorted(glob.glob('ext/*/'))]
     status, told = run(['gcc', '-std=gnu11', '-w', '-O2', '-DSQLITE_CORE', *layers, f'-I{NEWEST}',
                         '-o', out, source or f'tests/{name}.c',
