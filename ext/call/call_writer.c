@@ -35,6 +35,9 @@ static const struct writer *find_writer(struct call *c, const struct model *m){
 void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond){
   int is_wanted = o->decoder==DECODER_WRITER || (o->decoder==DECODER_DEFAULT && is_beyond);
   if( m==NULL || c->err.rc!=SQLITE_OK || !is_wanted ) return;
+  if( m->config.kind==KIND_CODE && is_beyond && !o->decode.has_best_of ){
+    o->decode.best_of = BEST_OF_OTHERS;         /* so that there is a choice of what parses */
+  }
   if( m->config.kind==KIND_TEXT ) o->decode.writer = find_writer(c, m);
   if( o->decode.writer && !o->decode.has_fluency ) o->decode.fluency = 0;
   if( o->decode.writer || o->decoder!=DECODER_WRITER || c->err.rc!=SQLITE_OK ) return;

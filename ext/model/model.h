@@ -432,6 +432,10 @@ struct decode_options {
   /* [n], one a row of z: the texts that it lies between. The writer takes up their words, and its
   ** candidates are to be as near to each as z is. May be NULL. */
   const struct parents *parents;
+  /* [n]: the number of the text of which each row of z is a line, ascending. The lines of a text are
+  ** chosen so that it is Python, where best_of leaves a choice, and the text has no more than 1024
+  ** candidates in all. NULL: rows are no lines of code. */
+  const int *lines_of;
   /* True where the user has set it: a function's own default then gives way. */
   int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
 };
@@ -442,6 +446,16 @@ void decode_options_init(struct decode_options *o);     /* beams, best_of, detai
 int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
                   const struct decode_options *o, struct tokens *out);
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
+
+/* ---- model_lines.c: lines of code that parse together ---- */
+/* Changes chosen[lines], the number of each line's candidate of candidates[lines, k], so that the
+** text of all is Python, and of those that are, one of the greatest sum of marks[lines, k]. Where
+** none is found, the last lines stay as they are chosen. */
+int lines_choose(const struct model *m, struct run *run, const struct tokens *candidates,
+                 const float *marks, int lines, int k, int *chosen);
+/* For a line that is alone: marks[k] -= penalty of those that are no beginning of Python. */
+int line_marks(const struct model *m, struct run *run, const struct tokens *candidates, int k,
+               float penalty, float *marks);
 
 /* ---- model_text.c: texts to segments to points, and back ---- For models of kind text and code;
 ** others are SQLITE_ERROR. A document is one space and then the text. It is cut into segments after

@@ -15,6 +15,7 @@
 enum {
   CANDIDATES_MOST = 64,
   CANDIDATES_HELD = 1024,               /* at a time, of all points together */
+  NO_CODE = 10,                         /* likewise, and less than AVOIDED */
   AVOIDED = 100                         /* more than any two marks differ by */
 };
 static const float CANDIDATE_TEMPERATURE = 0.5f;
@@ -303,15 +304,44 @@ static int contest_init(struct contest *c, const struct decode_options *o, int a
   return SQLITE_OK;
 }
 
+/* Calls choose() for each text whose lines are all among the points of the contest; n: rows that
+** decode_tokens() has in all; at: how many of them come before the contest's. */
+static int each_text(struct contest *c, int at, int n,
+                     int (*choose)(struct contest *c, int first, int lines)){
+  const int *texts = c->o->lines_of + at;
+  int first = 0;
+  if( at>0 && texts[-1]==texts[0] ) while( first<c->points && texts[first]==texts[-1] ) first++;
+  while( first<c->points && c->run->err->rc==SQLITE_OK ){
+    int end = first + 1;
+    while( end<n-at && texts[end]==texts[first] ) end++;
+    if( end<=c->points ) choose(c, first, end - first);
+    first = end;
+  }
+  return c->run->err->rc;
+}
+
+static int mark_line(struct contest *c, int first, int lines){
+  size_t at = (size_t)first*(size_t)c->k;
+  if( lines>1 ) return SQLITE_OK;
+  return line_marks(c->m, c->run, c->candidates + at, c->k, NO_CODE, c->marks + at);
+}
+
+static int choose_lines(struct contest *c, int first, int lines){
+  size_t at = (size_t)first*(size_t)c->k;
+  if( lines==1 ) return SQLITE_OK;
+  return lines_choose(c->m, c->run, c->candidates + at, c->marks + at, lines, c->k,
+                      c->chosen + first);
+}
+
 static void copy_tokens(struct tokens *to, const struct tokens *from){
   memcpy(to->ids, from->ids, (size_t)from->n*sizeof(int));
   to->n = from->n;
   to->log_probability = from->log_probability;
 }
 
-/* out[at..at+count-1]: the best of K for these rows of z. */
-static int decode_best(const struct model *m, struct run *run, const float *z, int at, int count,
-                       const struct decode_options *o, struct tokens *out){
+/* out[at..at+count-1]: the best of K for these rows of z[n]. */
+static int decode_best(const struct model *m, struct run *run, const float *z, int n, int at,
+                       int count, const struct decode_options *o, struct tokens *out){
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
   int k = o->best_of;
@@ -331,11 +361,22 @@ static int decode_best(const struct model *m, struct run *run, const float *z, i
   set_strands(strands, c.candidates, o, at, count, k);
   if( run_strands(m, run, z, o, strands, c.n)!=SQLITE_OK ) return run->err->rc;
   if( mark_candidates(&c)!=SQLITE_OK ) return run->err->rc;
+  if( o->lines_of && each_text(&c, at, n, mark_line)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<count; i++) c.chosen[i] = best_mark(c.marks + (size_t)i*k, k);
   if( o->is_way && choose_way(&c)!=SQLITE_OK ) return run->err->rc;
+  if( o->lines_of && each_text(&c, at, n, choose_lines)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<count; i++) copy_tokens(&out[at+i], &c.candidates[i*k + c.chosen[i]]);
   arena_rewind(a, mark);
   return SQLITE_OK;
+}
+
+/* How many of the rows at..n-1 are decoded together: at most `some`, and whole texts of lines. */
+static int rows_together(const struct decode_options *o, int n, int at, int some){
+  int count = n - at<some ? n - at : some;
+  int whole = count;
+  if( o->lines_of==NULL || at+count==n ) return count;
+  while( whole>0 && o->lines_of[at+whole]==o->lines_of[at+whole-1] ) whole--;
+  return whole>0 ? whole : count;
 }
 
 /* ---- The door ---- */
@@ -390,9 +431,10 @@ int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
   if( run->arena->oom ) return fail_nomem(run->err);
   if( o->best_of==1 ) return decode_each(m, run, z, n, o, out);
   some = CANDIDATES_HELD/o->best_of;
-  for(int at=0; at<n; at+=some){
-    int count = n - at<some ? n - at : some;
-    if( decode_best(m, run, z, at, count, o, out)!=SQLITE_OK ) return run->err->rc;
+  for(int at=0; at<n; ){
+    int count = rows_together(o, n, at, some);
+    if( decode_best(m, run, z, n, at, count, o, out)!=SQLITE_OK ) return run->err->rc;
+    at += count;
   }
   return SQLITE_OK;
 }

@@ -191,6 +191,7 @@ int texts_decode(const struct model *m, struct run *run, const struct latent *z,
   if( text_check(m, run->err)!=SQLITE_OK ) return run->err->rc;
   if( gather_segments(m, run, z, n, fluencies, &rows)!=SQLITE_OK ) return run->err->rc;
   options.fluencies = rows.fluencies;
+  if( m->config.kind==KIND_CODE ) options.lines_of = rows.latents;
   if( o->writer ) decode_in_order(m, run, z, n, fluencies, o, rows.tokens);
   else decode_tokens(m, run, rows.z, rows.n, &options, rows.tokens);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;

@@ -1,0 +1,183 @@
+/*
+** model_lines.c -- of each line's candidates one, so that the lines together are Python.
+**
+** The lines of code are decoded apart from each other. What is encoded comes back as it was, but
+** between two functions a bracket may be opened that no later line closes. So of the candidates for
+** the lines of a text those are taken that are nearest to their points, all together, of those that
+** parse. That is a beam search, line by line, with BEAM beginnings of the text:
+**
+**   1. Each beginning goes on with each candidate of the next line. Such a pair has the sum of the
+**      marks of its lines, and they are looked at in that order.
+**   2. A pair is kept if the text up to there may begin Python (python_begins()), and after the
+**      last line, if it is Python (python_valid()). Once BEAM are kept, no more are looked at.
+**   3. Where none is kept, the nearest candidates are taken, of this line and of all that follow.
+*/
+#include "model.h"
+#include "grammar.h"
+#include <string.h>
+
+enum {
+  BEAM = 4,
+  TRIES_MOST = 32                       /* pairs of a line that are looked at, about */
+};
+
+struct beginning {
+  const char *text;                     /* [n]: of the lines so far, from the arena */
+  size_t n;
+  float sum;                            /* of the marks of its lines */
+  int before;                           /* the beginning that it goes on from, one line shorter */
+  int candidate;                        /* of its last line */
+};
+
+struct search {
+  const struct model *m;
+  struct run *run;
+  const struct tokens *candidates;      /* [lines, k] */
+  const float *marks;                   /* [lines, k] */
+  int lines, k;
+  struct beginning *kept;               /* [lines+1, BEAM] */
+  int *n_kept;                          /* [lines+1] */
+  struct content *texts;                /* [k]: the candidates of the present line */
+};
+
+static int append_tokens(struct search *s, const struct tokens *tokens, struct content *text){
+  struct buf bytes = { 0 };
+  char *copy;
+  *text = (struct content){ "", 0 };
+  for(int i=0; i<tokens->n; i++){
+    tokenizer_decode(s->m->config.tokenizer, tokens->ids[i], &bytes);
+  }
+  copy = arena_get(s->run->arena, bytes.n + 1);
+  if( copy && bytes.n>0 ) memcpy(copy, bytes.data, bytes.n);
+  if( copy ) *text = (struct content){ copy, bytes.n };
+  if( copy==NULL || bytes.rc!=SQLITE_OK ) fail_nomem(s->run->err);
+  buf_release(&bytes);
+  return s->run->err->rc;
+}
+
+/* Is a candidate of the line the same as one before it? */
+static int is_repeated(const struct search *s, int candidate){
+  const struct content *own = &s->texts[candidate];
+  for(int i=0; i<candidate; i++){
+    const struct content *text = &s->texts[i];
+    if( text->n==own->n && memcmp(text->bytes, own->bytes, own->n)==0 ) return 1;
+  }
+  return 0;
+}
+
+/* The text without the space that text_segment() puts first. */
+static int parses(struct search *s, const char *text, size_t n, int is_whole){
+  size_t skip = n>0 && text[0]==' ';
+  return is_whole ? python_valid(text + skip, n - skip, s->run->err)
+                  : python_begins(text + skip, n - skip, s->run->err);
+}
+
+/* Keeps the beginning with the candidate after it, if that parses. */
+static int try_pair(struct search *s, int line, int before, int candidate, float sum){
+  const struct beginning *b = &s->kept[line*BEAM + before];
+  const struct content *text = &s->texts[candidate];
+  struct arena_mark mark = arena_mark(s->run->arena);
+  char *joined = arena_get(s->run->arena, b->n + text->n + 1);
+  if( joined==NULL ) return fail_nomem(s->run->err);
+  memcpy(joined, b->text, b->n);
+  memcpy(joined + b->n, text->bytes, text->n);
+  if( !parses(s, joined, b->n + text->n, line==s->lines-1) ){
+    arena_rewind(s->run->arena, mark);
+    return s->run->err->rc;
+  }
+  s->kept[(line + 1)*BEAM + s->n_kept[line+1]++] =
+    (struct beginning){ joined, b->n + text->n, sum, before, candidate };
+  return SQLITE_OK;
+}
+
+/* The pair whose sum is the greatest of those that are less than `most`, or as great and later.
+** Which is the last one that was looked at, *before and *candidate. 0: there is none. */
+static int next_pair(const struct search *s, int line, float *most, int *before, int *candidate){
+  int last = *before*s->k + *candidate;
+  int next = -1;
+  float best = 0;
+  for(int at=0; at<s->n_kept[line]*s->k; at++){
+    float sum = s->kept[line*BEAM + at/s->k].sum + s->marks[line*s->k + at%s->k];
+    if( sum>*most || (sum==*most && at<=last) || (next>=0 && sum<=best) ) continue;
+    best = sum;
+    next = at;
+  }
+  if( next<0 ) return 0;
+  *most = best;
+  *before = next/s->k;
+  *candidate = next%s->k;
+  return 1;
+}
+
+/* From the beginnings of `line` lines those of one more. */
+static int search_line(struct search *s, int line){
+  float sum = 1e30f;
+  int before = -1;
+  int candidate = -1;
+  for(int i=0; i<s->k; i++){
+    if( append_tokens(s, &s->candidates[line*s->k + i], &s->texts[i])!=SQLITE_OK ){
+      return s->run->err->rc;
+    }
+  }
+  for(int tries=0; tries<TRIES_MOST && s->n_kept[line+1]<BEAM; tries++){
+    if( err_stopped(s->run->err) ) return s->run->err->rc;
+    if( !next_pair(s, line, &sum, &before, &candidate) ) break;
+    if( is_repeated(s, candidate) ) continue;
+    if( try_pair(s, line, before, candidate, sum)!=SQLITE_OK ) return s->run->err->rc;
+  }
+  return SQLITE_OK;
+}
+
+static int search_init(struct search *s){
+  struct arena *a = s->run->arena;
+  size_t n = (size_t)s->lines + 1;
+  s->kept = arena_get(a, n*BEAM*sizeof(*s->kept));
+  s->n_kept = arena_zeroed(a, n*sizeof(int));
+  s->texts = arena_get(a, (size_t)s->k*sizeof(*s->texts));
+  if( a->oom ) return fail_nomem(s->run->err);
+  s->kept[0] = (struct beginning){ .text = "" };
+  s->n_kept[0] = 1;
+  return SQLITE_OK;
+}
+
+int lines_choose(const struct model *m, struct run *run, const struct tokens *candidates,
+                 const float *marks, int lines, int k, int *chosen){
+  struct arena_mark mark = arena_mark(run->arena);
+  struct search s = { .m = m, .run = run, .candidates = candidates, .marks = marks,
+                      .lines = lines, .k = k };
+  int done = 0;
+  int at = 0;
+  if( search_init(&s)!=SQLITE_OK ) return run->err->rc;
+  while( done<lines ){
+    if( search_line(&s, done)!=SQLITE_OK ) return run->err->rc;
+    if( s.n_kept[done+1]==0 ) break;
+    done++;
+  }
+  for(int line=done; line>0; line--){
+    const struct beginning *b = &s.kept[line*BEAM + at];
+    chosen[line-1] = b->candidate;
+    at = b->before;
+  }
+  arena_rewind(run->arena, mark);
+  return SQLITE_OK;
+}
+
+int line_marks(const struct model *m, struct run *run, const struct tokens *candidates, int k,
+               float penalty, float *marks){
+  struct arena_mark mark = arena_mark(run->arena);
+  struct search s = { .m = m, .run = run };
+  for(int i=0; i<k; i++){
+    struct content text;
+    const char *bytes;
+    if( append_tokens(&s, &candidates[i], &text)!=SQLITE_OK ) return run->err->rc;
+    bytes = text.bytes;
+    while( text.n>0 && is_ascii_space(*bytes) ){
+      bytes++;
+      text.n--;
+    }
+    if( !parses(&s, bytes, text.n, 0) ) marks[i] -= penalty;
+    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  }
+  arena_rewind(run->arena, mark);
+  return SQLITE_OK;
+}
