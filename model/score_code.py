@@ -7,7 +7,7 @@ Functions are those of the test side (code_lines.py) whose lines have at least 3
 lines; a seed draws them, and none is left out. The judge is Python's own ast.parse.
 
     exact      of 100 functions: latent_decode(latent_encode(f)) is f
-    interior   of 100 pairs of them, at 9 points of latent_path(a, b, 11) each, the ends not counted:
+    interior   of 100 pairs of them, at the 9 points of latent_path(a, b, 11) between the ends:
                Python parses what is written; and what of it is neither end
 """
 import argparse

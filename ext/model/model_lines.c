@@ -143,8 +143,14 @@ static int search_init(struct search *s){
 int lines_choose(const struct model *m, struct run *run, const struct tokens *candidates,
                  const float *marks, int lines, int k, int *chosen){
   struct arena_mark mark = arena_mark(run->arena);
-  struct search s = { .m = m, .run = run, .candidates = candidates, .marks = marks,
-                      .lines = lines, .k = k };
+  struct search s = {
+    .m = m,
+    .run = run,
+    .candidates = candidates,
+    .marks = marks,
+    .lines = lines,
+    .k = k,
+  };
   int done = 0;
   int at = 0;
   if( search_init(&s)!=SQLITE_OK ) return run->err->rc;
