@@ -450,9 +450,10 @@ uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) 
 /* ---- model_lines.c: lines of code that parse together ---- */
 /* Changes chosen[lines], the number of each line's candidate of candidates[lines, k], so that the
 ** text of all is Python, and of those that are, one of the greatest sum of marks[lines, k]. Where
-** none is found, the last lines stay as they are chosen. */
-int lines_choose(const struct model *m, struct run *run, const struct tokens *candidates,
-                 const float *marks, int lines, int k, int *chosen);
+** none is found, the last lines stay as they are chosen. A candidate that is chosen may be changed:
+** it then stands at another column, and has no more than most_tokens. */
+int lines_choose(const struct model *m, struct run *run, struct tokens *candidates,
+                 const float *marks, int lines, int k, int most_tokens, int *chosen);
 /* For a line that is alone: marks[k] -= penalty of those that are no beginning of Python. */
 int line_marks(const struct model *m, struct run *run, const struct tokens *candidates, int k,
                float penalty, float *marks);

@@ -330,7 +330,7 @@ static int choose_lines(struct contest *c, int first, int lines){
   size_t at = (size_t)first*(size_t)c->k;
   if( lines==1 ) return SQLITE_OK;
   return lines_choose(c->m, c->run, c->candidates + at, c->marks + at, lines, c->k,
-                      c->chosen + first);
+                      strand_limit(c->m, c->o), c->chosen + first);
 }
 
 static void copy_tokens(struct tokens *to, const struct tokens *from){

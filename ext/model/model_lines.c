@@ -10,7 +10,9 @@
 **      marks of its lines, and they are looked at in that order.
 **   2. A pair is kept if the text up to there may begin Python (python_begins()), and after the
 **      last line, if it is Python (python_valid()). Once BEAM are kept, no more are looked at.
-**   3. Where none is kept, the nearest candidates are taken, of this line and of all that follow.
+**   3. A candidate may also stand where the lines before it ask for: below the last one, or deeper
+**      where that opens a block. That costs it MOVED, for its point says where it stood.
+**   4. Where none is kept, the nearest candidates are taken, of this line and of all that follow.
 */
 #include "model.h"
 #include "grammar.h"
@@ -18,23 +20,25 @@
 
 enum {
   BEAM = 4,
-  TRIES_MOST = 32                       /* pairs of a line that are looked at, about */
+  TRIES_MOST = 48,                      /* pairs of a line that are looked at, about */
+  STEP = 4                              /* columns of a block, where a line is moved into it */
 };
+static const float MOVED = 0.05f;
 
 struct beginning {
   const char *text;                     /* [n]: of the lines so far, from the arena */
   size_t n;
   float sum;                            /* of the marks of its lines */
   int before;                           /* the beginning that it goes on from, one line shorter */
-  int candidate;                        /* of its last line */
+  int candidate;                        /* of its last line; that and k: it was moved */
 };
 
 struct search {
   const struct model *m;
   struct run *run;
-  const struct tokens *candidates;      /* [lines, k] */
+  struct tokens *candidates;            /* [lines, k] */
   const float *marks;                   /* [lines, k] */
-  int lines, k;
+  int lines, k, most_tokens;
   struct beginning *kept;               /* [lines+1, BEAM] */
   int *n_kept;                          /* [lines+1] */
   struct content *texts;                /* [k]: the candidates of the present line */
@@ -72,40 +76,63 @@ static int parses(struct search *s, const char *text, size_t n, int is_whole){
                   : python_begins(text + skip, n - skip, s->run->err);
 }
 
+/* Appends the candidate, moved to where the text asks for it. 0: it cannot be moved, or stands there
+** anyway. */
+static int append_moved(struct buf *text, const struct content *candidate){
+  struct layout layout = python_layout(text->data, text->n);
+  int column = layout.column + (layout.is_opener ? STEP : 0);
+  const char *bytes = candidate->bytes;
+  size_t first = 0;                     /* byte of the candidate's line, and of its statement */
+  size_t at = 0;
+  for(; at<candidate->n && is_ascii_space(bytes[at]); at++) if( bytes[at]=='\n' ) first = at + 1;
+  if( text->n==0 || first==0 || layout.is_open || at-first==(size_t)column ) return 0;
+  buf_append(text, bytes, first);
+  for(int i=0; i<column; i++) buf_char(text, ' ');
+  buf_append(text, bytes + at, candidate->n - at);
+  return 1;
+}
+
 /* Keeps the beginning with the candidate after it, if that parses. */
 static int try_pair(struct search *s, int line, int before, int candidate, float sum){
   const struct beginning *b = &s->kept[line*BEAM + before];
-  const struct content *text = &s->texts[candidate];
-  struct arena_mark mark = arena_mark(s->run->arena);
-  char *joined = arena_get(s->run->arena, b->n + text->n + 1);
-  if( joined==NULL ) return fail_nomem(s->run->err);
-  memcpy(joined, b->text, b->n);
-  memcpy(joined + b->n, text->bytes, text->n);
-  if( !parses(s, joined, b->n + text->n, line==s->lines-1) ){
-    arena_rewind(s->run->arena, mark);
-    return s->run->err->rc;
+  const struct content *text = &s->texts[candidate%s->k];
+  struct buf joined = { 0 };
+  int is_good = 1;
+  char *copy;
+  buf_append(&joined, b->text, b->n);
+  if( candidate>=s->k ) is_good = append_moved(&joined, text);
+  else buf_append(&joined, text->bytes, text->n);
+  if( joined.rc!=SQLITE_OK ) fail_nomem(s->run->err);
+  if( is_good ) is_good = parses(s, buf_text(&joined), joined.n, line==s->lines-1);
+  if( is_good && s->run->err->rc==SQLITE_OK ){
+    copy = arena_get(s->run->arena, joined.n + 1);
+    if( copy==NULL ) fail_nomem(s->run->err);
+    else memcpy(copy, buf_text(&joined), joined.n);
+    s->kept[(line + 1)*BEAM + s->n_kept[line+1]++] =
+      (struct beginning){ copy, joined.n, sum, before, candidate };
   }
-  s->kept[(line + 1)*BEAM + s->n_kept[line+1]++] =
-    (struct beginning){ joined, b->n + text->n, sum, before, candidate };
-  return SQLITE_OK;
+  buf_release(&joined);
+  return s->run->err->rc;
 }
 
 /* The pair whose sum is the greatest of those that are less than `most`, or as great and later.
 ** Which is the last one that was looked at, *before and *candidate. 0: there is none. */
 static int next_pair(const struct search *s, int line, float *most, int *before, int *candidate){
-  int last = *before*s->k + *candidate;
+  int each = 2*s->k;
+  int last = *before*each + *candidate;
   int next = -1;
   float best = 0;
-  for(int at=0; at<s->n_kept[line]*s->k; at++){
-    float sum = s->kept[line*BEAM + at/s->k].sum + s->marks[line*s->k + at%s->k];
+  for(int at=0; at<s->n_kept[line]*each; at++){
+    float sum = s->kept[line*BEAM + at/each].sum + s->marks[line*s->k + at%s->k];
+    if( at%each>=s->k ) sum -= MOVED;
     if( sum>*most || (sum==*most && at<=last) || (next>=0 && sum<=best) ) continue;
     best = sum;
     next = at;
   }
   if( next<0 ) return 0;
   *most = best;
-  *before = next/s->k;
-  *candidate = next%s->k;
+  *before = next/each;
+  *candidate = next%each;
   return 1;
 }
 
@@ -122,7 +149,7 @@ static int search_line(struct search *s, int line){
   for(int tries=0; tries<TRIES_MOST && s->n_kept[line+1]<BEAM; tries++){
     if( err_stopped(s->run->err) ) return s->run->err->rc;
     if( !next_pair(s, line, &sum, &before, &candidate) ) break;
-    if( is_repeated(s, candidate) ) continue;
+    if( is_repeated(s, candidate%s->k) ) continue;
     if( try_pair(s, line, before, candidate, sum)!=SQLITE_OK ) return s->run->err->rc;
   }
   return SQLITE_OK;
@@ -140,8 +167,24 @@ static int search_init(struct search *s){
   return SQLITE_OK;
 }
 
-int lines_choose(const struct model *m, struct run *run, const struct tokens *candidates,
-                 const float *marks, int lines, int k, int *chosen){
+/* The tokens of a line that was moved, in the place of its candidate's. Where they are too many, it
+** stays where it stood. */
+static int replace_tokens(struct search *s, int line, const struct beginning *b){
+  const struct beginning *before = &s->kept[(line - 1)*BEAM + b->before];
+  struct tokens *tokens = &s->candidates[(line - 1)*s->k + b->candidate%s->k];
+  size_t *starts;
+  int *ids, n;
+  tokenizer_encode(s->m->config.tokenizer, b->text + before->n, b->n - before->n, s->run->arena,
+                   &ids, &starts, &n, s->run->err);
+  if( s->run->err->rc!=SQLITE_OK ) return s->run->err->rc;
+  if( n>s->most_tokens ) return SQLITE_OK;
+  memcpy(tokens->ids, ids, (size_t)n*sizeof(int));
+  tokens->n = n;
+  return SQLITE_OK;
+}
+
+int lines_choose(const struct model *m, struct run *run, struct tokens *candidates,
+                 const float *marks, int lines, int k, int most_tokens, int *chosen){
   struct arena_mark mark = arena_mark(run->arena);
   struct search s = {
     .m = m,
@@ -150,6 +193,7 @@ int lines_choose(const struct model *m, struct run *run, const struct tokens *ca
     .marks = marks,
     .lines = lines,
     .k = k,
+    .most_tokens = most_tokens,
   };
   int done = 0;
   int at = 0;
@@ -161,7 +205,8 @@ int lines_choose(const struct model *m, struct run *run, const struct tokens *ca
   }
   for(int line=done; line>0; line--){
     const struct beginning *b = &s.kept[line*BEAM + at];
-    chosen[line-1] = b->candidate;
+    chosen[line-1] = b->candidate%k;
+    if( b->candidate>=k && replace_tokens(&s, line, b)!=SQLITE_OK ) return run->err->rc;
     at = b->before;
   }
   arena_rewind(run->arena, mark);
