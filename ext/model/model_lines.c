@@ -84,7 +84,9 @@ static int append_moved(struct buf *text, const struct content *candidate){
   const char *bytes = candidate->bytes;
   size_t first = 0;                     /* byte of the candidate's line, and of its statement */
   size_t at = 0;
-  for(; at<candidate->n && is_ascii_space(bytes[at]); at++) if( bytes[at]=='\n' ) first = at + 1;
+  for(; at<candidate->n && is_ascii_space(bytes[at]); at++){
+    if( bytes[at]=='\n' ) first = at + 1;
+  }
   if( text->n==0 || first==0 || layout.is_open || at-first==(size_t)column ) return 0;
   buf_append(text, bytes, first);
   for(int i=0; i<column; i++) buf_char(text, ' ');
