@@ -76,8 +76,8 @@ static int parses(struct search *s, const char *text, size_t n, int is_whole){
                   : python_begins(text + skip, n - skip, s->run->err);
 }
 
-/* Appends the candidate, moved to where the text asks for it. 0: it cannot be moved, or stands there
-** anyway. */
+/* Appends the candidate, moved to where the text asks for it. 0: it cannot be moved, or stands
+** there anyway. */
 static int append_moved(struct buf *text, const struct content *candidate){
   struct layout layout = python_layout(text->data, text->n);
   int column = layout.column + (layout.is_opener ? STEP : 0);
