@@ -432,7 +432,7 @@ struct decode_options {
   /* [n], one a row of z: the texts that it lies between. The writer takes up their words, and its
   ** candidates are to be as near to each as z is. May be NULL. */
   const struct parents *parents;
-  /* [n]: the number of the text of which each row of z is a line, ascending. The lines of a text are
+  /* [n]: the number of the text of which each row of z is a line, ascending. Lines of a text are
   ** chosen so that it is Python, where best_of leaves a choice, and the text has no more than 1024
   ** candidates in all. NULL: rows are no lines of code. */
   const int *lines_of;
@@ -451,7 +451,7 @@ uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) 
 /* Changes chosen[lines], the number of each line's candidate of candidates[lines, k], so that the
 ** text of all is Python, and of those that are, one of the greatest sum of marks[lines, k]. Where
 ** none is found, the last lines stay as they are chosen. A candidate that is chosen may be changed:
-** it then stands at another column, and has no more than most_tokens. */
+** it then stands at another column, and has at most most_tokens. */
 int lines_choose(const struct model *m, struct run *run, struct tokens *candidates,
                  const float *marks, int lines, int k, int most_tokens, int *chosen);
 /* For a line that is alone: marks[k] -= penalty of those that are no beginning of Python. */

@@ -18,7 +18,8 @@ BELOW = {
     'call': ['base', 'codec', 'kernels', 'grammar', 'model'],
     'vtab': ['base', 'codec', 'kernels', 'grammar', 'model', 'index', 'call'],
     'functions': ['base', 'codec', 'kernels', 'grammar', 'model', 'index', 'call', 'vtab'],
-    'extension': ['base', 'codec', 'kernels', 'grammar', 'model', 'index', 'call', 'vtab', 'functions'],
+    'extension': ['base', 'codec', 'kernels', 'grammar', 'model', 'index', 'call', 'vtab',
+                  'functions'],
 }
 SPEAK_TO_SQLITE = ('call', 'vtab', 'functions', 'extension')
 SPEAK_TOO = ('ext/base/base_memory.c', 'ext/index/index_store.c')
