@@ -116,7 +116,7 @@ const struct function FUNCTIONS[] = {
       "candidates (option \"best_of\"). Points near the ends decode to the ends, so "
       "steps of t are longer there.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A child rides his horse." },
+    .result = "A boy rides his horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -161,7 +161,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point drawn by seed from the whole space: a text, or content of "
       "the kind that the options name.",
     .example = "SELECT latent_sample(4)",
-    .result = "The use of ESP methods to optimize the development of VR." },
+    .result = "setUp / test methods of assetivation" },
 
   { .name = "latent_complete", .n_min = 1, .n_max = 3, .flags = PURE,
     .scalar = scalar_complete,
@@ -299,7 +299,7 @@ const struct function FUNCTIONS[] = {
       "to its point, and how far it is from each end. Options: \"steps\": \"even\" "
       "(even in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A boy rides a horse.\n0.5|A child rides his horse.\n0.75|A boy rides his snowboard.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A horse rides in the snow.\n0.5|A boy rides his snowboard.\n0.75|A boy rides a snowboard.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,

@@ -232,6 +232,8 @@ void scalar_sample(struct call *c){
   if( !o.decode.has_temperature ) o.decode.temperature = SAMPLE_TEMPERATURE;
   if( !o.decode.has_seed ) o.decode.seed = seed;
   call_writer(c, m, &o, 1);
+  /* So far from all content the candidate that is nearest is no better one. */
+  if( !o.decode.has_best_of ) o.decode.best_of = 1;
   result_content(c, &z, &o);
 }
 

@@ -2,16 +2,12 @@
 ** model_text_decode.c -- points to texts, many in one batch.
 **
 ** The segments of all texts are decoded side by side, and then joined. The writer reads what it has
-** written of a text: so it writes segment after segment, the first of all texts, then the second.
-** Each is the writer's of its point, and by CONTEXT_FLUENCY what the plain language model makes of
-** the text before it: names, tense and who is meant.
+** written of a text, and so keeps to names, tense and who is meant: it writes segment after segment,
+** the first of all texts, then the second.
 */
 #include "model.h"
 #include <assert.h>
 #include <string.h>
-
-/* Tuned by eye on interpolations of documents. */
-static const float CONTEXT_FLUENCY = 0.25f;
 
 /* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts
 ** first. */
@@ -134,11 +130,9 @@ static void gather_tellings(struct telling *t, int at){
   for(int i=0; i<t->n; i++){
     const struct latent *z = &t->z[i];
     size_t width = (size_t)z->width;
-    float share = t->fluencies[i];
     if( at>=z->n_segments ) continue;
-    if( at>0 && !t->options->has_fluency && share<CONTEXT_FLUENCY ) share = CONTEXT_FLUENCY;
     memcpy(t->points + (size_t)t->n_now*width, latent_segment(z, at), width*sizeof(float));
-    t->shares[t->n_now] = share;
+    t->shares[t->n_now] = t->fluencies[i];
     t->contexts[t->n_now] = (struct content){ t->told[i].data, t->told[i].n };
     if( t->options->parents ) t->parents[t->n_now] = t->options->parents[t->next[i] - t->rows];
     t->latents[t->n_now++] = i;
