@@ -2,8 +2,8 @@
 ** model_text_decode.c -- points to texts, many in one batch.
 **
 ** The segments of all texts are decoded side by side, and then joined. The writer reads what it has
-** written of a text, and so keeps to names, tense and who is meant: it writes segment after segment,
-** the first of all texts, then the second.
+** written of a text, and so keeps to names, tense and who is meant. It writes segment after
+** segment, the first of all texts, then the second.
 */
 #include "model.h"
 #include <assert.h>
