@@ -179,7 +179,7 @@ def read_tensors(path):
 PARTS = {'qkv': ('attn_q', 'attn_k', 'attn_v'), 'out': ('attn_output',),
          'feed_in': ('ffn_up', 'ffn_gate'), 'feed_out': ('ffn_down',)}
 TURNED = ('attn_q', 'attn_k')
-SHARES = {'qkv': (576, 192, 192), 'feed_in': (1536, 1536)}     # their columns
+COLUMNS_OF = {'qkv': (576, 192, 192), 'out': (576,), 'feed_in': (1536, 1536), 'feed_out': (576,)}
 
 
 def in_order(name, w):
@@ -265,11 +265,11 @@ def trained_weights(path):
         for name, parts in PARTS.items():
             a = np.split(file[p + name + '.a'], len(parts), 1)
             b = np.split(file[p + name + '.b'], len(parts))
-            ends = np.cumsum([SHARES[name][k] if name in SHARES else len(b[0].T)
-                              for k in range(len(parts))])
-            for k, x in enumerate(parts):
-                mine = b[k][:, ends[k - 1] if k else 0:ends[k]]
+            end = 0
+            for k, (x, n) in enumerate(zip(parts, COLUMNS_OF[name])):
+                mine = b[k][:, end:end + n]
                 w['%s%s.a' % (of, x)], w['%s%s.b' % (of, x)] = a[k], out_of_order(x, mine)
+                end += n
     return w
 
 

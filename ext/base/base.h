@@ -94,6 +94,8 @@ void buf_str(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);  /* at most 400 bytes */
 void *buf_extend(struct buf *b, size_t n);      /* n more bytes, not set; NULL when b->rc is set */
 const char *buf_text(struct buf *b);            /* 0-terminated, the 0 not counted; "" on failure */
+/* The bytes, from the arena, 0-terminated likewise; NULL: out of memory. */
+char *buf_copy(const struct buf *b, struct arena *a);
 void buf_release(struct buf *b);
 
 /* Appends text, every byte of it that is not UTF-8 replaced by U+FFFD. */

@@ -139,6 +139,14 @@ const char *buf_text(struct buf *b){
   return b->data;
 }
 
+char *buf_copy(const struct buf *b, struct arena *a){
+  char *copy = arena_get(a, b->n + 1);
+  if( copy==NULL ) return NULL;
+  if( b->n>0 ) memcpy(copy, b->data, b->n);
+  copy[b->n] = 0;
+  return copy;
+}
+
 /* Keeps max, which belongs to the use and not to the contents. */
 void buf_release(struct buf *b){
   mem_free(b->data);

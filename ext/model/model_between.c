@@ -41,15 +41,6 @@ static int count_segments(const struct latent *z, int n){
   return count;
 }
 
-/* The bytes, from the arena. */
-static int copy_text(struct run *run, struct buf *text, struct content *copy){
-  char *bytes = arena_get(run->arena, text->n + 1);
-  if( bytes==NULL ) return fail_nomem(run->err);
-  memcpy(bytes, buf_text(text), text->n);
-  *copy = (struct content){ bytes, text->n };
-  return SQLITE_OK;
-}
-
 /* The texts of all segments of z[n], one after another, as the small decoder says them. */
 static int speak(const struct model *m, struct run *run, const struct latent *z, int n,
                  struct content *texts){
@@ -70,7 +61,10 @@ static int speak(const struct model *m, struct run *run, const struct latent *z,
   }
   decode_options_init(&plain);
   texts_decode(m, run, ones, (int)count, greedy, &plain, said, NULL);
-  for(at=0; at<count && run->err->rc==SQLITE_OK; at++) copy_text(run, &said[at], &texts[at]);
+  for(at=0; at<count && run->err->rc==SQLITE_OK; at++){
+    texts[at] = (struct content){ buf_copy(&said[at], a), said[at].n };
+    if( texts[at].bytes==NULL ) fail_nomem(run->err);
+  }
   for(at=0; at<count; at++) buf_release(&said[at]);
   return run->err->rc;
 }

@@ -44,17 +44,14 @@ struct search {
   struct content *texts;                /* [k]: the candidates of the present line */
 };
 
-static int append_tokens(struct search *s, const struct tokens *tokens, struct content *text){
+/* What the tokens say, in the arena. */
+static int read_tokens(struct search *s, const struct tokens *tokens, struct content *text){
   struct buf bytes = { 0 };
-  char *copy;
-  *text = (struct content){ "", 0 };
   for(int i=0; i<tokens->n; i++){
     tokenizer_decode(s->m->config.tokenizer, tokens->ids[i], &bytes);
   }
-  copy = arena_get(s->run->arena, bytes.n + 1);
-  if( copy && bytes.n>0 ) memcpy(copy, bytes.data, bytes.n);
-  if( copy ) *text = (struct content){ copy, bytes.n };
-  if( copy==NULL || bytes.rc!=SQLITE_OK ) fail_nomem(s->run->err);
+  *text = (struct content){ buf_copy(&bytes, s->run->arena), bytes.n };
+  if( text->bytes==NULL || bytes.rc!=SQLITE_OK ) fail_nomem(s->run->err);
   buf_release(&bytes);
   return s->run->err->rc;
 }
@@ -107,9 +104,8 @@ static int try_pair(struct search *s, int line, int before, int candidate, float
   if( joined.rc!=SQLITE_OK ) fail_nomem(s->run->err);
   if( is_good ) is_good = parses(s, buf_text(&joined), joined.n, line==s->lines-1);
   if( is_good && s->run->err->rc==SQLITE_OK ){
-    copy = arena_get(s->run->arena, joined.n + 1);
+    copy = buf_copy(&joined, s->run->arena);
     if( copy==NULL ) fail_nomem(s->run->err);
-    else memcpy(copy, buf_text(&joined), joined.n);
     s->kept[(line + 1)*BEAM + s->n_kept[line+1]++] =
       (struct beginning){ copy, joined.n, sum, before, candidate };
   }
@@ -144,7 +140,7 @@ static int search_line(struct search *s, int line){
   int before = -1;
   int candidate = -1;
   for(int i=0; i<s->k; i++){
-    if( append_tokens(s, &s->candidates[line*s->k + i], &s->texts[i])!=SQLITE_OK ){
+    if( read_tokens(s, &s->candidates[line*s->k + i], &s->texts[i])!=SQLITE_OK ){
       return s->run->err->rc;
     }
   }
@@ -222,7 +218,7 @@ int line_marks(const struct model *m, struct run *run, const struct tokens *cand
   for(int i=0; i<k; i++){
     struct content text;
     const char *bytes;
-    if( append_tokens(&s, &candidates[i], &text)!=SQLITE_OK ) return run->err->rc;
+    if( read_tokens(&s, &candidates[i], &text)!=SQLITE_OK ) return run->err->rc;
     bytes = text.bytes;
     while( text.n>0 && is_ascii_space(*bytes) ){
       bytes++;
