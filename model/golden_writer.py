@@ -3,16 +3,18 @@
     python3 model/golden_writer.py
 
 It writes the folder only where it is missing: random weights, in writer_files.py's layout, for the
-points of tests/data/text.safetensors. golden_writer.safetensors in tests/data has what writer.py's
-network makes of a few texts with the weights as they lie in the folder. Each product quantizes its
-left side by groups of 32 first, as ext/kernels/kernels_groups.c does.
+points of tests/data/text.safetensors, and of tests/data/tiny.safetensors as code. The file
+golden_writer.safetensors in tests/data has what writer.py's network makes of a few texts with the
+weights as they lie in the folder. Each product quantizes its left side by groups of 32 first, as
+ext/kernels/kernels_groups.c does.
 
     start [n + 1], ids [start[n]]     texts in pieces, each with the writer's `begin` first; one
                                       behind another (whole numbers)
     z [n, s + r], detail [n]          what each text is written from
-    writer.<layer>, plain.<layer>     [start[n], d] after that layer: of the writer, and of the
-                                      language model as it came
-    writer.scores, plain.scores       [start[n], pieces]: log-probabilities of the next piece
+    code_z [n, s + r of code]         and where it is a line of code
+    writer.<layer>, code.<layer>, plain.<layer>     [start[n], d] after that layer: of the writer
+                                      from z, from code_z; of the language model as it came
+    writer.scores, ...                [start[n], pieces]: log-probabilities of the next piece
 """
 import json
 import math
@@ -28,6 +30,7 @@ import writer_files
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / 'tests/data/llama'
 TEXT = ROOT / 'tests/data/text.json'
+CODE = ROOT / 'tests/data/tiny.json'    # which the tests call code
 SHAPE = dict(d=128, layers=3, lower=1, shared=1, h=64, memory=2, rank=8, longest=12, context=4,
              begin=0, end=2, rotary_base=1000.0, epsilon=1e-5)
 SPECIAL = ['<|endoftext|>', '<|im_start|>', '<|im_end|>']
@@ -99,6 +102,10 @@ class Random:
         q = np.round((w - m[:, None].astype('f4')) / d[:, None].astype('f4'))
         return np.stack([d, m]), np.clip(q, 0, 15).astype('u1')
 
+    def map_of(self, code_z, z):
+        """From lines of code to texts. Call it last: what is drawn before it stays as it was."""
+        return {'code': self.matrix(code_z + 1, z)}
+
     def trained(self, s, r):
         d, ranks = SHAPE['d'], SHAPE['rank']
         out = {'memory': self.matrix(s + r, SHAPE['memory'] * d),
@@ -122,6 +129,8 @@ def make_folder(folder):
     folder.mkdir()
     text = json.loads(TEXT.read_text('utf8'))
     s, r = text['meaning']['s'], text['config']['r']
+    code = json.loads(CODE.read_text('utf8'))
+    code = {'s': code['config']['s'], 'r': code['config']['r'], 'reads': code['weights_hash']}
     words = tokenizer()
     pieces = len(words['model']['vocab'])
     weights = Random(pieces, 19)
@@ -129,11 +138,13 @@ def make_folder(folder):
     writer_files.write_layers(weights, path('layers.safetensors'), check=False)
     writer_files.write_tensors(path('pieces.safetensors'),
                                {'pieces': writer_files.pack(8, *weights.groups('token_embd'))})
-    writer_files.write_trained(weights.trained(s, r), path('trained.safetensors'))
+    trained = weights.trained(s, r)
+    trained |= weights.map_of(code['s'] + code['r'], s + r)
+    writer_files.write_trained(trained, path('trained.safetensors'))
     (folder / 'tokenizer.json').write_text(
         json.dumps(words, ensure_ascii=False, separators=(',', ':')) + '\n', 'utf8')
     writer_files.write_config(str(folder), SHAPE | dict(pieces=pieces, s=s, r=r,
-                                                        reads=text['weights_hash']))
+                                                        reads=text['weights_hash'], code=code))
 
 
 # ---- writer.py's network, with the folder's weights ----------------------------------------------
@@ -192,6 +203,7 @@ class Tiny(writer.Writer):
     def read(self, folder):
         c = self.config
         d, h, z, kv = c['d'], c['h'], c['s'] + c['r'], 64 * c['shared']
+        writer.CODE_Z = c['code']['s'] + c['code']['r']
         files = [writer_files.read_tensors(str(folder / f'{x}.safetensors'))
                  for x in ('layers', 'pieces', 'trained')]
         tensors = {k: v for file in files for k, v in file.items()}
@@ -201,7 +213,8 @@ class Tiny(writer.Writer):
         self.embedding = Embedding(self.groups(8, 'pieces', d, c['pieces']).w)
         self.w = {'output_norm': vector('norm')}
         self.P = {'mem': self.groups(8, 'memory', z, c['memory'] * d),
-                  'mem_b': vector('memory_bias'), 'zin': self.groups(8, 'z_in', z, d)}
+                  'mem_b': vector('memory_bias'), 'zin': self.groups(8, 'z_in', z, d),
+                  'code': self.groups(8, 'code', writer.CODE_Z + 1, z)}
         self.sizes = {'qkv': (d, d, kv, kv), 'out': (d, d), 'feed_in': (d, h, h),
                       'feed_out': (h, d)}
         for i in self.layers:
@@ -235,6 +248,11 @@ class Tiny(writer.Writer):
         self.seen[l] = y[0]
         return y
 
+    def points(self, z):
+        if not z[:, -1].isnan().any():
+            return z
+        return torch.nn.functional.pad(z[:, :writer.CODE_Z], (0, 1), value=1.) @ self.P['code']
+
     def run(self, z, ids):
         """Each layer's output, and the log-probabilities of the next pieces."""
         tokens = torch.tensor([ids])
@@ -256,14 +274,22 @@ def golden(folder, out):
     rows = [[tiny.config['begin'], *ids] for ids in TEXTS]
     g = torch.Generator().manual_seed(4)
     unit = lambda n: torch.nn.functional.normalize(torch.randn(len(rows), n, generator=g), dim=-1)
-    points = torch.cat([unit(s), unit(r)], 1)
     details = torch.tensor(DETAILS)[:, None]
-    z = torch.cat([points[:, :s] * np.float32(math.sqrt(s)),
-                   points[:, s:] * (np.float32(math.sqrt(r)) * details)], 1)
+
+    def points(s, r):
+        """Points, and what is read of them: numbers of unit variance."""
+        z = torch.cat([unit(s), unit(r)], 1)
+        return z, torch.cat([z[:, :s] * np.float32(math.sqrt(s)),
+                             z[:, s:] * (np.float32(math.sqrt(r)) * details)], 1)
+
+    z, of_texts = points(s, r)
+    code_z, of_code = points(tiny.config['code']['s'], tiny.config['code']['r'])
+    filled = torch.nn.functional.pad(of_code, (0, s + r - of_code.shape[1]), value=torch.nan)
     tensors = {'start': torch.tensor(np.cumsum([0] + [len(x) for x in rows])).float(),
-               'ids': torch.tensor(sum(rows, [])).float(), 'z': points, 'detail': details}
-    for voice in ('writer', 'plain'):
-        each = [tiny.run(z[i] if voice == 'writer' else None, ids) for i, ids in enumerate(rows)]
+               'ids': torch.tensor(sum(rows, [])).float(), 'z': z, 'code_z': code_z,
+               'detail': details}
+    for voice, read in (('writer', of_texts), ('code', filled), ('plain', [None] * len(rows))):
+        each = [tiny.run(x, ids) for x, ids in zip(read, rows)]
         for what, x in zip([*tiny.layers, 'scores'], zip(*each)):
             tensors[f'{voice}.{what}'] = torch.cat(x)
     save_file({k: v.contiguous() for k, v in tensors.items()}, out)

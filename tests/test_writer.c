@@ -43,6 +43,10 @@ static const char *const ORDERS[] = {
   "a copied cache",
 };
 
+/* What reads them. */
+enum voice { WRITER, CODE, PLAIN };
+static const char *const VOICES[] = { "writer", "code", "plain" };
+
 struct network {                        /* one reading of texts */
   const struct writer *w;
   struct run *run;
@@ -50,7 +54,7 @@ struct network {                        /* one reading of texts */
   int n;                                /* texts */
   const float *z, *detail;
   enum order order;
-  int is_plain;
+  enum voice voice;
   struct arena arena;                   /* owned: not the run's, whose marks are the writer's */
   struct writing writing;
   float *caches[TEXTS_MOST], *copies[TEXTS_MOST];
@@ -94,7 +98,7 @@ static void read_step(struct network *g, struct worker *worker, const int *at, i
     rows[i] = (struct written){ g->ids[at[i]], position, text, g->caches[text], limit };
   }
   g->at = at;
-  writing_step(&g->writing, g->run, worker, rows, n, g->is_plain);
+  writing_step(&g->writing, g->run, worker, rows, n, g->voice==PLAIN);
   writing_scores(&g->writing, y, n);
   for(int i=0; i<n; i++){
     memcpy(g->scores + (size_t)at[i]*pieces, y + (size_t)i*pieces, pieces*sizeof(float));
@@ -125,6 +129,8 @@ static void read_all(void *arg, struct worker *worker, int chunk){
 
 static void network_run(struct network *g){
   const struct writer_shape *shape = &g->w->config.shape;
+  int kind = g->voice==CODE ? KIND_CODE : KIND_TEXT;
+  int width = g->voice==CODE ? shape->code_s + shape->code_r : shape->s + shape->r;
   size_t rows = (size_t)g->start[g->n];
   size_t cache = page_floats(g->w, shape->longest + 1);
   struct arena *a = &g->arena;
@@ -134,7 +140,7 @@ static void network_run(struct network *g){
   for(int i=0; i<g->n; i++){
     g->caches[i] = arena_floats(a, cache);
     g->copies[i] = arena_floats(a, cache);
-    writing_point(&g->writing, i, g->z + (size_t)i*(size_t)(shape->s + shape->r), g->detail[i]);
+    writing_point(&g->writing, i, kind, g->z + i*width, g->detail[i]);
   }
   g->run->watch = watch;
   g->run->watch_arg = g;
@@ -142,18 +148,20 @@ static void network_run(struct network *g){
   g->run->watch = NULL;
 }
 
-static struct network network_of(struct golden *g, const struct writer *w, struct run *run){
-  struct network network = { .w = w, .run = run };
+static struct network network_of(struct golden *g, const struct writer *w, struct run *run,
+                                 enum voice voice){
+  struct network network = { .w = w, .run = run, .voice = voice };
   size_t n;
   network.ids = golden_ints(g, "ids", &n);
   network.start = golden_ints(g, "start", &n);
   network.n = (int)n - 1;
-  network.z = golden_floats(g, "z", &n);
+  network.z = golden_floats(g, voice==CODE ? "code_z" : "z", &n);
   network.detail = golden_floats(g, "detail", &n);
   return network;
 }
 
-static void compare_layers(struct golden *g, const struct network *got, const char *voice){
+static void compare_layers(struct golden *g, const struct network *got){
+  const char *voice = VOICES[got->voice];
   const struct writer_shape *shape = &got->w->config.shape;
   size_t rows = (size_t)got->start[got->n];
   char name[40];
@@ -187,14 +195,12 @@ static void test_network(void){
   bench_start(&b);
   w = open_tiny(&b.err);
   if( w && golden_open(&g, "writer", &b) ){
-    for(int is_plain=0; is_plain<2; is_plain++){
-      struct network first = network_of(&g, w, &b.run);
-      first.is_plain = is_plain;
+    for(enum voice voice=WRITER; voice<=PLAIN; voice++){
+      struct network first = network_of(&g, w, &b.run, voice);
       network_run(&first);
-      compare_layers(&g, &first, is_plain ? "plain" : "writer");
+      compare_layers(&g, &first);
       for(int i=0; i<12; i++){
-        struct network other = network_of(&g, w, &b.run);
-        other.is_plain = is_plain;
+        struct network other = network_of(&g, w, &b.run, voice);
         other.order = i<5 ? (enum order)i : PREFILL;
         if( i>=5 && !linear_choose(CODES[i-5]) ) continue;
         network_run(&other);
@@ -209,6 +215,64 @@ static void test_network(void){
   }
   property_ok(&orders, "writer: rows alone, at once, beside others: the same bits");
   property_ok(&codes, "writer: every code gives the same bits");
+  writer_close(w);
+  bench_end(&b);
+}
+
+/* What texts_nats() should give: the texts, in pieces, read by the network. */
+static void nats_of(const struct writer *w, struct run *run, const struct content *texts, int n,
+                    float *nats){
+  struct network g = { .w = w, .run = run, .voice = PLAIN, .n = n };
+  int pieces = w->config.shape.pieces;
+  int all[64];
+  int start[TEXTS_MOST+1] = { 0 };
+  const float *y;
+  for(int i=0; i<n; i++){
+    int *ids, n_ids;
+    int *row = all + start[i];
+    bpe_encode(w->bpe, texts[i].bytes, texts[i].n, run->arena, &ids, &n_ids, run->err);
+    if( n_ids>w->config.shape.longest ) n_ids = w->config.shape.longest;
+    row[0] = w->config.shape.begin;
+    memcpy(row + 1, ids, (size_t)n_ids*sizeof(int));
+    start[i+1] = start[i] + 1 + n_ids;
+  }
+  g.ids = all;
+  g.start = start;
+  g.z = g.detail = arena_zeroed(run->arena, 1024*sizeof(float));
+  network_run(&g);
+  y = g.scores;
+  for(int i=0; i<n; i++){
+    float sum = 0;
+    for(int at=start[i]; at<start[i+1]; at++, y+=pieces){
+      sum -= y[at+1<start[i+1] ? all[at+1] : w->config.shape.begin];
+    }
+    nats[i] = sum/(float)(start[i+1] - start[i]);
+  }
+  arena_release(&g.arena);
+}
+
+static void test_aloud(void){
+  static const char *const said[] = {
+    "", " the", " it was night by the sea and rain", " The old cat said \"no\".",
+    " and and and and and and and and and and and and and and and", "\xFF\xFE",
+  };
+  enum { SAID = sizeof(said)/sizeof(*said) };
+  struct property same = { 0 };
+  struct content texts[SAID];
+  float wanted[SAID], got[SAID];
+  struct bench b;
+  struct writer *w;
+  bench_start(&b);
+  w = open_tiny(&b.err);
+  for(int i=0; i<SAID; i++) texts[i] = (struct content){ said[i], strlen(said[i]) };
+  if( w ) nats_of(w, &b.run, texts, SAID, wanted);
+  for(int n=1; w && n<=3; n++){
+    b.run.n_threads = n;
+    texts_nats(w, &b.run, texts, SAID, got);
+    holds(&same, same_floats(wanted, got, SAID), "%d threads", n);
+  }
+  property_ok(&same, "writer: texts are read aloud as the plain model reads them");
+  ok(got[4]>0 && got[4]<20, "writer: and a text that is too long to its limit", "%g", got[4]);
   writer_close(w);
   bench_end(&b);
 }
@@ -726,6 +790,7 @@ int main(int argc, char **argv){
   if( argc>1 ) root = argv[1];
   if( fault_install()!=SQLITE_OK ) return 1;
   test_network();
+  test_aloud();
   test_strands();
   test_contexts();
   test_wanted();

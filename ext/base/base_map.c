@@ -27,11 +27,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PART = 8 << 20 };                /* bytes that are read between two looks at e's stop */
+
 /* to[n] = the whole file. */
 static int read_all(int fd, unsigned char *to, size_t n, const char *path, struct err *e){
   size_t at = 0;
   while( at<n ){
-    ssize_t got = read(fd, to + at, n - at);
+    ssize_t got;
+    if( err_stopped(e) ) return e->rc;
+    got = read(fd, to + at, n - at<PART ? n - at : PART);
     if( got<0 && errno==EINTR ) continue;
     if( got<0 ) return fail(e, SQLITE_IOERR, "%s: %s", path, strerror(errno));
     if( got==0 ){

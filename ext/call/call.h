@@ -221,5 +221,9 @@ int json_check_keys(struct call *c, const struct cJSON *object, const char *what
 ** content that was encoded, but between or beyond), there is a writer, and options do not ask for
 ** the other. m may be NULL. */
 void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond);
+/* The same for the content at z. Of several segments those that were encoded come back as they
+** were, where options name no decoder. */
+void call_writer_at(struct call *c, const struct model *m, struct options *o,
+                    const struct latent *z);
 
 #endif

@@ -2,25 +2,30 @@
 ** call_writer.c -- which decoder a call's result is written by.
 **
 ** The small decoder gives back what was encoded, in milliseconds. The writer writes what is between
-** or beyond in the words of a language model. It is the folder "writer" beside the weights of text;
-** where there is none, the small decoder does all. A connection opens it when it first writes.
+** or beyond in the words of a language model. It is the folder "writer" beside the weights of text
+** or code; where there is none, or it reads no code, the small decoder does all. A connection opens
+** it when it first writes.
 */
 #include "call.h"
 
 static int check_reads(struct call *c, const struct writer *w, const struct model *m){
   const struct writer_shape *shape = &w->config.shape;
-  unsigned long long reads = w->config.reads;
+  int is_code = m->config.kind==KIND_CODE;
+  int s = is_code ? shape->code_s : shape->s;
+  int r = is_code ? shape->code_r : shape->r;
+  unsigned long long reads = is_code ? w->config.reads_code : w->config.reads;
   unsigned long long have = m->config.weights_hash;
   if( reads!=have ){
     return fail(&c->err, SQLITE_ERROR, "%s reads latents of weights %016llx, these are of %016llx: "
                 "{\"decoder\":\"exact\"} does without it", w->shared.path, reads, have);
   }
-  if( shape->s==model_s(m) && shape->r==m->config.shape.r ) return SQLITE_OK;
+  if( s==model_s(m) && r==m->config.shape.r ) return SQLITE_OK;
   return fail(&c->err, SQLITE_ERROR, "%s reads points of %d and %d numbers, these have %d and %d",
-              w->shared.path, shape->s, shape->r, model_s(m), m->config.shape.r);
+              w->shared.path, s, r, model_s(m), m->config.shape.r);
 }
 
-/* The writer beside the weights of m. NULL: there is none, or a failure. */
+/* The writer beside the weights of m. NULL: there is none, it reads no code and m is of code, or a
+** failure. */
 static const struct writer *find_writer(struct call *c, const struct model *m){
   struct connection *own = c->connection;
   const char *folder = writer_beside(m, &c->arena, &c->err);
@@ -29,6 +34,7 @@ static const struct writer *find_writer(struct call *c, const struct model *m){
   if( writer_open(&w, folder, &c->err)!=SQLITE_OK ) return NULL;
   writer_close(own->writer);            /* which is the same, but at first or after latent_load() */
   own->writer = w;
+  if( m->config.kind==KIND_CODE && w->config.shape.code_s==0 ) return NULL;
   return check_reads(c, w, m)==SQLITE_OK ? w : NULL;
 }
 
@@ -38,14 +44,20 @@ void call_writer(struct call *c, const struct model *m, struct options *o, int i
   if( m->config.kind==KIND_CODE && is_beyond && !o->decode.has_best_of ){
     o->decode.best_of = BEST_OF_OTHERS;         /* so that there is a choice of what parses */
   }
-  if( m->config.kind==KIND_TEXT ) o->decode.writer = find_writer(c, m);
+  if( m->config.kind!=KIND_PICTURE ) o->decode.writer = find_writer(c, m);
   if( o->decode.writer && !o->decode.has_fluency ) o->decode.fluency = 0;
   if( o->decode.writer || o->decoder!=DECODER_WRITER || c->err.rc!=SQLITE_OK ) return;
-  if( m->config.kind!=KIND_TEXT ){
-    fail(&c->err, SQLITE_ERROR, "options key \"decoder\" is \"writer\", which writes kind text "
-         "alone, and this is of kind %s", kind_name(m->config.kind));
+  if( m->config.kind==KIND_PICTURE ){
+    fail(&c->err, SQLITE_ERROR, "options key \"decoder\" is \"writer\", which writes kinds text "
+         "and code, and this is of kind %s", kind_name(m->config.kind));
   }else{
-    fail(&c->err, SQLITE_CANTOPEN, "no writer found (looked for the folder \"writer\" beside %s)",
-         m->shared.path);
+    fail(&c->err, SQLITE_CANTOPEN, "no writer of %s found (looked for the folder \"writer\" beside "
+         "%s)", kind_name(m->config.kind), m->shared.path);
   }
+}
+
+void call_writer_at(struct call *c, const struct model *m, struct options *o,
+                    const struct latent *z){
+  call_writer(c, m, o, m && z->kind!=KIND_DIRECTION && point_is_between(z));
+  o->decode.keeps_encoded = o->decoder==DECODER_DEFAULT;
 }

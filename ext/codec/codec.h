@@ -268,6 +268,7 @@ struct writer_shape {
   int memory;                   /* vectors that a point becomes */
   int rank;                     /* of what was trained beside each matrix */
   int s, r;                     /* numbers of the two parts of a point */
+  int code_s, code_r;           /* the same of a line of code; 0: it reads none */
   int longest;                  /* most pieces of a text that it was taught to write */
   int context;                  /* and to read before it: 0..CONTEXT_MOST */
   int begin, end;               /* the pieces around a text */
@@ -277,6 +278,7 @@ struct writer_config {
   float rotary_base;            /* of the angles of positions */
   float epsilon;                /* of the norms */
   uint64_t reads;               /* the hash of the text weights whose latents it reads */
+  uint64_t reads_code;          /* likewise of code, where shape.code_s is not 0 */
   uint64_t hashes[WRITER_FILES];        /* that the files of weights must have */
 };
 /* The text says which file, what came and what was expected. */

@@ -6,6 +6,7 @@
 **      "memory": 16, "rank": 32, "s": 256, "r": 256, "longest": 48, "context": 64, "begin": 0,
 **      "end": 2, "rotary_base": 100000, "epsilon": 1e-5,
 **      "reads": "bc2f0d7c781b4b27",                    hash64 of text.safetensors
+**      "code": {"s": 128, "r": 256, "reads": "..."},   code.safetensors; may be missing
 **      "layers.safetensors": "...",                    and of the writer's own files
 **      "pieces.safetensors": "...", "trained.safetensors": "..."}
 **
@@ -62,6 +63,17 @@ static void read_shape(struct writer_shape *shape, const struct folder_file *f){
        HEAD);
 }
 
+/* What it reads of code. */
+static void read_code(struct writer_config *c, const struct folder_file *f){
+  struct folder_file code = *f;
+  code.json = cJSON_GetObjectItemCaseSensitive(f->json, "code");
+  if( code.json==NULL ) return;
+  code.name = "config.json: \"code\"";  /* for messages */
+  c->shape.code_s = folder_whole(&code, "s", 1, 4096);
+  c->shape.code_r = folder_whole(&code, "r", 1, 4096);
+  c->reads_code = read_hash(&code, "reads");
+}
+
 int writer_config_open(struct writer_config *c, const char *folder, struct err *e){
   struct folder_file f = folder_open(folder, "config.json", e);
   *c = (struct writer_config){ 0 };
@@ -72,6 +84,7 @@ int writer_config_open(struct writer_config *c, const char *folder, struct err *
   c->rotary_base = read_number(&f, "rotary_base", 1, 1e9);
   c->epsilon = read_number(&f, "epsilon", 0, 1);
   c->reads = read_hash(&f, "reads");
+  read_code(c, &f);
   for(int i=0; i<WRITER_FILES; i++) c->hashes[i] = read_hash(&f, WRITER_FILE[i]);
   cJSON_Delete(f.json);
   return e->rc;

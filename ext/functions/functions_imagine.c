@@ -194,16 +194,18 @@ static void find_points(struct call *c, struct imagine *g){
 /* ---- 4. Drafts ---- */
 
 /* Nobody needs to be told what he has just said: the query itself is no answer. */
-static void make_drafts(struct call *c, struct imagine *g, const struct options *o){
+static void make_drafts(struct call *c, struct imagine *g, const struct options *options){
   sqlite3_value *query = c->args[1];
+  struct options own = *options;
   struct reading reading;
   reading_init(&reading, c, g->near.model, g->rows, g->n_rows);
   if( sqlite3_value_type(query)==SQLITE_TEXT && g->near.kind!=KIND_PICTURE ){
     struct content text = value_bytes(c, query);
     if( c->err.rc==SQLITE_OK ) reading_hold(&reading, text.bytes, text.n);
+    if( g->near.kind==KIND_TEXT ) own.decode.before = text;
   }
   if( c->err.rc!=SQLITE_OK ) return;
-  drafts_make(&g->drafts, &reading, g->points, g->n_points, o);
+  drafts_make(&g->drafts, &reading, g->points, g->n_points, &own);
   for(int i=0; i<g->drafts.n && c->err.rc==SQLITE_OK; i++){
     struct draft *d = &g->drafts.list[i];
     d->distance = point_distance(&d->again, &g->query);

@@ -70,7 +70,7 @@ void scalar_decode(struct call *c){
   struct options o = call_options(c, 1);
   struct latent z = call_latent(c, 0, NULL);
   const struct model *m = latent_model(c, &z);
-  call_writer(c, m, &o, m && !is_direction(&z) && point_is_between(&z));
+  call_writer_at(c, m, &o, &z);
   result_content(c, &z, &o);
 }
 
@@ -93,7 +93,7 @@ void scalar_fidelity(struct call *c){
   struct buf content = { 0 };
   float fidelity = 0;
   decode->refine = c->rounds;
-  call_writer(c, m, &o, m && point_is_between(&z));
+  call_writer_at(c, m, &o, &z);
   if( m && c->err.rc==SQLITE_OK ){
     contents_decode(m, &c->run, &z, 1, &decode->fluency, decode, &content, &fidelity);
   }
@@ -173,7 +173,7 @@ static void result_moved(struct call *c, const struct latent *z, const struct la
   struct tokens said;
   int is_one = x->n_segments==1 && z->n_segments==1;
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
-  call_writer(c, m, o, point_is_between(z));
+  call_writer_at(c, m, o, z);
   if( c->err.rc!=SQLITE_OK ) return;
   if( m->config.kind!=KIND_PICTURE && is_one && step_length(z, x)>=STEP_LEAST ){
     if( !decode->has_best_of ) decode->best_of = BEST_OF_OTHERS;

@@ -206,6 +206,9 @@ struct writer {                         /* read-only after writer_open() */
   struct matrix z_in;                   /* [s+r, d] */
   struct matrix memory;                 /* [s+r, memory*d] */
   const float *memory_bias;             /* [memory*d] */
+  struct matrix code;                   /* [code_s+code_r+1, s+r]: from a line of code's point to a
+                                        ** text's, the last row is added; not there where
+                                        ** shape.code_s is 0 */
   int *special;                         /* [n_special]: owned; pieces that are no text, ascending */
   int n_special;
   float *cos_sin;                       /* owned; rotary_table() for every position */
@@ -424,18 +427,23 @@ struct decode_options {
   int is_way;                           /* true: the rows lie in order on the way from the first end
                                         ** to the second, and best_of chooses for all together */
   int one_seed;                         /* true: rows draw alike, so near points decode alike */
-  /* Kind text: writes in place of the model's own decoder, without beams. NULL: the decoder does
-  ** it. Borrowed. */
+  /* Kind text or code: writes in place of the model's own decoder, without beams. NULL: the decoder
+  ** does it. Borrowed. */
   const struct writer *writer;
+  int keeps_encoded;                    /* true: segments that were encoded are the decoder's */
   /* [n], one a row of z: what stands before each text, which the writer reads. May be NULL. */
   const struct content *contexts;
+  struct content before;                /* what stands before each whole text; n is 0: nothing */
   /* [n], one a row of z: the texts that it lies between. The writer takes up their words, and its
   ** candidates are to be as near to each as z is. May be NULL. */
   const struct parents *parents;
   /* [n]: the number of the text of which each row of z is a line, ascending. Lines of a text are
   ** chosen so that it is Python, where best_of leaves a choice, and the text has no more than 1024
-  ** candidates in all. NULL: rows are no lines of code. */
+  ** candidates in all. NULL: rows are no lines of code, or have contexts. */
   const int *lines_of;
+  /* [n], with contexts that are the lines of code before each row: is it the last of its text? Each
+  ** is chosen so that it goes on with these as Python. NULL: rows are no lines of code. */
+  const int *lasts;
   /* True where the user has set it: a function's own default then gives way. */
   int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
 };
@@ -447,13 +455,23 @@ int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
                   const struct decode_options *o, struct tokens *out);
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
 
+int tokens_equal(const struct tokens *a, const struct tokens *b);      /* the same ids */
+
 /* ---- model_lines.c: lines of code that parse together ---- */
-/* Changes chosen[lines], the number of each line's candidate of candidates[lines, k], so that the
-** text of all is Python, and of those that are, one of the greatest sum of marks[lines, k]. Where
-** none is found, the last lines stay as they are chosen. A candidate that is chosen may be changed:
-** it then stands at another column, and has at most most_tokens. */
-int lines_choose(const struct model *m, struct run *run, struct tokens *candidates,
-                 const float *marks, int lines, int k, int most_tokens, int *chosen);
+struct lines {                          /* of a text, and what each may be */
+  struct content before;                /* the lines before them; none: n is 0 */
+  int is_whole;                         /* true: no line comes after them */
+  int n, k;
+  struct tokens *candidates;            /* [n, k] */
+  const float *marks;                   /* [n, k] */
+  int *chosen;                          /* [n]: the candidate of each, 0..k-1 */
+  int most_tokens;
+};
+/* Changes chosen so that the text is Python, or may begin Python where more lines come, and of
+** those that are, one of the greatest sum of marks. Where none is found, the last lines stay as
+** they are chosen. A candidate that is chosen may be changed: it then stands at another column, and
+** has at most most_tokens. */
+int lines_choose(const struct model *m, struct run *run, const struct lines *lines);
 /* For a line that is alone: marks[k] -= penalty of those that are no beginning of Python. */
 int line_marks(const struct model *m, struct run *run, const struct tokens *candidates, int k,
                float penalty, float *marks);
@@ -487,6 +505,9 @@ int text_score(const struct model *m, struct run *run, const char *text, size_t 
 ** of z and the encoding of its text, mean over the segments. */
 int text_decode(const struct model *m, struct run *run, const struct latent *z,
                 const struct decode_options *o, struct buf *out, float *fidelity);
+/* What the tokens say, whatever its bytes, in the arena. */
+int tokens_text(const struct model *m, struct run *run, const struct tokens *tokens,
+                struct content *text);
 /* Appends to texts[i] what text_decode() gives for z[i] at fluency fluencies[i]. One batch, so that
 ** ten points take little more time than one. fidelities[n] may be NULL. */
 int texts_decode(const struct model *m, struct run *run, const struct latent *z, int n,
@@ -503,6 +524,13 @@ int text_complete(const struct model *m, struct run *run, const struct content *
 
 /* What a piece takes on one thread, a text alone, at this moment. */
 int writer_cost(const struct writer *w, struct run *run, double *seconds);
+
+/* ---- model_aloud.c: how texts read to the plain language model ---- */
+/* nats[n]: how surprising each of texts[n] is to the language model of w, which reads no point: the
+** mean of its pieces, its end counted. Of a text of more than shape.longest pieces these are
+** read. */
+int texts_nats(const struct writer *w, struct run *run, const struct content *texts, int n,
+               float *nats);
 
 /* ---- model_content.c: content of any kind, as the model's kind has it ---- Text and code are
 ** UTF-8. A picture is a PNG or JPEG file, which is freed of a plain ground and fitted to 64x64 when
@@ -528,7 +556,9 @@ float interp_fluency(int kind, double t);       /* the plain language model's sh
 ** segments or is a picture: those rarely stay as they are. */
 int said_by(const struct model *m, struct run *run, const struct latent *z, struct tokens *said,
             int *n_said);
-enum { BEST_OF_OTHERS = 8 };    /* candidates where something else is wanted than what was said */
+/* Candidates where something else is wanted than what was said, and of single texts by the
+** writer. */
+enum { BEST_OF_OTHERS = 8, BEST_OF_WRITTEN = 12 };
 struct between {
   const struct latent *ends;    /* [2] */
   const struct latent *z;       /* [n]: points on the way from ends[0] to ends[1] */
@@ -538,9 +568,9 @@ struct between {
   float *fidelities;            /* [n]; may be NULL */
 };
 /* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
-** points strictly between the ends take the best of BEST_OF_OTHERS candidates (of fewer where an
-** end has more than 32 segments), and not one that says what an end says if there is another.
-** rounds: of refine_tokens(), with which the ends were encoded. */
+** points strictly between the ends take the best of BEST_OF_OTHERS candidates (of BEST_OF_WRITTEN
+** where the writer writes one segment, of fewer where an end has more than 32), and not one that
+** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were encoded. */
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 
@@ -703,14 +733,14 @@ struct writing {                        /* scratch, and what is read of points; 
   int is_plain;                         /* of the present step */
   float *z_in;                          /* [slots, d] */
   float *cross;                         /* [slots, upper layers, memory, 2d]: keys and values */
-  float *scaled, *expanded;             /* scratch: [s+r], [memory*d] */
+  float *scaled, *mapped, *expanded;    /* scratch: [s+r+1] of either kind, [s+r], [memory*d] */
 };
 size_t page_floats(const struct writer *w, int limit);  /* of a text of up to `limit` rows */
 /* For up to so many rows at a step, of texts of up to `limit` rows. */
 void writing_init(struct writing *g, const struct writer *w, int rows, int slots, int limit,
                   struct arena *a);
-/* Fills a slot from z[s+r]. */
-void writing_point(struct writing *g, int slot, const float *z, float detail);
+/* Fills a slot from z[s+r] of that kind: text, or code where shape.code_s is not 0. */
+void writing_point(struct writing *g, int slot, int kind, const float *z, float detail);
 /* Reads rows[n], of any texts; the earlier rows of a text have been read, or come before it here.
 ** is_plain: by the language model as it came, which reads no point. 0: stopped. */
 int writing_step(struct writing *g, struct run *run, struct worker *worker,

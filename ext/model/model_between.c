@@ -87,17 +87,13 @@ int said_by(const struct model *m, struct run *run, const struct latent *z, stru
   return add_said(m, run, &text, said, n_said);
 }
 
-static int are_equal(const struct tokens *a, const struct tokens *b){
-  return a->n==b->n && memcmp(a->ids, b->ids, (size_t)a->n*sizeof(int))==0;
-}
-
 /* What is not to be said again. Where both ends say the same, what lies between may say it too. */
 static int avoid_ends(const struct model *m, struct run *run, const struct content texts[2],
                       struct tokens said[2], int *n_said){
   *n_said = 0;
   add_said(m, run, &texts[0], said, n_said);
   if( run->err->rc==SQLITE_OK ) add_said(m, run, &texts[1], said, n_said);
-  if( *n_said==2 && are_equal(&said[0], &said[1]) ) *n_said = 0;
+  if( *n_said==2 && tokens_equal(&said[0], &said[1]) ) *n_said = 0;
   return run->err->rc;
 }
 
@@ -165,11 +161,12 @@ enum { SEGMENTS_READ = 32 };
 
 /* Candidates for each segment between the ends. A document of more than 32 segments has fewer of
 ** them, so that its middle costs no more than a few times what decoding it costs. */
-static int candidates_between(const struct latent ends[2]){
+static int candidates_between(const struct latent ends[2], int is_written){
   enum { CANDIDATES = 32*BEST_OF_OTHERS };
   int a = ends[0].n_segments;
   int b = ends[1].n_segments;
   int each = CANDIDATES/(a>b ? a : b);
+  if( a==1 && b==1 && is_written ) return BEST_OF_WRITTEN;
   if( each>BEST_OF_OTHERS ) return BEST_OF_OTHERS;
   return each<1 ? 1 : each;
 }
@@ -183,7 +180,9 @@ static int set_between(const struct model *m, struct run *run, const struct betw
   int is_one = ends[0].n_segments==1 && ends[1].n_segments==1;
   int is_short = ends[0].n_segments<=SEGMENTS_READ && ends[1].n_segments<=SEGMENTS_READ;
   struct content *texts;
-  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ) o->best_of = candidates_between(ends);
+  if( !o->has_best_of && m->config.kind!=KIND_PICTURE ){
+    o->best_of = candidates_between(ends, o->writer!=NULL);
+  }
   o->avoid = said;
   memcpy(both, ends[0].z, s*sizeof(float));
   memcpy(both + s, ends[1].z, s*sizeof(float));

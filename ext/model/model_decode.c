@@ -28,6 +28,11 @@ static const float WRITER_TEMPERATURE = 0.7f;   /* the same where the writer wri
 static const float READING_MEAN = 0.2f;
 static const float READING_WORST = 0.13f;
 
+/* So many candidates of a point are read to the plain language model, and a nat of the mean piece
+** costs them so much. Of the middles of 50 pairs of users' texts (model/TRAINING.md) */
+enum { ALOUD = 4 };
+static const float SURPRISE = 0.06f;
+
 /* What a step on a way costs where it comes nearer to the start, or goes farther from the goal; and
 ** where it leads from a text to the same text. */
 static const float TURNING = 0.15f;
@@ -35,6 +40,10 @@ static const float STANDING = 0.05f;
 
 void decode_options_init(struct decode_options *o){
   *o = (struct decode_options){ .beams = 1, .best_of = 1, .detail = 1 };
+}
+
+int tokens_equal(const struct tokens *a, const struct tokens *b){
+  return a->n==b->n && memcmp(a->ids, b->ids, (size_t)a->n*sizeof(int))==0;
 }
 
 /* The constant is odd and not the step of splitmix64, so that the random numbers of neighbouring
@@ -179,6 +188,68 @@ static float writer_mark(const struct contest *c, const struct tokens *text, int
   return least + NEARNESS*near + likely;
 }
 
+/* The best of marks[k]; of equals the first. */
+static int best_mark(const float *marks, int k){
+  int best = 0;
+  for(int i=1; i<k; i++){
+    if( marks[i]>marks[best] ) best = i;
+  }
+  return best;
+}
+
+/* best[ALOUD]: of k candidates those with the best marks, each text once where there are so many.
+** marks[k] is scratch. */
+static void best_texts(const struct tokens *candidates, float *marks, int k, int best[ALOUD]){
+  for(int i=0; i<ALOUD; i++){
+    best[i] = best_mark(marks, k);
+    for(int other=0; other<k; other++){
+      if( tokens_equal(&candidates[other], &candidates[best[i]]) ) marks[other] = -INFINITY;
+    }
+  }
+}
+
+/* Takes from marks[k] what each candidate costs read aloud. Of best[ALOUD] that is nats[ALOUD]; the
+** others cost as much as the worst of these. */
+static void pay_for(const struct tokens *candidates, float *marks, int k, const int best[ALOUD],
+                    const float nats[ALOUD]){
+  float worst = nats[0];
+  for(int i=1; i<ALOUD; i++) worst = nats[i]>worst ? nats[i] : worst;
+  for(int other=0; other<k; other++){
+    float cost = worst;
+    for(int i=0; i<ALOUD; i++){
+      if( tokens_equal(&candidates[other], &candidates[best[i]]) ) cost = nats[i];
+    }
+    marks[other] -= SURPRISE*cost;
+  }
+}
+
+/* The best candidates of each point are read aloud: texts by the writer. */
+static int read_aloud(struct contest *c){
+  struct run *run = c->run;
+  struct arena *a = run->arena;
+  struct arena_mark mark = arena_mark(a);
+  int n = c->points*ALOUD;
+  struct content *texts = arena_get(a, (size_t)n*sizeof(*texts));
+  float *nats = arena_floats(a, (size_t)n);
+  float *marks = arena_floats(a, (size_t)c->n);
+  int *best = arena_get(a, (size_t)n*sizeof(int));
+  if( a->oom ) return fail_nomem(run->err);
+  memcpy(marks, c->marks, (size_t)c->n*sizeof(float));
+  for(int i=0; i<c->points; i++){
+    best_texts(c->candidates + i*c->k, marks + i*c->k, c->k, best + i*ALOUD);
+  }
+  for(int i=0; i<n; i++){
+    const struct tokens *candidate = &c->candidates[i/ALOUD*c->k + best[i]];
+    if( tokens_text(c->m, run, candidate, &texts[i])!=SQLITE_OK ) return run->err->rc;
+  }
+  if( texts_nats(c->o->writer, run, texts, n, nats)!=SQLITE_OK ) return run->err->rc;
+  for(int i=0; i<c->points; i++){
+    pay_for(c->candidates + i*c->k, c->marks + i*c->k, c->k, best + i*ALOUD, nats + i*ALOUD);
+  }
+  arena_rewind(a, mark);
+  return SQLITE_OK;
+}
+
 /* Encodes the candidates and gives each its mark. */
 static int mark_candidates(struct contest *c){
   const struct model *m = c->m;
@@ -204,16 +275,8 @@ static int mark_candidates(struct contest *c){
     if( is_avoided(c->o, ids + start[i], start[i+1] - start[i]) ) c->marks[i] -= AVOIDED;
   }
   arena_rewind(run->arena, mark);
-  return SQLITE_OK;
-}
-
-/* The best of marks[k]; of equals the first. */
-static int best_mark(const float *marks, int k){
-  int best = 0;
-  for(int i=1; i<k; i++){
-    if( marks[i]>marks[best] ) best = i;
-  }
-  return best;
+  if( c->o->writer && m->config.kind==KIND_TEXT ) read_aloud(c);
+  return run->err->rc;
 }
 
 /* ---- Best of K: the candidates of a way ---- */
@@ -326,11 +389,34 @@ static int mark_line(struct contest *c, int first, int lines){
   return line_marks(c->m, c->run, c->candidates + at, c->k, NO_CODE, c->marks + at);
 }
 
-static int choose_lines(struct contest *c, int first, int lines){
+/* n lines from point `first` on. */
+static struct lines lines_at(const struct contest *c, int first, int n){
   size_t at = (size_t)first*(size_t)c->k;
-  if( lines==1 ) return SQLITE_OK;
-  return lines_choose(c->m, c->run, c->candidates + at, c->marks + at, lines, c->k,
-                      strand_limit(c->m, c->o), c->chosen + first);
+  return (struct lines){
+    .is_whole = 1,
+    .n = n,
+    .k = c->k,
+    .candidates = c->candidates + at,
+    .marks = c->marks + at,
+    .chosen = c->chosen + first,
+    .most_tokens = strand_limit(c->m, c->o),
+  };
+}
+
+static int choose_lines(struct contest *c, int first, int n){
+  struct lines lines = lines_at(c, first, n);
+  return n==1 ? SQLITE_OK : lines_choose(c->m, c->run, &lines);
+}
+
+/* Each point is a line behind o->contexts. `at`: rows before the contest's. */
+static int choose_next_lines(struct contest *c, int at){
+  for(int i=0; i<c->points && c->run->err->rc==SQLITE_OK; i++){
+    struct lines line = lines_at(c, i, 1);
+    line.before = c->o->contexts[at+i];
+    line.is_whole = c->o->lasts[at+i];
+    lines_choose(c->m, c->run, &line);
+  }
+  return c->run->err->rc;
 }
 
 static void copy_tokens(struct tokens *to, const struct tokens *from){
@@ -365,6 +451,7 @@ static int decode_best(const struct model *m, struct run *run, const float *z, i
   for(int i=0; i<count; i++) c.chosen[i] = best_mark(c.marks + (size_t)i*k, k);
   if( o->is_way && choose_way(&c)!=SQLITE_OK ) return run->err->rc;
   if( o->lines_of && each_text(&c, at, n, choose_lines)!=SQLITE_OK ) return run->err->rc;
+  if( o->lasts && choose_next_lines(&c, at)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<count; i++) copy_tokens(&out[at+i], &c.candidates[i*k + c.chosen[i]]);
   arena_rewind(a, mark);
   return SQLITE_OK;

@@ -4,7 +4,8 @@
 ** The lines of code are decoded apart from each other. What is encoded comes back as it was, but
 ** between two functions a bracket may be opened that no later line closes. So of the candidates for
 ** the lines of a text those are taken that are nearest to their points, all together, of those that
-** parse. That is a beam search, line by line, with BEAM beginnings of the text:
+** parse. That is a beam search, line by line, with BEAM beginnings of the text. (The writer writes
+** a line behind those before it, which are chosen by then. So its search is one of a single line.)
 **
 **   1. Each beginning goes on with each candidate of the next line. Such a pair has the sum of the
 **      marks of its lines, and they are looked at in that order.
@@ -36,25 +37,11 @@ struct beginning {
 struct search {
   const struct model *m;
   struct run *run;
-  struct tokens *candidates;            /* [lines, k] */
-  const float *marks;                   /* [lines, k] */
-  int lines, k, most_tokens;
+  const struct lines *lines;
   struct beginning *kept;               /* [lines+1, BEAM] */
   int *n_kept;                          /* [lines+1] */
   struct content *texts;                /* [k]: the candidates of the present line */
 };
-
-/* What the tokens say, in the arena. */
-static int read_tokens(struct search *s, const struct tokens *tokens, struct content *text){
-  struct buf bytes = { 0 };
-  for(int i=0; i<tokens->n; i++){
-    tokenizer_decode(s->m->config.tokenizer, tokens->ids[i], &bytes);
-  }
-  *text = (struct content){ buf_copy(&bytes, s->run->arena), bytes.n };
-  if( text->bytes==NULL || bytes.rc!=SQLITE_OK ) fail_nomem(s->run->err);
-  buf_release(&bytes);
-  return s->run->err->rc;
-}
 
 /* Is a candidate of the line the same as one before it? */
 static int is_repeated(const struct search *s, int candidate){
@@ -94,15 +81,16 @@ static int append_moved(struct buf *text, const struct content *candidate){
 /* Keeps the beginning with the candidate after it, if that parses. */
 static int try_pair(struct search *s, int line, int before, int candidate, float sum){
   const struct beginning *b = &s->kept[line*BEAM + before];
-  const struct content *text = &s->texts[candidate%s->k];
+  const struct content *text = &s->texts[candidate%s->lines->k];
+  int is_whole = s->lines->is_whole && line==s->lines->n-1;
   struct buf joined = { 0 };
   int is_good = 1;
   char *copy;
   buf_append(&joined, b->text, b->n);
-  if( candidate>=s->k ) is_good = append_moved(&joined, text);
+  if( candidate>=s->lines->k ) is_good = append_moved(&joined, text);
   else buf_append(&joined, text->bytes, text->n);
   if( joined.rc!=SQLITE_OK ) fail_nomem(s->run->err);
-  if( is_good ) is_good = parses(s, buf_text(&joined), joined.n, line==s->lines-1);
+  if( is_good ) is_good = parses(s, buf_text(&joined), joined.n, is_whole);
   if( is_good && s->run->err->rc==SQLITE_OK ){
     copy = buf_copy(&joined, s->run->arena);
     if( copy==NULL ) fail_nomem(s->run->err);
@@ -116,13 +104,14 @@ static int try_pair(struct search *s, int line, int before, int candidate, float
 /* The pair whose sum is the greatest of those that are less than `most`, or as great and later.
 ** Which is the last one that was looked at, *before and *candidate. 0: there is none. */
 static int next_pair(const struct search *s, int line, float *most, int *before, int *candidate){
-  int each = 2*s->k;
+  int k = s->lines->k;
+  int each = 2*k;
   int last = *before*each + *candidate;
   int next = -1;
   float best = 0;
   for(int at=0; at<s->n_kept[line]*each; at++){
-    float sum = s->kept[line*BEAM + at/each].sum + s->marks[line*s->k + at%s->k];
-    if( at%each>=s->k ) sum -= MOVED;
+    float sum = s->kept[line*BEAM + at/each].sum + s->lines->marks[line*k + at%k];
+    if( at%each>=k ) sum -= MOVED;
     if( sum>*most || (sum==*most && at<=last) || (next>=0 && sum<=best) ) continue;
     best = sum;
     next = at;
@@ -137,17 +126,17 @@ static int next_pair(const struct search *s, int line, float *most, int *before,
 /* From the beginnings of `line` lines those of one more. */
 static int search_line(struct search *s, int line){
   float sum = 1e30f;
+  int k = s->lines->k;
   int before = -1;
   int candidate = -1;
-  for(int i=0; i<s->k; i++){
-    if( read_tokens(s, &s->candidates[line*s->k + i], &s->texts[i])!=SQLITE_OK ){
-      return s->run->err->rc;
-    }
+  for(int i=0; i<k; i++){
+    struct tokens *tokens = &s->lines->candidates[line*k + i];
+    if( tokens_text(s->m, s->run, tokens, &s->texts[i])!=SQLITE_OK ) return s->run->err->rc;
   }
   for(int tries=0; tries<TRIES_MOST && s->n_kept[line+1]<BEAM; tries++){
     if( err_stopped(s->run->err) ) return s->run->err->rc;
     if( !next_pair(s, line, &sum, &before, &candidate) ) break;
-    if( is_repeated(s, candidate%s->k) ) continue;
+    if( is_repeated(s, candidate%k) ) continue;
     if( try_pair(s, line, before, candidate, sum)!=SQLITE_OK ) return s->run->err->rc;
   }
   return SQLITE_OK;
@@ -155,12 +144,16 @@ static int search_line(struct search *s, int line){
 
 static int search_init(struct search *s){
   struct arena *a = s->run->arena;
-  size_t n = (size_t)s->lines + 1;
+  size_t n = (size_t)s->lines->n + 1;
   s->kept = arena_get(a, n*BEAM*sizeof(*s->kept));
   s->n_kept = arena_zeroed(a, n*sizeof(int));
-  s->texts = arena_get(a, (size_t)s->k*sizeof(*s->texts));
+  s->texts = arena_get(a, (size_t)s->lines->k*sizeof(*s->texts));
   if( a->oom ) return fail_nomem(s->run->err);
   s->kept[0] = (struct beginning){ .text = "" };
+  if( s->lines->before.n>0 ){
+    s->kept[0].text = s->lines->before.bytes;
+    s->kept[0].n = s->lines->before.n;
+  }
   s->n_kept[0] = 1;
   return SQLITE_OK;
 }
@@ -169,41 +162,34 @@ static int search_init(struct search *s){
 ** stays where it stood. */
 static int replace_tokens(struct search *s, int line, const struct beginning *b){
   const struct beginning *before = &s->kept[(line - 1)*BEAM + b->before];
-  struct tokens *tokens = &s->candidates[(line - 1)*s->k + b->candidate%s->k];
+  int k = s->lines->k;
+  struct tokens *tokens = &s->lines->candidates[(line - 1)*k + b->candidate%k];
   size_t *starts;
   int *ids, n;
   tokenizer_encode(s->m->config.tokenizer, b->text + before->n, b->n - before->n, s->run->arena,
                    &ids, &starts, &n, s->run->err);
   if( s->run->err->rc!=SQLITE_OK ) return s->run->err->rc;
-  if( n>s->most_tokens ) return SQLITE_OK;
+  if( n>s->lines->most_tokens ) return SQLITE_OK;
   memcpy(tokens->ids, ids, (size_t)n*sizeof(int));
   tokens->n = n;
   return SQLITE_OK;
 }
 
-int lines_choose(const struct model *m, struct run *run, struct tokens *candidates,
-                 const float *marks, int lines, int k, int most_tokens, int *chosen){
+int lines_choose(const struct model *m, struct run *run, const struct lines *lines){
   struct arena_mark mark = arena_mark(run->arena);
-  struct search s = {
-    .m = m,
-    .run = run,
-    .candidates = candidates,
-    .marks = marks,
-    .lines = lines,
-    .k = k,
-    .most_tokens = most_tokens,
-  };
+  struct search s = { .m = m, .run = run, .lines = lines };
+  int k = lines->k;
   int done = 0;
   int at = 0;
   if( search_init(&s)!=SQLITE_OK ) return run->err->rc;
-  while( done<lines ){
+  while( done<lines->n ){
     if( search_line(&s, done)!=SQLITE_OK ) return run->err->rc;
     if( s.n_kept[done+1]==0 ) break;
     done++;
   }
   for(int line=done; line>0; line--){
     const struct beginning *b = &s.kept[line*BEAM + at];
-    chosen[line-1] = b->candidate%k;
+    lines->chosen[line-1] = b->candidate%k;
     if( b->candidate>=k && replace_tokens(&s, line, b)!=SQLITE_OK ) return run->err->rc;
     at = b->before;
   }
@@ -218,7 +204,7 @@ int line_marks(const struct model *m, struct run *run, const struct tokens *cand
   for(int i=0; i<k; i++){
     struct content text;
     const char *bytes;
-    if( read_tokens(&s, &candidates[i], &text)!=SQLITE_OK ) return run->err->rc;
+    if( tokens_text(m, run, &candidates[i], &text)!=SQLITE_OK ) return run->err->rc;
     bytes = text.bytes;
     while( text.n>0 && is_ascii_space(*bytes) ){
       bytes++;

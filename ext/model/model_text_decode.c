@@ -3,11 +3,23 @@
 **
 ** The segments of all texts are decoded side by side, and then joined. The writer reads what it has
 ** written of a text, and so keeps to names, tense and who is meant. It writes segment after
-** segment, the first of all texts, then the second.
+** segment, the first of all texts, then the second. Of code it is the same with lines.
 */
 #include "model.h"
 #include <assert.h>
 #include <string.h>
+
+int tokens_text(const struct model *m, struct run *run, const struct tokens *tokens,
+                struct content *text){
+  struct buf bytes = { 0 };
+  for(int i=0; i<tokens->n; i++){
+    tokenizer_decode(m->config.tokenizer, tokens->ids[i], &bytes);
+  }
+  *text = (struct content){ buf_copy(&bytes, run->arena), bytes.n };
+  if( text->bytes==NULL || bytes.rc!=SQLITE_OK ) fail_nomem(run->err);
+  buf_release(&bytes);
+  return run->err->rc;
+}
 
 /* Appends the texts of all segments as valid UTF-8, without the space that text_segment() puts
 ** first. */
@@ -100,6 +112,7 @@ struct telling {                        /* one call of decode_in_order() */
   float *shares;                        /* [n_now]: of the plain language model */
   struct content *contexts;             /* [n_now] */
   struct parents *parents;              /* [n_now] */
+  int *lasts;                           /* [n_now]: is it the last one? Of code */
   struct tokens *tokens;                /* [n_now] */
 };
 
@@ -115,36 +128,55 @@ static int telling_init(struct telling *t, const struct model *m, struct run *ru
   t->shares = arena_floats(a, n);
   t->contexts = arena_get(a, n*sizeof(*t->contexts));
   t->parents = arena_get(a, n*sizeof(*t->parents));
+  t->lasts = arena_get(a, n*sizeof(int));
   t->tokens = arena_get(a, n*sizeof(*t->tokens));
   if( a->oom ) return fail_nomem(run->err);
   for(int i=0; i<t->n; i++){
+    const struct content *before = &t->options->before;
     t->next[i] = tokens;
     tokens += t->z[i].n_segments;
+    if( before->n>0 ) buf_append(&t->told[i], before->bytes, before->n);
+    if( t->told[i].rc!=SQLITE_OK ) fail_nomem(run->err);
   }
-  return SQLITE_OK;
+  return run->err->rc;
 }
 
-/* Gathers segment `at` of the texts that have it. */
-static void gather_tellings(struct telling *t, int at){
+/* Is the segment the writer's? Not where it was encoded, and what was encoded is to come back. */
+static int is_told(const struct telling *t, const struct latent *z, int at){
+  struct latent one = *z;
+  one.n_segments = 1;
+  one.z = latent_segment(z, at);
+  return !t->options->keeps_encoded || point_is_between(&one);
+}
+
+/* Gathers segment `at` of the texts that have it: those that the writer tells, or the others. */
+static void gather_tellings(struct telling *t, int at, int told){
   t->n_now = 0;
   for(int i=0; i<t->n; i++){
     const struct latent *z = &t->z[i];
     size_t width = (size_t)z->width;
-    if( at>=z->n_segments ) continue;
+    if( at>=z->n_segments || is_told(t, z, at)!=told ) continue;
     memcpy(t->points + (size_t)t->n_now*width, latent_segment(z, at), width*sizeof(float));
     t->shares[t->n_now] = t->fluencies[i];
     t->contexts[t->n_now] = (struct content){ t->told[i].data, t->told[i].n };
     if( t->options->parents ) t->parents[t->n_now] = t->options->parents[t->next[i] - t->rows];
+    t->lasts[t->n_now] = at>0 && at==z->n_segments-1;   /* a line alone may be any part of code */
     t->latents[t->n_now++] = i;
   }
 }
 
 /* Writes what was gathered, and appends it to what was told. */
-static int tell_segments(const struct model *m, struct run *run, struct telling *t){
+static int tell_segments(const struct model *m, struct run *run, struct telling *t, int told){
   struct decode_options own = *t->options;
-  own.fluencies = t->shares;
-  own.contexts = t->contexts;
-  if( t->options->parents ) own.parents = t->parents;
+  if( told ){
+    own.fluencies = t->shares;
+    own.contexts = t->contexts;
+    if( t->options->parents ) own.parents = t->parents;
+    if( m->config.kind==KIND_CODE ) own.lasts = t->lasts;
+  }else{
+    decode_options_init(&own);
+    own.detail = t->options->detail;
+  }
   decode_tokens(m, run, t->points, t->n_now, &own, t->tokens);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<t->n_now; i++){
@@ -157,16 +189,23 @@ static int tell_segments(const struct model *m, struct run *run, struct telling 
   return SQLITE_OK;
 }
 
+static int most_segments(const struct latent *z, int n){
+  int most = 0;
+  for(int i=0; i<n; i++) most = z[i].n_segments>most ? z[i].n_segments : most;
+  return most;
+}
+
 /* tokens: those of all segments, as telling.rows. o->parents likewise. */
 static int decode_in_order(const struct model *m, struct run *run, const struct latent *z, int n,
                            const float *fluencies, const struct decode_options *o,
                            struct tokens *tokens){
   struct telling t = { .z = z, .fluencies = fluencies, .options = o, .n = n };
   if( telling_init(&t, m, run, tokens)!=SQLITE_OK ) return run->err->rc;
-  for(int at=0; run->err->rc==SQLITE_OK; at++){
-    gather_tellings(&t, at);
-    if( t.n_now==0 ) break;
-    tell_segments(m, run, &t);
+  for(int at=0; at<most_segments(z, n); at++){
+    for(int told=0; told<2 && run->err->rc==SQLITE_OK; told++){
+      gather_tellings(&t, at, told);
+      tell_segments(m, run, &t, told);
+    }
   }
   for(int i=0; i<n; i++) buf_release(&t.told[i]);
   return run->err->rc;

@@ -75,6 +75,7 @@ struct write_job {                      /* one call of strands_write() */
   struct run *run;
   const float *z;                       /* NULL: the plain model alone */
   size_t width;                         /* of z */
+  int kind;                             /* likewise */
   float detail;
   struct page *pages;                   /* [n], one a strand */
   int n, n_shares;
@@ -167,7 +168,7 @@ static int slot_of(struct write_job *j, struct page_batch *b, int latent){
   }
   assert( empty>=0 );
   b->latents[empty] = latent;
-  writing_point(&b->writing, empty, j->z + (size_t)latent*j->width, j->detail);
+  writing_point(&b->writing, empty, j->kind, j->z + (size_t)latent*j->width, j->detail);
   return empty;
 }
 
@@ -458,6 +459,7 @@ static struct write_job job_of(const struct model *m, struct run *run, const flo
     .run = run,
     .z = z,
     .width = (size_t)model_width(m),
+    .kind = m->config.kind,
     .detail = o->detail,
     .n = n,
     .limit = o->writer->config.shape.longest + 1,
@@ -468,7 +470,7 @@ int strands_write(const struct model *m, struct run *run, const float *z,
                   const struct decode_options *o, struct strand *strands, int n){
   struct write_job j = job_of(m, run, z, o, n);
   struct arena_mark mark = arena_mark(run->arena);
-  assert( n>0 && z && m->config.kind==KIND_TEXT );
+  assert( n>0 && z && m->config.kind!=KIND_PICTURE );
   if( make_pages(&j, o, strands)!=SQLITE_OK || write_all(&j)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     if( give_text(&j, m, &j.pages[i], strand_limit(m, o))!=SQLITE_OK ) return run->err->rc;

@@ -39,11 +39,13 @@ void writing_init(struct writing *g, const struct writer *w, int rows, int slots
   size_t d = (size_t)shape->d;
   size_t widest = 2*(size_t)shape->h;
   size_t points = (size_t)slots;
-  size_t z = (size_t)(shape->s + shape->r);
+  int z = shape->s + shape->r;
+  int code = shape->code_s + shape->code_r + 1;
   int in = shape->h>shape->d ? shape->h : shape->d;
   size_t upper = (size_t)(shape->layers - shape->lower);
   if( widest<d + 2*width_of_kv(w) ) widest = d + 2*width_of_kv(w);
-  if( in<shape->s + shape->r ) in = shape->s + shape->r;
+  if( code<z ) code = z;
+  if( in<code ) in = code;
   if( in<3*shape->rank ) in = 3*shape->rank;
   *g = (struct writing){ .w = w, .n_slots = slots };
   g->x = arena_floats(a, n*d);
@@ -56,7 +58,8 @@ void writing_init(struct writing *g, const struct writer *w, int rows, int slots
   g->panel = arena_floats(a, LINEAR_SCRATCH(in));
   g->z_in = arena_floats(a, points*d);
   g->cross = arena_floats(a, points*upper*cross_floats(w));
-  g->scaled = arena_floats(a, z);
+  g->scaled = arena_floats(a, (size_t)code);
+  g->mapped = arena_floats(a, (size_t)z);
   g->expanded = arena_floats(a, (size_t)shape->memory*d);
 }
 
@@ -70,18 +73,31 @@ void writing_copy(const struct writing *g, float *to, const float *from, int n, 
 
 /* ---- What is read of a point ---- */
 
-void writing_point(struct writing *g, int slot, const float *z, float detail){
+/* y = z[s+r], each part scaled to numbers of unit variance. */
+static void scale_point(float *y, const float *z, int s, int r, float detail){
+  float scale_s = sqrtf((float)s);
+  float scale_r = sqrtf((float)r)*detail;
+  for(int i=0; i<s; i++) y[i] = z[i]*scale_s;
+  for(int i=s; i<s+r; i++) y[i] = z[i]*scale_r;
+}
+
+void writing_point(struct writing *g, int slot, int kind, const float *z, float detail){
   const struct writer *w = g->w;
   const struct writer_shape *shape = &w->config.shape;
   int upper = shape->layers - shape->lower;
   float *kv = g->cross + (size_t)slot*(size_t)upper*cross_floats(w);
-  float scale_s = sqrtf((float)shape->s);
-  float scale_r = sqrtf((float)shape->r)*detail;
+  const float *point = g->scaled;
   assert( slot>=0 && slot<g->n_slots );
-  for(int i=0; i<shape->s; i++) g->scaled[i] = z[i]*scale_s;
-  for(int i=0; i<shape->r; i++) g->scaled[shape->s+i] = z[shape->s+i]*scale_r;
-  linear(g->z_in + (size_t)slot*(size_t)shape->d, g->scaled, &w->z_in, 1, g->panel);
-  linear(g->expanded, g->scaled, &w->memory, 1, g->panel);
+  if( kind==KIND_CODE ){
+    scale_point(g->scaled, z, shape->code_s, shape->code_r, detail);
+    g->scaled[shape->code_s + shape->code_r] = 1;
+    linear(g->mapped, g->scaled, &w->code, 1, g->panel);
+    point = g->mapped;
+  }else{
+    scale_point(g->scaled, z, shape->s, shape->r, detail);
+  }
+  linear(g->z_in + (size_t)slot*(size_t)shape->d, point, &w->z_in, 1, g->panel);
+  linear(g->expanded, point, &w->memory, 1, g->panel);
   add(g->expanded, w->memory_bias, shape->memory*shape->d);
   for(int l=shape->lower; l<shape->layers; l++, kv+=cross_floats(w)){
     linear(kv, g->expanded, &w->layers[l].cross_kv, shape->memory, g->panel);

@@ -71,6 +71,7 @@ static void load_trained(struct loader *l){
   loader_groups(l, &w->z_in, "z_in", z, d, 8);
   loader_groups(l, &w->memory, "memory", z, shape->memory*d, 8);
   loader_vector(l, &w->memory_bias, "memory_bias", shape->memory*d);
+  if( shape->code_s>0 ) loader_groups(l, &w->code, "code", shape->code_s + shape->code_r + 1, z, 8);
   for(int i=shape->lower; i<shape->layers; i++){
     struct writer_layer *layer = &w->layers[i];
     load_adapter(l, &layer->qkv, i, "qkv", 3);

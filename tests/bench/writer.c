@@ -67,7 +67,7 @@ static double measure(struct job *j, struct run *run){
   for(int i=0; i<j->shares; i++){
     int rows = j->texts*j->rows;
     writing_init(&j->writing[i], j->w, rows, 1, LIMIT, run->arena);
-    writing_point(&j->writing[i], 0, point, 1);
+    writing_point(&j->writing[i], 0, KIND_TEXT, point, 1);
     j->scores[i] = arena_floats(run->arena, (size_t)j->texts*(size_t)shape->pieces);
     j->read[i] = arena_get(run->arena, (size_t)rows*sizeof(struct written));
   }

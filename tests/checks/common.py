@@ -188,21 +188,26 @@ def make_models():
     model('all/picture', picture_weights, picture_text)
     model('writing/text', weights, text)        # with a writer, which the other tiny ones lack
     model('writing/picture', picture_weights, picture_text)
-    model('writing/code', plain_weights, as_kind(b'code'))
+    code = plain_weights, as_kind(b'code')
+    model('writing/code', *code)
     for folder in ('models', 'models/all', 'models/writing'):
         link(f'{WORK}/{folder}/meaning', 'tests/data/bert')
     link(f'{WORK}/models/writing/writer', WRITER)
     shape = read(f'{WRITER}/config.json')
-    writing('reads_other', shape.replace('"reads": "6', '"reads": "7'), weights, text)
+    writing('reads_other', shape.replace('"reads": "6', '"reads": "7'), weights, text, code)
     writing('reads_wide', shape.replace('"s": 24', '"s": 20').replace('"r": 32', '"r": 36'),
-            weights, text)
-    writing('bad_writer', shape.replace('"rank": 8', '"rank": 9'), weights, text)
+            weights, text, code)
+    writing('reads_other_code', shape.replace('"reads": "62', '"reads": "63'), weights, text, code)
+    writing('reads_no_code', re.sub('"code": {[^}]*},', '', shape), weights, text, code)
+    writing('bad_code', shape.replace('"s": 16', '"s": 0'), weights, text, code)
+    writing('bad_writer', shape.replace('"rank": 8', '"rank": 9'), weights, text, code)
 
 
-def writing(name, shape, weights, text):
+def writing(name, shape, weights, text, code):
     """A model with the tiny writer, which has that config.json."""
     folder = f'{WORK}/models/{name}'
     model(f'{name}/text', weights, text)
+    model(f'{name}/code', *code)
     link(f'{folder}/meaning', 'tests/data/bert')
     put(f'{folder}/writer/config.json', shape.encode())
     for file in ('layers', 'pieces', 'trained'):

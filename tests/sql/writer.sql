@@ -17,10 +17,8 @@ SELECT latent_complete('The sea', NULL, '{"decoder":"exact"}');
 SELECT latent_complete('The sea', latent_sub('a', 'b'));
 SELECT latent_complete(x'00');
 SELECT latent_complete(5);
-SELECT latent_decode('a', '{"kind":"code","decoder":"writer"}');
 SELECT latent_sample(1, '{"kind":"picture","decoder":"writer"}');
 SELECT latent_complete('The sea', latent_sample(1, '{"kind":"picture"}'));
-SELECT latent_interp('if x:', 'return x', 0.5, '{"kind":"code"}') = latent_interp('if x:', 'return x', 0.5, '{"kind":"code","decoder":"exact"}');
 SELECT latent_info() ->> '$.writer';      -- nobody has written yet
 
 SELECT '-- who writes: what was encoded is the small decoder''s; what is between or beyond, the writer''s';
@@ -99,6 +97,20 @@ SELECT 'gaps, exact', count(*) <= 2 FROM latent_gaps('l', 2, '{"decoder":"exact"
 SELECT 'labels', count(DISTINCT cluster), min(typeof(label)) FROM latent_cluster('l', 2);
 SELECT 'labels, exact', count(DISTINCT cluster), min(typeof(label)) FROM latent_cluster('l', 2, '{"decoder":"exact"}');
 
+SELECT '-- code: lines in order, each with those before it';
+CREATE TABLE f(id INTEGER PRIMARY KEY, code TEXT);
+INSERT INTO f(code) VALUES ('def f(x):' || char(10) || '    return x'), ('if y:' || char(10) || '    y = 0' || char(10) || 'return y'), ('pass'), ('');
+SELECT a.id, b.id, latent_interp(a.code, b.code, 0.5, '{"kind":"code","decoder":"writer"}') <> latent_interp(a.code, b.code, 0.5, '{"kind":"code","decoder":"exact"}') FROM f a, f b WHERE a.id < b.id AND b.id < 4;
+SELECT id, latent_decode(code, '{"kind":"code"}') = latent_decode(code, '{"kind":"code","decoder":"exact"}'), latent_decode(code, '{"kind":"code","decoder":"writer"}') <> '', typeof(latent_decode(code, '{"kind":"code","decoder":"writer","best_of":3}')) FROM f;
+SELECT 'path', count(*), min(length(content) > 0) FROM latent_path((SELECT code FROM f WHERE id = 1), (SELECT code FROM f WHERE id = 2), 4, '{"kind":"code"}');
+SELECT 'sample', latent_sample(3, '{"kind":"code"}') = latent_sample(3, '{"kind":"code","decoder":"writer"}'), latent_sample(3, '{"kind":"code"}') <> latent_sample(3, '{"kind":"code","decoder":"exact"}');
+SELECT 'vary', latent_vary(code, 0.5, 1, '{"kind":"code"}') = latent_vary(code, 0.5, 1, '{"kind":"code","decoder":"writer"}') FROM f WHERE id = 1;
+SELECT 'text is no code', latent_complete('x', latent_encode('pass', '{"kind":"code"}'));
+
+SELECT '-- a move of one segment: the other comes back as it was';
+CREATE TABLE moved AS SELECT latent_from_json(json_set(latent_json(z), '$.segments[0].r', json((SELECT json_group_array(value/2) FROM json_each(latent_json(z), '$.segments[0].r'))))) AS z, latent_decode(z) AS was FROM t WHERE id = 2;
+SELECT substr(latent_decode(z), -8) = substr(was, -8), substr(latent_decode(z, '{"decoder":"writer"}'), -8) = substr(was, -8), substr(latent_decode(z), 1, 8) = substr(was, 1, 8) FROM moved;
+
 SELECT '-- what the writer is';
 SELECT key, type, iif(key IN ('ms_a_piece', 'path'), '', value) FROM json_each(latent_info(), '$.writer');
 SELECT latent_info() ->> '$.writer.ms_a_piece' >= 0, latent_info() ->> '$.writer.path' LIKE '%/tests/data/llama';
@@ -110,6 +122,14 @@ SELECT length(latent_load('build/tests/models/reads_other'));
 SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
 SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"exact"}') <> '', latent_decode('The sea.') <> '';
 SELECT length(latent_load('build/tests/models/reads_wide'));
+SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
+SELECT length(latent_load('build/tests/models/reads_other_code'));
+SELECT latent_interp('pass', 'return', 0.5, '{"kind":"code","decoder":"writer"}');
+SELECT latent_interp('The sea.', 'The dog.', 0.5) <> '', latent_interp('pass', 'return', 0.5, '{"kind":"code","decoder":"exact"}') <> '';
+SELECT length(latent_load('build/tests/models/reads_no_code'));
+SELECT latent_interp('pass', 'return', 0.5, '{"kind":"code"}') = latent_interp('pass', 'return', 0.5, '{"kind":"code","decoder":"exact"}');
+SELECT latent_interp('pass', 'return', 0.5, '{"kind":"code","decoder":"writer"}');
+SELECT length(latent_load('build/tests/models/bad_code'));
 SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
 SELECT length(latent_load('build/tests/models/bad_writer'));
 SELECT latent_interp('The sea.', 'The dog.', 0.5, '{"decoder":"writer"}');
