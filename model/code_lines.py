@@ -30,6 +30,12 @@ def key(line):
     return re.sub(r'\s+', '', line)
 
 
+def frequent(data):
+    """{line with its indentation: how often the functions of the training side have it}."""
+    return collections.Counter(line.rstrip() for f in functions(data) if side(f) == 'train'
+                               for line in f['code'].split('\n')[1:] if line.strip())
+
+
 def split(data):
     """-> {'train', 'dev', 'test'}: lists of (line with its indentation, function).
 

@@ -258,6 +258,7 @@ def make_points(a):
 
 
 CODE_PIECES = 4096
+OFTEN = 4           # so many occurrences of a line of code make one more row of it
 # White space at the start of a line, without the one space that belongs to the word after it. A
 # line break alone, and line breaks with the white space of the line that they start.
 INDENTS = [
@@ -290,6 +291,9 @@ def make_code(a):
     rng = np.random.RandomState(2)
     rows = [SPACE + line.strip() for line in lines]
     rows += [(SPACE if rng.rand() < 0.5 else '\n') + line for line in lines if line[0] == ' ']
+    # `else:` alone is one line of a hundred: what is frequent has to come back before all.
+    frequent = code_lines.frequent(a.data)
+    rows += ['\n' + line for line, n in frequent.items() for _ in range(n // OFTEN)]
     rng.shuffle(rows)
     flat, off = pack(rust, rows)
     valid_flat, valid_off = pack(rust, [SPACE + line for line, _ in sides['dev']])

@@ -12,7 +12,7 @@ It can be stopped and resumed at any step.
 DIR is made by prepare.py. It holds DIR/texts; or ids.npz of code; or ids.npz of pictures, with
 words.npz (--shape PICTURE).
 
-Code and pictures learn whole. Of text the decoder alone learns, to read the points that the engine
+Code and pictures learn whole, without --decoder. Of text the decoder alone learns, to read the points that the engine
 makes: `s` is a sentence encoder's, and the encoder that makes `r` stays as it is, to the bit,
 because others have learned to read it too.
 
@@ -521,6 +521,7 @@ def arguments():
                    'more exactness, at the cost of the dials')
     p.add_argument('--teacher', type=float, default=1.0,
                    help="pictures: weight of the teacher's loss beside the cross-entropy")
+    p.add_argument('--decoder', action='store_true', help='of code: it alone learns, as of text')
     p.add_argument('--save', type=float, default=10, help='minutes between checkpoints')
     p.add_argument('--warm', type=int, default=200)
     p.add_argument('--seed', type=int, default=1)
@@ -577,7 +578,7 @@ def main():
     model = model_of(a, state)
     model.to(device).train()
     corpus, changes = corpus_of(a, model, device)
-    if changes:
+    if changes or a.decoder:
         freeze_encoder(model)
     learning = [p for p in model.parameters() if p.requires_grad]
     optimizers = optimizers_of(model, a.lr)

@@ -169,7 +169,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_complete(text [, towards [, options]])",
     .sentence =
       "What the writer goes on with after the text, by itself or towards a point, which is "
-      "content or a latent. Option \"max_tokens\": 48, up to 2,048.",
+      "content or a latent: towards code, with a line of Python. Option \"max_tokens\": 48, up to "
+      "2,048.",
     .example = "SELECT latent_complete('The recipe is simple: mix flour, eggs and', NULL, '{\"max_tokens\":12}')",
     .result = " a pinch of salt.\n\nThe key to a successful" },
 

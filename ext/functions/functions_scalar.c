@@ -250,9 +250,9 @@ void scalar_complete(struct call *c){
   int has_goal = call_has(c, 1);
   if( has_goal ) towards = call_point(c, 1, "towards");
   m = has_goal ? latent_model(c, &towards) : call_model_of(c, KIND_TEXT, 0);
-  if( m && m->config.kind!=KIND_TEXT ){
-    fail(&c->err, SQLITE_ERROR, "argument 2 (towards) is of kind %s, expected text: the writer "
-         "goes on with text alone", kind_name(m->config.kind));
+  if( m && m->config.kind==KIND_PICTURE ){
+    fail(&c->err, SQLITE_ERROR, "argument 2 (towards) is of kind %s, expected text or code: the "
+         "writer goes on with these alone", kind_name(m->config.kind));
   }
   if( o.decoder==DECODER_DEFAULT ) o.decoder = DECODER_WRITER;
   if( !has_goal ) o.decode.fluency = 1;

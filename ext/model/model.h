@@ -570,7 +570,8 @@ struct between {
 /* Decodes the points. Where o sets no fluency each takes interp_fluency(); where o sets no best_of,
 ** points strictly between the ends take the best of BEST_OF_OTHERS candidates (of BEST_OF_WRITTEN
 ** where the writer writes one segment, of fewer where an end has more than 32), and not one that
-** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were encoded. */
+** says what an end says if there is another. rounds: of refine_tokens(), with which the ends were
+** encoded. */
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 

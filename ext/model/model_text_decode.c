@@ -176,6 +176,7 @@ static int tell_segments(const struct model *m, struct run *run, struct telling 
   }else{
     decode_options_init(&own);
     own.detail = t->options->detail;
+    own.max_tokens = t->options->max_tokens;
   }
   decode_tokens(m, run, t->points, t->n_now, &own, t->tokens);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;

@@ -105,7 +105,7 @@ SELECT id, latent_decode(code, '{"kind":"code"}') = latent_decode(code, '{"kind"
 SELECT 'path', count(*), min(length(content) > 0) FROM latent_path((SELECT code FROM f WHERE id = 1), (SELECT code FROM f WHERE id = 2), 4, '{"kind":"code"}');
 SELECT 'sample', latent_sample(3, '{"kind":"code"}') = latent_sample(3, '{"kind":"code","decoder":"writer"}'), latent_sample(3, '{"kind":"code"}') <> latent_sample(3, '{"kind":"code","decoder":"exact"}');
 SELECT 'vary', latent_vary(code, 0.5, 1, '{"kind":"code"}') = latent_vary(code, 0.5, 1, '{"kind":"code","decoder":"writer"}') FROM f WHERE id = 1;
-SELECT 'text is no code', latent_complete('x', latent_encode('pass', '{"kind":"code"}'));
+SELECT 'towards code', latent_complete('if x:', latent_encode('pass', '{"kind":"code"}')) = latent_complete('if x:', 'pass', '{"kind":"code"}'), latent_complete('if x:', 'pass', '{"kind":"code"}') <> latent_complete('if x:', 'return x', '{"kind":"code","fluency":0}');
 
 SELECT '-- a move of one segment: the other comes back as it was';
 CREATE TABLE moved AS SELECT latent_from_json(json_set(latent_json(z), '$.segments[0].r', json((SELECT json_group_array(value/2) FROM json_each(latent_json(z), '$.segments[0].r'))))) AS z, latent_decode(z) AS was FROM t WHERE id = 2;
