@@ -104,6 +104,9 @@ STATEMENTS = (
     ('texts of an array', """SELECT count(*) FROM latent_encode_each((%s))"""
      % (ROWS % (100000, "json_group_array('row '||i||' is short.')"))),
     ('texts by the writer', ROWS % (100000, "count(latent_complete('row '||i))")),
+    ('functions by the writer', ROWS % (100000, """count(latent_interp('def f(x):
+    return x, '||i, 'if y:
+    pass', 0.5, '{"kind":"code","decoder":"writer"}'))""")),
     ('a long latent, written', """SELECT length(latent_decode(z, '{"decoder":"writer"}'))
      FROM heavy"""),
     ('going on with a long text', 'SELECT length(latent_complete(text)) FROM heavy'),
