@@ -76,10 +76,14 @@ int cell_reserve_bytes(struct index *ix, struct cell *c){
 }
 
 int cell_reserve(struct index *ix, struct cell *c, int n){
-  struct cell more = *c;
-  int capacity = c->capacity + c->capacity/2;
+  struct cell more;
+  int capacity;
 
+  /* An empty cell is not read, so the cache may have dropped its bytes alone. */
+  if( c->n==0 && c->bytes==NULL ) cell_drop_codes(ix, c);
   assert( c->capacity==0 || c->bytes );
+  more = *c;
+  capacity = c->capacity + c->capacity/2;
   if( c->capacity>=n ) return SQLITE_OK;
   if( capacity<n ) capacity = n;
   more.capacity = 0;
