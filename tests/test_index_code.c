@@ -206,6 +206,18 @@ static struct outcome measure_codes(int width, float spread, int n){
   return o;
 }
 
+/* Every half that is finite. */
+static void test_factor(void){
+  struct property same = { 0 };
+  for(int half=0; half<=0xffff; half++){
+    float fast = factor((uint16_t)half);
+    float plain = half_to_float((uint16_t)half);
+    if( (half & 0x7c00)==0x7c00 ) continue;
+    holds(&same, memcmp(&fast, &plain, sizeof(fast))==0, "%04x: %g, %g", half, fast, plain);
+  }
+  property_ok(&same, "factor: every finite half is what half_to_float() says");
+}
+
 static void test_codes(void){
   struct property unbiased = { 0 };
   struct property calibrated = { 0 };
@@ -246,9 +258,9 @@ static void test_code_ends(void){
     holds(&zero, f.scale==0 && f.error==0 && f.lean==0 && f.step==0 && f.slack==0, "width %d", w);
     for(int i=0; i<w; i++) c[i] = x[i] + (i%2 ? 1e-7f : -2e-7f);
     code_make(&f, signs, bytes, x, c, w);
-    for(int i=0; i<w; i++) lost += pow((double)(x[i] - c[i]) - (double)f.step*bytes[i], 2);
-    holds(&small, sqrt(lost)<=f.slack && f.error>=0 && f.scale==f.scale,
-          "width %d: lost %g, slack %g", w, sqrt(lost), f.slack);
+    for(int i=0; i<w; i++) lost += pow((double)(x[i] - c[i]) - (double)factor(f.step)*bytes[i], 2);
+    holds(&small, sqrt(lost)<=factor(f.slack) && factor(f.error)>=0 && !isnan(factor(f.scale)),
+          "width %d: lost %g, slack %g", w, sqrt(lost), factor(f.slack));
     free(x);
     free(c);
     free(signs);
@@ -283,6 +295,7 @@ int main(void){
   test_bits();
   test_dots();
   test_rotation();
+  test_factor();
   test_codes();
   test_code_ends();
   test_oom();

@@ -57,6 +57,7 @@
 #define LATENT_INDEX_H
 #include "base.h"
 #include "kernels.h"
+#include <string.h>
 
 struct sqlite3;
 enum {
@@ -214,18 +215,31 @@ void rotation_release(struct rotation *r);
 /* Turns a vector: y[width] = R x. May be in place. */
 void rotate(const struct rotation *r, float *y, const float *x);
 
-/* What the codes of a row need besides signs and bytes. Each number is stored as f16, and is
-** rounded to that when it is made (error and slack upwards), so that memory and disk agree. */
+/* What the codes of a row need besides signs and bytes: each number an f16, as on the disk, so that
+** a cache of 64 MB holds the signs of 1,000,000 rows of 384 numbers. factor() reads one. error and
+** slack are rounded upwards. */
 struct factors {
   /* <q, x - centroid> is about scale * signs_product, give or take error (one standard
   ** deviation, for a q of length 1) */
-  float scale, error;
+  uint16_t scale, error;
   /* <centroid, x - centroid> less that estimate of it: so the part of q that points along the
   ** centroid costs no error */
-  float lean;
+  uint16_t lean;
   /* <q, x - centroid> is step * <q, bytes>, off by at most slack (for a q of length 1) */
-  float step, slack;
+  uint16_t step, slack;
 };
+/* half_to_float() of one that is finite, as all of them are, and without its call: a search reads
+** three a row. The exponents of the two formats are 112 apart. */
+static inline float factor(uint16_t half){
+  const uint32_t sign = (uint32_t)(half & 0x8000)<<16;
+  const uint32_t size = half & 0x7fff;
+  const uint32_t bits = sign | ((size<<13) + (112u<<23));
+  float x;
+
+  if( size<0x400 ) return half_to_float(half);  /* subnormal: seldom */
+  memcpy(&x, &bits, sizeof(x));
+  return x;
+}
 #define SIGN_WORDS(width) (((width)+63)/64)     /* signs in memory: u64 words, unused bits 0 */
 
 /* Codes x[width] (rotated) against a centroid[width] (rotated): signs[SIGN_WORDS], bytes[width]. */

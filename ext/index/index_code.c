@@ -111,15 +111,11 @@ void rotate(const struct rotation *r, float *y, const float *x){
 
 /* ---- 2. and 3. Codes ---- */
 
-static float rounded(float x){
-  return half_to_float(float_to_half(x));
-}
-
 /* x >= 0, to the next f16 that is not below it. */
-static float rounded_up(float x){
+static uint16_t half_above(float x){
   const uint16_t half = float_to_half(x);
 
-  return half_to_float((uint16_t)(half + (half_to_float(half)<x)));
+  return (uint16_t)(half + (half_to_float(half)<x));
 }
 
 /* The signs of r, and the factors that belong to them. Sums are in double and in order, so that
@@ -129,6 +125,7 @@ static void make_signs(struct factors *f, uint64_t *signs, const float *x, const
   double squares = 0, sum = 0;
   double along = 0, along_signs = 0;
   double scale, lean, error;
+  float scale_kept;             /* as the half has it */
 
   memset(signs, 0, sizeof(uint64_t)*SIGN_WORDS(width));
   for(int i=0; i<width; i++){
@@ -141,13 +138,15 @@ static void make_signs(struct factors *f, uint64_t *signs, const float *x, const
     along_signs += plus ? centroid[i] : -centroid[i];
   }
   scale = sum>0 ? squares/sum : 0;
-  f->scale = rounded((float)scale);
-  lean = along - f->scale*along_signs;
-  f->lean = rounded((float)lean);
+  f->scale = float_to_half((float)scale);
+  scale_kept = factor(f->scale);
+  lean = along - scale_kept*along_signs;
+  f->lean = float_to_half((float)lean);
   error = width>1 ? (scale*scale*width - squares)/(width-1) : 0;
   error = error>0 ? sqrt(error) : 0;
   if( error<ERROR_LEAST*scale ) error = ERROR_LEAST*scale;
-  f->error = rounded_up((float)(error + fabs(scale - f->scale) + fabs(lean - f->lean)));
+  error += fabs(scale - scale_kept) + fabs(lean - factor(f->lean));
+  f->error = half_above((float)error);
 }
 
 /* The step is rounded up, so that no k passes 127. */
@@ -155,22 +154,24 @@ static void make_bytes(struct factors *f, int8_t *bytes, const float *x, const f
                        int width){
   float most = 0;
   double lost = 0;
+  float step;
 
   for(int i=0; i<width; i++){
     const float r = fabsf(x[i] - centroid[i]);
     if( r>most ) most = r;
   }
-  f->step = rounded_up(most/127);
+  f->step = half_above(most/127);
+  step = factor(f->step);
   for(int i=0; i<width; i++){
     const float r = x[i] - centroid[i];
-    float k = f->step>0 ? floorf(r/f->step + 0.5f) : 0;
+    float k = step>0 ? floorf(r/step + 0.5f) : 0;
     double rest;
     k = k>127 ? 127 : k<-127 ? -127 : k;
     bytes[i] = (int8_t)k;
-    rest = r - (double)f->step*k;
+    rest = r - (double)step*k;
     lost += rest*rest;
   }
-  f->slack = rounded_up((float)sqrt(lost)*1.000001f);
+  f->slack = half_above((float)sqrt(lost)*1.000001f);
 }
 
 void code_make(struct factors *f, uint64_t *signs, int8_t *bytes, const float *x,
@@ -243,14 +244,16 @@ void query_signs(float *estimate, float *error, const struct prepared_query *q, 
     const int part = n-at<PART ? n-at : PART;
     bit_products(products, signs + (size_t)at*words, q->planes, part, words);
     for(int i=0; i<part; i++){
-      estimate[at+i] = f[at+i].scale*(step*(float)products[i] - q->sum) + along*f[at+i].lean;
-      error[at+i] = f[at+i].error*share;
+      const struct factors *of = &f[at+i];
+      const float product = step*(float)products[i] - q->sum;
+      estimate[at+i] = factor(of->scale)*product + along*factor(of->lean);
+      error[at+i] = factor(of->error)*share;
     }
   }
 }
 
 float query_bytes(const struct prepared_query *q, const struct factors *f, const int8_t *bytes,
                   float *slack){
-  *slack = f->slack + q->margin;
-  return f->step*dot_bytes(q->vector, bytes, q->width);
+  *slack = factor(f->slack) + q->margin;
+  return factor(f->step)*dot_bytes(q->vector, bytes, q->width);
 }

@@ -324,12 +324,13 @@ static int nearest_part(const struct split *s, const struct cell *c, int row,
                         const struct comparison *k){
   const int width = width_of(s);
   const int8_t *bytes = c->bytes + (size_t)row*width;
+  const float step = factor(c->factors[row].step);
   float best = NEARER;
   int best_part = -1;
 
   for(int part=0; part<s->n_parts; part++){
     const float *difference = k->differences + (size_t)part*width;
-    const float gain = k->gains[part] + c->factors[row].step*dot_bytes(difference, bytes, width);
+    const float gain = k->gains[part] + step*dot_bytes(difference, bytes, width);
     if( gain>best ){
       best = gain;
       best_part = part;

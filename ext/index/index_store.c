@@ -269,7 +269,7 @@ static size_t centroid_bytes(const struct index *ix){
   return 4*(size_t)ix->shape.width + (ix->shape.has_groups ? sizeof(uint64_t) : 0);
 }
 
-enum { N_FACTORS = sizeof(struct factors)/sizeof(float) };
+enum { N_FACTORS = sizeof(struct factors)/sizeof(uint16_t) };
 
 /* Bytes of _codes.rows for n rows, the bytes of the rows apart. */
 static size_t codes_bytes(const struct index *ix, int n){
@@ -288,7 +288,7 @@ static void codes_put(const struct index *ix, const struct cell *c, unsigned cha
   const int width = ix->shape.width;
   const int words = SIGN_WORDS(width);
   const int signs_bytes = (width+7)/8;
-  const float *factors = (const float *)c->factors;
+  const uint16_t *factors = (const uint16_t *)c->factors;
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)];
 
   copy_numbers(to, &c->bytes_hash, 1, 8);
@@ -297,8 +297,7 @@ static void codes_put(const struct index *ix, const struct cell *c, unsigned cha
   to += (size_t)c->n*8;
   for(int k=0; k<N_FACTORS; k++){
     for(int i=0; i<c->n; i++){
-      const uint16_t half = float_to_half(factors[i*N_FACTORS+k]);
-      copy_numbers(to, &half, 1, 2);
+      copy_numbers(to, &factors[i*N_FACTORS+k], 1, 2);
       to += 2;
     }
   }
@@ -317,7 +316,7 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
   const int width = ix->shape.width;
   const int words = SIGN_WORDS(width);
   const int signs_bytes = (width+7)/8;
-  float *factors = (float *)c->factors;
+  uint16_t *factors = (uint16_t *)c->factors;
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)] = { 0 };
   int good = 1;
 
@@ -327,16 +326,15 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
   from += (size_t)c->n*8;
   for(int k=0; k<N_FACTORS; k++){
     for(int i=0; i<c->n; i++){
-      uint16_t half;
-      copy_numbers(&half, from, 1, 2);
+      uint16_t *half = &factors[i*N_FACTORS+k];
+      copy_numbers(half, from, 1, 2);
       from += 2;
-      factors[i*N_FACTORS+k] = half_to_float(half);
-      good &= (half & 0x7c00)!=0x7c00;          /* neither infinite nor NaN */
+      good &= (*half & 0x7c00)!=0x7c00;         /* neither infinite nor NaN */
     }
   }
   for(int i=0; i<c->n; i++){
     const struct factors *f = &c->factors[i];
-    good &= f->scale>=0 && f->error>=0 && f->step>=0 && f->slack>=0;
+    good &= ((f->scale | f->error | f->step | f->slack) & 0x8000)==0;
   }
   copy_numbers(c->keys, from, (size_t)c->n*ix->shape.n_keys, 8);
   from += (size_t)c->n*ix->shape.n_keys*8;
