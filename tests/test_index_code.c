@@ -107,6 +107,32 @@ static void test_dots(void){
   property_ok(&bytes_equal, "dot_bytes: the bits of dot() over the same numbers, in every code");
 }
 
+/* Every half that is finite, in every code: as many at once as there are, and as few as 1 to 33. */
+static void test_widen(void){
+  static const char *const codes[] = { "avx512", "avx2", "neon", "openblas", "plain" };
+  static uint16_t halves[1<<16];
+  static float y[1<<16];
+  struct property same = { 0 };
+  int n = 0;
+  for(int half=0; half<=0xffff; half++){
+    if( (half & 0x7c00)!=0x7c00 ) halves[n++] = (uint16_t)half;
+  }
+  for(size_t c=0; c<COUNT(codes); c++){
+    if( !linear_choose(codes[c]) ) continue;
+    for(int few=0; few<=33; few++){
+      int step = few ? few : n;
+      for(int i=0; i<n; i+=step) widen(y + i, halves + i, n-i<step ? n-i : step);
+      for(int i=0; i<n; i++){
+        float plain = half_to_float(halves[i]);
+        holds(&same, memcmp(&y[i], &plain, sizeof(plain))==0, "%s, %d at once, %04x: %g, %g",
+              codes[c], step, halves[i], y[i], plain);
+      }
+    }
+  }
+  linear_choose(NULL);
+  property_ok(&same, "widen: every finite half is what half_to_float() says, in every code");
+}
+
 /* ---- Rotation ---- */
 
 static void test_rotation(void){
@@ -206,18 +232,6 @@ static struct outcome measure_codes(int width, float spread, int n){
   return o;
 }
 
-/* Every half that is finite. */
-static void test_factor(void){
-  struct property same = { 0 };
-  for(int half=0; half<=0xffff; half++){
-    float fast = factor((uint16_t)half);
-    float plain = half_to_float((uint16_t)half);
-    if( (half & 0x7c00)==0x7c00 ) continue;
-    holds(&same, memcmp(&fast, &plain, sizeof(fast))==0, "%04x: %g, %g", half, fast, plain);
-  }
-  property_ok(&same, "factor: every finite half is what half_to_float() says");
-}
-
 static void test_codes(void){
   struct property unbiased = { 0 };
   struct property calibrated = { 0 };
@@ -254,13 +268,16 @@ static void test_code_ends(void){
     uint64_t *signs = malloc(8*SIGN_WORDS((size_t)w));
     int8_t *bytes = malloc((size_t)w);
     double lost = 0;
+    float step, slack;
     code_make(&f, signs, bytes, x, x, w);
     holds(&zero, f.scale==0 && f.error==0 && f.lean==0 && f.step==0 && f.slack==0, "width %d", w);
     for(int i=0; i<w; i++) c[i] = x[i] + (i%2 ? 1e-7f : -2e-7f);
     code_make(&f, signs, bytes, x, c, w);
-    for(int i=0; i<w; i++) lost += pow((double)(x[i] - c[i]) - (double)factor(f.step)*bytes[i], 2);
-    holds(&small, sqrt(lost)<=factor(f.slack) && factor(f.error)>=0 && !isnan(factor(f.scale)),
-          "width %d: lost %g, slack %g", w, sqrt(lost), factor(f.slack));
+    step = half_to_float(f.step);
+    for(int i=0; i<w; i++) lost += pow((double)(x[i] - c[i]) - (double)step*bytes[i], 2);
+    slack = half_to_float(f.slack);
+    holds(&small, sqrt(lost)<=slack && half_to_float(f.error)>=0 && f.scale<0x7c00,
+          "width %d: lost %g, slack %g", w, sqrt(lost), slack);
     free(x);
     free(c);
     free(signs);
@@ -294,8 +311,8 @@ int main(void){
   fault_install();
   test_bits();
   test_dots();
+  test_widen();
   test_rotation();
-  test_factor();
   test_codes();
   test_code_ends();
   test_oom();

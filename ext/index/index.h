@@ -57,7 +57,6 @@
 #define LATENT_INDEX_H
 #include "base.h"
 #include "kernels.h"
-#include <string.h>
 
 struct sqlite3;
 enum {
@@ -216,8 +215,8 @@ void rotation_release(struct rotation *r);
 void rotate(const struct rotation *r, float *y, const float *x);
 
 /* What the codes of a row need besides signs and bytes: each number an f16, as on the disk, so that
-** a cache of 64 MB holds the signs of 1,000,000 rows of 384 numbers. factor() reads one. error and
-** slack are rounded upwards. */
+** a cache of 64 MB holds the signs of 1,000,000 rows of 384 numbers. error and slack are rounded
+** upwards. */
 struct factors {
   /* <q, x - centroid> is about scale * signs_product, give or take error (one standard
   ** deviation, for a q of length 1) */
@@ -228,18 +227,7 @@ struct factors {
   /* <q, x - centroid> is step * <q, bytes>, off by at most slack (for a q of length 1) */
   uint16_t step, slack;
 };
-/* half_to_float() of one that is finite, as all of them are, and without its call: a search reads
-** three a row. The exponents of the two formats are 112 apart. */
-static inline float factor(uint16_t half){
-  const uint32_t sign = (uint32_t)(half & 0x8000)<<16;
-  const uint32_t size = half & 0x7fff;
-  const uint32_t bits = sign | ((size<<13) + (112u<<23));
-  float x;
-
-  if( size<0x400 ) return half_to_float(half);  /* subnormal: seldom */
-  memcpy(&x, &bits, sizeof(x));
-  return x;
-}
+enum { N_FACTORS = sizeof(struct factors)/sizeof(uint16_t) };
 #define SIGN_WORDS(width) (((width)+63)/64)     /* signs in memory: u64 words, unused bits 0 */
 
 /* Codes x[width] (rotated) against a centroid[width] (rotated): signs[SIGN_WORDS], bytes[width]. */

@@ -139,13 +139,13 @@ static void make_signs(struct factors *f, uint64_t *signs, const float *x, const
   }
   scale = sum>0 ? squares/sum : 0;
   f->scale = float_to_half((float)scale);
-  scale_kept = factor(f->scale);
+  scale_kept = half_to_float(f->scale);
   lean = along - scale_kept*along_signs;
   f->lean = float_to_half((float)lean);
   error = width>1 ? (scale*scale*width - squares)/(width-1) : 0;
   error = error>0 ? sqrt(error) : 0;
   if( error<ERROR_LEAST*scale ) error = ERROR_LEAST*scale;
-  error += fabs(scale - scale_kept) + fabs(lean - factor(f->lean));
+  error += fabs(scale - scale_kept) + fabs(lean - half_to_float(f->lean));
   f->error = half_above((float)error);
 }
 
@@ -161,7 +161,7 @@ static void make_bytes(struct factors *f, int8_t *bytes, const float *x, const f
     if( r>most ) most = r;
   }
   f->step = half_above(most/127);
-  step = factor(f->step);
+  step = half_to_float(f->step);
   for(int i=0; i<width; i++){
     const float r = x[i] - centroid[i];
     float k = step>0 ? floorf(r/step + 0.5f) : 0;
@@ -239,21 +239,22 @@ void query_signs(float *estimate, float *error, const struct prepared_query *q, 
   const float step = 2*q->step;
   const int words = SIGN_WORDS(q->width);
   int32_t products[PART];
+  struct widened { float scale, error, lean, step, slack; } values[PART];
 
   for(int at=0; at<n; at+=PART){
     const int part = n-at<PART ? n-at : PART;
     bit_products(products, signs + (size_t)at*words, q->planes, part, words);
+    widen(&values->scale, &f[at].scale, part*N_FACTORS);
     for(int i=0; i<part; i++){
-      const struct factors *of = &f[at+i];
-      const float product = step*(float)products[i] - q->sum;
-      estimate[at+i] = factor(of->scale)*product + along*factor(of->lean);
-      error[at+i] = factor(of->error)*share;
+      const struct widened *of = &values[i];
+      estimate[at+i] = of->scale*(step*(float)products[i] - q->sum) + along*of->lean;
+      error[at+i] = of->error*share;
     }
   }
 }
 
 float query_bytes(const struct prepared_query *q, const struct factors *f, const int8_t *bytes,
                   float *slack){
-  *slack = factor(f->slack) + q->margin;
-  return factor(f->step)*dot_bytes(q->vector, bytes, q->width);
+  *slack = half_to_float(f->slack) + q->margin;
+  return half_to_float(f->step)*dot_bytes(q->vector, bytes, q->width);
 }

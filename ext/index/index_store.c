@@ -269,8 +269,6 @@ static size_t centroid_bytes(const struct index *ix){
   return 4*(size_t)ix->shape.width + (ix->shape.has_groups ? sizeof(uint64_t) : 0);
 }
 
-enum { N_FACTORS = sizeof(struct factors)/sizeof(uint16_t) };
-
 /* Bytes of _codes.rows for n rows, the bytes of the rows apart. */
 static size_t codes_bytes(const struct index *ix, int n){
   const size_t keys = 8*(size_t)ix->shape.n_keys;

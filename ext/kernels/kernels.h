@@ -66,6 +66,9 @@ float dot_bytes(const float *x, const int8_t *y, int n);
 /* y[n] = rows[n, d] . x[d], each as dot() gives it. */
 void dots(float *y, const float *x, const float *rows, int n, int d);
 
+/* y[n] = x[n], which are binary16 numbers, all of them finite. */
+void widen(float *y, const uint16_t *x, int n);
+
 void add(float *y, const float *x, int n);                      /* y[n] += x[n] */
 void add_bias(float *y, const float *bias, int rows, int n);    /* y[rows, n] += bias[n] */
 /* Where the largest of x[n] stands: the first of equals, 0 when none of them is a number. */
@@ -171,6 +174,7 @@ struct lanes_table {
   float (*dot)(const float *x, const float *y, int n);
   float (*dot_bytes)(const float *x, const int8_t *y, int n);
   void (*dots)(float *y, const float *x, const float *rows, int n, int d);
+  void (*widen)(float *y, const uint16_t *x, int n);
   void (*add)(float *y, const float *x, int n);
   void (*add_bias)(float *y, const float *bias, int rows, int n);
   int (*largest)(const float *x, int n);

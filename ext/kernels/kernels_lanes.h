@@ -7,6 +7,7 @@
 **   WIDTH     floats in a vector: 4, 8 or 16
 **   LANES     the name of the table of functions made here
 **   vec_bytes loads WIDTH int8_t as floats; may be left out
+**   vec_half  loads WIDTH binary16 numbers as floats; may be left out
 **   vec_larger  a>b ? a : b for each of two vectors; may be left out
 **   vec_put_bytes  stores WIDTH int32_t of 0 to 255 as bytes; may be left out
 **
@@ -202,6 +203,32 @@ static TARGET float lanes_dot_bytes(const float *x, const int8_t *y, int n){
     add_byte_products(&sum, a, b);
   }
   return lanes_sum(&sum);
+}
+
+/* Finite ones. The exponents of the two formats are 112 apart. */
+LANE floats load_halves(const uint16_t *x){
+#ifdef vec_half
+  return (floats)vec_half(x);
+#else
+  typedef uint16_t halves __attribute__((vector_size(2*WIDTH), aligned(2), may_alias));
+  bits half = __builtin_convertvector(*(const halves *)x, bits);
+  bits size = half & 0x7fff;
+  bits normal = (size<<13) + (112u<<23);
+  bits subnormal = (bits)(__builtin_convertvector((ints)size, floats)*0x1p-24f);
+  bits is_normal = (bits)((ints)size>=0x400);
+  return (floats)((normal & is_normal) | (subnormal & ~is_normal) | (half & 0x8000)<<16);
+#endif
+}
+
+static TARGET void lanes_widen(float *y, const uint16_t *x, int n){
+  uint16_t rest[WIDTH] = { 0 };
+  float last[WIDTH];
+  int i;
+  for(i=0; i+WIDTH<=n; i+=WIDTH) store(y+i, load_halves(x+i));
+  if( i==n ) return;
+  memcpy(rest, x+i, sizeof(*rest)*(size_t)(n-i));
+  store(last, load_halves(rest));
+  memcpy(y+i, last, sizeof(*last)*(size_t)(n-i));
 }
 
 static TARGET void lanes_add(float *y, const float *x, int n){
@@ -599,6 +626,7 @@ const struct lanes_table LANES = {
   .dot = lanes_dot,
   .dot_bytes = lanes_dot_bytes,
   .dots = lanes_dots,
+  .widen = lanes_widen,
   .add = lanes_add,
   .add_bias = lanes_add_bias,
   .largest = lanes_largest,

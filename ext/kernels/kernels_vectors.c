@@ -30,6 +30,10 @@ void dots(float *y, const float *x, const float *rows, int n, int d){
   lanes_chosen()->dots(y, x, rows, n, d);
 }
 
+void widen(float *y, const uint16_t *x, int n){
+  lanes_chosen()->widen(y, x, n);
+}
+
 void add(float *y, const float *x, int n){
   lanes_chosen()->add(y, x, n);
 }
