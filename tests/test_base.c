@@ -271,6 +271,16 @@ static void test_utf8_clean(void){
 }
 
 /* ---- The reader and 16-bit floats ---- */
+static void test_reader_floats(void){
+  static const unsigned char data[] = { 0, 0, 0x80, 0x3f, 0, 0, 0x20, 0xc0, 1 };
+  struct reader r = reader_of(data, sizeof(data));
+  float x[2], none;
+  reader_floats(&r, x, 2);
+  ok(x[0]==1 && x[1]==-2.5f && !r.bad, "base: the reader reads floats", "%g, %g", x[0], x[1]);
+  reader_floats(&r, &none, 1);
+  ok(r.bad && none==0, "base: no float past the end", "%g", none);
+}
+
 static void test_reader(void){
   static const unsigned char data[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
   struct reader r = reader_of(data, sizeof(data));
@@ -279,6 +289,7 @@ static void test_reader(void){
           && reader_u32(&r)==0x07060504
           && reader_u64(&r)==UINT64_C(0x0F0E0D0C0B0A0908);
   ok(good && !r.bad, "base: the reader reads little-endian", "bad %d", r.bad);
+  test_reader_floats();
   ok(reader_u16(&r)==0 && r.bad && reader_u8(&r)==0 && reader_bytes(&r, 0)==NULL,
      "base: a read past the end gives 0, and so do all after it", "bad %d", r.bad);
   r = reader_of(NULL, 0);

@@ -189,6 +189,7 @@ uint16_t reader_u16(struct reader *r);
 uint32_t reader_u32(struct reader *r);
 uint64_t reader_u64(struct reader *r);
 const void *reader_bytes(struct reader *r, size_t n);   /* a pointer into the data */
+void reader_floats(struct reader *r, float *x, size_t n);
 
 float half_to_float(uint16_t half);             /* IEEE 754 binary16; exact, NaN and infinity too */
 uint16_t float_to_half(float x);                /* to nearest, ties to even; too large: infinity */

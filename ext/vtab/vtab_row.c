@@ -183,7 +183,10 @@ struct vectors vectors_from_latent(const struct vtab *t, const struct latent *la
 ** below 1e-18 vanish. Such a vector is brought to a size of 1 first. All others keep their bits. */
 static void bring_in_range(float *vector, int width){
   float most = 0;
-  for(int i=0; i<width; i++) most = fmaxf(most, fabsf(vector[i]));
+  for(int i=0; i<width; i++){
+    float size = fabsf(vector[i]);
+    if( size>most ) most = size;
+  }
   if( most==0 || (most>1e-18f && most<1e17f) ) return;
   for(int i=0; i<width; i++) vector[i] /= most;
 }
@@ -196,9 +199,8 @@ static int read_bare(const struct vtab *t, float *vector, struct content blob, c
     return fail(e, SQLITE_ERROR, "%s is a BLOB of %zu bytes, expected a latent of width %d or %d "
                 "bytes (%d numbers, f32)", what, blob.n, width, width*4, width);
   }
+  reader_floats(&r, vector, (size_t)width);
   for(int i=0; i<width; i++){
-    uint32_t bits = reader_u32(&r);
-    memcpy(&vector[i], &bits, 4);
     if( !isfinite(vector[i]) ){
       return fail(e, SQLITE_ERROR, "%s: number %d is not finite", what, i + 1);
     }
