@@ -12,9 +12,9 @@ It can be stopped and resumed at any step.
 DIR is made by prepare.py. It holds DIR/texts; or ids.npz of code; or ids.npz of pictures, with
 words.npz (--shape PICTURE).
 
-Code and pictures learn whole, without --decoder. Of text the decoder alone learns, to read the points that the engine
-makes: `s` is a sentence encoder's, and the encoder that makes `r` stays as it is, to the bit,
-because others have learned to read it too.
+Code and pictures learn whole. Of text, and of code with --decoder, the decoder alone learns, to
+read the points that the engine makes: the encoder that makes `r` stays as it is, to the bit,
+because others have learned to read it too, and `s` of a text is a sentence encoder's.
 
 The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it. The
 decay reads trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at
