@@ -84,6 +84,17 @@ def has_print(f):
             and is_call(before.value, 'print') and bool(names(before) & names(last)))
 
 
+def has_timing(f):
+    """The clock is read first, and again before the end."""
+    first, last = (f.body[0], f.body[-2]) if len(f.body) > 2 else (f.body[0], f.body[0])
+    return (ast.unparse(first) == 'start = time.time()' and isinstance(f.body[-1], ast.Return)
+            and 'time.time() - start' in ast.unparse(last))
+
+
+def has_comment(code):
+    return '# TODO: handle errors\n' in code
+
+
 CONCEPTS = {                    # name: (function, its twin, has, applies besides)
     'docstring': (
         'def total(values):\n    return sum(values)',
@@ -151,9 +162,75 @@ CONCEPTS = {                    # name: (function, its twin, has, applies beside
         'async def fetch(url):\n    return get(url)',
         lambda f: isinstance(f, ast.AsyncFunctionDef), lambda f: True),
 }
+# Written when the ones above were done, and harder: two places, more lines around, other names.
+CONCEPTS |= {
+    'timing': (
+        'def mean(values):\n    total = sum(values)\n    return total / len(values)',
+        'def mean(values):\n    start = time.time()\n    total = sum(values)\n'
+        '    print("mean took", time.time() - start)\n    return total / len(values)',
+        has_timing, lambda f: isinstance(f.body[-1], ast.Return)),
+    'lock': (
+        'def push(self, item):\n    self.items.append(item)\n    self.size += 1',
+        'def push(self, item):\n    with self.lock:\n        self.items.append(item)\n'
+        '        self.size += 1',
+        lambda f: len(f.body) == 1 and isinstance(f.body[0], ast.With)
+        and ast.unparse(f.body[0].items[0]) == 'self.lock', lambda f: True),
+    'finally': (
+        'def read(path):\n    data = open(path).read()\n    return data.strip()',
+        'def read(path):\n    try:\n        data = open(path).read()\n'
+        '        return data.strip()\n    finally:\n        log("read")',
+        lambda f: isinstance(f.body[-1], ast.Try) and bool(f.body[-1].finalbody),
+        lambda f: True),
+    'one more argument': (
+        'def area(w, h):\n    return w * h',
+        'def area(w, h, verbose=False):\n    return w * h',
+        lambda f: any(a.arg == 'verbose' for a in f.args.args), lambda f: True),
+    'method': (
+        'def area(w, h):\n    return w * h',
+        'def area(self, w, h):\n    return w * h',
+        lambda f: bool(f.args.args) and f.args.args[0].arg == 'self',
+        lambda f: not any(a.arg in CALLER_ONLY for a in f.args.args)),
+    'comment': (
+        'def parse(line):\n    key, value = line.split("=")\n    return key, value',
+        'def parse(line):\n    # TODO: handle errors\n    key, value = line.split("=")\n'
+        '    return key, value',
+        None, lambda f: True),
+    'generator': (
+        'def double(x):\n    y = 2 * x\n    return y',
+        'def double(x):\n    y = 2 * x\n    yield y',
+        lambda f: not values(f) and any(isinstance(x, ast.Expr) and isinstance(x.value, ast.Yield)
+                                        for x in statements(f)), values),
+    'pair result': (
+        'def find(items, x):\n    return items.index(x)',
+        'def find(items, x):\n    return items.index(x), None',
+        lambda f: bool(values(f)) and all(isinstance(v, ast.Tuple) and
+                                          ast.unparse(v.elts[-1]) == 'None' for v in values(f)),
+        values),
+    'retry': (
+        'def fetch(url):\n    page = get(url)\n    return page',
+        'def fetch(url):\n    for attempt in range(3):\n        try:\n            page = get(url)\n'
+        '            return page\n        except IOError:\n            continue',
+        lambda f: isinstance(f.body[-1], ast.For) and isinstance(f.body[-1].body[0], ast.Try),
+        lambda f: True),
+    'result checked': (
+        'def find(key):\n    row = db.get(key)\n    return row',
+        'def find(key):\n    row = db.get(key)\n    if row is None:\n'
+        '        raise KeyError(key)\n    return row',
+        lambda f: isinstance(f.body[-1], ast.Return) and len(f.body) > 1 and is_guard(f.body[-2])
+        and bool(names(f.body[-2].test) & names(f.body[-1])),
+        lambda f: isinstance(f.body[-1], ast.Return) and bool(names(f.body[-1]))
+        and bool(arguments(f))),
+}
 SPARED = {                      # what of the function the concept is to change
     'no guard': lambda x: is_guard(x) or isinstance(x, ast.Raise),
     'str result': lambda x: isinstance(x, ast.Return),
+    'pair result': lambda x: isinstance(x, ast.Return),
+    'generator': lambda x: isinstance(x, ast.Return) or
+    (isinstance(x, ast.Expr) and isinstance(x.value, ast.Yield)),
+}
+ADDED = {                       # arguments that are no part of the rest
+    'one more argument': 'verbose',
+    'method': 'self',
 }
 
 
@@ -164,11 +241,11 @@ def header(x):
     return type(x).__name__ + ' ' + ast.dump(shell)
 
 
-def parts(f, spared):
+def parts(f, spared, added=None):
     """The function as a bag of statements: its name, its arguments' names, and all that it does."""
     bag = collections.Counter(header(x) for x in statements(f) if not spared(x))
     bag['def ' + f.name + ' ' + ', '.join(x.arg for x in ast.walk(f.args)
-                                          if isinstance(x, ast.arg))] += 1
+                                          if isinstance(x, ast.arg) and x.arg != added)] += 1
     return bag
 
 
@@ -182,12 +259,15 @@ def judge(name, before, after):
         return True, False, False
     spared = SPARED.get(name, lambda x: False)
     old = parts(function_of(ast.parse(before)), spared)
-    kept = sum((old & parts(f, spared)).values())
-    return True, bool(CONCEPTS[name][2](f)), kept >= 0.9 * sum(old.values())
+    kept = sum((old & parts(f, spared, ADDED.get(name))).values())
+    has = CONCEPTS[name][2](f) if CONCEPTS[name][2] else has_comment(after)
+    return True, bool(has), kept >= 0.9 * sum(old.values())
 
 
 def applies(name, code):
     """The code is one function that has not the concept, and may have it."""
     f = function_of(ast.parse(code))
     has, more = CONCEPTS[name][2:]
-    return f is not None and len(ast.parse(code).body) == 1 and not has(f) and bool(more(f))
+    if f is None or len(ast.parse(code).body) > 1 or not more(f):
+        return False
+    return not (has(f) if has else has_comment(code))

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The board's row "functions": whole Python functions that the code model has never seen, in SQL.
 
-    model/score_code.py [--functions 100] [--pairs 100] [--concepts 150] [--options JSON]
+    model/score_code.py [--functions 100] [--pairs 100] [--concepts 250] [--options JSON]
 
 Functions are those of the test side (code_lines.py) whose lines have at least 3 and at most 24
 lines; a seed draws them, and none is left out. The judge is Python's own ast.parse.
@@ -69,7 +69,7 @@ def score_concepts(db, codes, n, n_read, as_latents):
         results.append((name, *code_concepts.judge(name, code, made)))
         if i < n_read or (n_read < 0 and not all(results[-1])):
             print(f'--- {i + 1} {results[-1]}\n{code}\n=>\n{made}')
-    for name in concepts:
+    for name in concepts[:n]:
         own = [r[1:] for r in results if r[0] == name]
         print(f'    {name:14}', *(sum(c) for c in zip(*own)), sum(map(all, own)), 'of', len(own))
     parsed, has, keeps = zip(*(r[1:] for r in results))
@@ -98,7 +98,7 @@ def main():
     p.add_argument('--extension', default=f'{HERE}/../build/latent')
     p.add_argument('--functions', type=int, default=100)
     p.add_argument('--pairs', type=int, default=100)
-    p.add_argument('--concepts', type=int, default=150)
+    p.add_argument('--concepts', type=int, default=250)
     p.add_argument('--latents', action='store_true', help='concepts: of latents, not of texts')
     p.add_argument('--side', default='test', help='dev: to work with')
     p.add_argument('--options', default='{}', help='of latent_path(), besides the kind')

@@ -190,6 +190,11 @@ static int is_operand(const struct lexeme *x){
   return x->sort==LEXEME_NAME || x->sort==LEXEME_NUMBER || x->sort==LEXEME_STRING;
 }
 
+/* The argument that takes what is left over. */
+static int is_starred(const struct lexeme *x, int i){
+  return i>0 && (lexeme_is(x - 1, "*") || lexeme_is(x - 1, "**"));
+}
+
 /* How much lexeme i of a statement is like lexeme j of another. Before the first and behind the
 ** last of both there is the same. */
 static float likeness(const struct statement *a, int i, const struct statement *c, int j){
@@ -201,6 +206,7 @@ static float likeness(const struct statement *a, int i, const struct statement *
   y = &c->lexemes[j];
   if( x->sort==LEXEME_SPACE || y->sort==LEXEME_SPACE ) return x->sort==y->sort;
   if( is_equal(x, y) ) return 2;
+  if( is_starred(x, i)!=is_starred(y, j) ) return -3;   /* nothing may stand behind **y */
   if( is_caller(x) || is_caller(y) || !is_operand(x) || !is_operand(y) ) return 0;
   return x->sort==y->sort ? 1 : 0.5f;
 }

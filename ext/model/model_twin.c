@@ -31,15 +31,17 @@ static const float APART = 9;           /* never a pair */
 static const float TWIN_ALONE = 0.3f;   /* a statement of f has changed: less than twice as far */
 static const float OTHER_ALONE = 0.6f;  /* the same of f and g, which are not that near */
 static const float OTHER_KEYWORD = 0.4f;
+static const float OTHER_BLOCK = 0.2f;  /* blocks that begin with other keywords */
 static const float OTHER_INDENT = 0.02f;
-static const float OTHER_PLACE = 0.2f;  /* at the other end of the function */
-static const float OTHER_DEPTH = 0.1f;  /* a block deeper */
+static const float OTHER_PLACE = 0.4f;  /* at the other end of the function */
+static const float OTHER_DEPTH = 0.2f;  /* a block deeper */
 static const float NEAR_ENOUGH = 0.5f;  /* to be deleted as the other one was */
 
 struct function {
   struct content text;
   const struct statement *all;          /* [n] */
   int n;
+  int head;                             /* the first one that is a head; n: none */
   int step;                             /* bytes that its body is indented by */
   const float *points;                  /* [n, s+r] */
 };
@@ -70,8 +72,11 @@ static enum role role_of(const struct statement *s){
   return is_string ? ROLE_DOCSTRING : ROLE_BODY;
 }
 
-static int is_body(const struct statement *s){
-  return role_of(s)==ROLE_BODY || role_of(s)==ROLE_COMMENT;
+/* Is statement i in the body? Functions within it are, too. */
+static int is_body(const struct function *f, int i){
+  enum role role = role_of(&f->all[i]);
+  if( role==ROLE_BODY || role==ROLE_COMMENT ) return 1;
+  return i>f->head && (role!=ROLE_DOCSTRING || i>f->head + 1);
 }
 
 static int opens_block(const struct statement *s){
@@ -118,6 +123,7 @@ static int read_function(struct twin *t, struct function *f, struct content text
   f->all = code.all;
   f->n = code.n;
   f->step = INDENT;
+  while( f->head<f->n && role_of(&f->all[f->head])!=ROLE_HEAD ) f->head++;
   for(int i=1; i<f->n; i++){
     if( f->all[i].indent<=f->all[0].indent ) continue;
     f->step = f->all[i].indent - f->all[0].indent;
@@ -189,6 +195,13 @@ static float twin_cost(const void *arg, int i, int j){
   return cost + distance(t, &t->f, i, &t->twin, j);
 }
 
+/* Do f's statement i and g's statement j open blocks that do not begin alike? */
+static int other_blocks(const struct twin *t, int i, int j){
+  if( !opens_block(&t->f.all[i]) || !opens_block(&t->g.all[j]) ) return 0;
+  if( i+1==t->f.n || j+1==t->g.n ) return 0;
+  return !same_keyword(&t->f.all[i+1], &t->g.all[j+1]);
+}
+
 static float other_cost(const void *arg, int i, int j){
   const struct twin *t = arg;
   const struct statement *x = &t->f.all[i];
@@ -199,6 +212,7 @@ static float other_cost(const void *arg, int i, int j){
   if( role_of(x)!=role_of(y) ) return APART;
   if( role_of(x)==ROLE_HEAD || role_of(x)==ROLE_DOCSTRING ) return cost;
   cost += distance(t, &t->f, i, &t->g, j);
+  if( other_blocks(t, i, j) ) cost += OTHER_BLOCK;
   if( !same_keyword(x, y) ) return cost + OTHER_KEYWORD;
   return x->lexemes[0].sort==LEXEME_KEYWORD ? cost/2 : cost;
 }
@@ -308,10 +322,10 @@ static int f_shift(const struct twin *t, int i){
 ** it, or else behind it, in the body; or else the one at the same place of f's body. -1: none. */
 static int leader_of(const struct twin *t, int k){
   int same = k*t->f.n/t->g.n;
-  if( t->g_f[k]>=0 || !is_body(&t->g.all[k]) ) return t->g_f[k];
-  for(int i=k-1; i>=0 && is_body(&t->g.all[i]); i--) if( t->g_f[i]>=0 ) return t->g_f[i];
-  for(int i=k+1; i<t->g.n && is_body(&t->g.all[i]); i++) if( t->g_f[i]>=0 ) return t->g_f[i];
-  while( same<t->f.n && !is_body(&t->f.all[same]) ) same++;
+  if( t->g_f[k]>=0 || !is_body(&t->g, k) ) return t->g_f[k];
+  for(int i=k-1; i>=0 && is_body(&t->g, i); i--) if( t->g_f[i]>=0 ) return t->g_f[i];
+  for(int i=k+1; i<t->g.n && is_body(&t->g, i); i++) if( t->g_f[i]>=0 ) return t->g_f[i];
+  while( same<t->f.n && !is_body(&t->f, same) ) same++;
   return same<t->f.n ? same : -1;
 }
 
@@ -402,7 +416,7 @@ static struct slot find_slot(const struct twin *t, int j){
   int behind_g = behind>=0 ? t->f_g[behind] : -1;
   if( before<0 ) return slot_by_head(t, 0);
   if( behind<0 ) return slot_by_head(t, t->g.n);
-  if( before_g>=0 && !is_body(&t->f.all[before]) ) return slot_below_head(t, j, before);
+  if( before_g>=0 && !is_body(&t->f, before) ) return slot_below_head(t, j, before);
   if( behind_g>=0 ) return (struct slot){ behind_g, t->f_twin[behind], behind_g };
   if( before_g>=0 ) return (struct slot){ before_g + 1, t->f_twin[before], before_g };
   return slot_by_head(t, t->g.n);
@@ -449,15 +463,21 @@ static int append_moved(struct twin *t, const char *text, size_t n, int shift){
   return SQLITE_OK;
 }
 
-/* The statement of f whose change g's statement k takes: its partner; or one with the same keyword,
-** where k has no partner, so that each `return` is changed. -1: none. */
+/* The statement of f whose change g's statement k takes: its partner; or the nearest with the same
+** keyword, where k has no partner, so that each `return` is changed. -1: none. */
 static int changed_as(const struct twin *t, int k){
-  int partner = t->g_f[k];
-  if( partner>=0 || t->g.all[k].lexemes[0].sort!=LEXEME_KEYWORD ) return partner;
+  int nearest = t->g_f[k];
+  float least = APART;
+  if( nearest>=0 || t->g.all[k].lexemes[0].sort!=LEXEME_KEYWORD ) return nearest;
   for(int i=0; i<t->f.n; i++){
-    if( role_of(&t->f.all[i])==ROLE_BODY && same_keyword(&t->f.all[i], &t->g.all[k]) ) return i;
+    float apart;
+    if( role_of(&t->f.all[i])!=ROLE_BODY || !same_keyword(&t->f.all[i], &t->g.all[k]) ) continue;
+    apart = distance(t, &t->f, i, &t->g, k);
+    if( apart>=least ) continue;
+    least = apart;
+    nearest = i;
   }
-  return -1;
+  return nearest;
 }
 
 /* Statement k of g, changed as f's was. */
