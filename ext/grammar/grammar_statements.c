@@ -3,8 +3,9 @@
 **
 ** A statement ends with its line, where no bracket and no long string is open, and no backslash
 ** stands at its end. A lexeme is a name, a keyword, a number, a string with its prefix, a comment,
-** white space, an operator, or another character by itself. Nothing is left out: a statement's lead,
-** its indentation and its lexemes, one statement after another, and the tail are the code.
+** white space, an operator, or another character by itself. Nothing is left out: the lead of each
+** statement, its indentation and its lexemes, one statement after another, and the tail are the
+** code.
 */
 #include "grammar.h"
 #include <string.h>

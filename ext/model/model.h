@@ -578,9 +578,9 @@ int between_decode(const struct model *m, struct run *run, const struct between 
                    const struct decode_options *o, int rounds);
 
 /* ---- model_twin.c: what was done to one function is done to another ---- */
-/* Kind code. z[3]: a function, its twin that was changed, another function; known[3]: their texts,
-** where bytes is not NULL, else they are what z decodes to. Appends the other one, changed likewise,
-** in valid UTF-8. *is_carried is 0 where nothing can be carried over: the first two do not differ,
+/* Kind code. z[3]: a function, its twin that was changed, another function; known[3]: their texts;
+** where bytes is NULL it is what z decodes to. Appends the other one, changed likewise, in valid
+** UTF-8. *is_carried is 0 where nothing can be carried over: the first two do not differ,
 ** or what was done does not fit, or there are more than STATEMENTS_MOST statements. */
 enum { STATEMENTS_MOST = 400 };
 int twin_carry(const struct model *m, struct run *run, const struct latent z[3],

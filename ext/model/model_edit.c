@@ -20,6 +20,7 @@
 enum {
   CELLS_MOST = 1 << 21,                 /* of the table of an alignment */
   HUNKS_MOST = 16,
+  GOING_MOST = 64,                      /* lexemes of a hunk that go */
   PLACES = 6,
   LONGER = 24,                          /* lexemes by which what is to go may be longer in c */
   TRIES_MOST = 64
@@ -158,7 +159,7 @@ static struct hunk slide(const struct edit *d, const int *partner, struct hunk h
   return right.a==d->a->n && right.b_end==d->b->n ? right : h;
 }
 
-/* 0: there are too many. */
+/* 0: there are too many, or they are too long. */
 static int find_hunks(struct edit *d, const int *partner){
   int i = 0;
   int j = 0;
@@ -172,7 +173,7 @@ static int find_hunks(struct edit *d, const int *partner){
     while( i<d->a->n && partner[i]<0 ) i++;
     j = i<d->a->n ? partner[i] : d->b->n;
     h = (struct hunk){ h.a, i, h.b, j };
-    if( d->n_hunks==HUNKS_MOST ) return 0;
+    if( d->n_hunks==HUNKS_MOST || h.a_end - h.a>GOING_MOST ) return 0;
     d->hunks[d->n_hunks++] = slide(d, partner, h);
   }
   return 1;
@@ -217,8 +218,8 @@ static float place_mark(const struct edit *d, const struct hunk *h, int at, int 
   int from_end = (d->c->n - end) - (d->a->n - h->a_end);
   float off = (float)(h->a<d->a->n - h->a_end ? from_start : from_end<0 ? -from_end : from_end);
   float mark = likeness(d->a, h->a-1, d->c, at-1) + likeness(d->a, h->a_end, d->c, end);
-  mark += SECOND*likeness(d->a, h->a-2, d->c, at-2);
-  mark += SECOND*likeness(d->a, h->a_end+1, d->c, end+1);
+  if( h->a>=2 && at>=2 ) mark += SECOND*likeness(d->a, h->a-2, d->c, at-2);
+  if( h->a_end+1<d->a->n ) mark += SECOND*likeness(d->a, h->a_end+1, d->c, end+1);
   for(int i=0; i<n; i++){
     float most = 0;
     for(int j=at; j<end; j++){
@@ -259,6 +260,26 @@ static int find_places(struct edit *d, int hunk){
 
 /* ---- Tries ---- */
 
+/* What stands in the place of c's lexemes. Where a name got letters before it or behind it, c's
+** name gets them. */
+static void append_hunk(struct edit *d, const struct hunk *h, const struct place *place){
+  const struct lexeme *a = &d->a->lexemes[h->a];
+  const struct lexeme *b = &d->b->lexemes[h->b];
+  const struct lexeme *c = &d->c->lexemes[place->at];
+  int is_one = h->a_end - h->a==1 && h->b_end - h->b==1 && place->end - place->at==1;
+  int more = is_one ? b->n - a->n : 0;
+  int is_before = more>0 && same_bytes(a->text, a->n, b->text + more, a->n);
+  int is_behind = more>0 && same_bytes(a->text, a->n, b->text, a->n);
+  if( more>0 && (a->sort!=LEXEME_NAME || c->sort!=LEXEME_NAME) ) is_before = is_behind = 0;
+  if( !is_before && !is_behind ){
+    lexemes_append(&d->made, d->b->lexemes, h->b, h->b_end, d->names);
+    return;
+  }
+  if( is_before ) buf_append(&d->made, b->text, (size_t)more);
+  buf_append(&d->made, c->text, (size_t)c->n);
+  if( !is_before ) buf_append(&d->made, b->text + a->n, (size_t)more);
+}
+
 /* d->made: what c becomes with the hunks at their chosen places. 0: it is nothing that may be. */
 static int try_places(struct edit *d){
   int at = 0;
@@ -267,12 +288,13 @@ static int try_places(struct edit *d){
     const struct place *place = &d->places[k][d->chosen[k]];
     if( place->at<at ) return 0;
     lexemes_append(&d->made, d->c->lexemes, at, place->at, NULL);
-    lexemes_append(&d->made, d->b->lexemes, d->hunks[k].b, d->hunks[k].b_end, d->names);
+    append_hunk(d, &d->hunks[k], place);
     at = place->end;
   }
   lexemes_append(&d->made, d->c->lexemes, at, d->c->n, NULL);
   d->tries++;
   if( d->made.rc!=SQLITE_OK ) fail_nomem(d->run->err);
+  if( d->made.n==0 ) return 0;
   return !d->is_checked || python_begins(buf_text(&d->made), d->made.n, d->run->err);
 }
 
