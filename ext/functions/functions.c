@@ -131,7 +131,8 @@ const struct function FUNCTIONS[] = {
     .group = "Between and beyond",
     .usage = "latent_analogy(a, b, c [, options])",
     .sentence =
-      "a is to b as c is to what? The content at c + b - a. It is not c itself.",
+      "a is to b as c is to what? The content at c + b - a. It is not c itself. Of code: c, to "
+      "which is done what was done to a, statement by statement.",
     .example = "SELECT latent_analogy('A man is walking.', 'A woman is walking.', 'A man is singing.')",
     .result = "A woman is singing." },
 

@@ -183,12 +183,30 @@ static void result_moved(struct call *c, const struct latent *z, const struct la
   result_content(c, z, o);
 }
 
+/* Code: what was done to a is done to c, statement by statement. 0: that cannot be, or options ask
+** for the writer, which is to find words of its own. */
+static int result_carried(struct call *c, const struct latent points[3], const struct options *o){
+  const struct model *m = latent_model(c, &points[2]);
+  struct content known[3] = { { 0 } };  /* what came as text: no latent says it better */
+  struct buf made = call_buf(c);
+  int is_carried = 0;
+  if( m==NULL || m->config.kind!=KIND_CODE || o->decoder==DECODER_WRITER ) return 0;
+  for(int i=0; i<3; i++){
+    if( sqlite3_value_type(c->args[i])==SQLITE_TEXT ) known[i] = value_bytes(c, c->args[i]);
+  }
+  if( c->err.rc==SQLITE_OK ) twin_carry(m, &c->run, points, known, &made, &is_carried);
+  if( is_carried ) result_buf(c, &made);
+  buf_release(&made);
+  return is_carried;
+}
+
 /* c + (b - a) */
 void scalar_analogy(struct call *c){
   struct options o = get_options(c, 3, FLUENCY_ARITHMETIC);
   struct latent points[3];      /* a, b, c */
   struct latent step, z;
   get_points(c, 3, points);
+  if( result_carried(c, points, &o) ) return;
   step = combine(c, &points[1], 1, &points[0], -1, KIND_DIRECTION);
   z = combine(c, &points[2], 1, &step, 1, points[2].kind);
   result_moved(c, &z, &points[2], &o);

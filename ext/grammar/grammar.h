@@ -27,6 +27,38 @@ struct layout {                         /* after the last line of a text */
   int column;                           /* of the last line that begins a statement */
 };
 struct layout python_layout(const char *code, size_t n);
+/* Past the string whose first quote is at `at`. A short one ends with its line at the latest.
+** *is_open: it is a long one, and the text ends in it. */
+const char *python_string_end(const char *at, const char *end, int *is_open);
+
+/* ---- grammar_statements.c: Python cut into statements, and those into lexemes ---- */
+enum lexeme_sort { LEXEME_SPACE, LEXEME_NAME, LEXEME_KEYWORD, LEXEME_NUMBER, LEXEME_STRING,
+                   LEXEME_COMMENT, LEXEME_MARK };
+struct lexeme {
+  const char *text;                     /* [n]: where it stands in the code */
+  int n;
+  enum lexeme_sort sort;
+};
+/* What stands on a line of its own, brackets and long strings to their end: a simple statement, the
+** head of a compound one, or a comment. */
+struct statement {
+  const char *lead;                     /* [n_lead]: the lines before it that are empty, and its
+                                        ** own line break */
+  int n_lead;
+  int indent;                           /* bytes of white space at the start of its line */
+  const struct lexeme *lexemes;         /* [n] */
+  int n;
+};
+struct statements {
+  struct statement *all;                /* [n] */
+  int n;
+  const char *tail;                     /* [n_tail]: white space behind the last one */
+  int n_tail;
+};
+/* Of any bytes; what it gives lies in the arena, and points into the code. */
+int python_statements(struct statements *out, const char *code, size_t n, struct arena *a,
+                      struct err *e);
+int lexeme_is(const struct lexeme *x, const char *text);
 
 /* ======== Inside the layer ======== */
 

@@ -20,29 +20,27 @@ struct scan {
   struct layout layout;
 };
 
-/* Past a string whose first quote is at s->at. A short one ends with its line at the latest. 0: the
-** text ends in a long one. */
-static int skip_string(struct scan *s){
-  char quote = *s->at;
-  int is_long = s->end - s->at>=3 && s->at[1]==quote && s->at[2]==quote;
-  s->at += is_long ? 3 : 1;
-  while( s->at<s->end ){
-    if( !is_long && *s->at=='\n' ) return 1;
-    if( *s->at=='\\' && s->end - s->at>=2 ){
-      s->at += 2;
-    }else if( *s->at!=quote ){
-      s->at++;
+const char *python_string_end(const char *at, const char *end, int *is_open){
+  char quote = *at;
+  int is_long = end - at>=3 && at[1]==quote && at[2]==quote;
+  *is_open = 0;
+  at += is_long ? 3 : 1;
+  while( at<end ){
+    if( !is_long && *at=='\n' ) return at;
+    if( *at=='\\' && end - at>=2 ){
+      at += 2;
+    }else if( *at!=quote ){
+      at++;
     }else if( !is_long ){
-      s->at++;
-      return 1;
-    }else if( s->end - s->at>=3 && s->at[1]==quote && s->at[2]==quote ){
-      s->at += 3;
-      return 1;
+      return at + 1;
+    }else if( end - at>=3 && at[1]==quote && at[2]==quote ){
+      return at + 3;
     }else{
-      s->at++;
+      at++;
     }
   }
-  return !is_long;
+  *is_open = is_long;
+  return end;
 }
 
 static int skip_indentation(struct scan *s){
@@ -73,13 +71,15 @@ static void scan_line(struct scan *s){
   s->is_continued = 0;
   while( s->at<s->end && *s->at!='\n' ){
     char c = *s->at;
+    int is_open;
     if( c=='#' ){
       while( s->at<s->end && *s->at!='\n' ) s->at++;
       return;
     }
     if( c=='"' || c=='\'' ){
       l->is_opener = 0;
-      if( !skip_string(s) ) l->is_open = 1;
+      s->at = python_string_end(s->at, s->end, &is_open);
+      l->is_open |= is_open;
       continue;
     }
     if( c=='(' || c=='[' || c=='{' ) s->depth++;

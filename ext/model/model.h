@@ -34,6 +34,8 @@
 **   model_text_decode.c   points to texts
 **   model_content.c   content of any kind to points, and back
 **   model_between.c   what is decoded for a point between two ends
+**   model_edit.c      what was done to one statement of code is done to another
+**   model_twin.c      what was done to one function is done to another
 **   model_map.c       a map of points, on which neighbours lie together
 **
 ** Everywhere: d is the model width, s and r are the widths of the two parts of a point z = [s ; r].
@@ -575,6 +577,15 @@ struct between {
 int between_decode(const struct model *m, struct run *run, const struct between *p,
                    const struct decode_options *o, int rounds);
 
+/* ---- model_twin.c: what was done to one function is done to another ---- */
+/* Kind code. z[3]: a function, its twin that was changed, another function; known[3]: their texts;
+** where bytes is NULL it is what z decodes to. Appends the other one, changed likewise, in valid
+** UTF-8. *is_carried is 0 where nothing can be carried over: the first two do not differ,
+** or what was done does not fit, or there are more than STATEMENTS_MOST statements. */
+enum { STATEMENTS_MOST = 400 };
+int twin_carry(const struct model *m, struct run *run, const struct latent z[3],
+               const struct content known[3], struct buf *out, int *is_carried);
+
 /* ---- model_map.c: a map of points, on which neighbours lie together ---- */
 /* s[n, width] of unit length, n > 0 -> a place for each point, x[n] and y[n] in no particular unit,
 ** and group[n]: one of n_groups groups (0, 1, ...) of points that are alike. The time grows as n*n:
@@ -837,5 +848,35 @@ int strand_limit(const struct model *m, const struct decode_options *o);
 /* n empty rows with room for strand_limit() ids and one more. */
 void tokens_init(struct tokens *rows, const struct model *m, int n, const struct decode_options *o,
                  struct arena *a);
+
+/* ---- model_edit.c: what was done to one statement of code is done to another ---- */
+struct sequences {                      /* two, to be aligned in order */
+  int n_a, n_b;
+  float alone;                          /* what it costs to leave one without a partner */
+  float (*cost)(const void *arg, int i, int j);         /* of a pair */
+  const void *arg;
+};
+/* partner[n_a]: the place in b, or -1, so that the cost is least; all -1 where the two are too long
+** for a table. */
+int sequences_align(const struct sequences *q, int *partner, struct arena *arena, struct err *e);
+struct name {                           /* of one function, and what stands for it in the other */
+  const char *from, *to;                /* [n_from], [n_to]: borrowed */
+  int n_from, n_to;
+  int is_name;                          /* `to` is a name too, not a longer expression */
+};
+struct renaming {
+  struct name *all;                     /* [most] */
+  int n, most;
+};
+void renaming_put(struct renaming *names, struct name name);  /* the first one of a name stays */
+struct lexeme;
+struct statement;
+/* Appends lexemes from..to-1, with other names where names is not NULL. */
+void lexemes_append(struct buf *out, const struct lexeme *all, int from, int to,
+                    const struct renaming *names);
+/* a became b: appends what c becomes, without its indentation, to out. 0: it cannot be told, or
+** run->err has a failure. */
+int statement_edit(struct run *run, const struct statement *a, const struct statement *b,
+                   const struct statement *c, const struct renaming *names, struct buf *out);
 
 #endif
