@@ -243,10 +243,12 @@ static void nats_of(const struct writer *w, struct run *run, const struct conten
   y = g.scores;
   for(int i=0; i<n; i++){
     float sum = 0;
+    int n_ids;
     for(int at=start[i]; at<start[i+1]; at++, y+=pieces){
-      sum -= y[at+1<start[i+1] ? all[at+1] : w->config.shape.begin];
+      if( at>start[i] ) sum -= y[at+1<start[i+1] ? all[at+1] : w->config.shape.begin];
     }
-    nats[i] = sum/(float)(start[i+1] - start[i]);
+    n_ids = start[i+1] - start[i] - 1;
+    nats[i] = n_ids>0 ? sum/(float)n_ids : 0;
   }
   arena_release(&g.arena);
 }

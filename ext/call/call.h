@@ -219,8 +219,10 @@ int json_check_keys(struct call *c, const struct cJSON *object, const char *what
 /* ---- call_writer.c: which decoder a result is written by ---- */
 /* Sets o->decode.writer for results of m: where options ask for it; or is_beyond (the result is no
 ** content that was encoded, but between or beyond), there is a writer, and options do not ask for
-** the other. m may be NULL. */
-void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond);
+** the other. n_segments: of the longest result; one of code alone is not the writer's unless it is
+** asked for. m may be NULL. */
+void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond,
+                 int n_segments);
 /* The same for the content at z. Of several segments those that were encoded come back as they
 ** were, where options name no decoder. */
 void call_writer_at(struct call *c, const struct model *m, struct options *o,

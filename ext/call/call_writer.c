@@ -4,7 +4,8 @@
 ** The small decoder gives back what was encoded, in milliseconds. The writer writes what is between
 ** or beyond in the words of a language model. It is the folder "writer" beside the weights of text
 ** or code; where there is none, or it reads no code, the small decoder does all. A connection opens
-** it when it first writes.
+** it when it first writes. A line of code that stands alone is the small decoder's too: the writer
+** has read lines of whole functions.
 */
 #include "call.h"
 
@@ -38,12 +39,15 @@ static const struct writer *find_writer(struct call *c, const struct model *m){
   return check_reads(c, w, m)==SQLITE_OK ? w : NULL;
 }
 
-void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond){
-  int is_wanted = o->decoder==DECODER_WRITER || (o->decoder==DECODER_DEFAULT && is_beyond);
-  if( m==NULL || c->err.rc!=SQLITE_OK || !is_wanted ) return;
+void call_writer(struct call *c, const struct model *m, struct options *o, int is_beyond,
+                 int n_segments){
+  int is_line = m && m->config.kind==KIND_CODE && n_segments==1;
+  int is_exact = o->decoder==DECODER_EXACT || (o->decoder==DECODER_DEFAULT && !is_beyond);
+  if( m==NULL || c->err.rc!=SQLITE_OK || is_exact ) return;
   if( m->config.kind==KIND_CODE && is_beyond && !o->decode.has_best_of ){
     o->decode.best_of = BEST_OF_OTHERS;         /* so that there is a choice of what parses */
   }
+  if( o->decoder==DECODER_DEFAULT && is_line ) return;
   if( m->config.kind!=KIND_PICTURE ) o->decode.writer = find_writer(c, m);
   if( o->decode.writer && !o->decode.has_fluency ) o->decode.fluency = 0;
   if( o->decode.writer || o->decoder!=DECODER_WRITER || c->err.rc!=SQLITE_OK ) return;
@@ -58,6 +62,7 @@ void call_writer(struct call *c, const struct model *m, struct options *o, int i
 
 void call_writer_at(struct call *c, const struct model *m, struct options *o,
                     const struct latent *z){
-  call_writer(c, m, o, m && z->kind!=KIND_DIRECTION && point_is_between(z));
+  int is_between = m && z->kind!=KIND_DIRECTION && point_is_between(z);
+  call_writer(c, m, o, is_between, z->n_segments);
   o->decode.keeps_encoded = o->decoder==DECODER_DEFAULT;
 }

@@ -3,7 +3,7 @@
 ** to it.
 **
 **     {"d": 576, "layers": 30, "lower": 18, "shared": 3, "h": 1536, "pieces": 49152,
-**      "memory": 16, "rank": 32, "s": 256, "r": 256, "longest": 48, "context": 64, "begin": 0,
+**      "memory": 16, "rank": 32, "s": 256, "r": 256, "longest": 64, "context": 64, "begin": 0,
 **      "end": 2, "rotary_base": 100000, "epsilon": 1e-5,
 **      "reads": "bc2f0d7c781b4b27",                    hash64 of text.safetensors
 **      "code": {"s": 128, "r": 256, "reads": "..."},   code.safetensors; may be missing

@@ -112,11 +112,11 @@ const struct function FUNCTIONS[] = {
     .group = "Between and beyond",
     .usage = "latent_interp(a, b, t [, options])",
     .sentence =
-      "The content at t on the way from a (t = 0) to b (t = 1), the best of 8 "
+      "The content at t on the way from a (t = 0) to b (t = 1), the best of some "
       "candidates (option \"best_of\"). Points near the ends decode to the ends, so "
       "steps of t are longer there.",
     .example = "SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5)",
-    .result = "A boy rides his horse." },
+    .result = "A boy rides a snow horse." },
 
   { .name = "latent_slerp", .n_min = 3, .n_max = 3, .flags = PURE, .scalar = scalar_slerp,
     .group = "Between and beyond",
@@ -162,7 +162,7 @@ const struct function FUNCTIONS[] = {
       "The content at a point drawn by seed from the whole space: a text, or content of "
       "the kind that the options name.",
     .example = "SELECT latent_sample(4)",
-    .result = "setUp / test methods of assetivation" },
+    .result = "The data pipeline is essential for extracting data from the environment, such as resources, tasks, or tasks." },
 
   { .name = "latent_complete", .n_min = 1, .n_max = 3, .flags = PURE,
     .scalar = scalar_complete,
@@ -170,7 +170,7 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_complete(text [, towards [, options]])",
     .sentence =
       "What the writer goes on with after the text, by itself or towards a point, which is "
-      "content or a latent: towards code, with a line of Python. Option \"max_tokens\": 48, up to "
+      "content or a latent: towards code, with a line of Python. Option \"max_tokens\": 64, up to "
       "2,048.",
     .example = "SELECT latent_complete('The recipe is simple: mix flour, eggs and', NULL, '{\"max_tokens\":12}')",
     .result = " a pinch of salt.\n\nThe key to a successful" },
@@ -301,7 +301,7 @@ const struct function FUNCTIONS[] = {
       "to its point, and how far it is from each end. Options: \"steps\": \"even\" "
       "(even in meaning, not in t), \"distinct\": true (no text twice in a row).",
     .example = "SELECT round(t, 2), content FROM latent_path('A man rides a horse.', 'A child plays in the snow.', 5)",
-    .result = "0.0|A man rides a horse.\n0.25|A horse rides in the snow.\n0.5|A boy rides his snowboard.\n0.75|A boy rides a snowboard.\n1.0|A child plays in the snow." },
+    .result = "0.0|A man rides a horse.\n0.25|A horse rides on a snowboard.\n0.5|A boy rides a snow horse.\n0.75|A boy rides a snowboard.\n1.0|A child plays in the snow." },
 
   { .name = "latent_imagine", .n_min = 2, .n_max = 4, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = imagine_fill,
@@ -318,7 +318,7 @@ const struct function FUNCTIONS[] = {
       "nearest row is one, or if \"kind\" says so. {\"where\": {\"lang\": \"en\"}} takes only the "
       "rows with these values of filter columns.",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('I am tired of you.'), ('I hate my job.'), ('I lost my job today.'); SELECT content, round(distance, 2), parents FROM latent_imagine('t', 'I am very tired of my job.', 2)",
-    .result = "I hate my job.|0.31|[2]\nI lost my job.|0.46|[1,3]" },
+    .result = "I am tired of my job.|0.03|[1,3]\nI hate my job.|0.31|[2]" },
 
   { .name = "latent_cluster", .n_min = 2, .n_max = 3, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = cluster_fill,
@@ -335,7 +335,7 @@ const struct function FUNCTIONS[] = {
       "show; vectors of another model have none. Another \"seed\" begins elsewhere; \"where\" "
       "takes some rows, as in latent_imagine().",
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
-    .result = "0|3|The soup is warm.|1,5,3\n1|2|A man rides a bike.|4,2" },
+    .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|4,2" },
 
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,

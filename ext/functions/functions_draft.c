@@ -385,9 +385,12 @@ static void judge_drafts(struct drafts *d, struct reading *g){
 
 /* Who writes them. The writer has no use for the settings that differ in fluency alone. */
 static struct options writer_options(struct call *c, const struct model *m,
+                                     const struct point *points, int n_points,
                                      const struct options *o){
   struct options own = *o;
-  call_writer(c, m, &own, 1);
+  int most = 1;                         /* segments of a point */
+  for(int i=0; i<n_points; i++) most = points[i].z.n_segments>most ? points[i].z.n_segments : most;
+  call_writer(c, m, &own, 1, most);
   if( own.decode.writer ) own.decode.has_fluency = 1;
   return own;
 }
@@ -425,7 +428,7 @@ static struct parents *find_parents(struct call *c, const struct drafts *d,
 int drafts_make(struct drafts *d, struct reading *g, const struct point *points, int n_points,
                 const struct options *options){
   struct call *c = g->call;
-  struct options o = writer_options(c, g->model, options);
+  struct options o = writer_options(c, g->model, points, n_points, options);
   size_t most = (size_t)n_points*DRAFT_DIALS;
   struct latent *z = arena_get(&c->arena, most*sizeof(*z));
   float *fluencies = arena_floats(&c->arena, most);

@@ -94,7 +94,9 @@ void scalar_cross(struct call *c){
   content = call_point(c, 0, "content");
   style = call_point(c, 1, "style");
   z = cross(c, &content, &style, (float)amount);
-  if( c->err.rc==SQLITE_OK ) call_writer(c, latent_model(c, &z), &o, amount>0);
+  if( c->err.rc==SQLITE_OK ){
+    call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
+  }
   result_content(c, &z, &o);
 }
 

@@ -140,7 +140,7 @@ void scalar_interp(struct call *c){
   const struct model *m = latent_model(c, &ends[0]);
   struct buf content = call_buf(c);
   struct between middle = { .ends = ends, .z = &z, .t = &t, .n = 1, .contents = &content };
-  call_writer(c, m, &o, m && point_is_between(&z));
+  call_writer(c, m, &o, m && point_is_between(&z), z.n_segments);
   if( m==NULL || c->err.rc!=SQLITE_OK ) return;
   between_decode(m, &c->run, &middle, &o.decode, c->rounds);
   result_made(c, m, &content);
@@ -236,7 +236,7 @@ void scalar_vary(struct call *c){
   if( c->err.rc!=SQLITE_OK ) return;
   point_vary(&z, (float)amount, seed);
   if( !o.decode.has_seed ) o.decode.seed = seed;
-  call_writer(c, latent_model(c, &z), &o, amount>0);
+  call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
   result_content(c, &z, &o);
 }
 
@@ -249,7 +249,7 @@ void scalar_sample(struct call *c){
   if( !o.decode.has_detail ) o.decode.detail = SAMPLE_DETAIL;
   if( !o.decode.has_temperature ) o.decode.temperature = SAMPLE_TEMPERATURE;
   if( !o.decode.has_seed ) o.decode.seed = seed;
-  call_writer(c, m, &o, 1);
+  call_writer(c, m, &o, 1, z.n_segments);
   /* So far from all content the candidate that is nearest is no better one. */
   if( !o.decode.has_best_of ) o.decode.best_of = 1;
   result_content(c, &z, &o);
@@ -275,7 +275,7 @@ void scalar_complete(struct call *c){
   if( o.decoder==DECODER_DEFAULT ) o.decoder = DECODER_WRITER;
   if( !has_goal ) o.decode.fluency = 1;
   o.decode.has_fluency = 1;             /* the writer's own would be 0 */
-  call_writer(c, m, &o, 1);
+  call_writer(c, m, &o, 1, 1);
   if( c->err.rc==SQLITE_OK && o.decode.writer==NULL ){
     fail(&c->err, SQLITE_ERROR, "options key \"decoder\" is \"exact\", and only the writer goes "
          "on with a text");

@@ -190,7 +190,7 @@ static void decode_between(struct call *c, const struct model *m, const struct l
   struct between middle = { .ends = parents, .z = z, .t = &t, .n = 1, .contents = text };
   struct options o = { 0 };
   decode_options_init(&o.decode);
-  call_writer(c, m, &o, point_is_between(z));
+  call_writer(c, m, &o, point_is_between(z), z->n_segments);
   if( c->err.rc==SQLITE_OK ) between_decode(m, &c->run, &middle, &o.decode, c->rounds);
 }
 

@@ -529,8 +529,8 @@ int writer_cost(const struct writer *w, struct run *run, double *seconds);
 
 /* ---- model_aloud.c: how texts read to the plain language model ---- */
 /* nats[n]: how surprising each of texts[n] is to the language model of w, which reads no point: the
-** mean of its pieces, its end counted. Of a text of more than shape.longest pieces these are
-** read. */
+** mean of its pieces after the first, its end counted; of an empty text 0. Of a text of more than
+** shape.longest pieces these are read. */
 int texts_nats(const struct writer *w, struct run *run, const struct content *texts, int n,
                float *nats);
 

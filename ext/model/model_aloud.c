@@ -3,7 +3,8 @@
 **
 ** The writer is sure of many a text that nobody would write: "How long would rice fried in chicken
 ** sauce?". The plain model is not. So the best candidates for a point are read once more, all
-** pieces of some texts at a step, which takes a fraction of what writing them took.
+** pieces of some texts at a step, which takes a fraction of what writing them took. What counts is
+** how each goes on: its first piece comes out of nothing and would weigh upon short texts.
 */
 #include "model.h"
 #include <assert.h>
@@ -75,9 +76,9 @@ static void read_chunk(void *arg, struct worker *worker, int chunk){
     float sum = 0;
     for(int at=0; at<=pieces; at++, y+=shape->pieces){
       int next = at<pieces ? a->ids[a->start[i] + at] : shape->begin;   /* between texts */
-      sum -= y[next];
+      if( at>0 ) sum -= y[next];
     }
-    a->nats[i] = sum/(float)(pieces + 1);
+    a->nats[i] = pieces>0 ? sum/(float)pieces : 0;
   }
 }
 
