@@ -28,8 +28,8 @@ static const float WRITER_TEMPERATURE = 0.7f;   /* the same where the writer wri
 static const float READING_MEAN = 0.2f;
 static const float READING_WORST = 0.13f;
 
-/* So many candidates of a point are read to the plain language model, and a nat of the mean piece
-** costs them so much. Of the middles of 50 pairs of users' texts (model/TRAINING.md) */
+/* So many candidates of a point are read aloud to the plain language model, and a nat of the mean
+** piece costs them so much (model/TRAINING.md, Choosing among candidates). */
 enum { ALOUD = 4 };
 static const float SURPRISE = 0.06f;
 
