@@ -33,6 +33,11 @@ static const float READING_WORST = 0.13f;
 enum { ALOUD = 4 };
 static const float SURPRISE = 0.06f;
 
+/* A text of the writer may have so many times the bytes of the longest that it lies between. Each
+** time more costs so much. */
+static const float LONG_ENOUGH = 1.2f;
+static const float RAMBLING = 0.3f;
+
 /* What a step on a way costs where it comes nearer to the start, or goes farther from the goal; and
 ** where it leads from a text to the same text. */
 static const float TURNING = 0.15f;
@@ -250,6 +255,25 @@ static int read_aloud(struct contest *c){
   return SQLITE_OK;
 }
 
+/* What a text costs that is much longer than any of those that it is to lie between: it rambles. */
+static int add_lengths(struct contest *c){
+  for(int i=0; i<c->n; i++){
+    const struct parents *parents = &c->parents[i/c->k];
+    struct arena_mark mark = arena_mark(c->run->arena);
+    struct content text;
+    size_t longest = 0;
+    float times;
+    for(int k=0; k<parents->n; k++){
+      if( parents->texts[k].n>longest ) longest = parents->texts[k].n;
+    }
+    if( tokens_text(c->m, c->run, &c->candidates[i], &text)!=SQLITE_OK ) return c->run->err->rc;
+    times = longest>0 ? (float)text.n/(float)longest : 0;
+    if( times>LONG_ENOUGH ) c->marks[i] -= RAMBLING*(times - LONG_ENOUGH);
+    arena_rewind(c->run->arena, mark);
+  }
+  return SQLITE_OK;
+}
+
 /* Encodes the candidates and gives each its mark. */
 static int mark_candidates(struct contest *c){
   const struct model *m = c->m;
@@ -270,6 +294,7 @@ static int mark_candidates(struct contest *c){
   }
   for(int i=0; i<c->points; i++) is_fluent |= c->fluencies[i]>0;
   if( is_fluent && c->o->writer==NULL ) add_reading(c, ids, start);
+  if( c->o->writer && c->parents ) add_lengths(c);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->n; i++){
     if( is_avoided(c->o, ids + start[i], start[i+1] - start[i]) ) c->marks[i] -= AVOIDED;
