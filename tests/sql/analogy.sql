@@ -38,7 +38,7 @@ SELECT '-- changed: the head';
 SELECT latent_analogy(f.code, column1, g.code, '{"kind":"code"}') FROM f, g, (VALUES('def total(values) -> int:
     return sum(values)'), ('def total(values, start=0):
     return sum(values)'), ('def _total(values):
-    return sum(values)')) WHERE id<>2;
+    return sum(values)')) WHERE id<>2 ORDER BY column1, id;
 
 SELECT '-- deleted: a docstring; a block';
 SELECT latent_analogy('def f(x):
