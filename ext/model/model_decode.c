@@ -31,7 +31,7 @@ static const float READING_WORST = 0.13f;
 /* So many candidates of a point are read aloud to the plain language model, and a nat of the mean
 ** piece costs them so much (model/TRAINING.md, Choosing among candidates). */
 enum { ALOUD = 4 };
-static const float SURPRISE = 0.06f;
+static const float SURPRISE = 0.03f;
 
 /* A text of the writer may have so many times the bytes of the longest that it lies between. Each
 ** time more costs so much. */
