@@ -630,6 +630,37 @@ static void test_stop(void){
   property_ok(&p, "writer: it stops when it is asked to");
 }
 
+/* Two documents at once, behind something else, each segment the best of three. */
+static void write_two(struct scene *s, struct buf out[2]){
+  static const float fluencies[2] = { 0 };
+  struct latent z[2];
+  s->o.before = (struct content){ "It was night.", 13 };
+  s->o.best_of = 3;
+  if( text_encode(s->m, &s->b.run, DOCUMENT, strlen(DOCUMENT), &z[0])!=SQLITE_OK ) return;
+  z[1] = z[0];
+  texts_decode(s->m, &s->b.run, z, 2, fluencies, &s->o, out, NULL);
+}
+
+static void test_memory_of_two(void){
+  struct property p = { 0 };
+  int failed = 1;
+  for(long at=1; failed && at<2000; at++){
+    struct scene s;
+    struct buf texts[2] = { { 0 } };
+    fault_set(at, (int)(at%2));
+    if( scene_open(&s) ) write_two(&s, texts);
+    failed = fault.failed;
+    fault_set(0, 0);
+    holds(&p, s.b.err.rc==(failed ? SQLITE_NOMEM : SQLITE_OK),
+          "allocation %ld: %d %s", at, s.b.err.rc, s.b.err.text);
+    for(int i=0; i<2; i++) buf_release(&texts[i]);
+    scene_end(&s);
+  }
+  property_ok(&p, "writer: two texts, read aloud, without memory, SQLITE_NOMEM");
+  ok(sqlite3_memory_used()==0, "writer: and nothing leaks", "%lld bytes are left",
+     sqlite3_memory_used());
+}
+
 static void test_memory(void){
   struct property p = { 0 };
   int failed = 1;
@@ -801,6 +832,7 @@ int main(int argc, char **argv){
   test_pages();
   test_stop();
   test_memory();
+  test_memory_of_two();
   test_broken();
   return n_not_ok>0;
 }

@@ -54,13 +54,13 @@ uint64_t reader_u64(struct reader *r){
 /* One check for all: a search reads some 70 vectors. */
 void reader_floats(struct reader *r, float *x, size_t n){
   const unsigned char *p = n<=SIZE_MAX/4 ? reader_bytes(r, 4*n) : NULL;
-  if( p==NULL ) r->bad = 1;
-  for(size_t i=0; i<n; i++){
-    uint32_t bits = 0;
-    if( p ){
-      bits = p[4*i] | (uint32_t)p[4*i+1] << 8 | (uint32_t)p[4*i+2] << 16
-           | (uint32_t)p[4*i+3] << 24;
-    }
+  if( p==NULL ){
+    r->bad = 1;
+    memset(x, 0, n*sizeof(*x));
+    return;
+  }
+  for(size_t i=0; i<n; i++, p+=4){
+    uint32_t bits = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
     memcpy(&x[i], &bits, sizeof(bits));
   }
 }

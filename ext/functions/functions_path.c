@@ -75,12 +75,6 @@ static void place_points(struct call *c, struct path *p){
   }
 }
 
-static int most_segments(const struct path *p){
-  int most = 0;
-  for(int i=0; i<p->n_points; i++) most = p->z[i].n_segments>most ? p->z[i].n_segments : most;
-  return most;
-}
-
 static int has_between(const struct path *p){
   for(int i=0; i<p->n_points; i++){
     if( point_is_between(&p->z[i]) ) return 1;
@@ -102,7 +96,7 @@ static void decode_points(struct call *c, struct path *p, struct options *o){
   };
   if( texts==NULL ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
-  call_writer(c, p->m, o, has_between(p), most_segments(p));
+  call_writer(c, p->m, o, has_between(p), most_segments(p->z, p->n_points));
   if( c->err.rc!=SQLITE_OK ) return;
   if( between_decode(p->m, &c->run, &points, &o->decode, c->rounds)!=SQLITE_OK ) return;
   for(int i=0; i<p->n_points; i++){

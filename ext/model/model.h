@@ -245,6 +245,7 @@ const char *writer_beside(const struct model *m, struct arena *a, struct err *e)
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any
 ** length. Results lie in the arena. Latents that meet here are of one width and one s. */
 float *latent_segment(const struct latent *z, int i);   /* [width] */
+int most_segments(const struct latent *z, int n);       /* of one of z[n]; 0: there is none */
 /* 1 - cosine of the mean s of all segments, 0 to 2. The two may be of different kinds: where one
 ** has a shorter s, its other numbers count as 0. */
 float point_distance(const struct latent *a, const struct latent *b);

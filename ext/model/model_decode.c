@@ -228,8 +228,8 @@ static void pay_for(const struct tokens *candidates, float *marks, int k, const 
   }
 }
 
-/* The best candidates of each point are read aloud: texts by the writer. */
-static int read_aloud(struct contest *c){
+/* The best candidates of each point are read aloud: said[n], by the writer. */
+static int read_aloud(struct contest *c, const struct content *said){
   struct run *run = c->run;
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
@@ -243,10 +243,7 @@ static int read_aloud(struct contest *c){
   for(int i=0; i<c->points; i++){
     best_texts(c->candidates + i*c->k, marks + i*c->k, c->k, best + i*ALOUD);
   }
-  for(int i=0; i<n; i++){
-    const struct tokens *candidate = &c->candidates[i/ALOUD*c->k + best[i]];
-    if( tokens_text(c->m, run, candidate, &texts[i])!=SQLITE_OK ) return run->err->rc;
-  }
+  for(int i=0; i<n; i++) texts[i] = said[i/ALOUD*c->k + best[i]];
   if( texts_nats(c->o->writer, run, texts, n, nats)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->points; i++){
     pay_for(c->candidates + i*c->k, c->marks + i*c->k, c->k, best + i*ALOUD, nats + i*ALOUD);
@@ -256,22 +253,32 @@ static int read_aloud(struct contest *c){
 }
 
 /* What a text costs that is much longer than any of those that it is to lie between: it rambles. */
-static int add_lengths(struct contest *c){
+static void add_lengths(struct contest *c, const struct content *said){
   for(int i=0; i<c->n; i++){
     const struct parents *parents = &c->parents[i/c->k];
-    struct arena_mark mark = arena_mark(c->run->arena);
-    struct content text;
     size_t longest = 0;
     float times;
     for(int k=0; k<parents->n; k++){
       if( parents->texts[k].n>longest ) longest = parents->texts[k].n;
     }
-    if( tokens_text(c->m, c->run, &c->candidates[i], &text)!=SQLITE_OK ) return c->run->err->rc;
-    times = longest>0 ? (float)text.n/(float)longest : 0;
+    times = longest>0 ? (float)said[i].n/(float)longest : 0;
     if( times>LONG_ENOUGH ) c->marks[i] -= RAMBLING*(times - LONG_ENOUGH);
-    arena_rewind(c->run->arena, mark);
   }
-  return SQLITE_OK;
+}
+
+/* How the candidates of the writer read. After the other marks. */
+static int add_saying(struct contest *c){
+  struct arena_mark mark = arena_mark(c->run->arena);
+  struct content *said = arena_get(c->run->arena, (size_t)c->n*sizeof(*said));
+  if( said==NULL ) return fail_nomem(c->run->err);
+  for(int i=0; i<c->n; i++){
+    tokens_text(c->m, c->run, &c->candidates[i], &said[i]);
+    if( c->run->err->rc!=SQLITE_OK ) return c->run->err->rc;
+  }
+  if( c->parents ) add_lengths(c, said);
+  if( c->m->config.kind==KIND_TEXT ) read_aloud(c, said);
+  arena_rewind(c->run->arena, mark);
+  return c->run->err->rc;
 }
 
 /* Encodes the candidates and gives each its mark. */
@@ -294,14 +301,12 @@ static int mark_candidates(struct contest *c){
   }
   for(int i=0; i<c->points; i++) is_fluent |= c->fluencies[i]>0;
   if( is_fluent && c->o->writer==NULL ) add_reading(c, ids, start);
-  if( c->o->writer && c->parents ) add_lengths(c);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<c->n; i++){
     if( is_avoided(c->o, ids + start[i], start[i+1] - start[i]) ) c->marks[i] -= AVOIDED;
   }
   arena_rewind(run->arena, mark);
-  if( c->o->writer && m->config.kind==KIND_TEXT ) read_aloud(c);
-  return run->err->rc;
+  return c->o->writer ? add_saying(c) : SQLITE_OK;
 }
 
 /* ---- Best of K: the candidates of a way ---- */

@@ -16,6 +16,12 @@ float *latent_segment(const struct latent *z, int i){
   return z->z + (size_t)i*(size_t)z->width;
 }
 
+int most_segments(const struct latent *z, int n){
+  int most = 0;
+  for(int i=0; i<n; i++) most = z[i].n_segments>most ? z[i].n_segments : most;
+  return most;
+}
+
 static float cosine(float xy, float xx, float yy){
   float c = xx>0 && yy>0 ? xy/sqrtf(xx*yy) : 0;
   return c>1 ? 1 : c<-1 ? -1 : c;

@@ -190,25 +190,20 @@ static int tell_segments(const struct model *m, struct run *run, struct telling 
   return SQLITE_OK;
 }
 
-static int most_segments(const struct latent *z, int n){
-  int most = 0;
-  for(int i=0; i<n; i++) most = z[i].n_segments>most ? z[i].n_segments : most;
-  return most;
-}
-
 /* tokens: those of all segments, as telling.rows. o->parents likewise. */
 static int decode_in_order(const struct model *m, struct run *run, const struct latent *z, int n,
                            const float *fluencies, const struct decode_options *o,
                            struct tokens *tokens){
   struct telling t = { .z = z, .fluencies = fluencies, .options = o, .n = n };
-  if( telling_init(&t, m, run, tokens)!=SQLITE_OK ) return run->err->rc;
-  for(int at=0; at<most_segments(z, n); at++){
+  int most = most_segments(z, n);
+  telling_init(&t, m, run, tokens);
+  for(int at=0; at<most && run->err->rc==SQLITE_OK; at++){
     for(int told=0; told<2 && run->err->rc==SQLITE_OK; told++){
       gather_tellings(&t, at, told);
       tell_segments(m, run, &t, told);
     }
   }
-  for(int i=0; i<n; i++) buf_release(&t.told[i]);
+  for(int i=0; i<n && t.told; i++) buf_release(&t.told[i]);
   return run->err->rc;
 }
 
