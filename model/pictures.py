@@ -1,4 +1,4 @@
-"""Makes the pictures to train on: six emoji sets from npm, rendered at 64x64, and their words.
+"""Makes the pictures to train on: sets of emoji and icons from npm, at 64x64, and their words.
 
     python3 pictures.py prepare --out DIR
     python3 pictures.py examples --out DIR --to ../examples/pictures
@@ -12,8 +12,10 @@ split}. `concept` is a number: the row of `concepts`, which is {id, label, keywo
 one may call it, the label first.
 
 Held out, as pictures_held.tsv lists them (drawn once at random): 5% of the concepts, in every set
-(split "concept"), and of two sets 10% of the concepts that other sets show too (split "style").
-Skin tones and the components of emoji are left out.
+(split "concept"), and of two sets 10% of the concepts that other sets show too (split "style"; also
+in the set that was drawn after the same designs). Whole sets are held out as well (split "set").
+Skin tones and the components of emoji are left out, and icons whose name holds that of a held-out
+concept.
 """
 import argparse
 import io
@@ -23,12 +25,15 @@ import os
 import re
 import subprocess
 import unicodedata
+import zlib
 
 import numpy as np
 from PIL import Image
 
 SIZE = 64
-SETS = {  # npm package @iconify-json/<name>: version, licence
+# npm package @iconify-json/<name>: version, licence. The board measures with the first six, as it
+# did before there were others.
+BOARD_SETS = {
     'noto': ('1.2.9', 'Apache-2.0'),
     'fluent-emoji-flat': ('1.2.6', 'MIT'),
     'twemoji': ('1.2.5', 'CC-BY-4.0'),
@@ -36,6 +41,32 @@ SETS = {  # npm package @iconify-json/<name>: version, licence
     'fxemoji': ('1.2.2', 'Apache-2.0'),
     'emojione': ('1.2.3', 'CC-BY-4.0'),
 }
+EMOJI_SETS = {
+    **BOARD_SETS,
+    'noto-v1': ('1.2.5', 'Apache-2.0'),
+    'fluent-emoji': ('1.2.7', 'MIT'),
+    'emojione-v1': ('1.2.3', 'CC-BY-SA-4.0'),
+}
+ICON_SETS = {
+    'streamline-plump-color': ('1.2.2', 'CC-BY-4.0'),
+    'streamline-ultimate-color': ('1.2.2', 'CC-BY-4.0'),
+    'streamline-emojis': ('1.2.4', 'CC-BY-4.0'),
+    'streamline-kameleon-color': ('1.2.2', 'CC-BY-4.0'),
+    'streamline-flex-color': ('1.2.2', 'CC-BY-4.0'),
+    'streamline-freehand-color': ('1.2.2', 'CC-BY-4.0'),
+    'game-icons': ('1.2.4', 'CC-BY-3.0'),
+    'icon-park': ('1.2.4', 'Apache-2.0'),
+}
+HELD_SETS = {
+    'flat-color-icons': ('1.2.3', 'MIT'),
+    'meteocons': ('1.2.4', 'MIT'),
+    'streamline-stickies-color': ('1.2.2', 'CC-BY-4.0'),
+}
+SETS = {**EMOJI_SETS, **ICON_SETS, **HELD_SETS}
+# Sets that show the designs of a set of which styles are held out.
+SIBLINGS = {'noto-v1': 'noto', 'fluent-emoji': 'fluent-emoji-flat'}
+# Sets of one colour are drawn in one of these, by the name.
+INKS = ('#1f2937', '#b91c1c', '#1d4ed8', '#15803d', '#b45309', '#6d28d9', '#0e7490', '#be185d')
 EMOJIBASE = '17.0.0'
 EXAMPLE_SETS = ('noto', 'fluent-emoji-flat')  # examples/pictures/LICENSES.md has their terms
 # Labels of what the repository ships in both sets. Among them are held-out ones: dog, rabbit,
@@ -146,6 +177,7 @@ class IconSet:
         top = icon.get('top', 0) - (side - h) / 2
         return ('<svg xmlns="http://www.w3.org/2000/svg" '
                 f'xmlns:xlink="http://www.w3.org/1999/xlink" width="{SIZE}" height="{SIZE}" '
+                f'color="{INKS[zlib.crc32(name.encode()) % len(INKS)]}" '
                 f'viewBox="{left} {top} {side} {side}">{icon["body"]}</svg>')
 
 
@@ -164,10 +196,10 @@ class Concepts:
         self.add_emoji(emoji, read_json(f'{folder}/meta/groups.json')['groups'])
         for source in ('cldr', 'joypixels', 'iamcal'):
             self.add_names(read_json(f'{folder}/en/shortcodes/{source}.json'))
-        for s in sets.values():
-            self.add_aliases(s)
+        for name in EMOJI_SETS:
+            self.add_aliases(sets[name])
         texts = [t for e in emoji for t in (e['label'], *e.get('tags', []))]
-        texts += [n for s in sets.values() for n in s.ids]
+        texts += [n for name in EMOJI_SETS for n in sets[name].ids]
         self.words = {w for t in texts for w in re.findall('[a-z]{2,}', t.lower())}
         self.words |= set(MORE_WORDS.split())
         self.words -= {w for w in self.words if len(w) == 2 and w not in SHORT_WORDS.split()}
@@ -223,6 +255,11 @@ class Concepts:
                               texts=phrasings(label, keywords)))
         return self.by_id[id]
 
+    def find_icon(self, name):
+        """The concept of an icon. Its name has a number or a style behind, and no code points."""
+        words = [w for w in re.sub(r'-(flat|duo|fill)$', '', name).split('-') if not w.isdigit()]
+        return self.find('-'.join(words) or name, ())
+
     def find(self, name, ids):
         """The concept of a picture. One that nobody knows becomes its own, called by its name."""
         for i in sorted(ids):
@@ -264,20 +301,41 @@ def hold_out(pictures, concepts):
         held = {tuple(line.rstrip('\n').split('\t')) for line in f}
     for p in pictures:
         id = concepts[p['concept']]['id']
-        if ('every set', id) in held:
+        if p['set'] in HELD_SETS:
+            p['split'] = 'set'
+        elif ('every set', id) in held:
             p['split'] = 'concept'
-        elif (p['set'], id) in held:
+        elif (SIBLINGS.get(p['set'], p['set']), id) in held:
             p['split'] = 'style'
         else:
             p['split'] = 'train'
+
+
+def tells(concepts):
+    """A pattern of the labels of the concepts that are held out in every set."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(f'{folder}/pictures_held.tsv', encoding='utf8') as f:
+        ids = [line.rstrip('\n').split('\t')[1] for line in f if line.startswith('every set')]
+    labels = [re.escape(concepts.rows[concepts.by_id[i]]['label']) for i in ids
+              if i in concepts.by_id]
+    return re.compile(rf'\b({"|".join(labels)})\b')
+
+
+def shown(name, icons, concepts, told):
+    """[(name, concept)] of a set."""
+    if name in EMOJI_SETS:
+        return [(n, concepts.find(n, icons.ids.get(n, ()))) for n in icons.names()]
+    return [(n, concepts.find_icon(n)) for n in icons.icons
+            if name in HELD_SETS or not told.search(n.replace('-', ' '))]
 
 
 def prepare(a):
     modules = install(a.out)
     sets = {name: IconSet(f'{modules}/@iconify-json/{name}') for name in SETS}
     concepts = Concepts(modules, sets)
-    pictures = [dict(set=s, name=n, concept=concepts.find(n, icons.ids.get(n, ())))
-                for s, icons in sets.items() for n in icons.names()]
+    told = tells(concepts)
+    pictures = [dict(set=s, name=n, concept=c)
+                for s, icons in sets.items() for n, c in shown(s, icons, concepts, told)]
     with multiprocessing.Pool(a.jobs) as pool:
         drawn = pool.map(render, [sets[p['set']].svg(p['name']) for p in pictures], chunksize=64)
     kept = [(p, x) for p, x in zip(pictures, drawn) if x is not None and x[..., 3].any()]
@@ -294,11 +352,12 @@ def write_index(path, pictures, concepts):
     number = {old: new for new, old in enumerate(used)}
     for p in pictures:
         p['concept'] = number[p['concept']]
-    shown = [concepts.rows[c] for c in used]
-    hold_out(pictures, shown)
+    rows = [concepts.rows[c] for c in used]
+    hold_out(pictures, rows)
     with open(path, 'w', encoding='utf8') as f:
-        json.dump(dict(concepts=shown, pictures=pictures), f, ensure_ascii=False, indent=0)
-    counts = {s: sum(p['split'] == s for p in pictures) for s in ('train', 'style', 'concept')}
+        json.dump(dict(concepts=rows, pictures=pictures), f, ensure_ascii=False, indent=0)
+    counts = {s: sum(p['split'] == s for p in pictures)
+              for s in ('train', 'style', 'concept', 'set')}
     print(f'{len(pictures)} pictures of {len(used)} concepts; {counts}')
 
 
