@@ -24,16 +24,16 @@ another without padding, as the engine keeps them:
     greedy.<f>, greedy.<f>.start          greedy decoding at fluency 0.f, without EOS, rows one
                                           behind another
 
-golden_picture.safetensors has the same. Its rows are the codes of pictures, and no EOS is asked
-for. It also has
+golden_picture.safetensors, of the tiny picture model:
 
     pictures [n, 64 * 64 * 4]             8-bit pixels, straight alpha
-    points [n * 64, code_width]           what the nearest codes are taken of
-    codes [n * 64]                        ids; -1 where the best two are nearer to each other than
-                                          CODE_MARGIN
-    pixels [2 * 32 * 32, 16]              decoded from the last two rows of `ids`: 2x2 joined,
-                                          premultiplied, not cut to 0..1
-    drawn [2, 64 * 64 * 4]                the same as 8-bit pixels, straight alpha
+    z [n, s + r]                          what they encode to
+    pixels [n * 32 * 32, 16]              what these decode to: 2x2 joined, premultiplied, not cut to
+                                          0..1
+    drawn [n, 64 * 64 * 4]                the same as 8-bit pixels, straight alpha
+    s [m, s], like [m, r]                 wishes, zeros where there is none; the seed of wish i is i
+    prior.<step> [m, r]                   where the prior is after each step, with GUIDANCE
+    r [m, r]                              what it draws
 
 A greedy path is kept only when its best token leads the second by MARGIN at every step: float sums
 in another order may turn a nearer tie.
@@ -48,7 +48,8 @@ from safetensors.torch import load_file, save_file
 
 import export
 import golden_writer
-import picture_codes
+import picture_model
+import picture_prior
 import prepare
 import text_model
 from text_model import BOS, EOS, UNK, rms_norm, slerp
@@ -56,14 +57,14 @@ from tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 MARGIN = 2e-3
-CODE_MARGIN = 1e-4      # of the best code over the second, as cosines
 FLUENCY = 0.3
 
-# The tiny picture model: as few codes as a vocabulary may have, one block a level.
-TINY_PICTURE = dict(text_model.TINY, encoder_layers=1, decoder_layers=1, pieces=260, longest=65,
-                    positions=True)
-TINY_CODES = dict(size=64, grid=8, codes=256, code_width=16, channels=[8, 8, 16],
-                  encoder_blocks=[1, 1, 1], decoder_blocks=[1, 1, 1])
+GUIDANCE = 2.0
+
+# The tiny picture model: one block a level.
+TINY_PICTURE = dict(size=64, channels=[8, 8, 16, 16], encoder_blocks=[1, 1, 1, 1],
+                    decoder_blocks=[1, 1, 1, 1], hidden=24, style=8)
+TINY_PRIOR = dict(width=48, hidden=40, blocks=2, steps=4)
 
 TINY_TEXTS = ['a', ' the cat', ' It was late and the', ' naïve café \U0001f600', ' one two, three.']
 
@@ -109,8 +110,6 @@ def encoder_layers(model, row):
     """Every layer's output [registers + ids + EOS, d] of one row: encode() without padding."""
     ids = torch.tensor(row + [EOS])
     x = torch.cat([model.registers, model.embedding[ids]])[None] * math.sqrt(model.d)
-    if model.config.get('positions'):
-        x[0, model.n_registers:] += model.encoder_position[: len(ids)]
     out = []
     for block in model.encoder:
         x = block(x, None, (model.cos[: x.shape[1]], model.sin[: x.shape[1]]))
@@ -119,15 +118,9 @@ def encoder_layers(model, row):
 
 
 def decoder_layers(model, z, row):
-    """Every layer's output [BOS + ids, d], and the log-probabilities of ids and EOS.
-
-    Of a picture all but the last id go in, and no EOS is asked for.
-    """
-    is_picture = model.config.get('positions')
+    """Every layer's output [BOS + ids, d], and the log-probabilities of ids and EOS."""
     ids = torch.tensor([BOS] + row)
     targets = torch.tensor(row + [EOS])
-    if is_picture:
-        ids, targets = ids[:-1], targets[:-1]
     T = len(ids)
     memory = (z @ model.memory.weight + model.memory.bias).view(1, -1, model.d)
     x = (model.embedding[ids] * math.sqrt(model.d) + z @ model.z_in)[None]
@@ -180,7 +173,7 @@ def tiny_text(path, out):
 
 
 def make_picture(path):
-    """The tiny picture model, with codes and pixels that are spread out.
+    """The tiny picture model, with points and pixels that are spread out.
 
     Every weight has some value, since zeros and ones would hide mistakes.
     """
@@ -188,13 +181,14 @@ def make_picture(path):
         return v + torch.randn_like(v) * (0.1 if v.ndim == 1 else 0.7 / v.shape[0] ** 0.5)
 
     torch.manual_seed(6)
-    codes = picture_codes.PictureCodes(TINY_CODES)
-    model = text_model.TextModel(TINY_PICTURE)
-    weights = {k: some(v) for k, v in model.state_dict().items()}
-    for k, v in codes.state_dict().items():
-        weights['picture.' + k] = v if k == 'codebook' else some(v)
-    weights['picture.out.bias'] = 0.5 + 0.2 * torch.randn(16)
-    export.write(str(path.with_suffix('')), weights, TINY_PICTURE, None, 'picture', TINY_CODES)
+    s, r = text_model.TINY['s'], text_model.TINY['r']
+    net = picture_model.PictureModel(TINY_PICTURE | dict(s=s, r=r))
+    prior = picture_prior.Prior(TINY_PRIOR, s, r, TINY_PICTURE['style'])
+    weights = {k: some(v) for k, v in net.state_dict().items() if k != 'sets'}
+    weights |= {f'prior.{k}': some(v) for k, v in prior.state_dict().items()}
+    weights['out.bias'] = 0.5 + 0.2 * torch.randn(16)
+    export.write(str(path.with_suffix('')), weights, dict(s=s, r=r), None, 'picture',
+                 TINY_PICTURE | dict(prior=TINY_PRIOR))
 
 
 def test_pictures():
@@ -218,41 +212,57 @@ def straight(x):
 
 
 def load_picture(path):
-    """Both halves of a model of kind picture: the Transformer-VAE and the VQ-VAE."""
-    shape = json.loads(path.with_suffix('.json').read_text('utf8'))
+    """The autoencoder and the prior."""
+    about = json.loads(path.with_suffix('.json').read_text('utf8'))
     weights = {k: v.float() for k, v in load_file(path).items()}
-    model = text_model.TextModel(shape['config'])
-    codes = picture_codes.PictureCodes(shape['picture'])
-    codes.load_state_dict({k.removeprefix('picture.'): v for k, v in weights.items()
-                           if k.startswith('picture.')})
-    model.load_state_dict({k: v for k, v in weights.items() if not k.startswith('picture.')})
-    return model.eval(), codes.eval()
+    shape = about['picture'] | about['config']
+    net = picture_model.PictureModel(shape)
+    net.load_state_dict({k: v for k, v in weights.items() if not k.startswith('prior.')},
+                        strict=False)
+    prior = picture_prior.Prior(shape['prior'], shape['s'], shape['r'], shape['style'])
+    prior.load_state_dict({k.removeprefix('prior.'): v for k, v in weights.items()
+                           if k.startswith('prior.')})
+    return net.eval(), prior.eval()
 
 
-def near_ties(codes, points):
-    """[n]: whether the best two codes of points [n, code_width] lie about as near."""
-    likeness = (points @ codes.codebook.t()).topk(2).values
-    return (likeness[:, 0] - likeness[:, 1]) < CODE_MARGIN
+def noise(seed, n):
+    """n of base_random.c's random_normal()."""
+    state, out = seed, []
+    for _ in range(n):
+        total = -6 * 2 ** 24
+        for _ in range(12):
+            state = state + 0x9E3779B97F4A7C15 & 2 ** 64 - 1
+            x = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 2 ** 64 - 1
+            x = (x ^ x >> 27) * 0x94D049BB133111EB & 2 ** 64 - 1
+            total += (x ^ x >> 31) >> 40
+        out.append(total / 2 ** 24)
+    return torch.tensor(out)
+
+
+def drawn_points(net, prior, s, r):
+    """The wishes: s and a style, s alone, a style alone, none."""
+    asked = s[:1] * torch.tensor([1.0, 1, 0, 0])[:, None]
+    like = r[1:2] * torch.tensor([1.0, 0, 1, 0])[:, None]
+    x = torch.stack([noise(i, r.shape[1]) for i in range(4)])
+    steps = []
+    style = net.style(like)
+    final = prior.draw(x, asked, style, GUIDANCE, steps)
+    return {'s': asked, 'like': like, 'r': final} | {f'prior.{k}': v for k, v in enumerate(steps)}
 
 
 def tiny_picture(path, out):
-    model, codes = load_picture(path)
+    net, prior = load_picture(path)
     pictures = test_pictures()
-    points = codes.points(picture_codes.premultiply(pictures)).flatten(0, 2)
-    near = near_ties(codes, points)
-    found = codes.nearest(points) + 4
-    rows = found.view(len(pictures), -1).tolist() + [[4 + i * 11 % 256 for i in range(64)]]
-    pixels = codes.pixels(codes.codebook[torch.tensor(rows[-2:]) - 4].view(2, 8, 8, -1))
+    s, r = net.encode(picture_model.premultiply(pictures))
+    pixels = net.pixels(net.join(s, r))
     tensors = {
         'pictures': pictures.flatten(1).half(),
-        'points': points,
-        'codes': torch.where(near, -1, found).float(),
-        'pixels': picture_codes.patch(pixels).flatten(0, 2),
+        'z': torch.cat([s, r], 1),
+        'pixels': picture_model.patch(pixels).flatten(0, 2),
         'drawn': straight(pixels).flatten(1).half(),
-    }
-    tiny(model, rows, tensors, out)
-    print(f'{out.name}: {len(found.unique())} different codes, {int(near.sum())} near ties left '
-          'out')
+    } | drawn_points(net, prior, s, r)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, out)
+    print(f'{out.name}: {len(pictures)} pictures')
 
 
 def tiny(model, rows, tensors, out):
@@ -345,27 +355,22 @@ def shipped(path, out):
 def shipped_picture(path, out):
     from PIL import Image
 
-    model, codes = load_picture(path)
+    net, prior = load_picture(path)
     cases = []
-    for file in sorted((ROOT / 'examples/pictures').glob('*/*.png'))[::9]:
+    for file in sorted((ROOT / 'examples/pictures').glob('*/*.png'))[::28]:
         pixels = torch.tensor(list(Image.open(file).convert('RGBA').tobytes())).view(1, 64, 64, 4)
-        points = codes.points(picture_codes.premultiply(pixels)).flatten(0, 2)
-        row = (codes.nearest(points) + 4).tolist()
-        s, r = (x[0] for x in model.encode(torch.tensor([row + [EOS]])))
-        decoded, margin = greedy(model, s, r, 0.0)
-        if margin < MARGIN or near_ties(codes, points).any():
-            continue
-        _, log_p = decoder_layers(model, model.join(s, r), row)
+        s, r = net.encode(picture_model.premultiply(pixels))
+        made = straight(net.pixels(net.join(s, r)))
+        like = prior.draw(noise(1, r.shape[1])[None], s, net.style(r), GUIDANCE, [])
         cases.append({
             'file': str(file.relative_to(ROOT)),
-            'ids': row,
-            's': sketch(s),
-            'r': sketch(r),
-            'decoded': decoded,
-            'log_p': round(float(log_p.sum()), 5),
+            's': sketch(s[0]),
+            'r': sketch(r[0]),
+            'pixels': [int(v) for v in made.flatten()[::257]],
+            'like': sketch(like[0]),
         })
-    print(f'{out.name}: {len(cases)} pictures without a near tie')
-    golden = {'weights_hash': weights_hash(path), 'pictures': cases[:8]}
+    print(f'{out.name}: {len(cases)} pictures')
+    golden = {'weights_hash': weights_hash(path), 'guidance': GUIDANCE, 'pictures': cases}
     out.write_text(json.dumps(golden, separators=(',', ':')) + '\n', 'utf8')
 
 

@@ -82,7 +82,7 @@ class PictureModel(nn.Module):
         return unpatch(self.out(rms_norm(x, self.decoder.norm)))
 
     def style(self, r):
-        return F.normalize(r @ self.to_style, dim=-1)
+        return F.normalize(r @ self.to_style, dim=-1)  # of 0: 0
 
 
 def clipped(x):

@@ -8,6 +8,8 @@
 #ifndef LATENT_TESTS_MODEL_GOLDEN_H
 #define LATENT_TESTS_MODEL_GOLDEN_H
 #include "model_bench.h"
+#include <cjson/cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* ---- Files ---- */
@@ -80,6 +82,7 @@ static const float *golden_floats(struct golden *g, const char *name, size_t *n)
   return x;
 }
 
+__attribute__((unused))
 static int *golden_ints(struct golden *g, const char *name, size_t *n){
   const float *x = golden_floats(g, name, n);
   int *ints = arena_get(g->arena, (*n+1)*sizeof(int));
@@ -102,6 +105,48 @@ static void golden_compare_to(struct golden *g, const char *what, const float *x
 __attribute__((unused))
 static void golden_compare(struct golden *g, const char *what, const float *x, size_t n){
   golden_compare_to(g, what, x, n, TOLERANCE);
+}
+
+/* ---- Golden values of shipped models, as JSON ---- */
+
+__attribute__((unused))
+static double number_of(const cJSON *object, const char *name){
+  return cJSON_GetNumberValue(cJSON_GetObjectItem(object, name));
+}
+
+__attribute__((unused))
+static const char *text_of(const cJSON *object, const char *name){
+  const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(object, name));
+  return text ? text : "(absent)";
+}
+
+/* Is x[n] what golden.py: sketch() made the sketch of? */
+__attribute__((unused))
+static int sketch_agrees(const cJSON *sketch, const float *x, int n){
+  const cJSON *first = cJSON_GetObjectItem(sketch, "first");
+  double dot = 0;
+  for(int i=0; i<8; i++){
+    double expected = cJSON_GetNumberValue(cJSON_GetArrayItem(first, i));
+    if( fabs(expected - x[i])>TOLERANCE ) return 0;
+  }
+  for(int i=0; i<n; i++) dot += x[i]*(i*37%101 - 50)/50.0;
+  return fabs(dot - number_of(sketch, "dot"))<1e-3;
+}
+
+/* The golden values of a shipped model. They are worth comparing only if they are of these weights:
+** states that as `name`, and returns it. */
+__attribute__((unused))
+static cJSON *golden_of(const struct model *m, const char *file, const char *name, int *is_same){
+  size_t n;
+  char *text = file_read(path_of(file), &n);
+  cJSON *golden = cJSON_ParseWithLength(text, n);
+  const char *expected = text_of(golden, "weights_hash");
+  char hash[20];
+  free(text);
+  snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)m->config.weights_hash);
+  *is_same = ok(strcmp(hash, expected)==0, name,
+                "they are of %s, these are %s: run python3 model/golden.py", expected, hash);
+  return golden;
 }
 
 #endif

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* n token rows of 0 to longest-1 random ids, of a picture longest-1: start[n+1], ids. */
+/* n token rows of 0 to longest-1 random ids: start[n+1], ids. */
 static void random_rows(const struct model *m, int n, uint64_t seed, struct arena *a, int **ids,
                         int **start){
   const struct shape *shape = &m->config.shape;
@@ -27,7 +27,7 @@ static void random_rows(const struct model *m, int n, uint64_t seed, struct aren
   (*start)[0] = 0;
   for(int i=0; i<n; i++){
     int *row = *ids + (*start)[i];
-    int count = has_end(m) ? (int)(random_u64(&random)%longest) : shape->longest-1;
+    int count = (int)(random_u64(&random)%longest);
     for(int k=0; k<count; k++) row[k] = TOKEN_BYTE + (int)(random_u64(&random)%n_tokens);
     (*start)[i+1] = (*start)[i] + count;
   }
@@ -240,7 +240,7 @@ static void test_golden(const struct model *m, const char *name){
   golden_compare(&g, "memory", memories.expanded, (size_t)n*shape->memory*shape->d);
   score_tokens(m, &b.run, z, ids, start, n, sums, log_p, NULL);
   compare_layers(&g, &all, 1, shape->decoder_layers);
-  golden_compare(&g, "log_p", log_p, n_ids + (has_end(m) ? n : 0));
+  golden_compare(&g, "log_p", log_p, n_ids + n);
   b.run.watch = NULL;
   compare_greedy(&g, &b, m, z, n, 0);
   compare_greedy(&g, &b, m, z, n, 0.3f);
@@ -251,34 +251,6 @@ static void test_golden(const struct model *m, const char *name){
 }
 
 /* ---- The shipped model, end to end ---- */
-
-static double number_of(const cJSON *object, const char *name){
-  return cJSON_GetNumberValue(cJSON_GetObjectItem(object, name));
-}
-
-static const char *text_of(const cJSON *object, const char *name){
-  const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(object, name));
-  return text ? text : "(absent)";
-}
-
-/* Is x[n] what golden.py: sketch() made the sketch of? */
-static int sketch_agrees(const cJSON *sketch, const float *x, int n){
-  const cJSON *first = cJSON_GetObjectItem(sketch, "first");
-  double dot = 0;
-  for(int i=0; i<8; i++){
-    double expected = cJSON_GetNumberValue(cJSON_GetArrayItem(first, i));
-    if( fabs(expected - x[i])>TOLERANCE ) return 0;
-  }
-  for(int i=0; i<n; i++) dot += x[i]*(i*37%101 - 50)/50.0;
-  return fabs(dot - number_of(sketch, "dot"))<1e-3;
-}
-
-/* Are s and r of the one segment of z those of the golden values? */
-static int point_agrees(const struct model *m, const cJSON *golden, const struct latent *z){
-  int s = m->config.shape.s;
-  return sketch_agrees(cJSON_GetObjectItem(golden, "s"), z->z, s)
-      && sketch_agrees(cJSON_GetObjectItem(golden, "r"), z->z + s, z->width - s);
-}
 
 /* Is the list this row of ids? */
 static int ids_agree(const cJSON *list, const int *ids, int n){
@@ -360,21 +332,6 @@ static void check_middle(struct shipped_golden *p, const struct model *m, const 
   bench_end(&b);
 }
 
-/* The golden values of a shipped model. They are worth comparing only if they are of these weights:
-** states that as `name`, and returns it. */
-static cJSON *golden_of(const struct model *m, const char *file, const char *name, int *is_same){
-  size_t n;
-  char *text = file_read(path_of(file), &n);
-  cJSON *golden = cJSON_ParseWithLength(text, n);
-  const char *expected = text_of(golden, "weights_hash");
-  char hash[20];
-  free(text);
-  snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)m->config.weights_hash);
-  *is_same = ok(strcmp(hash, expected)==0, name,
-                "they are of %s, these are %s: run python3 model/golden.py", expected, hash);
-  return golden;
-}
-
 static void test_golden_text(const struct model *m){
   struct shipped_golden p = { 0 };
   const cJSON *c;
@@ -391,59 +348,6 @@ static void test_golden_text(const struct model *m){
     property_ok(&p.scores, "model: shipped sentences have the reference's log-probabilities");
     property_ok(&p.middles,
                 "model: shipped middles with fluency decode to the reference's texts");
-  }
-  cJSON_Delete(golden);
-}
-
-/* A PNG of examples/pictures: its codes, its point, and the codes that the point decodes to. */
-static void check_picture(struct shipped_golden *p, const struct model *m, const cJSON *golden){
-  const char *file = text_of(golden, "file");
-  int n_codes = m->config.shape.longest - 1;
-  int size = m->config.picture.size;
-  int start[2] = { 0, n_codes };
-  struct picture whole, fitted;
-  struct content content;
-  struct decode_options o;
-  struct tokens out;
-  struct latent z;
-  struct bench b;
-  float sum = 0;
-  int *ids;
-  char *bytes = file_read(path_of(file), &content.n);
-  content.bytes = bytes;
-  bench_start(&b);
-  decode_options_init(&o);
-  ids = arena_get(&b.arena, (size_t)n_codes*sizeof(int));
-  picture_read(&whole, content.bytes, content.n, &b.arena, file, &b.err);
-  if( b.err.rc==SQLITE_OK ) picture_fit(&fitted, &whole, size, &b.arena, &b.err);
-  if( b.err.rc==SQLITE_OK ) pictures_tokens(m, &b.run, &fitted, 1, ids);
-  if( b.err.rc==SQLITE_OK ) contents_encode(m, &b.run, &content, 1, file, 0, &z);
-  if( b.err.rc==SQLITE_OK ){
-    holds(&p->ids, ids_agree(cJSON_GetObjectItem(golden, "ids"), ids, n_codes), "%s", file);
-    holds(&p->points, point_agrees(m, golden, &z), "%s", file);
-    decode_tokens(m, &b.run, z.z, 1, &o, &out);
-    holds(&p->texts, ids_agree(cJSON_GetObjectItem(golden, "decoded"), out.ids, out.n), "%s",
-          file);
-    score_tokens(m, &b.run, z.z, ids, start, 1, &sum, NULL, NULL);
-    check_score(p, file, golden, sum);
-  }
-  holds(&p->points, b.err.rc==SQLITE_OK, "%s", b.err.text);
-  bench_end(&b);
-  free(bytes);
-}
-
-static void test_golden_picture(const struct model *m){
-  struct shipped_golden p = { 0 };
-  const cJSON *c;
-  int is_same;
-  cJSON *golden = golden_of(m, "tests/data/golden_shipped_picture.json",
-                            "model: the golden pictures are of the shipped weights", &is_same);
-  if( is_same ){
-    cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "pictures")) check_picture(&p, m, c);
-    property_ok(&p.ids, "model: example pictures have the reference's codes");
-    property_ok(&p.points, "model: example pictures have the reference's points");
-    property_ok(&p.texts, "model: their points decode to the reference's codes");
-    property_ok(&p.scores, "model: example pictures have the reference's log-probabilities");
   }
   cJSON_Delete(golden);
 }
@@ -514,7 +418,7 @@ static int is_whole(const struct model *m, const struct decode_options *o,
                     const struct tokens *out){
   int most = m->config.shape.longest - 1;
   int limit = o->max_tokens ? o->max_tokens : most;
-  int good = has_end(m) ? out->n>=0 && out->n<=limit : out->n==most;
+  int good = out->n>=0 && out->n<=limit;
   for(int k=0; good && k<out->n; k++){
     good = out->ids[k]>TOKEN_UNKNOWN && out->ids[k]<m->config.shape.pieces;
   }
@@ -551,8 +455,8 @@ static void test_decode_rows(const struct model *m, const struct method *method,
   property_ok(&alone, name);
   snprintf(name, sizeof(name), "model: %s: four threads equal one, bit by bit", method->name);
   property_ok(&threaded, name);
-  snprintf(name, sizeof(name), "model: %s: ids are in range and %s", method->name,
-           has_end(m) ? "within the limit" : "as many as a picture has");
+  snprintf(name, sizeof(name), "model: %s: ids are in range and within the limit",
+           method->name);
   property_ok(&whole, name);
   bench_end(&b);
 }
@@ -640,11 +544,11 @@ static void test_guesses(const struct model *m){
   join_rows(out, N, ids, start);
   score_tokens(m, &b.run, z, ids, start, N, sums, NULL, guesses);
   for(int i=0; i<N; i++){
-    const int *own = guesses + start[i] + has_end(m)*i;
+    const int *own = guesses + start[i] + i;
     int n = out[i].n;
     holds(&p, b.err.rc==SQLITE_OK && same_ids(own, n, out[i].ids, n), "row %d; %s",
           i, b.err.text);
-    if( has_end(m) && n<(int)longest-1 ){
+    if( n<(int)longest-1 ){
       holds(&p, own[n]==TOKEN_END, "row %d ends with %d", i, own[n]);
     }
   }
@@ -1293,36 +1197,6 @@ static void test_tiny(void){
   model_close(m);
 }
 
-static void test_tiny_picture(void){
-  struct err e = { 0 };
-  struct model *m;
-  model_open(&m, path_of("tests/data/picture.safetensors"), &e);
-  if( !ok(m!=NULL, "model: the tiny picture model opens", "%s", e.text) ) return;
-  test_golden(m, "picture");
-  test_encode_rows(m);
-  for(int i=0; i<N_METHODS; i++) test_decode_rows(m, &methods[i], 4);
-  test_fluencies(m);
-  test_cache(m, &methods[0]);
-  test_cache(m, &methods[4]);
-  test_guesses(m);
-  test_refine(m);
-  model_close(m);
-}
-
-static void test_shipped_picture(void){
-  const char *path = path_of("model/picture.safetensors");
-  struct err e = { 0 };
-  struct model *m;
-  if( access(path, R_OK)!=0 ){
-    printf("# model/picture.safetensors is not there: no shipped pictures to compare\n");
-    return;
-  }
-  model_open(&m, path, &e);
-  if( !ok(m!=NULL, "model: the shipped picture model opens", "%s", e.text) ) return;
-  test_golden_picture(m);
-  model_close(m);
-}
-
 static void test_shipped_text(void){
   struct err e = { 0 };
   struct model *m;
@@ -1380,8 +1254,6 @@ int main(int argc, char **argv){
   test_broken();
   test_memory(path_of("tests/data/tiny.safetensors"));
   test_tiny();
-  test_tiny_picture();
-  test_shipped_picture();
   test_shipped_text();
   test_meaning("tests/data/text.safetensors", "tests/data/tiny.safetensors");
   ok(sqlite3_memory_used()==0, "model: nothing is left at the end", "%lld bytes",

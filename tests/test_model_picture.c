@@ -1,29 +1,26 @@
 /*
-** test_model_picture.c -- pictures through the model layer: the VQ-VAE against the PyTorch
-** reference and against itself, files in and files out.
+** test_model_picture.c -- pictures through the model layer: the network and the prior against the
+** PyTorch reference and against themselves, files in and files out.
 **
-** The model is the tiny one of tests/data; the golden values come from model/golden.py. (Those of
-** the Transformer are in test_model.c, which runs over the picture model too.) What the engine
-** promises about itself (batches, threads, CPUs) is compared bit by bit.
+** The model is the tiny one of tests/data; the golden values come from model/golden.py. What the
+** engine promises about itself (batches, threads, CPUs) is compared bit by bit. At the end the
+** shipped model draws pictures of examples/pictures as the reference does.
 */
 #include "fault.h"
 #include "model_golden.h"
+#include <cjson/cJSON.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
 #define MODEL "tests/data/picture.safetensors"
-enum { SIZE = 64, PIXELS = SIZE*SIZE*4, CODES = 64 };
+enum { SIZE = 64, PIXELS = SIZE*SIZE*4 };
 
 static struct picture picture_of(unsigned char *pixels){
   return (struct picture){ SIZE, SIZE, pixels };
 }
 
-static struct tokens row_of(int *codes){
-  return (struct tokens){ .ids = codes, .n = CODES };
-}
-
-static int same_codes(const int *a, const int *b){
-  return memcmp(a, b, CODES*sizeof(int))==0;
+static int same_floats(const float *a, const float *b, size_t n){
+  return memcmp(a, b, n*sizeof(float))==0;
 }
 
 /* Byte k of a picture of few colours and alphas. */
@@ -46,16 +43,17 @@ static struct picture *random_pictures(int n, uint64_t seed, struct arena *a){
   return p;
 }
 
-/* n rows of random codes. */
-static struct tokens *random_codes(const struct model *m, int n, uint64_t seed, struct arena *a){
-  struct tokens *rows = arena_get(a, (size_t)n*sizeof(*rows));
-  struct random random = random_of(seed);
-  uint64_t n_codes = (uint64_t)m->config.picture.codes;
+/* n wishes: for an s and a style in turn, and both, and neither. */
+static struct wish *random_wishes(const struct model *m, int n, uint64_t seed, struct arena *a){
+  struct wish *wishes = arena_zeroed(a, (size_t)n*sizeof(*wishes));
+  const float *z = random_points(m, n, seed, a);
   for(int i=0; i<n; i++){
-    rows[i] = row_of(arena_get(a, CODES*sizeof(int)));
-    for(int k=0; k<CODES; k++) rows[i].ids[k] = TOKEN_CODE + (int)(random_u64(&random)%n_codes);
+    const float *own = z + (size_t)i*model_width(m);
+    wishes[i].seed = seed + (uint64_t)i;
+    if( i%2 ) wishes[i].s = own;
+    if( i/2%2 ) wishes[i].like = own + model_s(m);
   }
-  return rows;
+  return wishes;
 }
 
 /* A copy of the tiny model, to be broken, in a folder of its own. */
@@ -86,70 +84,52 @@ static void copy_remove(struct copy *c){
 /* ---- Against the reference ---- */
 
 struct seen {                           /* what has passed by */
-  float *points, *pixels;
-  size_t n_points, n_pixels;            /* floats of each */
-  int width;                            /* of a point */
+  const char *stack;                    /* of which stack and layer */
+  int layer;
+  int width;                            /* of a row of it */
+  float *x;
+  size_t n;                             /* floats */
 };
 
 static void note_seen(void *arg, const char *stack, int layer, const float *x, int rows){
   struct seen *s = arg;
-  int is_points = strcmp(stack, "points")==0;
-  int width = is_points ? s->width : 16;
-  float **to = is_points ? &s->points : &s->pixels;
-  size_t *n = is_points ? &s->n_points : &s->n_pixels;
-  size_t more = (size_t)rows*width;
-  (void)layer;
-  *to = realloc(*to, (*n + more)*sizeof(float));
-  memcpy(*to + *n, x, more*sizeof(float));
-  *n += more;
+  size_t more = (size_t)rows*s->width;
+  if( strcmp(stack, s->stack)!=0 || layer!=s->layer ) return;
+  s->x = realloc(s->x, (s->n + more)*sizeof(float));
+  memcpy(s->x + s->n, x, more*sizeof(float));
+  s->n += more;
 }
 
-static void seen_release(struct seen *s){
-  free(s->points);
-  free(s->pixels);
-}
-
-static void test_golden_codes(const struct model *m, struct golden *g, struct bench *b){
-  struct seen seen = { .width = m->config.picture.code_width };
-  struct property p = { 0 };
-  size_t n_bytes, n_codes;
+static void test_golden_points(const struct model *m, struct golden *g, struct bench *b){
+  size_t n_bytes;
   const float *bytes = golden_floats(g, "pictures", &n_bytes);
-  const int *codes = golden_ints(g, "codes", &n_codes);
   int n = (int)(n_bytes/PIXELS);
-  int *ids = arena_get(&b->arena, (size_t)n*CODES*sizeof(int));
+  size_t count = (size_t)n*model_width(m);
   struct picture *pictures = arena_get(&b->arena, (size_t)n*sizeof(*pictures));
+  float *z = arena_floats(&b->arena, count);
   for(int i=0; i<n; i++){
     const float *own = bytes + (size_t)i*PIXELS;
     pictures[i] = picture_of(arena_get(&b->arena, PIXELS));
     for(int k=0; k<PIXELS; k++) pictures[i].pixels[k] = (unsigned char)own[k];
   }
-  b->run.watch = note_seen;
-  b->run.watch_arg = &seen;
-  pictures_tokens(m, &b->run, pictures, n, ids);
-  golden_compare(g, "points", seen.points, seen.n_points);
-  for(size_t i=0; i<n_codes; i++){
-    holds(&p, codes[i]<0 || ids[i]==codes[i], "place %zu: %d, expected %d", i, ids[i], codes[i]);
-  }
-  holds(&p, n_codes==(size_t)n*CODES && b->err.rc==SQLITE_OK, "%zu codes of %d pictures; %s",
-        n_codes, n, b->err.text);
-  property_ok(&p, "picture: codes are the reference's");
-  seen_release(&seen);
+  pictures_encode(m, &b->run, pictures, n, z);
+  golden_compare(g, "z", z, count);
 }
 
 static void test_golden_pixels(const struct model *m, struct golden *g, struct bench *b){
-  struct seen seen = { 0 };
+  struct seen seen = { .stack = "pixels", .width = 16 };
   struct property p = { 0 };
-  struct picture drawn[2];
-  struct tokens rows[2];
-  size_t n_ids, n_bytes;
-  int *ids = golden_ints(g, "ids", &n_ids);
+  struct picture *drawn;
+  size_t n_z, n_bytes;
+  const float *z = golden_floats(g, "z", &n_z);
   const float *bytes = golden_floats(g, "drawn", &n_bytes);
+  int n = (int)(n_z/(size_t)model_width(m));
   int n_apart = 0;
-  for(int i=0; i<2; i++) rows[i] = row_of(ids + n_ids - (size_t)(2-i)*CODES);
+  drawn = arena_get(&b->arena, (size_t)n*sizeof(*drawn));
   b->run.watch = note_seen;
   b->run.watch_arg = &seen;
-  tokens_pictures(m, &b->run, rows, 2, drawn);
-  golden_compare(g, "pixels", seen.pixels, seen.n_pixels);
+  pictures_decode(m, &b->run, z, n, 1, drawn);
+  golden_compare(g, "pixels", seen.x, seen.n);
   for(size_t i=0; i<n_bytes; i++){
     const unsigned char *pixels = drawn[i/PIXELS].pixels;
     int byte = pixels[i%PIXELS];
@@ -159,11 +139,40 @@ static void test_golden_pixels(const struct model *m, struct golden *g, struct b
     holds(&p, apart<=1 || alpha<2, "byte %zu: %d, expected %g", i, byte, (double)bytes[i]);
     n_apart += apart>0;
   }
-  holds(&p, n_bytes==2*PIXELS && n_apart<PIXELS/50, "%d of %zu bytes differ; %s",
+  holds(&p, n_bytes==(size_t)n*PIXELS && n_apart<n*PIXELS/50, "%d of %zu bytes differ; %s",
         n_apart, n_bytes, b->err.text);
   property_ok(&p, "picture: 8-bit pixels are the reference's, or next to them");
   b->run.watch = NULL;
-  seen_release(&seen);
+  free(seen.x);
+}
+
+static void test_golden_prior(const struct model *m, struct golden *g, struct bench *b){
+  size_t n_s, n_like;
+  const float *s = golden_floats(g, "s", &n_s);
+  const float *like = golden_floats(g, "like", &n_like);
+  int r = m->config.shape.r;
+  int n = (int)(n_like/(size_t)r);
+  float *drawn = arena_floats(&b->arena, n_like);
+  struct wish wishes[4] = { { 0 } };
+  char name[24];
+  for(int i=0; i<n && i<4; i++){
+    const float *own_s = s + i*model_s(m);
+    const float *own_like = like + i*r;
+    wishes[i].seed = (uint64_t)i;
+    if( dot(own_s, own_s, model_s(m))>0 ) wishes[i].s = own_s;
+    if( dot(own_like, own_like, r)>0 ) wishes[i].like = own_like;
+  }
+  for(int step=0; step<m->config.picture.prior.steps; step++){
+    struct seen seen = { .stack = "prior", .layer = step, .width = r };
+    b->run.watch = note_seen;
+    b->run.watch_arg = &seen;
+    details_draw(m, &b->run, wishes, n, 2, drawn);
+    snprintf(name, sizeof(name), "prior.%d", step);
+    golden_compare(g, name, seen.x, seen.n);
+    free(seen.x);
+  }
+  b->run.watch = NULL;
+  golden_compare(g, "r", drawn, n_like);
 }
 
 static void test_reference(const struct model *m){
@@ -171,8 +180,9 @@ static void test_reference(const struct model *m){
   struct bench b;
   bench_start(&b);
   if( golden_open(&g, "picture", &b) ){
-    test_golden_codes(m, &g, &b);
+    test_golden_points(m, &g, &b);
     test_golden_pixels(m, &g, &b);
+    test_golden_prior(m, &g, &b);
     safetensors_close(&g.file);
   }
   bench_end(&b);
@@ -181,72 +191,112 @@ static void test_reference(const struct model *m){
 /* ---- The same bits in any company, on any CPU ---- */
 
 static void test_company(const struct model *m){
-  enum { N = 11 };
-  struct property codes = { 0 };
+  enum { N = 37 };
+  const size_t width = (size_t)model_width(m);
+  const size_t r = (size_t)m->config.shape.r;
+  struct property points = { 0 };
   struct property pixels = { 0 };
+  struct property details = { 0 };
   struct picture *pictures, drawn[N], again[N], one;
-  struct tokens *rows;
+  struct wish *wishes;
   struct bench b;
-  int ids[N*CODES], threaded[N*CODES], own[CODES];
+  float *z, *own, *many, *drawn_r, *again_r;
   bench_start(&b);
   pictures = random_pictures(N, 1, &b.arena);
-  rows = random_codes(m, N, 2, &b.arena);
-  pictures_tokens(m, &b.run, pictures, N, ids);
-  tokens_pictures(m, &b.run, rows, N, drawn);
+  wishes = random_wishes(m, N, 2, &b.arena);
+  z = arena_floats(&b.arena, N*width);
+  many = arena_floats(&b.arena, N*width);
+  own = arena_floats(&b.arena, width);
+  drawn_r = arena_floats(&b.arena, N*r);
+  again_r = arena_floats(&b.arena, N*r);
+  pictures_encode(m, &b.run, pictures, N, z);
+  pictures_decode(m, &b.run, z, N, 1, drawn);
+  details_draw(m, &b.run, wishes, N, 2, drawn_r);
   for(int i=0; i<N; i++){
-    pictures_tokens(m, &b.run, &pictures[i], 1, own);
-    holds(&codes, same_codes(own, ids + i*CODES), "picture %d alone", i);
-    tokens_pictures(m, &b.run, &rows[i], 1, &one);
+    pictures_encode(m, &b.run, &pictures[i], 1, own);
+    holds(&points, same_floats(own, z + i*width, width), "picture %d alone", i);
+    pictures_decode(m, &b.run, z + i*width, 1, 1, &one);
     holds(&pixels, memcmp(one.pixels, drawn[i].pixels, PIXELS)==0, "picture %d alone", i);
+    details_draw(m, &b.run, &wishes[i], 1, 2, own);
+    holds(&details, same_floats(own, drawn_r + i*r, r), "wish %d alone", i);
   }
   for(int n_threads=2; n_threads<=4; n_threads++){
     b.run.n_threads = n_threads;
-    pictures_tokens(m, &b.run, pictures, N, threaded);
-    holds(&codes, memcmp(threaded, ids, sizeof(ids))==0, "%d threads", n_threads);
-    tokens_pictures(m, &b.run, rows, N, again);
+    pictures_encode(m, &b.run, pictures, N, many);
+    holds(&points, same_floats(many, z, N*width), "%d threads", n_threads);
+    pictures_decode(m, &b.run, z, N, 1, again);
     for(int i=0; i<N; i++){
       holds(&pixels, memcmp(again[i].pixels, drawn[i].pixels, PIXELS)==0,
             "picture %d on %d threads", i, n_threads);
     }
+    details_draw(m, &b.run, wishes, N, 2, again_r);
+    holds(&details, same_floats(again_r, drawn_r, N*r), "%d threads", n_threads);
   }
-  holds(&codes, b.err.rc==SQLITE_OK, "%s", b.err.text);
-  property_ok(&codes, "picture: codes are the same alone, in a batch and on threads");
+  holds(&points, b.err.rc==SQLITE_OK, "%s", b.err.text);
+  property_ok(&points, "picture: points are the same alone, in a batch and on threads");
   property_ok(&pixels, "picture: pixels are the same alone, in a batch and on threads, bit by bit");
+  property_ok(&details, "picture: what is drawn is the same alone, in a batch and on threads");
   bench_end(&b);
 }
 
-/* Points before the nearest code, and pixels before rounding, of every kind of kernels that this
-** CPU has. */
+/* Points, pixels before rounding, and what is drawn, of every kind of kernels that this CPU has. */
 static void test_cpus(const struct model *m){
   static const char *const kernels[] = { "plain", "avx2", "avx512", "neon" };
   struct property p = { 0 };
-  unsigned long long want_points = 0, want_pixels = 0;
+  unsigned long long want[3] = { 0 };
   for(size_t c=0; c<sizeof(kernels)/sizeof(kernels[0]); c++){
-    struct seen seen = { .width = m->config.picture.code_width };
+    struct seen seen = { .stack = "pixels", .width = 16 };
     struct picture drawn[2];
     struct bench b;
-    int ids[2*CODES];
-    unsigned long long points, pixels;
+    float *z, *r;
+    unsigned long long have[3];
     if( !linear_choose(kernels[c]) ) continue;
     bench_start(&b);
+    z = arena_floats(&b.arena, 2*(size_t)model_width(m));
+    r = arena_floats(&b.arena, 4*(size_t)m->config.shape.r);
     b.run.watch = note_seen;
     b.run.watch_arg = &seen;
-    pictures_tokens(m, &b.run, random_pictures(2, 3, &b.arena), 2, ids);
-    tokens_pictures(m, &b.run, random_codes(m, 2, 4, &b.arena), 2, drawn);
-    points = hash64(seen.points, seen.n_points*sizeof(float));
-    pixels = hash64(seen.pixels, seen.n_pixels*sizeof(float));
-    if( c==0 ){
-      want_points = points;
-      want_pixels = pixels;
+    pictures_encode(m, &b.run, random_pictures(2, 3, &b.arena), 2, z);
+    pictures_decode(m, &b.run, z, 2, 1, drawn);
+    details_draw(m, &b.run, random_wishes(m, 4, 4, &b.arena), 4, 3, r);
+    have[0] = hash64(z, 2*(size_t)model_width(m)*sizeof(float));
+    have[1] = hash64(seen.x, seen.n*sizeof(float));
+    have[2] = hash64(r, 4*(size_t)m->config.shape.r*sizeof(float));
+    if( c==0 ) memcpy(want, have, sizeof(want));
+    for(int i=0; i<3; i++){
+      holds(&p, have[i]==want[i], "%s: %d: %016llx, plain %016llx", kernels[c], i, have[i],
+            want[i]);
     }
-    holds(&p, points==want_points && pixels==want_pixels,
-          "%s: %016llx %016llx, plain %016llx %016llx",
-          kernels[c], points, pixels, want_points, want_pixels);
-    seen_release(&seen);
+    free(seen.x);
     bench_end(&b);
   }
   linear_choose(NULL);
   property_ok(&p, "picture: all kernels give the bits of the plain ones");
+}
+
+/* No wish at all is what guidance 0 makes of any wish; guidance 1 is the wish alone. */
+static void test_guidance(const struct model *m){
+  const size_t r = (size_t)m->config.shape.r;
+  struct property p = { 0 };
+  struct wish *wishes, none[4] = { { 0 } };
+  struct bench b;
+  float *a, *c;
+  bench_start(&b);
+  wishes = random_wishes(m, 4, 3, &b.arena);
+  a = arena_floats(&b.arena, 4*r);
+  c = arena_floats(&b.arena, 4*r);
+  for(int i=0; i<4; i++) none[i].seed = wishes[i].seed;
+  details_draw(m, &b.run, wishes, 4, 0, a);
+  details_draw(m, &b.run, none, 4, 1, c);
+  holds(&p, same_floats(a, c, 4*r), "guidance 0 is not what no wish gives");
+  details_draw(m, &b.run, wishes, 4, 1, a);
+  holds(&p, same_floats(a, c, r) && !same_floats(a + r, c + r, r), "a wish makes no difference");
+  for(int i=0; i<4; i++){
+    float length = sqrtf(dot(a + i*r, a + i*r, (int)r));
+    holds(&p, fabsf(length - 1)<1e-5f, "r %d has length %g", i, (double)length);
+  }
+  property_ok(&p, "picture: guidance leads from no wish to the wish");
+  bench_end(&b);
 }
 
 /* Pictures 0 and 1 become nothing and white; 2 and 3 clear, but coloured and white; 4 nearly
@@ -265,21 +315,21 @@ static void make_extremes(struct picture *pictures){
 ** in. */
 static void test_extremes(const struct model *m){
   enum { N = 8 };
+  const size_t width = (size_t)model_width(m);
   struct property p = { 0 };
   struct picture *pictures, drawn[N];
-  struct tokens rows[N];
   struct bench b;
-  int ids[N*CODES];
+  float *z;
   int n_clear = 0;
   bench_start(&b);
   pictures = random_pictures(N, 5, &b.arena);
+  z = arena_floats(&b.arena, N*width);
   make_extremes(pictures);
-  pictures_tokens(m, &b.run, pictures, N, ids);
-  holds(&p, same_codes(ids, ids + 2*CODES) && same_codes(ids, ids + 3*CODES),
+  pictures_encode(m, &b.run, pictures, N, z);
+  holds(&p, same_floats(z, z + 2*width, width) && same_floats(z, z + 3*width, width),
         "clear pictures of different colours differ");
-  holds(&p, !same_codes(ids, ids + CODES), "white is what nothing is");
-  for(int i=0; i<N; i++) rows[i] = row_of(ids + i*CODES);
-  tokens_pictures(m, &b.run, rows, N, drawn);
+  holds(&p, !same_floats(z, z + width, width), "white is what nothing is");
+  pictures_decode(m, &b.run, z, N, 1, drawn);
   for(int i=0; i<N*SIZE*SIZE; i++){
     const unsigned char *pixel = drawn[i/SIZE/SIZE].pixels + i%(SIZE*SIZE)*4;
     if( pixel[3] ) continue;
@@ -332,7 +382,6 @@ static void test_contents(const struct model *m){
   struct picture *pictures;
   struct decode_options o;
   struct bench b;
-  int ids[CODES], start[2] = { 0, CODES };
   bench_start(&b);
   decode_options_init(&o);
   row = arena_floats(&b.arena, width);
@@ -343,26 +392,23 @@ static void test_contents(const struct model *m){
   }
   contents_encode(m, &b.run, contents, N, "test", 0, z);
   for(int i=0; i<N && b.err.rc==SQLITE_OK; i++){
-    pictures_tokens(m, &b.run, &pictures[i], 1, ids);
-    encode_tokens(m, &b.run, ids, start, 1, row);
+    pictures_encode(m, &b.run, &pictures[i], 1, row);
     holds(&in, is_latent(m, &z[i], row), "picture %d", i);
   }
-  property_ok(&in, "picture: a PNG's latent is that of its pixels' codes");
+  property_ok(&in, "picture: a PNG's latent is that of its pixels");
   contents_decode(m, &b.run, z, N, fluencies, &o, decoded, fidelities);
   for(int i=0; i<N; i++) again[i] = content_of(&decoded[i]);
   if( b.err.rc==SQLITE_OK ) contents_encode(m, &b.run, again, N, "test", 0, z_again);
   for(int i=0; i<N && b.err.rc==SQLITE_OK; i++){
     struct buf one = { 0 };
-    struct tokens tokens;
-    struct decode_options own = o;
+    struct picture picture;
     float fidelity = point_cosine(z[i].z, z_again[i].z, width);
-    own.fluency = fluencies[i];
     contents_decode(m, &b.run, &z[i], 1, &fluencies[i], &o, &one, &alone);
     holds(&out, same_bytes(&one, &decoded[i]) && alone==fidelities[i], "picture %d", i);
     holds(&near, fidelities[i]==fidelity, "picture %d: %g", i, (double)fidelities[i]);
-    decode_tokens(m, &b.run, z[i].z, 1, &own, &tokens);
-    tokens_encode(m, &b.run, &tokens, NULL, 1, 0, row);
-    holds(&near, memcmp(row, z_again[i].z, bytes)==0, "picture %d: codes again", i);
+    pictures_decode(m, &b.run, z[i].z, 1, 1, &picture);
+    pictures_reread(m, &b.run, &picture, 1, row);
+    holds(&near, memcmp(row, z_again[i].z, bytes)==0, "picture %d: pixels again", i);
     buf_release(&one);
   }
   holds(&near, b.err.rc==SQLITE_OK, "%s", b.err.text);
@@ -413,39 +459,21 @@ static void refused(struct property *p, struct bench *b, int rc, const char *tex
 static void test_refused(const struct model *m, const struct model *text){
   struct property p = { 0 };
   struct picture drawn, small = { 32, 64, NULL };
-  struct tokens *row;
   struct decode_options o;
   struct content broken = { "\x89PNG\r\n\x1a\nnot one", 15 };
   struct latent z, two = latent_of(m, 2);
   struct buf out = { 0 };
   struct bench b;
   float fluency = 0;
-  float sum;
-  int start[2] = { 0, CODES-1 };
   int *ids, *starts, n, rc;
   bench_start(&b);
   decode_options_init(&o);
-  row = random_codes(m, 1, 7, &b.arena);
   two.z = random_points(m, 2, 8, &b.arena);
-  rc = encode_tokens(m, &b.run, row->ids, start, 1, two.z);
-  refused(&p, &b, rc, "encode: a picture has 63 codes, expected 64");
-  rc = score_tokens(m, &b.run, two.z, row->ids, start, 1, &sum, NULL, NULL);
-  refused(&p, &b, rc, "score: a picture has 63 codes, expected 64");
-  rc = pictures_tokens(m, &b.run, &small, 1, row->ids);
+  rc = pictures_encode(m, &b.run, &small, 1, two.z);
   refused(&p, &b, rc, "a picture of 32x64 pixels, expected 64x64");
-  row->n--;
-  rc = tokens_pictures(m, &b.run, row, 1, &drawn);
-  refused(&p, &b, rc, "a picture of 63 codes, expected 64");
-  row->n++;
-  row->ids[5] = TOKEN_END;
-  rc = tokens_pictures(m, &b.run, row, 1, &drawn);
-  refused(&p, &b, rc, "code 5 of a picture is -2, expected 0 to 255");
-  row->ids[5] = TOKEN_CODE + 256;
-  rc = tokens_pictures(m, &b.run, row, 1, &drawn);
-  refused(&p, &b, rc, "code 5 of a picture is 256, expected 0 to 255");
-  rc = tokens_pictures(text, &b.run, row, 1, &drawn);
+  rc = pictures_decode(text, &b.run, two.z, 1, 1, &drawn);
   refused(&p, &b, rc, "a model of kind text has no pictures");
-  rc = pictures_tokens(text, &b.run, &small, 1, row->ids);
+  rc = pictures_encode(text, &b.run, &small, 1, two.z);
   refused(&p, &b, rc, "a model of kind text has no pictures");
   rc = text_segment(m, &b.run, "a", 1, &ids, &starts, &n);
   refused(&p, &b, rc, "a model of kind picture reads and writes no text");
@@ -471,30 +499,29 @@ static void test_broken(void){
       "picture \"channels\" is 100000, expected a whole number from 1 to 512" },
     { "\"channels\":[8,", "\"channels\":[1e99,", "picture \"channels\" is 1e+99" },
     { "\"channels\":[8,", "\"channels\":[\"8\",", "picture \"channels\" is not a number" },
-    { "\"channels\":[8,", "\"channels\":[", "picture \"channels\" is no list of 3 numbers" },
-    { "\"channels\":[8,", "\"channels\":[16,",
-      "picture.in.weight is [16, 8], expected [16, 16]" },
-    { "\"channels\":[8,8,16]", "\"channels\":[8,16,16]",
-      "picture.encoder.1.0.norm is [8], expected [16]" },
+    { "\"channels\":[8,", "\"channels\":[", "picture \"channels\" is no list of 4 numbers" },
+    { "\"channels\":[8,", "\"channels\":[16,", "in.weight is [16, 8], expected [16, 16]" },
+    { "\"channels\":[8,8,", "\"channels\":[8,16,",
+      "encoder.1.0.norm is [8], expected [16]" },
     { "\"encoder_blocks\":[1,", "\"encoder_blocks\":[2,",
-      "has no tensor picture.encoder.0.1.norm, expected one of [8]" },
+      "has no tensor encoder.0.1.norm, expected one of [8]" },
     { "\"decoder_blocks\":[1,", "\"decoder_blocks\":[17,",
       "picture \"decoder_blocks\" is 17, expected a whole number from 0 to 16" },
-    { "\"decoder_blocks\":[1,1,1]", "\"decoder_blocks\":1",
-      "picture \"decoder_blocks\" is no list of 3 numbers" },
-    { "\"code_width\":16", "\"code_width\":8",
-      "picture.to_code.weight is [16, 16], expected [16, 8]" },
-    { "\"code_width\":16", "\"code_width\":-1",
-      "picture \"code_width\" is -1, expected a whole number from 1 to 256" },
-    { "\"codes\":256", "\"codes\":255",
-      "picture \"codes\" is 255, expected 4 fewer than config \"pieces\", 260" },
-    { "\"size\":64", "\"size\":60", "picture \"size\" is 60, expected 8 times \"grid\", 64" },
+    { "\"decoder_blocks\":[1,1,1,1]", "\"decoder_blocks\":1",
+      "picture \"decoder_blocks\" is no list of 4 numbers" },
+    { "\"hidden\":24", "\"hidden\":23", "to_hidden.weight is [256, 24], expected [256, 23]" },
+    { "\"style\":8", "\"style\":0",
+      "picture \"style\" is 0, expected a whole number from 1 to 256" },
+    { "\"size\":64", "\"size\":60", "picture \"size\" is 60, expected a multiple of 16" },
+    { "\"size\":64", "\"size\":48", "to_r.weight is [256, 32], expected [144, 32]" },
     { "\"size\":64", "\"sizes\":64", "picture has no \"size\"" },
-    { "\"grid\":8", "\"grid\":17", "picture \"grid\" is 17, expected a whole number from 1 to 16" },
-    { "\"longest\":65", "\"longest\":64", "config \"longest\" is 64, expected 65" },
-    { "\"longest\":65", "\"longest\":65,\"words\":7",
-      "config has \"words\", expected none: a table of words is no longer read" },
-    { "\"kind\":\"picture\"", "\"kind\":\"text\"", "0 pieces, expected 260" },
+    { "\"prior\":{", "\"priors\":{", "picture \"prior\" has no \"width\"" },
+    { "\"steps\":4", "\"steps\":5", "prior.time is [4, 48], expected [5, 48]" },
+    { "\"blocks\":2", "\"blocks\":3", "has no tensor prior.2.norm, expected one of [48]" },
+    { "\"s\":16", "\"s\":8", "to_s.weight is [24, 16], expected [24, 8]" },
+    { "\"r\":32", "\"r\":5000", "config \"r\" is 5000, expected a whole number from 1 to 4096" },
+    { "\"r\":32", "\"r\":4096", "config \"s\" and \"r\" are 4112 together" },
+    { "\"kind\":\"picture\"", "\"kind\":\"text\"", "config has no \"d\"" },
     { "\"kind\":\"picture\"", "\"kind\":\"photo\"",
       "kind \"photo\", expected text, picture or code" },
   };
@@ -543,7 +570,7 @@ static void test_not_finite(struct copy *c){
   property_ok(&p, "picture: weights with an infinite number or NaN are refused");
 }
 
-/* Rows are 64 codes, and codes are of the codebook, whatever the weights say. */
+/* Pictures have their size and may be drawn, whatever the weights say. */
 static void test_nonsense(void){
   /* the greatest number, the one nearest to 0, the least, 0 */
   static const uint16_t halves[] = { 0x7bff, 0x0001, 0xfbff, 0x0000 };
@@ -552,28 +579,20 @@ static void test_nonsense(void){
   copy_make(&c);
   for(size_t i=0; i<sizeof(halves)/sizeof(halves[0]); i++){
     struct model *m = NULL;
-    struct decode_options o;
     struct picture drawn[3];
-    struct tokens rows[3];
     struct bench b;
-    int ids[2*CODES];
-    int good = 1;
+    uint64_t seed = i;
+    float *z;
     fill_weights(&c, halves[i]);
     bench_start(&b);
-    decode_options_init(&o);
-    o.beams = i%2 ? 3 : 1;
-    o.temperature = i==2 ? 1 : 0;
     model_open(&m, c.weights, &b.err);
-    if( m ) pictures_tokens(m, &b.run, random_pictures(2, 1, &b.arena), 2, ids);
-    if( b.err.rc==SQLITE_OK ){
-      for(int k=0; k<2*CODES; k++){
-        good = good && ids[k]>=TOKEN_CODE && ids[k]<m->config.shape.pieces;
-      }
-      decode_tokens(m, &b.run, random_points(m, 3, 1, &b.arena), 3, &o, rows);
-      tokens_pictures(m, &b.run, rows, 3, drawn);
+    if( m ){
+      z = arena_floats(&b.arena, 3*(size_t)model_width(m));
+      pictures_encode(m, &b.run, random_pictures(3, 1, &b.arena), 3, z);
+      pictures_decode(m, &b.run, z, 3, 1, drawn);
+      pictures_sample(m, &b.run, &seed, 1, z);
     }
-    holds(&p, good && b.err.rc==SQLITE_OK, "%04x: codes are %sin range; %s",
-          halves[i], good ? "" : "not ", b.err.text);
+    holds(&p, m && b.err.rc==SQLITE_OK, "%04x: %s", halves[i], b.err.text);
     bench_end(&b);
     model_close(m);
   }
@@ -584,7 +603,7 @@ static void test_nonsense(void){
 
 /* ---- Interrupts, and out of memory at every allocation ---- */
 
-enum { WORK_ENCODE, WORK_DECODE, WORK_CONTENTS_IN, WORK_CONTENTS_OUT, N_WORK };
+enum { WORK_ENCODE, WORK_DECODE, WORK_DRAW, WORK_CONTENTS_IN, WORK_CONTENTS_OUT, N_WORK };
 
 static int do_work(const struct model *m, struct bench *b, int work, const struct buf *png){
   enum { N = 10 };
@@ -594,7 +613,8 @@ static int do_work(const struct model *m, struct bench *b, int work, const struc
   struct latent z[2];
   struct buf out[2] = { { 0 } };
   struct decode_options o;
-  int ids[N*CODES], rc;
+  float *points = random_points(m, N, 2, &b->arena);
+  int rc;
   decode_options_init(&o);
   for(int i=0; i<2; i++){
     contents[i] = content_of(png);
@@ -603,10 +623,13 @@ static int do_work(const struct model *m, struct bench *b, int work, const struc
   }
   switch( work ){
     case WORK_ENCODE:
-      rc = pictures_tokens(m, &b->run, random_pictures(N, 1, &b->arena), N, ids);
+      rc = pictures_encode(m, &b->run, random_pictures(N, 1, &b->arena), N, points);
       break;
     case WORK_DECODE:
-      rc = tokens_pictures(m, &b->run, random_codes(m, N, 2, &b->arena), N, drawn);
+      rc = pictures_decode(m, &b->run, points, N, 1, drawn);
+      break;
+    case WORK_DRAW:
+      rc = details_draw(m, &b->run, random_wishes(m, N, 3, &b->arena), N, 2, points);
       break;
     case WORK_CONTENTS_IN:
       rc = contents_encode(m, &b->run, contents, 2, "test", 0, z);
@@ -666,13 +689,14 @@ static int whole_work(const char *path, const struct buf *file){
   struct bench b;
   float fluencies[2] = { 0, 0.5f };
   float fidelities[2];
+  uint64_t seed = 1;
   int rc;
   bench_start(&b);
   decode_options_init(&o);
-  o.best_of = 2;
   rc = model_open(&m, path, &b.err);
   if( rc==SQLITE_OK ) rc = contents_encode(m, &b.run, contents, 2, "test", 0, z);
   if( rc==SQLITE_OK ) rc = contents_decode(m, &b.run, z, 2, fluencies, &o, out, fidelities);
+  if( rc==SQLITE_OK ) rc = pictures_sample(m, &b.run, &seed, 1, z[0].z);
   for(int i=0; i<2; i++) buf_release(&out[i]);
   bench_end(&b);
   model_close(m);
@@ -705,6 +729,76 @@ static void test_memory(void){
   bench_end(&b);
 }
 
+/* ---- The shipped model ---- */
+
+/* A PNG of examples/pictures: its point, some bytes of what that decodes to, and what is drawn for
+** its s in its style. */
+static void check_shipped(struct property *p, const struct model *m, const cJSON *golden,
+                          float guidance){
+  const char *file = text_of(golden, "file");
+  const cJSON *pixels = cJSON_GetObjectItem(golden, "pixels");
+  const cJSON *byte;
+  int s = model_s(m);
+  int r = m->config.shape.r;
+  struct wish wish = { .seed = 1 };
+  struct picture drawn;
+  struct content content;
+  struct latent z;
+  struct bench b;
+  float *like;
+  int at = 0;
+  int n_apart = 0;
+  char *bytes = file_read(path_of(file), &content.n);
+  content.bytes = bytes;
+  bench_start(&b);
+  like = arena_floats(&b.arena, (size_t)r);
+  if( contents_encode(m, &b.run, &content, 1, file, 0, &z)==SQLITE_OK ){
+    wish.s = z.z;
+    wish.like = z.z + s;
+    pictures_decode(m, &b.run, z.z, 1, 1, &drawn);
+    details_draw(m, &b.run, &wish, 1, guidance, like);
+  }
+  if( b.err.rc==SQLITE_OK ){
+    holds(p, sketch_agrees(cJSON_GetObjectItem(golden, "s"), z.z, s), "%s: s", file);
+    holds(p, sketch_agrees(cJSON_GetObjectItem(golden, "r"), z.z + s, r), "%s: r", file);
+    holds(p, sketch_agrees(cJSON_GetObjectItem(golden, "like"), like, r), "%s: drawn", file);
+    cJSON_ArrayForEach(byte, pixels){
+      n_apart += abs(drawn.pixels[257*at++] - (int)cJSON_GetNumberValue(byte))>1;
+    }
+    holds(p, at>60 && n_apart==0, "%s: %d of %d bytes differ", file, n_apart, at);
+  }
+  holds(p, b.err.rc==SQLITE_OK, "%s", b.err.text);
+  bench_end(&b);
+  free(bytes);
+}
+
+static void test_shipped(void){
+  const char *path = path_of("model/picture.safetensors");
+  struct property p = { 0 };
+  struct err e = { 0 };
+  struct model *m;
+  const cJSON *c;
+  cJSON *golden;
+  int is_same;
+  if( access(path, R_OK)!=0 ){
+    printf("# model/picture.safetensors is not there: no shipped pictures to compare\n");
+    return;
+  }
+  model_open(&m, path, &e);
+  if( !ok(m!=NULL, "picture: the shipped model opens", "%s", e.text) ) return;
+  golden = golden_of(m, "tests/data/golden_shipped_picture.json",
+                     "picture: the golden pictures are of the shipped weights", &is_same);
+  if( is_same ){
+    float guidance = (float)number_of(golden, "guidance");
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "pictures")){
+      check_shipped(&p, m, c, guidance);
+    }
+    property_ok(&p, "picture: example pictures have the reference's points, pixels and drawings");
+  }
+  cJSON_Delete(golden);
+  model_close(m);
+}
+
 int main(int argc, char **argv){
   struct err e = { 0 };
   struct model *m = NULL;
@@ -720,6 +814,7 @@ int main(int argc, char **argv){
   test_reference(m);
   test_company(m);
   test_cpus(m);
+  test_guidance(m);
   test_extremes(m);
   test_contents(m);
   test_text_content(text);
@@ -728,6 +823,7 @@ int main(int argc, char **argv){
   test_interrupt(m, 3);
   model_close(m);
   model_close(text);
+  test_shipped();
   ok(sqlite3_memory_used()==0, "picture: nothing is left at the end", "%lld bytes",
      (long long)sqlite3_memory_used());
   return n_not_ok ? 1 : 0;

@@ -65,7 +65,7 @@ int json_check_keys(struct call *c, const cJSON *object, const char *what, const
 enum { COMPLETE_MOST = 2048 };          /* pieces that latent_complete() writes at most */
 enum key {
   KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
-  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_WHERE, KEY_STEPS, KEY_DISTINCT, N_KEYS
+  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_GUIDANCE, KEY_WHERE, KEY_STEPS, KEY_DISTINCT, N_KEYS
 };
 static const struct {
   const char *name;
@@ -82,6 +82,7 @@ static const struct {
   [KEY_DETAIL]      = { "detail", 0, 1, 0 },
   [KEY_REFINE]      = { "refine", 0, 64, 1 },
   [KEY_DECODER]     = { "decoder", 0, 0, 0 },
+  [KEY_GUIDANCE]    = { "guidance", 0, 10, 0 },         /* of functions that draw pictures */
   [KEY_WHERE]       = { "where", 0, 0, 0 },             /* of functions over a latent table */
   [KEY_STEPS]       = { "steps", 0, 0, 0 },             /* from here on: latent_path() only */
   [KEY_DISTINCT]    = { "distinct", 0, 0, 0 },
@@ -91,7 +92,8 @@ static const struct {
 static int takes(const struct call *c, int key){
   static const char *const over_tables[] = { "latent_imagine", "latent_gaps", "latent_cluster" };
   const char *name = c->function->name;
-  if( key<KEY_WHERE ) return 1;
+  if( key<KEY_GUIDANCE ) return 1;
+  if( key==KEY_GUIDANCE ) return strcmp(name, "latent_image")==0 || strcmp(name, "latent_cross")==0;
   if( key>KEY_WHERE ) return strcmp(name, "latent_path")==0;
   for(size_t i=0; i<sizeof(over_tables)/sizeof(over_tables[0]); i++){
     if( strcmp(name, over_tables[i])==0 ) return 1;
@@ -223,6 +225,7 @@ static void set_number(struct call *c, enum key key, double x, struct decode_opt
     case KEY_REFINE:      c->rounds = (int)x; break;
     case KEY_FLUENCY:     o->fluency = (float)x; o->has_fluency = 1; break;
     case KEY_DETAIL:      o->detail = (float)x; o->has_detail = 1; break;
+    case KEY_GUIDANCE:    o->guidance = (float)x; o->has_guidance = 1; break;
     default:              break;
   }
 }

@@ -199,22 +199,27 @@ struct shape {
   int longest;                  /* most tokens of a segment, with TOKEN_END */
 };
 
-enum { PICTURE_LEVELS = 3 };    /* of the VQ-VAE: grids of size/2, size/4 and size/8 to a side */
+enum { PICTURE_LEVELS = 4 };    /* grids of size/2, size/4, size/8 and size/16 to a side */
 
 /* "picture" of the JSON of a model of pictures; limits are checked when it is read. */
 struct picture_shape {
-  int size;                     /* pixels to a side, 8 for each code; 64 in the shipped model */
-  int grid;                     /* codes to a side, 1..16; 8 in the shipped model */
-  int codes;                    /* entries of the codebook: shape.pieces - TOKEN_CODE */
-  int code_width;               /* 1..256 */
+  int size;                     /* pixels to a side, a multiple of 16; 64 in the shipped model */
+  int hidden;                   /* numbers between the last grid and s, 1..4096 */
+  int style;                    /* numbers of a style, 1..256 */
   int channels[PICTURE_LEVELS]; /* 1..512, the finest level first */
   int encoder_blocks[PICTURE_LEVELS];   /* 0..16, from the finest level down */
   int decoder_blocks[PICTURE_LEVELS];   /* 0..16, from the coarsest level up */
+  struct prior_shape {          /* of the network that draws an r */
+    int width;                  /* 1..4096 */
+    int hidden;                 /* of a block, 1..8192 */
+    int blocks;                 /* 1..16 */
+    int steps;                  /* from noise to an r, 1..64 */
+  } prior;
 };
 
 struct config {
   int kind;                     /* KIND_TEXT, KIND_PICTURE or KIND_CODE */
-  struct shape shape;           /* of pictures: longest is grid*grid + 1 */
+  struct shape shape;           /* of pictures: s and r, the rest is 0 */
   struct picture_shape picture; /* zeros unless kind is KIND_PICTURE */
   uint64_t weights_hash;        /* the hash that the safetensors file must have */
   int meaning;                  /* numbers of s that come of a sentence encoder, shape.s or more; 0:

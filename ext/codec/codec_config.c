@@ -8,11 +8,11 @@
 **      "weights_hash": "bc2f0d7c781b4b27",            hash64 of the .safetensors file
 **      "tokenizer": {"pieces": ["<pad>", ...], "scores": [0.0, ...]}}
 **
-** A model of pictures has codes in place of a tokenizer:
+** A model of pictures has no tokens. Its "config" is "s" and "r" alone, and beside it stands
 **
-**      "picture": {"size": 64, "grid": 8, "codes": 1024, "code_width": 16,
-**                  "channels": [32, 64, 128], "encoder_blocks": [1, 1, 2],
-**                  "decoder_blocks": [3, 2, 2]}
+**      "picture": {"size": 64, "channels": [32, 64, 128, 256], "encoder_blocks": [1, 1, 2, 1],
+**                  "decoder_blocks": [2, 2, 2, 2], "hidden": 384, "style": 16,
+**                  "prior": {"width": 512, "hidden": 1024, "blocks": 4, "steps": 16}}
 **
 ** "meaning" is there where the s of a text comes of a sentence encoder, in the folder "meaning"
 ** beside the file: how many of its numbers a latent keeps, and the hash of its weights. The network
@@ -68,6 +68,7 @@ struct field {
 };
 #define SHAPE(name)   #name, offsetof(struct shape, name)
 #define PICTURE(name) #name, offsetof(struct picture_shape, name)
+#define PRIOR(name)   #name, offsetof(struct prior_shape, name)
 
 static const struct field SHAPE_FIELDS[] = {
   { SHAPE(d),              64, WIDTH_MOST },
@@ -81,16 +82,26 @@ static const struct field SHAPE_FIELDS[] = {
   { SHAPE(longest),        2, 1024 },
 };
 
+static const struct field PICTURE_SHAPE_FIELDS[] = {    /* of the shape, those that pictures have */
+  { SHAPE(s), 1, WIDTH_MOST },
+  { SHAPE(r), 1, WIDTH_MOST },
+};
+
 static const struct field PICTURE_FIELDS[] = {
-  { PICTURE(size),       8, 128 },
-  { PICTURE(grid),       1, 16 },
-  { PICTURE(codes),      1, 65535-TOKEN_CODE },
-  { PICTURE(code_width), 1, 256 },
+  { PICTURE(size),   16, 128 },
+  { PICTURE(hidden), 1, WIDTH_MOST },
+  { PICTURE(style),  1, 256 },
 };
 static const struct field LEVEL_FIELDS[] = {    /* lists of PICTURE_LEVELS numbers */
   { PICTURE(channels),       1, 512 },
   { PICTURE(encoder_blocks), 0, 16 },
   { PICTURE(decoder_blocks), 0, 16 },
+};
+static const struct field PRIOR_FIELDS[] = {
+  { PRIOR(width),  1, WIDTH_MOST },
+  { PRIOR(hidden), 1, 2*WIDTH_MOST },
+  { PRIOR(blocks), 1, 16 },
+  { PRIOR(steps),  1, 64 },
 };
 #define N_OF(list) (sizeof(list)/sizeof((list)[0]))
 
@@ -119,11 +130,21 @@ static void read_number(int *out, const cJSON *item, const char *where, const st
 
 /* ---- The shape ---- */
 
-static void read_shape(struct shape *shape, const cJSON *json, const struct source *s){
-  for(size_t i=0; i<N_OF(SHAPE_FIELDS); i++){
-    const struct field *f = &SHAPE_FIELDS[i];
-    read_number(field_of(shape, f), item_of(json, f->name), "config", f, s);
+static void read_fields(void *owner, const cJSON *json, const char *where,
+                        const struct field *fields, size_t n, const struct source *s){
+  for(size_t i=0; i<n; i++){
+    read_number(field_of(owner, &fields[i]), item_of(json, fields[i].name), where, &fields[i], s);
   }
+}
+
+static void check_width(const struct shape *shape, const struct source *s){
+  if( s->e->rc!=SQLITE_OK || shape->s + shape->r<=WIDTH_MOST ) return;
+  fail(s->e, SQLITE_CORRUPT, "%s: config \"s\" and \"r\" are %d together, expected at most %d",
+       s->path, shape->s + shape->r, WIDTH_MOST);
+}
+
+static void read_shape(struct shape *shape, const cJSON *json, const struct source *s){
+  read_fields(shape, json, "config", SHAPE_FIELDS, N_OF(SHAPE_FIELDS), s);
   if( s->e->rc!=SQLITE_OK ) return;
   if( shape->d%64 ){
     fail(s->e, SQLITE_CORRUPT, "%s: config \"d\" is %d, expected a multiple of 64", s->path,
@@ -133,10 +154,7 @@ static void read_shape(struct shape *shape, const cJSON *json, const struct sour
     fail(s->e, SQLITE_CORRUPT, "%s: config \"r\" is %d, expected a multiple of %d registers",
          s->path, shape->r, shape->registers);
   }
-  if( shape->s + shape->r>WIDTH_MOST ){
-    fail(s->e, SQLITE_CORRUPT, "%s: config \"s\" and \"r\" are %d together, expected at most %d",
-         s->path, shape->s + shape->r, WIDTH_MOST);
-  }
+  check_width(shape, s);
 }
 
 static void read_hash(uint64_t *hash, const cJSON *json, const struct source *s){
@@ -157,7 +175,7 @@ static void read_meaning(struct config *c, const cJSON *json, const struct sourc
   read_hash(&c->meaning_hash, item_of(json, "weights_hash"), s);
 }
 
-/* ---- The codes of pictures ---- */
+/* ---- Pictures ---- */
 
 /* A number for each level. */
 static void read_levels(int *out, const cJSON *json, const struct field *f,
@@ -174,40 +192,26 @@ static void read_levels(int *out, const cJSON *json, const struct field *f,
   }
 }
 
-/* The numbers of "picture" and those of "config" must fit together. */
-static void check_picture(const struct picture_shape *p, const struct shape *shape,
-                          const struct source *s){
-  int n_codes = p->grid*p->grid;
-  if( s->e->rc!=SQLITE_OK ) return;
-  if( p->size!=8*p->grid ){
-    fail(s->e, SQLITE_CORRUPT, "%s: picture \"size\" is %d, expected 8 times \"grid\", %d",
-         s->path, p->size, 8*p->grid);
-  }
-  if( p->codes!=shape->pieces-TOKEN_CODE ){
-    fail(s->e, SQLITE_CORRUPT, "%s: picture \"codes\" is %d, expected %d fewer than config "
-         "\"pieces\", %d", s->path, p->codes, TOKEN_CODE, shape->pieces);
-  }
-  if( shape->longest!=n_codes+1 ){
-    fail(s->e, SQLITE_CORRUPT, "%s: config \"longest\" is %d, expected %d: a code for each place "
-         "of the grid, and the end", s->path, shape->longest, n_codes+1);
-  }
-}
-
-static void read_picture(struct config *c, const cJSON *json, const struct source *s){
+static void read_picture(struct config *c, const cJSON *config, const cJSON *json,
+                         const struct source *s){
   struct picture_shape *p = &c->picture;
+  read_fields(&c->shape, config, "config", PICTURE_SHAPE_FIELDS, N_OF(PICTURE_SHAPE_FIELDS), s);
+  check_width(&c->shape, s);
   if( s->e->rc!=SQLITE_OK ) return;
   if( json==NULL ){
     fail(s->e, SQLITE_CORRUPT, "%s: kind picture, but no \"picture\"", s->path);
     return;
   }
-  for(size_t i=0; i<N_OF(PICTURE_FIELDS); i++){
-    const struct field *f = &PICTURE_FIELDS[i];
-    read_number(field_of(p, f), item_of(json, f->name), "picture", f, s);
-  }
+  read_fields(p, json, "picture", PICTURE_FIELDS, N_OF(PICTURE_FIELDS), s);
   for(size_t i=0; i<N_OF(LEVEL_FIELDS); i++){
     read_levels(field_of(p, &LEVEL_FIELDS[i]), json, &LEVEL_FIELDS[i], s);
   }
-  check_picture(p, &c->shape, s);
+  read_fields(&p->prior, item_of(json, "prior"), "picture \"prior\"", PRIOR_FIELDS,
+              N_OF(PRIOR_FIELDS), s);
+  if( s->e->rc==SQLITE_OK && p->size%16 ){
+    fail(s->e, SQLITE_CORRUPT, "%s: picture \"size\" is %d, expected a multiple of 16", s->path,
+         p->size);
+  }
 }
 
 /* ---- The tokenizer ---- */
@@ -290,13 +294,18 @@ static void refuse_words(const struct config *c, const cJSON *json, const struct
 
 static void read_tree(struct config *c, const cJSON *tree, const struct source *s){
   struct arena scratch = { 0 };
+  const cJSON *config = item_of(tree, "config");
   read_kind(&c->kind, item_of(tree, "kind"), s);
-  read_shape(&c->shape, item_of(tree, "config"), s);
   read_hash(&c->weights_hash, item_of(tree, "weights_hash"), s);
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( c->kind==KIND_PICTURE ){
+    read_picture(c, config, item_of(tree, "picture"), s);
+    return;
+  }
+  read_shape(&c->shape, config, s);
   read_meaning(c, item_of(tree, "meaning"), s);
-  refuse_words(c, item_of(tree, "config"), s);
-  if( c->kind==KIND_PICTURE ) read_picture(c, item_of(tree, "picture"), s);
-  else read_tokenizer(c, item_of(tree, "tokenizer"), &scratch, s);
+  refuse_words(c, config, s);
+  read_tokenizer(c, item_of(tree, "tokenizer"), &scratch, s);
   arena_release(&scratch);
 }
 

@@ -40,7 +40,7 @@ void scalar_scale(struct call *c);
 /* ---- functions_picture.c: two kinds at once ---- */
 void scalar_cross(struct call *c);
 void scalar_image(struct call *c);
-/* Mean log-probability per token (of a picture: per code) of content of the model's kind at z. what
+/* Mean log-probability per token (of a picture: per byte) of content of the model's kind at z. what
 ** stands in messages: "argument 1". 0 on failure. */
 float content_score(struct call *c, const struct model *m, const struct content *content,
                     const char *what, const struct latent *z);

@@ -28,6 +28,11 @@ static void put_shape(struct buf *out, const struct shape *s){
   buf_printf(out, "\"pieces\":%d,\"longest\":%d}", s->pieces, s->longest);
 }
 
+static void put_picture_shape(struct buf *out, const struct config *c){
+  buf_printf(out, "\"shape\":{\"size\":%d,\"s\":%d,\"r\":%d,\"style\":%d,\"steps\":%d}",
+             c->picture.size, c->shape.s, c->shape.r, c->picture.style, c->picture.prior.steps);
+}
+
 static void put_model(struct buf *out, const struct model *m){
   buf_char(out, '{');
   put_text(out, "kind", kind_name(m->config.kind));
@@ -35,7 +40,8 @@ static void put_model(struct buf *out, const struct model *m){
   put_text(out, "path", m->shared.path);
   buf_printf(out, ",\"parameters\":%lld", (long long)n_parameters(m));
   buf_printf(out, ",\"bytes\":%lld,", (long long)m->file.map.n);
-  put_shape(out, &m->config.shape);
+  if( m->config.kind==KIND_PICTURE ) put_picture_shape(out, &m->config);
+  else put_shape(out, &m->config.shape);
   if( m->meaning ){
     buf_printf(out, ",\"meaning\":{\"s\":%d,", model_s(m));
     put_text(out, "path", m->meaning->shared.path);

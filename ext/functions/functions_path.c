@@ -60,6 +60,7 @@ static void path_release(struct path *p){
 /* Places all points, at equal steps of t. */
 static void place_points(struct call *c, struct path *p){
   size_t n = (size_t)p->n_points;
+  float t;
   if( c->err.rc!=SQLITE_OK ) return;
   p->t = arena_get(&c->arena, n*sizeof(*p->t));
   p->z = arena_get(&c->arena, n*sizeof(*p->z));
@@ -70,8 +71,8 @@ static void place_points(struct call *c, struct path *p){
   for(int i=0; i<p->n_points && c->err.rc==SQLITE_OK; i++){
     if( err_stopped(&c->err) ) return;  /* aligning two long documents takes its time */
     p->t[i] = (double)i/(p->n_points - 1);
-    point_interp(&p->z[i], &p->ends[0], &p->ends[1], (float)interp_ease(p->t[i]), &c->arena,
-                 &c->err);
+    t = (float)interp_ease(p->ends[0].kind, p->t[i]);
+    point_interp(&p->z[i], &p->ends[0], &p->ends[1], t, &c->arena, &c->err);
   }
 }
 

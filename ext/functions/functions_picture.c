@@ -2,32 +2,30 @@
 ** functions_picture.c -- two kinds at once: latent_cross() and latent_image(); and how likely a
 ** picture is at a point.
 **
-** s means the same in every kind, r belongs to one kind. So the s of one kind can stand beside the
-** r of another. Both functions stand on that:
+** s means the same in every kind, r belongs to one kind. So the s of one kind can stand beside an r
+** of another. Where that is a picture's, the prior draws an r that goes with the s
+** (model_prior.c).
 **
 ** latent_cross(content, style [, amount [, options]])
 **
 **    The point of style, its s turned towards content's. amount says how far along the arc: from 0
-**    (style's own s) to 1 (content's). It is decoded as what style is.
+**    (style's own s) to 1 (content's). It is decoded as what style is. A picture's r is drawn for
+**    that s, in the style of style's r, and amount leads from the one r to the other.
 **
 ** latent_image(text, seed [, options])
 **
-**    s is the text's. Nothing says how the picture is drawn, so r is random:
+**    s is the text's. Nothing says how the picture is drawn, so r is drawn for s, in any style.
 **
-**    1. best_of (CANDIDATES) points have the text's s, and an r drawn from the prior, in the order
-**       of the seed. Most of the sphere of r lies between styles, so `detail` makes r weak.
-**    2. All are decoded in one batch, by sampling. The pictures are encoded again in one batch,
-**       from their pixels, as a user's latent_encode() would do it.
-**    3. The candidate whose s is now nearest to the text's becomes the PNG.
+** In both, best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures are
+** encoded again in one batch, as a user's latent_encode() would do it, and the one whose point is
+** now nearest to what was asked for is taken.
 */
 #include "functions.h"
 #include <string.h>
 
 /* Where options set nothing else. */
 enum { CANDIDATES = 16 };
-static const float IMAGE_DETAIL = 0.3f;
-static const float IMAGE_TEMPERATURE = 0.6f;
-static const float IMAGE_FLUENCY = 0;
+static const float GUIDANCE = 2;
 static const float CROSS_FLUENCY = 0;
 
 /* Options of a call in which points of two kinds meet. A kind that they name is that of the result,
@@ -86,14 +84,119 @@ static struct latent cross(struct call *c, const struct latent *content, const s
   return z;
 }
 
+/* ---- Pictures that are drawn ---- */
+
+struct draught {                /* candidates for one picture */
+  struct model *m;
+  const float *s;               /* [s], of unit length */
+  const float *like;            /* [r], whose style they have; NULL: any */
+  uint64_t seed;
+  float guidance;
+  int n;
+  float *z;                     /* [n, s+r], from the arena */
+  struct picture *pictures;     /* [n] */
+};
+
+static struct draught draught_of(const struct options *o, struct model *m, uint64_t seed){
+  const struct decode_options *d = &o->decode;
+  return (struct draught){
+    .m = m,
+    .seed = d->has_seed ? d->seed : seed,
+    .guidance = d->has_guidance ? d->guidance : GUIDANCE,
+    .n = d->has_best_of ? d->best_of : CANDIDATES,
+  };
+}
+
+/* Draws the points. */
+static void draw_points(struct call *c, struct draught *d){
+  size_t width = (size_t)model_width(d->m);
+  size_t n_s = (size_t)model_s(d->m);
+  size_t n_r = width - n_s;
+  struct wish *wishes = arena_zeroed(&c->arena, (size_t)d->n*sizeof(*wishes));
+  float *r = arena_floats(&c->arena, (size_t)d->n*n_r);
+  d->z = arena_floats(&c->arena, (size_t)d->n*width);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
+  for(int i=0; i<d->n; i++){
+    wishes[i] = (struct wish){ .s = d->s, .like = d->like, .seed = decode_seed(d->seed, i) };
+  }
+  if( details_draw(d->m, &c->run, wishes, d->n, d->guidance, r)!=SQLITE_OK ) return;
+  for(int i=0; i<d->n; i++){
+    memcpy(d->z + i*width, d->s, n_s*sizeof(float));
+    memcpy(d->z + i*width + n_s, r + i*n_r, n_r*sizeof(float));
+  }
+}
+
+/* Draws them, and gives the number of the one whose picture, encoded again, lies nearest to what is
+** asked for; the first of equal ones. Its picture is as it was decoded. */
+static int draw_best(struct call *c, struct draught *d, float detail){
+  size_t n_s = 0;
+  size_t width = 0;
+  struct picture *again;
+  float *z;
+  float most = -4;
+  int best = 0;
+  draw_points(c, d);
+  if( c->err.rc!=SQLITE_OK ) return 0;
+  n_s = (size_t)model_s(d->m);
+  width = (size_t)model_width(d->m);
+  d->pictures = arena_get(&c->arena, (size_t)d->n*sizeof(*d->pictures));
+  again = arena_get(&c->arena, (size_t)d->n*sizeof(*again));
+  z = arena_floats(&c->arena, (size_t)d->n*width);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return 0;
+  if( pictures_decode(d->m, &c->run, d->z, d->n, detail, d->pictures)!=SQLITE_OK ) return 0;
+  memcpy(again, d->pictures, (size_t)d->n*sizeof(*again));
+  if( d->n>1 && pictures_reread(d->m, &c->run, again, d->n, z)!=SQLITE_OK ) return 0;
+  for(int i=0; i<d->n && d->n>1; i++){
+    const float *own = z + i*width;
+    float near = point_cosine(own, d->s, (int)n_s);
+    if( d->like ) near += styles_cosine(d->m, own + n_s, d->like, &c->arena);
+    if( near<=most ) continue;
+    most = near;
+    best = i;
+  }
+  if( c->arena.oom ) fail_nomem(&c->err);
+  return best;
+}
+
+/* ---- latent_cross(), decoded ---- */
+
+/* z, a picture's point of `style` with another s: its r is drawn for this s. */
+static void draw_cross(struct call *c, struct model *m, const struct latent *style,
+                       const struct options *o, struct latent *z, float amount){
+  struct draught d = draught_of(o, m, 0);
+  struct latent to = *z;
+  int best;
+  d.s = z->z;
+  d.like = style->z + style->s;
+  if( style->n_segments!=1 ){
+    fail(&c->err, SQLITE_ERROR, "argument 2 (style) is a latent of %d segments, expected 1: a "
+         "picture is one segment", style->n_segments);
+    return;
+  }
+  best = draw_best(c, &d, 1);
+  if( c->err.rc!=SQLITE_OK ) return;
+  to.z = d.z + (size_t)best*(size_t)z->width;
+  point_interp(z, style, &to, amount, &c->arena, &c->err);
+}
+
 void scalar_cross(struct call *c){
   double amount = c->n_args>2 ? call_number(c, 2, "amount", 0, 1) : 1;
   struct options o = get_options(c, 3);
   struct latent content, style, z;
+  struct model *m;
   if( !o.decode.has_fluency ) o.decode.fluency = CROSS_FLUENCY;
   content = call_point(c, 0, "content");
   style = call_point(c, 1, "style");
-  z = cross(c, &content, &style, (float)amount);
+  m = latent_model(c, &style);
+  if( m && m->config.kind==KIND_PICTURE ){
+    z = cross(c, &content, &style, 1);
+    if( c->err.rc==SQLITE_OK && amount>0 ) draw_cross(c, m, &style, &o, &z, (float)amount);
+    else if( c->err.rc==SQLITE_OK ) z = style;
+  }else{
+    z = cross(c, &content, &style, (float)amount);
+  }
   if( c->err.rc==SQLITE_OK ){
     call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
   }
@@ -102,94 +205,29 @@ void scalar_cross(struct call *c){
 
 /* ---- latent_image(text, seed [, options]) ---- */
 
-struct image {
-  struct model *m;
-  const float *s;               /* [s]: the text's, of unit length */
-  int n;                        /* candidates */
-  float *z;                     /* [n, s+r] */
-};
-
-/* Draws the candidates. */
-static void image_begin(struct call *c, const struct latent *text, uint64_t seed, struct image *g){
-  size_t width;
-  latent_model(c, text);        /* latent_load() may have come in between */
-  g->m = call_model_of(c, KIND_PICTURE, 0);
-  if( c->err.rc!=SQLITE_OK ) return;
-  width = (size_t)model_width(g->m);
-  g->s = mean_s(c, model_s(g->m), text);
-  g->z = arena_floats(&c->arena, (size_t)g->n*width);
-  if( c->arena.oom ) fail_nomem(&c->err);
-  for(int i=0; i<g->n && c->err.rc==SQLITE_OK; i++){
-    float *z = g->z + (size_t)i*width;
-    struct latent drawn;
-    if( point_sample(&drawn, decode_seed(seed, i), g->m, &c->arena, &c->err)!=SQLITE_OK ) return;
-    memcpy(z, drawn.z, width*sizeof(float));
-    memcpy(z, g->s, (size_t)drawn.s*sizeof(float));
-  }
-}
-
-/* The candidate whose pixels, encoded again, lie nearest to what is asked for; the first of equal
-** ones. */
-static const struct tokens *choose(struct call *c, const struct image *g,
-                                   const struct tokens *rows){
-  int s = model_s(g->m);
-  size_t width = (size_t)model_width(g->m);
-  float *again = arena_floats(&c->arena, (size_t)g->n*width);
-  float most = -2;
-  int best = 0;
-  if( again==NULL ) fail_nomem(&c->err);
-  if( c->err.rc!=SQLITE_OK || g->n==1 ) return rows;
-  if( tokens_encode(g->m, &c->run, rows, NULL, g->n, 0, again)!=SQLITE_OK ) return rows;
-  for(int i=0; i<g->n; i++){
-    float cosine = point_cosine(again + (size_t)i*width, g->s, s);
-    if( cosine<=most ) continue;
-    most = cosine;
-    best = i;
-  }
-  return &rows[best];
-}
-
-static void give_image(struct call *c, const struct image *g, struct decode_options *o){
-  struct tokens *rows = arena_get(&c->arena, (size_t)g->n*sizeof(*rows));
-  const struct tokens *best = rows;
-  struct buf png = call_buf(c);
-  struct picture p;
-  if( rows==NULL ) fail_nomem(&c->err);
-  o->best_of = 1;               /* choose() chooses, by s alone */
-  if( c->err.rc==SQLITE_OK ) decode_tokens(g->m, &c->run, g->z, g->n, o, rows);
-  if( c->err.rc==SQLITE_OK ) best = choose(c, g, rows);
-  if( c->err.rc==SQLITE_OK ) tokens_pictures(g->m, &c->run, best, 1, &p);
-  if( c->err.rc==SQLITE_OK ) png_write(&png, &p, &c->err);
-  result_blob(c, &png);
-}
-
 void scalar_image(struct call *c){
   uint64_t seed = (uint64_t)call_integer(c, 1, "seed", INT64_MIN, INT64_MAX);
   struct options o = get_options(c, 2);
-  struct decode_options *decode = &o.decode;
-  struct image g = { .n = decode->has_best_of ? decode->best_of : CANDIDATES };
-  struct latent text;
-  if( !decode->has_fluency ) decode->fluency = IMAGE_FLUENCY;
-  if( !decode->has_detail ) decode->detail = IMAGE_DETAIL;
-  if( !decode->has_temperature ) decode->temperature = IMAGE_TEMPERATURE;
-  if( !decode->has_seed ) decode->seed = seed;
-  text = call_point(c, 0, "text");
-  image_begin(c, &text, seed, &g);
-  if( c->err.rc==SQLITE_OK ) give_image(c, &g, decode);
+  struct latent text = call_point(c, 0, "text");
+  struct buf png = call_buf(c);
+  struct draught d;
+  int best;
+  latent_model(c, &text);       /* latent_load() may have come in between */
+  d = draught_of(&o, call_model_of(c, KIND_PICTURE, 0), seed);
+  if( c->err.rc==SQLITE_OK ) d.s = mean_s(c, model_s(d.m), &text);
+  best = c->err.rc==SQLITE_OK ? draw_best(c, &d, o.decode.detail) : 0;
+  if( c->err.rc==SQLITE_OK ) png_write(&png, &d.pictures[best], &c->err);
+  result_blob(c, &png);
 }
 
 /* ---- latent_score() of a picture ---- */
 
-/* Its codes are scored as a text's tokens are. */
-static float picture_score(struct call *c, const struct model *m, const struct content *content,
+static float score_picture(struct call *c, const struct model *m, const struct content *content,
                            const char *what, const struct latent *z){
-  int n = m->config.shape.longest - 1;
-  int start[2] = { 0, n };
-  int *ids = arena_get(&c->arena, (size_t)n*sizeof(*ids));
   int size = m->config.picture.size;
   struct picture p = { size, size, arena_get(&c->arena, (size_t)size*(size_t)size*4) };
   struct err *e = &c->err;
-  float sum = 0;
+  float mean = 0;
   if( c->arena.oom ) fail_nomem(e);
   if( z->n_segments!=1 ){
     fail(e, SQLITE_ERROR, "a latent of %d segments, expected 1: a picture is one segment",
@@ -197,16 +235,15 @@ static float picture_score(struct call *c, const struct model *m, const struct c
   }
   if( e->rc!=SQLITE_OK ) return 0;
   if( content_picture(m, &c->run, content, what, &p)!=SQLITE_OK ) return 0;
-  if( pictures_tokens(m, &c->run, &p, 1, ids)!=SQLITE_OK ) return 0;
-  score_tokens(m, &c->run, z->z, ids, start, 1, &sum, NULL, NULL);
-  return sum/(float)n;
+  picture_score(m, &c->run, &p, z->z, &mean);
+  return mean;
 }
 
 float content_score(struct call *c, const struct model *m, const struct content *content,
                     const char *what, const struct latent *z){
   float mean = 0;
   if( c->err.rc!=SQLITE_OK ) return 0;
-  if( m->config.kind==KIND_PICTURE ) return picture_score(c, m, content, what, z);
+  if( m->config.kind==KIND_PICTURE ) return score_picture(c, m, content, what, z);
   text_score(m, &c->run, content->bytes, content->n, z, &mean);
   return mean;
 }

@@ -122,11 +122,13 @@ void scalar_score(struct call *c){
 
 /* ---- Between and beyond ---- */
 
-/* Arguments 1 and 2 are the ends: the latent at t of the arc between them. */
-static struct latent get_between(struct call *c, double t, struct latent ends[2]){
+/* Arguments 1 and 2 are the ends: the latent at t of the arc between them, or where interp_ease()
+** puts t. */
+static struct latent get_between(struct call *c, double t, int is_eased, struct latent ends[2]){
   struct latent z = { 0 };
   get_points(c, 2, ends);
   if( latent_model(c, &ends[0]) ){
+    if( is_eased ) t = interp_ease(ends[0].kind, t);
     point_interp(&z, &ends[0], &ends[1], (float)t, &c->arena, &c->err);
   }
   return z;
@@ -136,7 +138,7 @@ void scalar_interp(struct call *c){
   double t = call_number(c, 2, "t", 0, 1);
   struct options o = call_options(c, 3);
   struct latent ends[2];
-  struct latent z = get_between(c, interp_ease(t), ends);
+  struct latent z = get_between(c, t, 1, ends);
   const struct model *m = latent_model(c, &ends[0]);
   struct buf content = call_buf(c);
   struct between middle = { .ends = ends, .z = &z, .t = &t, .n = 1, .contents = &content };
@@ -149,7 +151,7 @@ void scalar_interp(struct call *c){
 void scalar_slerp(struct call *c){
   double t = call_number(c, 2, "t", 0, 1);
   struct latent ends[2];
-  struct latent z = get_between(c, t, ends);
+  struct latent z = get_between(c, t, 0, ends);
   result_latent(c, &z);
 }
 
@@ -240,11 +242,24 @@ void scalar_vary(struct call *c){
   result_content(c, &z, &o);
 }
 
+static void sample_picture(struct call *c, const struct model *m, uint64_t seed,
+                           struct options *o){
+  struct latent z = latent_of(m, 1);
+  z.z = arena_floats(&c->arena, (size_t)z.width);
+  if( z.z==NULL ) fail_nomem(&c->err);
+  else pictures_sample(m, &c->run, &seed, 1, z.z);
+  result_content(c, &z, o);
+}
+
 void scalar_sample(struct call *c){
   uint64_t seed = (uint64_t)call_integer(c, 0, "seed", INT64_MIN, INT64_MAX);
   struct options o = get_options(c, 1, SAMPLE_FLUENCY);
   const struct model *m = call_model(c);
   struct latent z;
+  if( m && m->config.kind==KIND_PICTURE ){
+    sample_picture(c, m, seed, &o);
+    return;
+  }
   if( m==NULL || point_sample(&z, seed, m, &c->arena, &c->err)!=SQLITE_OK ) return;
   if( !o.decode.has_detail ) o.decode.detail = SAMPLE_DETAIL;
   if( !o.decode.has_temperature ) o.decode.temperature = SAMPLE_TEMPERATURE;

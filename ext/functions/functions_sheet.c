@@ -301,7 +301,7 @@ static void place_points(struct call *c, const struct latent *ends, const struct
                          struct latent *z, float *fluencies){
   const struct decode_options *decode = &o->decode;
   for(int i=0; i<n; i++){
-    double t = interp_ease((double)i/(n - 1));
+    double t = interp_ease(KIND_PICTURE, (double)i/(n - 1));
     if( c->err.rc!=SQLITE_OK ) return;
     point_interp(&z[i], &ends[0], &ends[1], (float)t, &c->arena, &c->err);
     fluencies[i] = interp_fluency(KIND_PICTURE, t);

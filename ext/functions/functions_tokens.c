@@ -243,16 +243,17 @@ static void give_words(struct call *c, const struct model *m, const struct words
 
 static void fill_words(struct call *c, struct rows *r){
   double t = call_number(c, 2, "t", 0, 1);
-  float eased = (float)interp_ease(t);
   struct latent parents[2], z;
   struct words words[2];        /* of the parents */
   struct buf text = { 0 };
   const struct model *m;
+  float eased;
   parents[0] = get_parent(c, 0, "a", &words[0]);
   parents[1] = get_parent(c, 1, "b", &words[1]);
   check_kinds(c, parents, 2);
   m = latent_model(c, &parents[0]);
   if( m==NULL ) return;
+  eased = (float)interp_ease(m->config.kind, t);
   if( point_interp(&z, &parents[0], &parents[1], eased, &c->arena, &c->err)!=SQLITE_OK ) return;
   decode_between(c, m, parents, &z, t, &text);
   if( c->err.rc==SQLITE_OK ) give_words(c, m, words, &text, r);

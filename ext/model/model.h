@@ -14,6 +14,9 @@
 **   model_find.c      where the weights of a kind lie on this machine
 **   model_point.c     arithmetic of points
 **   model_chunks.c    cuts work into chunks and hands them to threads; interrupts
+**   model_convolve.c  the network between pixels and points
+**   model_picture.c   pictures to points and back
+**   model_prior.c     draws the r of a picture for an s and a style
 **   model_layer.c     one Transformer layer over rows of tokens
 **   model_memory.c    what the decoder reads of a point
 **   model_encode.c    rows of tokens to points
@@ -21,8 +24,6 @@
 **   model_meaning.c   rows of tokens to points whose s is what a sentence encoder says
 **   model_score.c     how likely rows of tokens are at points
 **   model_refine.c    moves points until they decode to what was encoded
-**   model_vqvae.c     the network between pixels and codes
-**   model_picture.c   pictures to rows of codes and back
 **   model_reread.c    encodes what was decoded, as a user would who has only the bytes
 **   model_step.c      decodes sequences side by side, one token of each at a step
 **   model_strand.c    points to rows of tokens: greedy, sampling, beam search
@@ -78,20 +79,29 @@ struct picture_block {                  /* x + out(silu(conv(norm(x)))) over c c
   struct affine conv;                   /* 3x3: [9c, c], rows in the order (ky, kx, channel) */
   struct affine out;                    /* [c, c] */
 };
-/* The VQ-VAE. It has c0, c1 and c2 channels at a half, a quarter and an eighth of the picture's
-** side. */
-struct picture_codes {
-  struct affine in;                     /* [16, c0], of 2x2 pixels */
+struct prior_block {                    /* x + (v * silu(g)) . out, [v | g] = norm(x) . in */
+  const float *norm;                    /* [width] */
+  struct matrix in, out;                /* [width, 2 hidden], [hidden, width] */
+};
+/* The networks of kind picture. A grid of level i has c channels, channels[i] of the config, and
+** 2^(i+1) times fewer places to a side than the picture has pixels; `flat` is all of the last one. */
+struct picture_net {
+  struct affine in;                     /* [16, c of level 0], of 2x2 pixels */
   struct picture_block *encoder[PICTURE_LEVELS];        /* by level; the finest is 0 */
   struct picture_block *decoder[PICTURE_LEVELS];        /* likewise */
   struct affine down[PICTURE_LEVELS-1]; /* from level i to i+1: [4c, next c], of 2x2 places */
   struct affine up[PICTURE_LEVELS-1];   /* from level i+1 to i: [next c, 4c] */
-  const float *encoder_norm;            /* [c2] */
-  const float *decoder_norm;            /* [c0] */
-  struct affine to_code, from_code;     /* [c2, code_width], [code_width, c2] */
-  const float *codebook;                /* [codes, code_width], of unit length */
-  struct matrix nearest;                /* [code_width, codes]: the codebook transposed */
-  struct affine out;                    /* [c0, 16] */
+  const float *encoder_norm;            /* [c of the last level] */
+  const float *decoder_norm;            /* [c of level 0] */
+  struct affine to_hidden, to_s;        /* [flat, hidden], [hidden, s] */
+  struct affine to_r, from_z;           /* [flat, r], [s+r, flat] */
+  struct affine out;                    /* [c of level 0, 16] */
+  struct matrix to_style;               /* [r, style] */
+  struct matrix prior_r, prior_s, prior_style;  /* of the prior: what enters it, to [width] */
+  const float *prior_time;              /* [steps, width] */
+  struct prior_block *prior;            /* [blocks] */
+  const float *prior_norm;              /* [width] */
+  struct matrix prior_out;              /* [width, r] */
 };
 struct model {                          /* read-only after model_open() */
   struct shared shared;                 /* its path is that of the weights */
@@ -110,9 +120,7 @@ struct model {                          /* read-only after model_open() */
   const float *memory_bias;             /* [memory*d] */
   struct matrix z_in;                   /* [s+r, d] */
   const float *cos_sin;                 /* rotary_table() for every position in use */
-  const float *encoder_position;        /* [longest, d]: of a place on the grid; else NULL */
-  const float *decoder_position;        /* likewise */
-  struct picture_codes codes;           /* kind picture only */
+  struct picture_net picture;           /* kind picture: this, and nothing from h to cos_sin */
   void *converted;                      /* owned: what cannot be used as it lies in the file */
 };
 /* path is that of the .safetensors file; <same name>.json lies beside it. Opening a path again
@@ -129,12 +137,6 @@ static inline int model_s(const struct model *m){
 /* Numbers of a point: s+r. */
 static inline int model_width(const struct model *m){
   return model_s(m) + m->config.shape.r;
-}
-
-/* Does a row of tokens end with TOKEN_END? A row of text or code does. A picture's does not need
-** to: it always has longest-1 codes. */
-static inline int has_end(const struct model *m){
-  return m->config.kind!=KIND_PICTURE;
 }
 
 /* A latent of the model's kind and shape, its z still NULL. */
@@ -320,8 +322,8 @@ struct run {                            /* what one call may use */
   /* For tests; NULL in ordinary use. Is shown numbers on their way through a network, and called
   ** from every thread:
   **   "encoder", "decoder"  x[rows, d] after layer `layer`
-  **   "points", layer 0     x[rows, code_width], of which the nearest codes are taken
-  **   "pixels", layer 0     x[rows, 16], 2x2 pixels each, before they are rounded */
+  **   "pixels", layer 0     x[rows, 16], 2x2 pixels each, before they are rounded
+  **   "prior", layer k      x[rows, r], the points of the prior after step k */
   void (*watch)(void *arg, const char *stack, int layer, const float *x, int rows);
   void *watch_arg;
 };
@@ -329,8 +331,7 @@ struct run {                            /* what one call may use */
 /* ---- model_encode.c: rows of tokens to points ---- */
 /* n rows -> z[n, s+r]: s of unit length, then r of unit length. Where the model has a sentence
 ** encoder nothing is written to s. A row has 0 to longest-1 ids, else
-** SQLITE_TOOBIG; a picture's has exactly longest-1, else SQLITE_ERROR. A row's bits do not depend
-** on what shares its batch. */
+** SQLITE_TOOBIG. A row's bits do not depend on what shares its batch. */
 int encode_tokens(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
 
@@ -358,8 +359,7 @@ int encode_meanings(const struct model *m, struct run *run, const int *ids, cons
 ** ("full decoding").
 **   sums[n]             the sum of log p(token | tokens before, z) over the ids and TOKEN_END
 **   all[start[n]+n]     log p of each of these tokens, row after row; may be NULL
-**   guesses[likewise]   the token that greedy decoding would choose in each place; may be NULL
-** A picture has no end: the sum is over its codes, and all and guesses are [start[n]]. */
+**   guesses[likewise]   the token that greedy decoding would choose in each place; may be NULL */
 int score_tokens(const struct model *m, struct run *run, const float *z, const int *ids,
                  const int *start, int n, float *sums, float *all, int *guesses);
 
@@ -378,22 +378,45 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
 int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
                    const int *texts, int n, int rounds, float *z);
 
-/* ---- model_picture.c: pictures to rows of codes and back, by the VQ-VAE of kind picture ----
-** A picture is 64x64 pixels (config.picture.size) and becomes a grid of 8x8 codes (.grid). As token
-** ids, TOKEN_CODE + code, these are a row of 64, one line of the grid after another. A picture's
-** bits do not depend on what shares its batch. A model of another kind is SQLITE_ERROR. */
-/* p[n], of 64x64 pixels each, else SQLITE_ERROR -> ids[n, 64]. */
-int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n,
-                    int *ids);
-/* rows[n], of 64 codes each, else SQLITE_ERROR -> p[n], 64x64, pixels from the arena. A pixel that
-** is fully transparent has no colour: it is 0 0 0 0. */
-int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n,
+/* ---- model_picture.c: pictures to points and back, kind picture alone: others are SQLITE_ERROR --
+** A picture is 64x64 pixels (config.picture.size). Its bits do not depend on what shares its
+** batch. */
+/* p[n], of 64x64 pixels each, else SQLITE_ERROR -> z[n, s+r]: s and r of unit length. */
+int pictures_encode(const struct model *m, struct run *run, const struct picture *p, int n,
+                    float *z);
+/* z[n, s+r], r times `detail` -> p[n], 64x64, pixels from the arena. A pixel that is fully
+** transparent has no colour: it is 0 0 0 0. */
+int pictures_decode(const struct model *m, struct run *run, const float *z, int n, float detail,
                     struct picture *p);
+/* What p[n] encode to, freed of a plain ground as a user's files are: z[n, s+r]. Changes p. */
+int pictures_reread(const struct model *m, struct run *run, struct picture *p, int n, float *z);
+/* The mean log-probability of a byte of p, where it is normally distributed about what z[s+r]
+** decodes to, with a standard deviation of SCORE_STEPS steps of 255. Colours are those times
+** alpha. */
+enum { SCORE_STEPS = 16 };
+int picture_score(const struct model *m, struct run *run, const struct picture *p, const float *z,
+                  float *mean);
+
+/* ---- model_prior.c: draws the r of a picture for an s and a style ---- */
+struct wish {                           /* for a picture */
+  const float *s;                       /* [s], of unit length; NULL: whatever it shows */
+  const float *like;                    /* [r]: its style is that of this r; NULL: any style */
+  uint64_t seed;
+};
+/* r[n, r] of unit length, one for each wish. guidance: how far what is drawn is moved away from
+** what would be drawn without a wish; 0 for no wish at all, 1 for the wish as it is, more for a
+** clearer one. */
+int details_draw(const struct model *m, struct run *run, const struct wish *wishes, int n,
+                 float guidance, float *r);
+/* The cosine of the styles of a[r] and b[r]. The caller asks a->oom. */
+float styles_cosine(const struct model *m, const float *a, const float *b, struct arena *arena);
+/* z[n, s+r]: points of pictures that nobody asked for; as if encoded from pictures. */
+int pictures_sample(const struct model *m, struct run *run, const uint64_t *seeds, int n,
+                    float *z);
 
 /* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
 /* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens
-** again and cut after longest-1 (only a rare spelling has more); a picture goes through pixels of 8
-** bits. texts and rounds are those of refine_tokens(). Fidelity is the cosine to this. */
+** again and cut after longest-1 (only a rare spelling has more). texts and rounds are those of refine_tokens(). Fidelity is the cosine to this. */
 int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
                   const int *texts, int n, int rounds, float *z);
 
@@ -421,6 +444,7 @@ struct decode_options {
   float fluency;                        /* 0 to 1: share of the plain language model (z = 0) */
   const float *fluencies;               /* [n]: one a row of z instead; decode_tokens() only */
   float detail;                         /* 0 to 1: r is multiplied by it before decoding */
+  float guidance;                       /* of details_draw(), by those who call it */
   int refine;                           /* rounds of refine_tokens() where fidelity is measured */
   /* [n_avoid] texts, as the ids that encoding them gives. A candidate that is one of them wins only
   ** where every candidate is. May be NULL. */
@@ -448,12 +472,11 @@ struct decode_options {
   ** is chosen so that it goes on with these as Python. NULL: rows are no lines of code. */
   const int *lasts;
   /* True where the user has set it: a function's own default then gives way. */
-  int has_fluency, has_detail, has_temperature, has_seed, has_best_of;
+  int has_fluency, has_detail, has_temperature, has_seed, has_best_of, has_guidance;
 };
 void decode_options_init(struct decode_options *o);     /* beams, best_of, detail 1; else 0 */
 /* z[n, s+r] -> out[n]. Row i of a batch gives what it gives alone with decode_seed(seed, i), except
-** on a way, whose rows are chosen together. A picture's row is longest-1 codes without an end, and
-** the log-probability counts none. An option out of its range is SQLITE_ERROR. */
+** on a way, whose rows are chosen together. An option out of its range is SQLITE_ERROR. */
 int decode_tokens(const struct model *m, struct run *run, const float *z, int n,
                   const struct decode_options *o, struct tokens *out);
 uint64_t decode_seed(uint64_t seed, int row);           /* decode_seed(seed, 0) is seed */
@@ -553,7 +576,7 @@ int contents_decode(const struct model *m, struct run *run, const struct latent 
                     float *fidelities);
 
 /* ---- model_between.c: content for points between two ends ---- */
-double interp_ease(double t);           /* where on the arc a user's t lies */
+double interp_ease(int kind, double t); /* where on the arc a user's t lies */
 float interp_fluency(int kind, double t);       /* the plain language model's share at t of it */
 /* What z decodes to, as ids, for decode_options.avoid: *n_said is 1. It is 0 where z has several
 ** segments or is a picture: those rarely stay as they are. */
@@ -612,8 +635,7 @@ int chunks_run(struct run *run, int n_workers, int n_chunks,
 int chunks_plan(const struct run *run, size_t n_tokens, int most_tokens, int least_tokens,
                 int *limit);
 int worker_stopped(struct worker *worker);      /* ask between layers; true: return at once */
-/* No row may have more than longest-1 ids, else SQLITE_TOOBIG; a picture's not fewer either, else
-** SQLITE_ERROR. The message begins with `what`. */
+/* No row may have more than longest-1 ids, else SQLITE_TOOBIG. The message begins with `what`. */
 int rows_check(const struct model *m, const int *start, int n, const char *what, struct err *e);
 /* Cuts n rows into chunks of at most most_tokens and most_rows, but of one row at least. A row has
 ** `more` tokens besides its ids. Gives chunk[0..n_chunks], with room for n+1: chunk i is the rows
@@ -691,8 +713,6 @@ void work_init(struct work *w, const struct model *m, int rows, struct arena *a)
 /* Layer number `layer`, which is b, over w->x[rows, d]. */
 void layer_run(const struct model *m, const struct block *b, struct work *w, int rows, int layer);
 void token_embed(const struct model *m, float *x, int id);      /* x[d] = embedding[id] * sqrt(d) */
-/* x[d] += row `at` of encoder_position or decoder_position; nothing where that is NULL. */
-void position_add(const struct model *m, float *x, const float *positions, int at);
 
 /* ---- model_memory.c: what the decoder reads of a point, made once for all of its tokens ---- */
 struct memories {
@@ -709,22 +729,23 @@ void memories_fill(struct memories *c, const struct model *m, const int *slots, 
                    int count, float detail, float *panel);
 struct span memories_span(const struct memories *c, const struct model *m, int slot);
 
-/* ---- model_vqvae.c: the network between pixels and codes, for a few pictures at a time ---- */
+/* ---- model_convolve.c: the network between pixels and points, for a few pictures at a time ---- */
 struct picture_work {                   /* scratch for up to `pictures` pictures; from the arena */
   float *x;                             /* [rows, channels] of a level: what the blocks add to */
   float *y;                             /* as large: normed, joined or taken apart */
-  float *neighbours;                    /* [some rows, 9c]; also scores of codes */
+  float *neighbours;                    /* [some rows, 9c] */
   float *hidden;                        /* [the same rows, c] */
   float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
 };
 void picture_work_init(struct picture_work *w, const struct model *m, int pictures,
                        struct arena *a);
-/* p[n] -> ids[n, grid*grid]. Both return at once, and unfinished, where the worker is to stop. */
-void vqvae_encode(const struct model *m, struct run *run, struct worker *worker,
-                  struct picture_work *w, const struct picture *p, int n, int *ids);
-/* rows[n], whose ids are codes -> the pixels of p[n], which have their size. */
-void vqvae_decode(const struct model *m, struct run *run, struct worker *worker,
-                  struct picture_work *w, const struct tokens *rows, int n, struct picture *p);
+/* p[n] -> z[n, s+r]. Both return at once, and unfinished, where the worker is to stop. */
+void convolve_encode(const struct model *m, struct worker *worker, struct picture_work *w,
+                     const struct picture *p, int n, float *z);
+/* z[n, s+r], scaled as below -> w->x[n * size/2 * size/2, 16]: 2x2 pixels each, not rounded. */
+void convolve_decode(const struct model *m, struct run *run, struct worker *worker,
+                     struct picture_work *w, const float *z, int n);
+void convolve_pixels(const struct model *m, const float *x, struct picture *p);  /* of one picture */
 
 /* ---- model_writer.c: the writer's network ---- */
 struct written {                        /* a row of a step */
@@ -809,7 +830,7 @@ struct batch {
   const struct model *m;
   struct work work;
   struct memories memories;             /* slot 0: z = 0; slots 1..room are the caller's to fill */
-  int limit;                            /* most ids; a picture has exactly so many */
+  int limit;                            /* most ids */
   int room;                             /* most sequences */
   int n;                                /* sequences now */
   int twins;                            /* true: blocks have room for a twin, which reads slot 0 */

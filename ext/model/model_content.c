@@ -2,8 +2,8 @@
 ** model_content.c -- content of any kind to points, and back, as the model's kind has it.
 **
 ** Text and code go through model_text.c. A picture is read from its file, freed of a plain ground,
-** and fitted to the model's size. Its codes (model_picture.c) are then encoded as one segment, like
-** a sentence. On the way back it becomes a PNG.
+** and fitted to the model's size. Then model_picture.c encodes it as one segment. On the way back it
+** becomes a PNG.
 */
 #include "model.h"
 #include <assert.h>
@@ -27,27 +27,8 @@ int content_picture(const struct model *m, struct run *run, const struct content
   return err_stopped(run->err) ? run->err->rc : SQLITE_OK;
 }
 
-/* pictures[n] -> z[n, s+r] */
-static int encode_pictures(const struct model *m, struct run *run, const struct picture *pictures,
-                           int n, int rounds, float *z){
-  struct arena_mark mark = arena_mark(run->arena);
-  int n_codes = m->config.shape.longest - 1;
-  int *ids, *start;
-  if( n>INT32_MAX/n_codes ){
-    return fail(run->err, SQLITE_TOOBIG, "%d pictures are too many for one batch", n);
-  }
-  ids = arena_get(run->arena, (size_t)n*(size_t)n_codes*sizeof(int));
-  start = arena_get(run->arena, ((size_t)n + 1)*sizeof(int));
-  if( run->arena->oom ) return fail_nomem(run->err);
-  for(int i=0; i<=n; i++) start[i] = i*n_codes;
-  if( pictures_tokens(m, run, pictures, n, ids)!=SQLITE_OK ) return run->err->rc;
-  if( encode_refined(m, run, ids, start, NULL, n, rounds, z)!=SQLITE_OK ) return run->err->rc;
-  arena_rewind(run->arena, mark);
-  return SQLITE_OK;
-}
-
 static int read_pictures(const struct model *m, struct run *run, const struct content *contents,
-                         int n, const char *who, int rounds, struct latent *z){
+                         int n, const char *who, struct latent *z){
   struct arena *a = run->arena;
   int size = m->config.picture.size;
   size_t bytes = (size_t)size*(size_t)size*4;
@@ -62,7 +43,7 @@ static int read_pictures(const struct model *m, struct run *run, const struct co
     content_picture(m, run, &contents[i], who, &pictures[i]);
     if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   }
-  encode_pictures(m, run, pictures, n, rounds, points);
+  pictures_encode(m, run, pictures, n, points);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   arena_rewind(a, mark);
   for(int i=0; i<n; i++){
@@ -90,26 +71,20 @@ int contents_encode(const struct model *m, struct run *run, const struct content
   assert( n>=0 && rounds>=ROUNDS_FOR_S );
   for(int i=0; i<n; i++) z[i] = (struct latent){ 0 };
   if( n==0 ) return SQLITE_OK;
-  return is_picture ? read_pictures(m, run, contents, n, who, rounds, z)
+  return is_picture ? read_pictures(m, run, contents, n, who, z)
                     : read_texts(m, run, contents, n, rounds, z);
 }
 
 /* ---- Points to pictures ---- */
 
-/* fidelities[i]: the cosine between point i of z[n, s+r] and what its picture encodes to. */
+/* fidelities[i]: the cosine between point i of z[n, s+r] and what its picture encodes to. Changes
+** the pictures. */
 static int measure_pictures(const struct model *m, struct run *run, const float *z,
-                            const struct picture *pictures, int n, int rounds, float *fidelities){
+                            struct picture *pictures, int n, float *fidelities){
   int width = model_width(m);
   float *encoded = arena_floats(run->arena, (size_t)n*(size_t)width);
-  struct picture *read = arena_get(run->arena, (size_t)n*sizeof(*read));
   if( run->arena->oom ) return fail_nomem(run->err);
-  for(int i=0; i<n; i++){
-    read[i] = pictures[i];
-    picture_clear(&read[i], m->config.picture.size, run->arena, run->err);
-    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  }
-  encode_pictures(m, run, read, n, rounds, encoded);
-  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
+  if( pictures_reread(m, run, pictures, n, encoded)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     size_t at = (size_t)i*(size_t)width;
     fidelities[i] = point_cosine(z + at, encoded + at, width);
@@ -118,13 +93,10 @@ static int measure_pictures(const struct model *m, struct run *run, const float 
 }
 
 static int write_pictures(const struct model *m, struct run *run, const struct latent *z, int n,
-                          const float *fluencies, const struct decode_options *o,
-                          struct buf *contents, float *fidelities){
+                          float detail, struct buf *contents, float *fidelities){
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
-  struct decode_options options = *o;
   size_t width = (size_t)model_width(m);
-  struct tokens *tokens = arena_get(a, (size_t)n*sizeof(*tokens));
   struct picture *pictures = arena_get(a, (size_t)n*sizeof(*pictures));
   float *points = arena_floats(a, (size_t)n*width);
   if( a->oom ) return fail_nomem(run->err);
@@ -136,14 +108,12 @@ static int write_pictures(const struct model *m, struct run *run, const struct l
     }
     memcpy(points + i*width, z[i].z, width*sizeof(float));
   }
-  options.fluencies = fluencies;
-  if( decode_tokens(m, run, points, n, &options, tokens)!=SQLITE_OK ) return run->err->rc;
-  if( tokens_pictures(m, run, tokens, n, pictures)!=SQLITE_OK ) return run->err->rc;
+  if( pictures_decode(m, run, points, n, detail, pictures)!=SQLITE_OK ) return run->err->rc;
   for(int i=0; i<n; i++){
     png_write(&contents[i], &pictures[i], run->err);
     if( run->err->rc!=SQLITE_OK || err_stopped(run->err) ) return run->err->rc;
   }
-  if( fidelities ) measure_pictures(m, run, points, pictures, n, o->refine, fidelities);
+  if( fidelities ) measure_pictures(m, run, points, pictures, n, fidelities);
   if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   arena_rewind(a, mark);
   return SQLITE_OK;
@@ -158,5 +128,5 @@ int contents_decode(const struct model *m, struct run *run, const struct latent 
   }
   if( fidelities ) memset(fidelities, 0, (size_t)n*sizeof(float));
   if( n==0 ) return SQLITE_OK;
-  return write_pictures(m, run, z, n, fluencies, o, contents, fidelities);
+  return write_pictures(m, run, z, n, o->detail, contents, fidelities);
 }

@@ -118,12 +118,10 @@ static int continues_word(const struct model *m, int id, struct buf *bytes){
   return bytes->n>0 && is_ascii_letter(bytes->data[0]);
 }
 
-/* The least of the log-probabilities of those of ids[n] that go on with a word. A picture has
-** none. */
+/* The least of the log-probabilities of those of ids[n] that go on with a word. */
 static float worst_inside_word(const struct model *m, const int *ids, const float *log_p, int n,
                                struct buf *bytes){
   float worst = 0;
-  if( m->config.tokenizer==NULL ) return 0;
   for(int i=0; i<n; i++){
     if( log_p[i]<worst && continues_word(m, ids[i], bytes) ) worst = log_p[i];
   }
@@ -139,7 +137,6 @@ static int add_reading(struct contest *c, const int *ids, const int *start){
   struct arena *a = run->arena;
   struct arena_mark mark = arena_mark(a);
   struct buf bytes = { 0 };
-  int end = has_end(m);
   size_t n = (size_t)c->n;
   float *zero = arena_zeroed(a, n*(size_t)model_width(m)*sizeof(float));
   float *sums = arena_floats(a, n);
@@ -150,10 +147,9 @@ static int add_reading(struct contest *c, const int *ids, const int *start){
   for(int i=0; i<c->n; i++){
     int first = start[i];
     int n_ids = start[i+1] - first;
-    /* log_p has one number more than ids for each row before this one: that of END. (Not so for
-    ** pictures, of which this is not read.) */
+    /* log_p has one number more than ids for each row before this one: that of END. */
     float worst = worst_inside_word(m, ids + first, log_p + first + i, n_ids, &bytes);
-    float mean = READING_MEAN*sums[i]/(float)(n_ids + end);
+    float mean = READING_MEAN*sums[i]/(float)(n_ids + 1);
     c->marks[i] += c->fluencies[i/c->k]*(mean + READING_WORST*worst);
   }
   if( bytes.rc!=SQLITE_OK ) fail_nomem(run->err);

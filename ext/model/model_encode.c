@@ -68,7 +68,6 @@ static int lay_out_row(const struct encoding *e, struct work *w, int i, int at){
       memcpy(x, m->registers + (size_t)k*d, d*sizeof(float));
     }else{
       token_embed(m, x, k==n-1 ? TOKEN_END : ids[token]);
-      position_add(m, x, m->encoder_position, token);
     }
     w->self[at+k] = (struct span){ w->kv + (size_t)at*2*d, 0, n };
     w->position[at+k] = k;

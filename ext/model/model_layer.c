@@ -81,11 +81,6 @@ void token_embed(const struct model *m, float *x, int id){
   }
 }
 
-void position_add(const struct model *m, float *x, const float *positions, int at){
-  int d = m->config.shape.d;
-  if( positions ) add(x, positions + (size_t)at*d, d);
-}
-
 /* ---- The layer ---- */
 
 /* y[i] = what row i reads of its span: softmax(q . k / 8) . v, head by head. */

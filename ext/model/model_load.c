@@ -67,7 +67,7 @@ static void load_output(struct loader *l){
   }
 }
 
-/* ---- Kind picture: positions and the VQ-VAE ---- */
+/* ---- Kind picture ---- */
 
 /* name.weight and name.bias */
 static void load_affine(struct loader *l, struct affine *a, const char *name, int in, int out){
@@ -78,13 +78,12 @@ static void load_affine(struct loader *l, struct affine *a, const char *name, in
   loader_vector(l, &a->bias, part, out);
 }
 
-/* picture.<stack>.<level>.0, .1, ... of c channels. */
+/* <stack>.<level>.0, .1, ... of c channels. */
 static void load_picture_blocks(struct loader *l, struct picture_block *blocks, int n,
                                 const char *stack, int level, int c){
   char name[64];
   for(int i=0; i<n; i++){
-#define NAME(part) \
-    (snprintf(name, sizeof(name), "picture.%s.%d.%d." part, stack, level, i), name)
+#define NAME(part) (snprintf(name, sizeof(name), "%s.%d.%d." part, stack, level, i), name)
     loader_vector(l, &blocks[i].norm, NAME("norm"), c);
     load_affine(l, &blocks[i].conv, NAME("conv"), 9*c, c);
     load_affine(l, &blocks[i].out, NAME("out"), c, c);
@@ -92,45 +91,58 @@ static void load_picture_blocks(struct loader *l, struct picture_block *blocks, 
   }
 }
 
-/* The codebook as floats, and transposed. */
-static void load_codebook(struct loader *l){
-  const struct picture_shape *p = &model_of(l)->config.picture;
-  struct picture_codes *q = &model_of(l)->codes;
-  float *transposed;
-  loader_table(l, &q->codebook, "picture.codebook", p->codes, p->code_width);
-  if( l->e->rc!=SQLITE_OK ) return;
-  transposed = loader_room(l, (size_t)p->codes*(size_t)p->code_width*sizeof(float));
-  if( transposed ) transpose_full(transposed, q->codebook, p->codes, p->code_width, p->codes);
-  q->nearest = (struct matrix){ .in = p->code_width, .out = p->codes, .full = transposed };
+static void load_prior(struct loader *l){
+  struct model *m = model_of(l);
+  struct picture_net *q = &m->picture;
+  const struct prior_shape *p = &m->config.picture.prior;
+  int r = m->config.shape.r;
+  char name[64];
+  loader_matrix(l, &q->prior_r, "prior.in_r", r, p->width);
+  loader_matrix(l, &q->prior_s, "prior.in_s", m->config.shape.s, p->width);
+  loader_matrix(l, &q->prior_style, "prior.in_style", m->config.picture.style, p->width);
+  loader_table(l, &q->prior_time, "prior.time", p->steps, p->width);
+  for(int i=0; i<p->blocks; i++){
+    struct prior_block *b = &q->prior[i];
+#define NAME(part) (snprintf(name, sizeof(name), "prior.%d." part, i), name)
+    loader_vector(l, &b->norm, NAME("norm"), p->width);
+    loader_matrix(l, &b->in, NAME("in"), p->width, 2*p->hidden);
+    loader_matrix(l, &b->out, NAME("out"), p->hidden, p->width);
+#undef NAME
+  }
+  loader_vector(l, &q->prior_norm, "prior.norm", p->width);
+  loader_matrix(l, &q->prior_out, "prior.out", p->width, r);
 }
 
 static void load_picture(struct loader *l){
   struct model *m = model_of(l);
-  struct picture_codes *q = &m->codes;
+  struct picture_net *q = &m->picture;
   const struct shape *shape = &m->config.shape;
   const struct picture_shape *p = &m->config.picture;
   const int *c = p->channels;
   int last = PICTURE_LEVELS - 1;
+  int side = p->size >> PICTURE_LEVELS;
+  int flat = side*side*c[last];
   char name[64];
-  loader_table(l, &m->encoder_position, "encoder_position", shape->longest, shape->d);
-  loader_table(l, &m->decoder_position, "decoder_position", shape->longest, shape->d);
-  load_affine(l, &q->in, "picture.in", 16, c[0]);
+  load_affine(l, &q->in, "in", 16, c[0]);
   for(int i=0; i<=last; i++){
     load_picture_blocks(l, q->encoder[i], p->encoder_blocks[i], "encoder", i, c[i]);
     load_picture_blocks(l, q->decoder[i], p->decoder_blocks[last-i], "decoder", i, c[i]);
   }
   for(int i=0; i<last; i++){
-    snprintf(name, sizeof(name), "picture.encoder.%d.down", i);
+    snprintf(name, sizeof(name), "encoder.%d.down", i);
     load_affine(l, &q->down[i], name, 4*c[i], c[i+1]);
-    snprintf(name, sizeof(name), "picture.decoder.%d.up", i + 1);
+    snprintf(name, sizeof(name), "decoder.%d.up", i + 1);
     load_affine(l, &q->up[i], name, c[i+1], 4*c[i]);
   }
-  loader_vector(l, &q->encoder_norm, "picture.encoder.norm", c[last]);
-  load_affine(l, &q->to_code, "picture.to_code", c[last], p->code_width);
-  load_codebook(l);
-  load_affine(l, &q->from_code, "picture.from_code", p->code_width, c[last]);
-  loader_vector(l, &q->decoder_norm, "picture.decoder.norm", c[0]);
-  load_affine(l, &q->out, "picture.out", c[0], 16);
+  loader_vector(l, &q->encoder_norm, "encoder.norm", c[last]);
+  load_affine(l, &q->to_r, "to_r", flat, shape->r);
+  load_affine(l, &q->to_hidden, "to_hidden", flat, p->hidden);
+  load_affine(l, &q->to_s, "to_s", p->hidden, shape->s);
+  loader_matrix(l, &q->to_style, "to_style", shape->r, p->style);
+  load_affine(l, &q->from_z, "from_z", shape->s + shape->r, flat);
+  loader_vector(l, &q->decoder_norm, "decoder.norm", c[0]);
+  load_affine(l, &q->out, "out", c[0], 16);
+  load_prior(l);
 }
 
 /* ---- All tensors ---- */
@@ -160,7 +172,6 @@ static void load_tensors(struct loader *l){
   loader_vector(l, &m->memory_bias, "memory.bias", shape->memory*d);
   loader_matrix(l, &m->z_in, "z_in", z, d);
   load_output(l);
-  if( m->config.kind==KIND_PICTURE ) load_picture(l);
   load_positions(l);
 }
 
@@ -170,7 +181,8 @@ static void model_release(void *it){
   struct model *m = it;
   mem_free(m->converted);
   mem_free(m->encoder);                 /* one allocation with m->decoder */
-  mem_free(m->codes.encoder[0]);        /* one allocation with all other levels' */
+  mem_free(m->picture.encoder[0]);      /* one allocation with all other levels' */
+  mem_free(m->picture.prior);
   bert_close(m->meaning);
   config_close(&m->config);
   safetensors_close(&m->file);
@@ -204,36 +216,38 @@ static int check_hash(const struct model *m, const char *file, struct err *e){
 static int check_shape(const struct model *m, const char *file, struct err *e){
   const struct shape *shape = &m->config.shape;
   int most = (shape->registers + 1)*m->h;
-  if( shape->s<=most && shape->r<=most ) return SQLITE_OK;
+  if( m->config.kind==KIND_PICTURE || (shape->s<=most && shape->r<=most) ) return SQLITE_OK;
   return fail(e, SQLITE_CORRUPT, "%s: s and r of %d and %d numbers, expected at most %d",
               file, shape->s, shape->r, most);
 }
 
-/* The VQ-VAE's blocks of all levels, zeroed. */
+/* The blocks of all levels and of the prior, zeroed. */
 static int make_picture_blocks(struct model *m, struct err *e){
   const struct picture_shape *p = &m->config.picture;
   struct picture_block *at;
-  size_t n = 0;
+  size_t n = 1;                         /* one more, so that there is something to free */
   for(int i=0; i<PICTURE_LEVELS; i++) n += (size_t)(p->encoder_blocks[i] + p->decoder_blocks[i]);
-  if( n==0 ) return SQLITE_OK;
   at = mem_zeroed(n*sizeof(*at));
-  if( at==NULL ) return fail_nomem(e);
+  m->picture.encoder[0] = at;
+  m->picture.prior = mem_zeroed((size_t)p->prior.blocks*sizeof(*m->picture.prior));
+  if( at==NULL || m->picture.prior==NULL ) return fail_nomem(e);
   for(int i=0; i<PICTURE_LEVELS; i++){
-    m->codes.encoder[i] = at;
-    m->codes.decoder[i] = at + p->encoder_blocks[i];
+    m->picture.encoder[i] = at;
+    m->picture.decoder[i] = at + p->encoder_blocks[i];
     at += p->encoder_blocks[i] + p->decoder_blocks[PICTURE_LEVELS-1-i];
   }
   return SQLITE_OK;
 }
 
-/* The blocks of both stacks, zeroed, and a picture model's. */
+/* The blocks of both stacks, zeroed. */
 static int make_blocks(struct model *m, struct err *e){
   const struct shape *shape = &m->config.shape;
   size_t n = (size_t)(shape->encoder_layers + shape->decoder_layers);
+  if( m->config.kind==KIND_PICTURE ) return make_picture_blocks(m, e);
   m->encoder = mem_zeroed(n*sizeof(struct block));
   if( m->encoder==NULL ) return fail_nomem(e);
   m->decoder = m->encoder + shape->encoder_layers;
-  return make_picture_blocks(m, e);
+  return SQLITE_OK;
 }
 
 /* The sentence encoder, in the folder "meaning" beside the weights. */
@@ -273,7 +287,7 @@ static int model_read(void *it, struct err *e){
   m->h = (m->config.shape.d*8/3 + 63)/64*64;
   if( check_shape(m, l.file, e)!=SQLITE_OK || open_meaning(m, e)!=SQLITE_OK ) return e->rc;
   if( make_blocks(m, e)!=SQLITE_OK ) return e->rc;
-  return loader_run(&l, load_tensors, &m->converted);
+  return loader_run(&l, m->config.kind==KIND_PICTURE ? load_picture : load_tensors, &m->converted);
 }
 
 static struct sort models = {

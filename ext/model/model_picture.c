@@ -1,13 +1,15 @@
 /*
-** model_picture.c -- pictures to rows of codes and back.
+** model_picture.c -- pictures to points and back.
 **
-** Checks what comes in and shares the work out to threads. The network is model_vqvae.c.
+** Checks what comes in and shares the work out to threads. The network is model_convolve.c.
 */
 #include "model.h"
 #include <assert.h>
+#include <math.h>
+#include <string.h>
 
-/* Pictures of a chunk. 2 or 8 were as fast. */
-enum { TOGETHER = 4 };
+/* Pictures of a chunk. */
+enum { TOGETHER = 8 };
 
 struct picture_job {                    /* one call */
   const struct model *m;
@@ -16,15 +18,20 @@ struct picture_job {                    /* one call */
   int together;                         /* and in a chunk */
   struct picture_work *work;            /* one a worker */
   const struct picture *from;           /* encoding: [n] */
-  int *ids;                             /* [n, grid*grid] */
-  const struct tokens *rows;            /* decoding: [n] */
-  struct picture *to;                   /* [n] */
+  float *z;                             /* [n, s+r]; decoding: as the network reads it */
+  float *made;                          /* decoding: [n, size*size*4], as convolve_decode() has it */
 };
 
 static int check_kind(const struct model *m, struct err *e){
   if( m->config.kind==KIND_PICTURE ) return SQLITE_OK;
   return fail(e, SQLITE_ERROR, "a model of kind %s has no pictures, expected one of kind picture",
               kind_name(m->config.kind));
+}
+
+/* Numbers of a picture. */
+static size_t picture_numbers(const struct model *m){
+  size_t size = (size_t)m->config.picture.size;
+  return size*size*4;
 }
 
 /* Pictures of the chunk that begins with `first`. */
@@ -35,12 +42,10 @@ static int chunk_pictures(const struct picture_job *job, int first){
 
 static void encode_chunk(void *arg, struct worker *worker, int chunk){
   struct picture_job *job = arg;
-  struct picture_work *w = &job->work[worker->at];
-  int grid = job->m->config.picture.grid;
   int first = chunk*job->together;
-  int n = chunk_pictures(job, first);
-  int *ids = job->ids + (size_t)first*grid*grid;
-  vqvae_encode(job->m, job->run, worker, w, job->from + first, n, ids);
+  float *z = job->z + (size_t)first*model_width(job->m);
+  convolve_encode(job->m, worker, &job->work[worker->at], job->from + first,
+                  chunk_pictures(job, first), z);
 }
 
 static void decode_chunk(void *arg, struct worker *worker, int chunk){
@@ -48,7 +53,10 @@ static void decode_chunk(void *arg, struct worker *worker, int chunk){
   struct picture_work *w = &job->work[worker->at];
   int first = chunk*job->together;
   int n = chunk_pictures(job, first);
-  vqvae_decode(job->m, job->run, worker, w, job->rows + first, n, job->to + first);
+  size_t each = picture_numbers(job->m);
+  convolve_decode(job->m, job->run, worker, w, job->z + (size_t)first*model_width(job->m), n);
+  if( worker_stopped(worker) ) return;
+  memcpy(job->made + first*each, w->x, n*each*sizeof(float));
 }
 
 /* Shares the job's pictures out. */
@@ -71,9 +79,9 @@ static int run_job(struct picture_job *job, void (*work)(void *, struct worker *
   return run->err->rc;
 }
 
-int pictures_tokens(const struct model *m, struct run *run, const struct picture *p, int n,
-                    int *ids){
-  struct picture_job job = { .m = m, .run = run, .n = n, .from = p, .ids = ids };
+int pictures_encode(const struct model *m, struct run *run, const struct picture *p, int n,
+                    float *z){
+  struct picture_job job = { .m = m, .run = run, .n = n, .from = p, .z = z };
   int size = m->config.picture.size;
   assert( n>=0 && run->n_threads>=1 );
   if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
@@ -85,33 +93,79 @@ int pictures_tokens(const struct model *m, struct run *run, const struct picture
   return run_job(&job, encode_chunk);
 }
 
-static int check_codes(const struct model *m, const struct tokens *row, struct err *e){
-  const struct picture_shape *p = &m->config.picture;
-  int places = p->grid*p->grid;
-  if( row->n!=places ){
-    return fail(e, SQLITE_ERROR, "a picture of %d codes, expected %d", row->n, places);
+/* scaled[n, s+r] = z as the network reads it: of unit variance. */
+static void scale_points(const struct model *m, float *scaled, const float *z, int n, float detail){
+  int s = model_s(m);
+  int width = model_width(m);
+  float scale_s = sqrtf((float)s);
+  float scale_r = sqrtf((float)(width - s))*detail;
+  for(size_t i=0; i<(size_t)n*(size_t)width; i++){
+    scaled[i] = z[i]*((int)(i%(size_t)width)<s ? scale_s : scale_r);
   }
-  for(int i=0; i<row->n; i++){
-    int code = row->ids[i] - TOKEN_CODE;
-    if( code>=0 && code<p->codes ) continue;
-    return fail(e, SQLITE_ERROR, "code %d of a picture is %d, expected 0 to %d",
-                i, code, p->codes-1);
+}
+
+/* made[n, size*size*4]: the pixels before they are rounded, 2x2 of them side by side. From the
+** arena. */
+static int decode_numbers(const struct model *m, struct run *run, const float *z, int n,
+                          float detail, float **made){
+  struct picture_job job = { .m = m, .run = run, .n = n };
+  assert( n>=0 && run->n_threads>=1 );
+  *made = NULL;
+  if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
+  *made = job.made = arena_floats(run->arena, (size_t)n*picture_numbers(m));
+  job.z = arena_floats(run->arena, (size_t)n*(size_t)model_width(m));
+  if( run->arena->oom ) return fail_nomem(run->err);
+  scale_points(m, job.z, z, n, detail);
+  return run_job(&job, decode_chunk);
+}
+
+int pictures_decode(const struct model *m, struct run *run, const float *z, int n, float detail,
+                    struct picture *p){
+  int size = m->config.picture.size;
+  struct arena_mark mark;
+  float *made;
+  for(int i=0; i<n; i++){
+    p[i] = (struct picture){ size, size, arena_get(run->arena, picture_numbers(m)) };
   }
+  if( run->arena->oom ) return fail_nomem(run->err);
+  mark = arena_mark(run->arena);
+  if( decode_numbers(m, run, z, n, detail, &made)!=SQLITE_OK ) return run->err->rc;
+  for(int i=0; i<n; i++) convolve_pixels(m, made + i*picture_numbers(m), &p[i]);
+  arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
 
-int tokens_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                    struct picture *p){
-  struct picture_job job = { .m = m, .run = run, .n = n, .rows = rows, .to = p };
-  int size = m->config.picture.size;
-  size_t bytes = (size_t)size*(size_t)size*4;
-  assert( n>=0 && run->n_threads>=1 );
-  for(int i=0; i<n; i++) p[i] = (struct picture){ 0 };
-  if( check_kind(m, run->err)!=SQLITE_OK ) return run->err->rc;
+int pictures_reread(const struct model *m, struct run *run, struct picture *p, int n, float *z){
+  struct arena_mark mark = arena_mark(run->arena);
   for(int i=0; i<n; i++){
-    if( check_codes(m, &rows[i], run->err)!=SQLITE_OK ) return run->err->rc;
-    p[i] = (struct picture){ size, size, arena_get(run->arena, bytes) };
+    picture_clear(&p[i], m->config.picture.size, run->arena, run->err);
+    if( run->err->rc!=SQLITE_OK ) return run->err->rc;
   }
-  if( run->arena->oom ) return fail_nomem(run->err);
-  return run_job(&job, decode_chunk);
+  if( pictures_encode(m, run, p, n, z)!=SQLITE_OK ) return run->err->rc;
+  arena_rewind(run->arena, mark);
+  return SQLITE_OK;
+}
+
+int picture_score(const struct model *m, struct run *run, const struct picture *p, const float *z,
+                  float *mean){
+  static const float LOG_WIDTH = 3.6915272f;    /* log(SCORE_STEPS*sqrt(2 pi)) */
+  struct arena_mark mark = arena_mark(run->arena);
+  struct picture made;
+  size_t n = picture_numbers(m);
+  double sum = 0;                       /* of squares, which are whole numbers over 255^2 */
+  *mean = 0;
+  if( pictures_decode(m, run, z, 1, 1, &made)!=SQLITE_OK ) return run->err->rc;
+  assert( p->width==made.width && p->height==made.height );
+  for(size_t i=0; i<n; i++){
+    double a = p->pixels[i];
+    double b = made.pixels[i];
+    if( i%4<3 ){
+      a *= p->pixels[i|3]/255.0;
+      b *= made.pixels[i|3]/255.0;
+    }
+    sum += (a - b)*(a - b);
+  }
+  arena_rewind(run->arena, mark);
+  *mean = (float)(-0.5*sum/(double)n/(SCORE_STEPS*SCORE_STEPS)) - LOG_WIDTH;
+  return SQLITE_OK;
 }

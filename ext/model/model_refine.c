@@ -92,7 +92,7 @@ static float *r_of(const struct refining *f, float *z, int i){
 
 /* Tokens that are asked for of the open row of place i. */
 static int row_targets(const struct refining *f, int i){
-  return f->start[i+1] - f->start[i] + has_end(f->m);
+  return f->start[i+1] - f->start[i] + 1;
 }
 
 /* What it costs to encode n tokens, which are those of a row. */
@@ -115,7 +115,7 @@ static void give_work(struct refining *f, const int *start, int n, int rounds){
     f->left[i] = f->left[i]*times/REFINE_ROUNDS;
   }
   for(int i=0; i<n; i++){
-    *work_left(f, i) -= (long long)SCORE_WORK*(start[i+1] - start[i] + has_end(f->m));
+    *work_left(f, i) -= (long long)SCORE_WORK*(start[i+1] - start[i] + 1);
   }
 }
 
@@ -145,33 +145,30 @@ static void gather_open_rows(struct refining *f, const int *ids, const int *star
   }
 }
 
-/* Compares n ids, and END where there is one, with the guesses in their places. Puts each wrong
+/* Compares n ids, and END, with the guesses in their places. Puts each wrong
 ** guess in the place of its token, except END, which would cut the text. Returns how many were
 ** right. */
 static int misread(const struct model *m, int *ids, const int *guesses, int n){
   int right = 0;
+  int is_full;
   for(int k=0; k<n; k++){
     right += guesses[k]==ids[k];
     if( guesses[k]!=TOKEN_END ) ids[k] = guesses[k];
   }
-  if( has_end(m) ){
-    int is_full = n==m->config.shape.longest-1;         /* then it ends, whatever is likely */
-    right += is_full || guesses[n]==TOKEN_END;
-  }
-  return right;
+  is_full = n==m->config.shape.longest-1;       /* then it ends, whatever is likely */
+  return right + (is_full || guesses[n]==TOKEN_END);
 }
 
 /* Compares what the open rows are read as with what they are. Keeps the best r of each. Their
 ** tokens become those that they are misread as. A row goes on until it comes back, unless it has no
 ** hope from the first round on. z: of all rows. */
 static void judge_rows(struct refining *f, float *z, int round){
-  int end = has_end(f->m);
   size_t r = (size_t)f->m->config.shape.r;
   for(int i=0; i<f->n_open; i++){
     int row = f->open[i];
     int first = f->start[i];
     int targets = row_targets(f, i);
-    int right = misread(f->m, f->ids + first, f->guesses + first + end*i, targets - end);
+    int right = misread(f->m, f->ids + first, f->guesses + first + i, targets - 1);
     f->goes_on[i] = right<targets && (round>0 || 2*right>=targets);
     if( right<=f->most[row] ) continue;
     f->most[row] = right;
@@ -189,7 +186,7 @@ static void spend_work(struct refining *f){
       long long *left = work_left(f, row);
       long long work;
       if( !f->goes_on[i] || targets - f->most[row]!=wrong ) continue;
-      work = encode_work(f->m, targets - has_end(f->m)) + (long long)SCORE_WORK*targets;
+      work = encode_work(f->m, targets - 1) + (long long)SCORE_WORK*targets;
       f->goes_on[i] = work<=*left;
       if( f->goes_on[i] ) *left -= work;
     }
@@ -245,7 +242,7 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
     score_tokens(m, run, f.z, f.ids, f.start, f.n_open, f.sums, NULL, f.guesses);
     if( run->err->rc!=SQLITE_OK ) return run->err->rc;
     judge_rows(&f, z, round);
-    if( round==rounds ) memset(f.goes_on, 0, (size_t)f.n_open*sizeof(int));
+    for(int i=0; i<f.n_open && round==rounds; i++) f.goes_on[i] = 0;
     spend_work(&f);
     close_rows(&f, z);
     if( f.n_open==0 ) break;

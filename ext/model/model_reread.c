@@ -2,31 +2,12 @@
 ** model_reread.c -- encodes what was decoded, as a user would who has only the bytes.
 **
 ** The tokens that a decoder gives need not be those that its text is split into when it is read:
-** there may be a likelier way to spell the same bytes. A picture loses a little when its pixels are
-** rounded, and a plain ground if it has one. So what a point decodes to is judged by what its bytes
-** encode to.
+** there may be a likelier way to spell the same bytes. So what a point decodes to is judged by what
+** its bytes encode to. (model_picture.c does it for pictures.)
 */
 #include "model.h"
 #include <assert.h>
 #include <string.h>
-
-/* ids[n, longest-1]: the codes of the pixels of each row's picture. */
-static int reread_pictures(const struct model *m, struct run *run, const struct tokens *rows, int n,
-                           int *ids, int *start){
-  struct arena_mark mark = arena_mark(run->arena);
-  struct picture *pictures = arena_get(run->arena, (size_t)n*sizeof(*pictures));
-  if( pictures==NULL ) return fail_nomem(run->err);
-  tokens_pictures(m, run, rows, n, pictures);
-  for(int i=0; i<n && run->err->rc==SQLITE_OK; i++){
-    picture_clear(&pictures[i], m->config.picture.size, run->arena, run->err);
-  }
-  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  pictures_tokens(m, run, pictures, n, ids);
-  if( run->err->rc!=SQLITE_OK ) return run->err->rc;
-  for(int i=0; i<=n; i++) start[i] = i*(m->config.shape.longest - 1);
-  arena_rewind(run->arena, mark);
-  return SQLITE_OK;
-}
 
 /* ids[*n_ids], with room for longest-1: the tokens of the row's text. bytes: scratch. */
 static int reread_text(const struct model *m, struct run *run, const struct tokens *row,
@@ -56,7 +37,6 @@ int tokens_reread(const struct model *m, struct run *run, const struct tokens *r
   *ids = all;
   *start = first;
   if( run->arena->oom ) return fail_nomem(run->err);
-  if( m->config.kind==KIND_PICTURE ) return reread_pictures(m, run, rows, n, all, first);
   first[0] = 0;
   for(int i=0; i<n; i++){
     int n_ids;

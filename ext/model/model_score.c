@@ -6,7 +6,7 @@
 ** is tested against it.
 **
 ** Rows lie one behind another, as in model_encode.c. START and the ids go in; the ids and END are
-** asked for. A picture has no END, so START and all ids but the last go in.
+** asked for.
 */
 #include "model.h"
 #include <assert.h>
@@ -32,7 +32,7 @@ struct scoring {                        /* one call of score_tokens() */
 
 /* Tokens that are asked for of a row; as many go in. */
 static int row_targets(const struct scoring *s, int row){
-  return s->start[row+1] - s->start[row] + has_end(s->m);
+  return s->start[row+1] - s->start[row] + 1;
 }
 
 /* Lays out a row from token `at` of the chunk on. slot: of its memory. Returns where the next
@@ -47,7 +47,6 @@ static int lay_out_row(const struct scoring *s, struct work *w, const struct mem
     float *x = w->x + (size_t)(at + k)*d;
     token_embed(m, x, k ? ids[k-1] : TOKEN_START);
     add(x, c->z_in + (size_t)slot*d, d);
-    position_add(m, x, m->decoder_position, k);
     w->self[at+k] = (struct span){ w->kv + (size_t)at*2*d, 0, k + 1 };
     w->cross[at+k] = memories_span(c, m, slot);
     w->position[at+k] = k;
@@ -57,7 +56,7 @@ static int lay_out_row(const struct scoring *s, struct work *w, const struct mem
 
 /* What greedy decoding would choose: the first of the most likely tokens that may come out. */
 static int best_token(const struct model *m, const float *x){
-  int best = has_end(m) ? TOKEN_END : TOKEN_CODE;
+  int best = TOKEN_END;
   for(int t=best+1; t<m->config.shape.pieces; t++){
     if( t!=TOKEN_UNKNOWN && x[t]>x[best] ) best = t;
   }
@@ -69,7 +68,7 @@ static void score_token(const struct scoring *s, int row, int k, const float *x)
   int first = s->start[row];
   int n_ids = s->start[row+1] - first;
   int target = k<n_ids ? s->ids[first+k] : TOKEN_END;
-  int at = first + has_end(s->m)*row + k;
+  int at = first + row + k;
   s->sums[row] += x[target];
   if( s->all ) s->all[at] = x[target];
   if( s->guesses ) s->guesses[at] = best_token(s->m, x);
@@ -142,7 +141,7 @@ int score_tokens(const struct model *m, struct run *run, const float *z, const i
   if( rows_check(m, start, n, "score", run->err)!=SQLITE_OK ) return run->err->rc;
   s.chunk = chunk = arena_get(a, ((size_t)n + 1)*sizeof(int));
   if( a->oom ) return fail_nomem(run->err);
-  largest_chunk = rows_cut(start, n, has_end(m), CHUNK_TOKENS, CHUNK_ROWS, chunk, &n_chunks);
+  largest_chunk = rows_cut(start, n, 1, CHUNK_TOKENS, CHUNK_ROWS, chunk, &n_chunks);
   n_workers = run->n_threads<n_chunks ? run->n_threads : n_chunks;
   s.work = arena_get(a, (size_t)n_workers*sizeof(struct work));
   s.memories = arena_get(a, (size_t)n_workers*sizeof(struct memories));

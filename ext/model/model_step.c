@@ -57,7 +57,6 @@ static void lay_out_token(struct batch *b, int i, const struct sequence *q, int 
   float *x = b->work.x + (size_t)i*d;
   token_embed(m, x, q->n ? q->ids[q->n-1] : TOKEN_START);
   add(x, b->memories.z_in + (size_t)slot*d, d);
-  position_add(m, x, m->decoder_position, q->n);
   b->work.self[i] = (struct span){ cache, layer_floats(m, b->limit), q->n + 1 };
   b->work.cross[i] = memories_span(&b->memories, m, slot);
   b->work.position[i] = q->n;
@@ -88,7 +87,6 @@ static void score_sequence(struct batch *b, int i){
     for(int k=0; k<pieces; k++) y[k] = (1-f)*y[k] + f*twin[k];
   }
   y[TOKEN_PAD] = y[TOKEN_START] = y[TOKEN_UNKNOWN] = -INFINITY;
-  if( !has_end(b->m) ) y[TOKEN_END] = -INFINITY;
 }
 
 int batch_step(struct batch *b, struct run *run, struct worker *worker){

@@ -12,7 +12,7 @@
 **      is greedy.
 **   3. A choice of END finishes a sequence, and k shrinks by one. The strand's result is the
 **      finished text with the best mean log-probability per token, END counted. At the limit of
-**      tokens END is the only choice. A picture has no END: its last code finishes it.
+**      tokens END is the only choice.
 **   4. The other choices go on. The first child of a sequence takes over its block; further
 **      children copy it into a spare one.
 **
@@ -66,15 +66,10 @@ struct decoding {                       /* one call of strands_decode() */
 
 /* ---- Choosing ---- */
 
-/* The least id that may be chosen. */
-static int first_token(const struct model *m){
-  return has_end(m) ? TOKEN_END : TOKEN_CODE;
-}
-
 /* Draws a token from the log-probabilities y[pieces]. */
 static int sample_token(struct batch *b, const float *y, float temperature, struct random *random){
   int pieces = b->m->config.shape.pieces;
-  int last = first_token(b->m);
+  int last = TOKEN_END;
   float *p = b->row;
   float u, sum = 0;
   for(int i=0; i<pieces; i++) p[i] = y[i]>NEVER ? y[i]/temperature : NEVER;
@@ -108,7 +103,7 @@ static inline void rank_choice(struct ranking *r, float sum, int from, int token
 static int best_choices(const struct batch *b, const struct group *g, struct choice *best){
   struct ranking r = { best, 0, g->left };
   int pieces = b->m->config.shape.pieces;
-  int first = first_token(b->m);
+  int first = TOKEN_END;
   for(int i=g->first; i<g->first+g->n; i++){
     const float *y = b->logits + (size_t)i*pieces;
     float sum = b->sequences[i].sum;
@@ -135,12 +130,6 @@ static int group_choose(struct batch *b, struct group *g, struct choice *best){
 }
 
 /* ---- A group's step ---- */
-
-/* Does the choice finish its sequence? END does, and a picture's last code. */
-static int is_final(const struct batch *b, const struct choice *c){
-  if( c->token==TOKEN_END ) return 1;
-  return !has_end(b->m) && b->sequences[c->from].n+1==b->limit;
-}
 
 /* q and its last choice become the strand's result if they are the best so far. */
 static void finish_sequence(struct group *g, const struct sequence *q, const struct choice *c){
@@ -172,7 +161,7 @@ static int group_advance(struct batch *b, struct group *g, const struct choice *
   int n = 0;
   for(int i=0; i<n_best; i++){
     const struct choice *c = &best[i];
-    if( is_final(b, c) ) finish_sequence(g, &b->sequences[c->from], c);
+    if( c->token==TOKEN_END ) finish_sequence(g, &b->sequences[c->from], c);
     else state[c->from - g->first] = HAS_CHILDREN;
   }
   for(int i=0; i<g->n; i++){
@@ -184,7 +173,7 @@ static int group_advance(struct batch *b, struct group *g, const struct choice *
     const struct choice *c = &best[i];
     const struct sequence *q = &b->sequences[c->from];
     int parent = c->from - g->first;
-    if( is_final(b, c) ) continue;
+    if( c->token==TOKEN_END ) continue;
     next[n] = state[parent]==HAS_CHILDREN ? *q : copy_of(b, n_spare, q);
     state[parent] = HANDED_ON;
     next[n].ids[next[n].n++] = c->token;
@@ -288,7 +277,7 @@ static void decode_chunk(void *arg, struct worker *worker, int chunk){
 
 int strand_limit(const struct model *m, const struct decode_options *o){
   int limit = m->config.shape.longest - 1;
-  int is_shorter = has_end(m) && o->max_tokens>0 && o->max_tokens<limit;
+  int is_shorter = o->max_tokens>0 && o->max_tokens<limit;
   return is_shorter ? o->max_tokens : limit;
 }
 

@@ -1,19 +1,23 @@
 /*
-** model_vqvae.c -- the VQ-VAE of a model of kind picture: the network between pixels and codes, for
-** a few pictures at a time.
+** model_convolve.c -- the network between pixels and points of kind picture, for a few pictures at a
+** time.
 **
 ** A row is a pixel or a place of a grid, from top left to bottom right, its channels side by side.
-** So every step is a matrix product over rows (model/picture_codes.py is the plain definition).
-** Sides are those of 64x64 pixels; c0, c1, c2 are the channels of the three levels:
+** So every step is a matrix product over rows (model/picture_model.py is the plain definition).
+** Sides are those of 64x64 pixels; c0 to c3 are the channels of the four levels:
 **
 **   encode   pixels [64*64, 4], premultiplied by alpha, 0..1
 **            2x2 joined . in                        -> [32*32, c0], blocks
 **            2x2 joined . down[0]                   -> [16*16, c1], blocks
 **            2x2 joined . down[1]                   -> [8*8, c2],   blocks
-**            unit(norm . to_code)                   -> [64, code_width]
-**            the code of the nearest row of the codebook, of equals the first
-**   decode   rows of the codebook . from_code       -> [8*8, c2],   blocks
-**            . up[1], taken apart into 2x2          -> [16*16, c1], blocks
+**            2x2 joined . down[2]                   -> [4*4, c3],   blocks
+**            norm, all places side by side          -> flat [16*c3]
+**            s = unit(silu(flat . to_hidden) . to_s)
+**            r = unit(flat . to_r)
+**   decode   [s * sqrt(s's width) ; r * sqrt(r's width)] . from_z
+**                                                   -> [4*4, c3],   blocks
+**            . up[2], taken apart into 2x2          -> [8*8, c2],   blocks
+**            . up[1], taken apart                   -> [16*16, c1], blocks
 **            . up[0], taken apart                   -> [32*32, c0], blocks
 **            norm . out, taken apart                -> [64*64, 4], cut to 0..1
 **            divided by alpha, 8 bits
@@ -23,14 +27,9 @@
 **
 ** The nine neighbours of all places would take nine times the memory of the grid. They are laid out
 ** for some rows at a time, which stay in the second-level cache for the product that reads them.
-** Several pictures go together, so that the last level, of 64 places, has rows enough for a
+** Several pictures go together, so that the last level, of 16 places, has rows enough for a
 ** product. Each number of a result is one chain of sums, whatever is computed beside it
 ** (kernels.h).
-**
-** Measured on one core of an AMD EPYC Zen 5, with 256 pictures and the shipped model (32, 64 and
-** 160 channels, [1, 1, 3] and [4, 2, 2] blocks): 1,230 pictures are encoded and 830 decoded a
-** second with AVX-512, 700 and 460 with AVX2. More than four fifths of the time is in the products.
-** It was 6% slower to lay out 128 KB of neighbours at a time.
 */
 #include "model.h"
 #include <assert.h>
@@ -38,7 +37,6 @@
 
 enum {
   NEIGHBOURS_FLOATS = (384<<10)/4,      /* laid out at a time */
-  SCORES_FLOATS = 64<<10,               /* scores of codes held at a time */
   JOINED = 16                           /* numbers of 2x2 pixels */
 };
 
@@ -48,27 +46,43 @@ static int largest_of(int a, int b){
   return a>b ? a : b;
 }
 
-/* Side of a level's grid: a half, a quarter, an eighth of the picture's. */
+/* Side of a level's grid: a half, a quarter, an eighth, a sixteenth of the picture's. */
 static int side_of(const struct model *m, int level){
   return m->config.picture.size >> (level + 1);
 }
 
-/* Floats of one picture's widest grid, or of the pixels that it comes from or goes to. */
+/* Numbers of the last grid. */
+static int flat_of(const struct model *m){
+  int last = PICTURE_LEVELS - 1;
+  return side_of(m, last)*side_of(m, last)*m->config.picture.channels[last];
+}
+
+/* Floats of one picture's widest grid, of the pixels that it comes from or goes to, and of what lies
+** between the grids and a point. */
 static size_t widest_grid(const struct model *m){
   const struct picture_shape *p = &m->config.picture;
-  size_t codes = (size_t)p->grid*p->grid*p->code_width;
-  size_t most = (size_t)p->size*p->size*4;
+  size_t most = (size_t)p->size*(size_t)p->size*4;
+  size_t others[] = { (size_t)p->hidden, (size_t)model_width(m) };
   for(int i=0; i<PICTURE_LEVELS; i++){
     size_t side = (size_t)side_of(m, i);
     size_t n = side*side*(size_t)p->channels[i];
     if( n>most ) most = n;
   }
-  return most>codes ? most : codes;
+  for(int i=0; i<2; i++) most = others[i]>most ? others[i] : most;
+  return most;
 }
 
 static int widest_channels(const struct model *m){
-  const int *c = m->config.picture.channels;
-  return largest_of(c[0], largest_of(c[1], c[2]));
+  int most = 0;
+  for(int i=0; i<PICTURE_LEVELS; i++) most = largest_of(most, m->config.picture.channels[i]);
+  return most;
+}
+
+/* The most numbers that enter a matrix. */
+static int widest_input(const struct model *m){
+  int most = largest_of(9*widest_channels(m), flat_of(m));
+  most = largest_of(most, largest_of(m->config.picture.hidden, model_width(m)));
+  return largest_of(JOINED, most);
 }
 
 /* Rows of 9c that are laid out at a time. */
@@ -78,16 +92,13 @@ static int neighbour_rows(int c){
 
 void picture_work_init(struct picture_work *w, const struct model *m, int pictures,
                        struct arena *a){
-  const struct picture_shape *p = &m->config.picture;
   size_t grid = widest_grid(m)*(size_t)pictures;
   int c = widest_channels(m);
-  int scores = largest_of(SCORES_FLOATS, p->codes);
-  int widest_input = largest_of(JOINED, largest_of(9*c, p->code_width));
   w->x = arena_floats(a, grid);
   w->y = arena_floats(a, grid);
-  w->neighbours = arena_floats(a, (size_t)largest_of(NEIGHBOURS_FLOATS + 9*c, scores));
+  w->neighbours = arena_floats(a, (size_t)(NEIGHBOURS_FLOATS + 9*c));
   w->hidden = arena_floats(a, (size_t)(NEIGHBOURS_FLOATS/9 + c));
-  w->panel = arena_floats(a, LINEAR_SCRATCH(widest_input));
+  w->panel = arena_floats(a, LINEAR_SCRATCH(widest_input(m)));
 }
 
 /* y[rows, out] = x[rows, in] . w + bias */
@@ -179,7 +190,7 @@ static int blocks_run(const struct picture_block *blocks, int n_blocks, struct p
   return !worker_stopped(worker);
 }
 
-/* ---- Pixels to codes ---- */
+/* ---- Pixels to points ---- */
 
 /* x[size/2 * size/2, 16]: 2x2 pixels joined. What has no alpha has no colour, whatever the file
 ** says. */
@@ -197,27 +208,31 @@ static void read_pixels(float *x, const unsigned char *pixels, int size){
   }
 }
 
-/* ids[rows] of the codes nearest to x[rows, code_width], which is made of unit length. */
-static void nearest_codes(const struct model *m, struct run *run, struct picture_work *w, float *x,
-                          int rows, int *ids){
-  int n_codes = m->config.picture.codes;
-  int width = m->config.picture.code_width;
-  int some = largest_of(1, SCORES_FLOATS/n_codes);
-  for(int i=0; i<rows; i++) normalize(x + (size_t)i*width, width);
-  if( run->watch ) run->watch(run->watch_arg, "points", 0, x, rows);
-  for(int row=0; row<rows; row+=some){
-    int count = rows - row<some ? rows - row : some;
-    float *scores = w->neighbours;
-    linear(scores, x + (size_t)row*width, &m->codes.nearest, count, w->panel);
-    for(int i=0; i<count; i++){
-      ids[row+i] = TOKEN_CODE + largest(scores + (size_t)i*n_codes, n_codes);
-    }
+/* s and r of flat w->y[n, flat] -> z[n, s+r]. w->x is scratch. */
+static void read_points(const struct model *m, struct picture_work *w, int n, float *z){
+  const struct picture_net *q = &m->picture;
+  size_t s = (size_t)model_s(m);
+  size_t r = (size_t)m->config.shape.r;
+  int hidden = m->config.picture.hidden;
+  affine(w->x, w->y, &q->to_r, n, w);
+  for(int i=0; i<n; i++){
+    float *own = z + i*(s + r) + s;
+    memcpy(own, w->x + i*r, r*sizeof(float));
+    normalize(own, (int)r);
+  }
+  linear(w->x, w->y, &q->to_hidden.w, n, w->panel);
+  silu_bias(w->x, q->to_hidden.bias, n, hidden);
+  affine(w->y, w->x, &q->to_s, n, w);
+  for(int i=0; i<n; i++){
+    float *own = z + i*(s + r);
+    memcpy(own, w->y + i*s, s*sizeof(float));
+    normalize(own, (int)s);
   }
 }
 
-void vqvae_encode(const struct model *m, struct run *run, struct worker *worker,
-                  struct picture_work *w, const struct picture *p, int n, int *ids){
-  const struct picture_codes *q = &m->codes;
+void convolve_encode(const struct model *m, struct worker *worker, struct picture_work *w,
+                     const struct picture *p, int n, float *z){
+  const struct picture_net *q = &m->picture;
   const struct picture_shape *shape = &m->config.picture;
   int last = PICTURE_LEVELS - 1;
   int side = side_of(m, 0);
@@ -234,11 +249,10 @@ void vqvae_encode(const struct model *m, struct run *run, struct worker *worker,
     affine(w->x, w->y, &q->down[level], n*side*side/4, w);
   }
   rms_norm(w->y, w->x, q->encoder_norm, n*side*side, shape->channels[last], RMS_EPSILON);
-  affine(w->x, w->y, &q->to_code, n*side*side, w);
-  nearest_codes(m, run, w, w->x, n*side*side, ids);
+  read_points(m, w, n, z);
 }
 
-/* ---- Codes to pixels ---- */
+/* ---- Points to pixels ---- */
 
 /* 0..255 of x, which may be anything; NaN is 0. */
 static unsigned char byte_of(float x){
@@ -246,42 +260,29 @@ static unsigned char byte_of(float x){
   return (unsigned char)(x<1 ? x*255.0f + 0.5f : 255);
 }
 
-/* pixels[size * size, 4] of x[size/2 * size/2, 16]. A colour is divided by the alpha that came, not
-** by the alpha rounded to 8 bits. */
-static void write_pixels(unsigned char *pixels, const float *x, int size){
+/* A colour is divided by the alpha that came, not by the alpha rounded to 8 bits. */
+void convolve_pixels(const struct model *m, const float *x, struct picture *p){
+  int size = m->config.picture.size;
   for(int line=0; line<size; line+=2){
     for(int at=0; at<size; at+=2){
       for(int k=0; k<4; k++){
-        unsigned char *p = pixels + ((size_t)(line + k/2)*size + at + k%2)*4;
+        unsigned char *pixel = p->pixels + ((size_t)(line + k/2)*size + at + k%2)*4;
         float alpha = x[3]<1 ? x[3] : 1;
-        p[3] = byte_of(x[3]);
-        for(int i=0; i<3; i++) p[i] = p[3] ? byte_of(x[i]/alpha) : 0;
+        pixel[3] = byte_of(x[3]);
+        for(int i=0; i<3; i++) pixel[i] = pixel[3] ? byte_of(x[i]/alpha) : 0;
         x += 4;
       }
     }
   }
 }
 
-/* y[n, grid*grid, code_width]: the rows of the codebook. */
-static void look_up_codes(const struct model *m, float *y, const struct tokens *rows, int n){
-  const struct picture_shape *shape = &m->config.picture;
-  int places = shape->grid*shape->grid;
-  size_t width = (size_t)shape->code_width;
-  for(int i=0; i<n*places; i++){
-    int code = rows[i/places].ids[i%places] - TOKEN_CODE;
-    assert( code>=0 && code<shape->codes );
-    memcpy(y + i*width, m->codes.codebook + code*width, width*sizeof(float));
-  }
-}
-
-void vqvae_decode(const struct model *m, struct run *run, struct worker *worker,
-                  struct picture_work *w, const struct tokens *rows, int n, struct picture *p){
-  const struct picture_codes *q = &m->codes;
+void convolve_decode(const struct model *m, struct run *run, struct worker *worker,
+                     struct picture_work *w, const float *z, int n){
+  const struct picture_net *q = &m->picture;
   const struct picture_shape *shape = &m->config.picture;
   int last = PICTURE_LEVELS - 1;
-  int side = shape->grid;
-  look_up_codes(m, w->y, rows, n);
-  affine(w->x, w->y, &q->from_code, n*side*side, w);
+  int side = side_of(m, last);
+  affine(w->x, z, &q->from_z, n, w);
   for(int level=last; level>=0; level--){
     int n_blocks = shape->decoder_blocks[last-level];
     side = side_of(m, level);
@@ -293,7 +294,4 @@ void vqvae_decode(const struct model *m, struct run *run, struct worker *worker,
   rms_norm(w->y, w->x, q->decoder_norm, n*side*side, shape->channels[0], RMS_EPSILON);
   affine(w->x, w->y, &q->out, n*side*side, w);
   if( run->watch ) run->watch(run->watch_arg, "pixels", 0, w->x, n*side*side);
-  for(int i=0; i<n; i++){
-    write_pixels(p[i].pixels, w->x + (size_t)i*side*side*JOINED, shape->size);
-  }
 }
