@@ -66,6 +66,8 @@ TINY_PICTURE = dict(size=64, channels=[8, 8, 16, 16], encoder_blocks=[1, 1, 1, 1
                     decoder_blocks=[1, 1, 1, 1], hidden=24, style=8)
 TINY_PRIOR = dict(width=48, hidden=40, blocks=2, steps=4)
 
+TINY_NAMES = ['a cat', 'a red house', 'the naïve café']
+
 TINY_TEXTS = ['a', ' the cat', ' It was late and the', ' naïve café \U0001f600', ' one two, three.']
 
 TEXTS = [
@@ -187,8 +189,9 @@ def make_picture(path):
     weights = {k: some(v) for k, v in net.state_dict().items() if k != 'sets'}
     weights |= {f'prior.{k}': some(v) for k, v in prior.state_dict().items()}
     weights['out.bias'] = 0.5 + 0.2 * torch.randn(16)
+    weights['names'] = F.normalize(torch.randn(len(TINY_NAMES), s), dim=-1)
     export.write(str(path.with_suffix('')), weights, dict(s=s, r=r), None, 'picture',
-                 TINY_PICTURE | dict(prior=TINY_PRIOR))
+                 TINY_PICTURE | dict(prior=TINY_PRIOR, names=TINY_NAMES))
 
 
 def test_pictures():
@@ -217,8 +220,7 @@ def load_picture(path):
     weights = {k: v.float() for k, v in load_file(path).items()}
     shape = about['picture'] | about['config']
     net = picture_model.PictureModel(shape)
-    net.load_state_dict({k: v for k, v in weights.items() if not k.startswith('prior.')},
-                        strict=False)
+    net.load_state_dict({k: v for k, v in weights.items() if k in net.state_dict()}, strict=False)
     prior = picture_prior.Prior(shape['prior'], shape['s'], shape['r'], shape['style'])
     prior.load_state_dict({k.removeprefix('prior.'): v for k, v in weights.items()
                            if k.startswith('prior.')})

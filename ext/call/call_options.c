@@ -126,7 +126,7 @@ static double read_number(struct call *c, cJSON *item, enum key key){
   if( key==KEY_MAX_TOKENS && strcmp(c->function->name, "latent_complete")!=0 ){
     const struct model *m = call_model(c);
     if( m==NULL ) return 0;
-    most = m->config.shape.longest;
+    if( m->config.kind!=KIND_PICTURE ) most = m->config.shape.longest;  /* which has no tokens */
   }
   if( cJSON_IsNumber(item) && x>=least && x<=most && (!is_whole || x==floor(x)) ) return x;
   sqlite3_snprintf(sizeof(expected), expected, "a %snumber from %.16g to %.16g",

@@ -227,6 +227,8 @@ struct config {
   uint64_t meaning_hash;        /* the hash that the sentence encoder's weights must have */
   uint32_t fingerprint;         /* low 32 bits of this file's hash: stands for all of the model */
   struct tokenizer *tokenizer;  /* owned; NULL for pictures */
+  const char **names;           /* [n_names] of pictures: what they may show; owned, one block */
+  int n_names;
 };
 
 /* After a failure c is empty. SQLITE_CORRUPT and a text that says what came where something else

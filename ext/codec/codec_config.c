@@ -12,7 +12,8 @@
 **
 **      "picture": {"size": 64, "channels": [32, 64, 128, 256], "encoder_blocks": [1, 1, 2, 1],
 **                  "decoder_blocks": [2, 2, 2, 2], "hidden": 384, "style": 16,
-**                  "prior": {"width": 512, "hidden": 1024, "blocks": 4, "steps": 16}}
+**                  "prior": {"width": 512, "hidden": 1024, "blocks": 4, "steps": 16},
+**                  "names": ["grinning face", ...]}
 **
 ** "meaning" is there where the s of a text comes of a sentence encoder, in the folder "meaning"
 ** beside the file: how many of its numbers a latent keeps, and the hash of its weights. The network
@@ -33,7 +34,8 @@
 
 enum {
   JSON_BYTES_MOST = 64 << 20,
-  WIDTH_MOST = 4096             /* of d, and of s + r */
+  WIDTH_MOST = 4096,            /* of d, and of s + r */
+  NAMES_MOST = 65535
 };
 
 static const char *const KINDS[] = {
@@ -192,6 +194,38 @@ static void read_levels(int *out, const cJSON *json, const struct field *f,
   }
 }
 
+/* The names, copied: pointers, and behind them the texts. */
+static void read_names(struct config *c, const cJSON *list, const struct source *s){
+  const cJSON *item;
+  size_t bytes = 0;
+  char *at;
+  int n = cJSON_GetArraySize(list);
+  if( s->e->rc!=SQLITE_OK ) return;
+  if( !cJSON_IsArray(list) || n<1 || n>NAMES_MOST ){
+    fail(s->e, SQLITE_CORRUPT, "%s: picture \"names\" is no list of 1 to %d names", s->path,
+         NAMES_MOST);
+    return;
+  }
+  cJSON_ArrayForEach(item, list){
+    if( !cJSON_IsString(item) ){
+      fail(s->e, SQLITE_CORRUPT, "%s: picture \"names\" has what is no string", s->path);
+      return;
+    }
+    bytes += strlen(item->valuestring) + 1;
+  }
+  c->names = mem_alloc((size_t)n*sizeof(*c->names) + bytes);
+  if( c->names==NULL ){
+    fail_nomem(s->e);
+    return;
+  }
+  at = (char *)(c->names + n);
+  cJSON_ArrayForEach(item, list){
+    c->names[c->n_names++] = at;
+    strcpy(at, item->valuestring);
+    at += strlen(at) + 1;
+  }
+}
+
 static void read_picture(struct config *c, const cJSON *config, const cJSON *json,
                          const struct source *s){
   struct picture_shape *p = &c->picture;
@@ -208,6 +242,7 @@ static void read_picture(struct config *c, const cJSON *config, const cJSON *jso
   }
   read_fields(&p->prior, item_of(json, "prior"), "picture \"prior\"", PRIOR_FIELDS,
               N_OF(PRIOR_FIELDS), s);
+  read_names(c, item_of(json, "names"), s);
   if( s->e->rc==SQLITE_OK && p->size%16 ){
     fail(s->e, SQLITE_CORRUPT, "%s: picture \"size\" is %d, expected a multiple of 16", s->path,
          p->size);
@@ -332,5 +367,6 @@ int config_open(struct config *c, const char *path, struct err *e){
 
 void config_close(struct config *c){
   tokenizer_close(c->tokenizer);
+  mem_free((void *)c->names);
   *c = (struct config){ 0 };
 }

@@ -197,6 +197,18 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT hex(substr(latent_image('a rocket', 7), 1, 4)), latent_distance('a rocket', latent_image('a rocket', 7)) < latent_distance('a sad cat', latent_image('a rocket', 7))",
     .result = "89504E47|1" },
 
+  { .name = "latent_describe", .n_min = 1, .n_max = 2, .n_needed = 1, .is_rough = 1,
+    .flags = PURE,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = describe_fill,
+    .columns = "name TEXT, distance REAL, picture HIDDEN, n HIDDEN",
+    .group = "Pictures",
+    .usage = "latent_describe(picture [, n])",
+    .sentence =
+      "Words for a picture: the n (5) nearest of the names of the pictures that the model has "
+      "learned from, nearest first. Of a text it says which pictures there are for it.",
+    .example = "SELECT name FROM latent_describe('a rocket', 2)",
+    .result = "rocket" },
+
   /* ---- algebra ---- */
 
   { .name = "latent_add", .n_min = 2, .n_max = 2, .flags = PURE, .scalar = scalar_add,

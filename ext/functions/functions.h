@@ -12,6 +12,7 @@
 /* ---- functions.c: one row is one feature ---- Registration, latent_functions(), the reference in
 ** sql/README.md and the tests of the examples are all made from these rows. */
 #define LATENT_VERSION "0.1.0"
+struct rows;
 extern const struct function FUNCTIONS[];
 extern const int N_FUNCTIONS;
 /* Registers all of them, or none. An SQLite result code; on failure *message says why. It is for
@@ -40,6 +41,7 @@ void scalar_scale(struct call *c);
 /* ---- functions_picture.c: two kinds at once ---- */
 void scalar_cross(struct call *c);
 void scalar_image(struct call *c);
+void describe_fill(struct call *c, struct rows *r);
 /* Mean log-probability per token (of a picture: per byte) of content of the model's kind at z. what
 ** stands in messages: "argument 1". 0 on failure. */
 float content_score(struct call *c, const struct model *m, const struct content *content,

@@ -1,6 +1,6 @@
 /*
-** functions_picture.c -- two kinds at once: latent_cross() and latent_image(); and how likely a
-** picture is at a point.
+** functions_picture.c -- two kinds at once: latent_cross(), latent_image() and latent_describe(); and
+** how likely a picture is at a point.
 **
 ** s means the same in every kind, r belongs to one kind. So the s of one kind can stand beside an r
 ** of another. Where that is a picture's, the prior draws an r that goes with the s
@@ -16,7 +16,12 @@
 **
 **    s is the text's. Nothing says how the picture is drawn, so r is drawn for s, in any style.
 **
-** In both, best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures are
+** latent_describe(picture [, n])
+**
+**    The names nearest by s among those that the weights bring along: what the pictures of training
+**    show. Of a text, too: the pictures that there are for it.
+**
+** In the first two, best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures are
 ** encoded again in one batch, as a user's latent_encode() would do it, and the one whose point is
 ** now nearest to what was asked for is taken.
 */
@@ -162,6 +167,11 @@ static int draw_best(struct call *c, struct draught *d, float detail){
 
 /* ---- latent_cross(), decoded ---- */
 
+/* What nobody can tell apart is one picture: it crossed with itself is itself. */
+static int is_same_s(const struct latent *z, const struct latent *style){
+  return point_cosine(z->z, style->z, style->s)>1 - 1e-6f;
+}
+
 /* z, a picture's point of `style` with another s: its r is drawn for this s. */
 static void draw_cross(struct call *c, struct model *m, const struct latent *style,
                        const struct options *o, struct latent *z, float amount){
@@ -192,8 +202,8 @@ void scalar_cross(struct call *c){
   m = latent_model(c, &style);
   if( m && m->config.kind==KIND_PICTURE ){
     z = cross(c, &content, &style, 1);
-    if( c->err.rc==SQLITE_OK && amount>0 ) draw_cross(c, m, &style, &o, &z, (float)amount);
-    else if( c->err.rc==SQLITE_OK ) z = style;
+    if( amount==0 || (c->err.rc==SQLITE_OK && is_same_s(&z, &style)) ) z = style;
+    else if( c->err.rc==SQLITE_OK ) draw_cross(c, m, &style, &o, &z, (float)amount);
   }else{
     z = cross(c, &content, &style, (float)amount);
   }
@@ -218,6 +228,37 @@ void scalar_image(struct call *c){
   best = c->err.rc==SQLITE_OK ? draw_best(c, &d, o.decode.detail) : 0;
   if( c->err.rc==SQLITE_OK ) png_write(&png, &d.pictures[best], &c->err);
   result_blob(c, &png);
+}
+
+/* ---- latent_describe(picture [, n]) ---- */
+
+/* One row for each name: name, distance. */
+static void give_names(struct call *c, const struct model *m, const float *s, int n,
+                       struct rows *r){
+  int *which;
+  float *far;
+  if( n>m->config.n_names ) n = m->config.n_names;
+  which = arena_get(&c->arena, (size_t)n*sizeof(*which));
+  far = arena_floats(&c->arena, (size_t)n);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK || names_near(m, &c->run, s, n, which, far)!=SQLITE_OK ) return;
+  for(int i=0; i<n; i++){
+    const char *name = m->config.names[which[i]];
+    rows_text(r, name, strlen(name));
+    rows_real(r, far[i]);
+  }
+}
+
+void describe_fill(struct call *c, struct rows *r){
+  enum { NAMES = 5, NAMES_MOST = 1000 };
+  int n = call_has(c, 1) ? (int)call_integer(c, 1, "n", 1, NAMES_MOST) : NAMES;
+  struct latent z;
+  const struct model *m;
+  c->n_points = 1;
+  z = call_point(c, 0, "picture");
+  latent_model(c, &z);
+  m = call_model_of(c, KIND_PICTURE, 0);
+  if( m ) give_names(c, m, mean_s(c, model_s(m), &z), n, r);
 }
 
 /* ---- latent_score() of a picture ---- */

@@ -102,6 +102,7 @@ struct picture_net {
   struct prior_block *prior;            /* [blocks] */
   const float *prior_norm;              /* [width] */
   struct matrix prior_out;              /* [width, r] */
+  const float *names;                   /* [n_names, s]: of the texts of config.names, unit length */
 };
 struct model {                          /* read-only after model_open() */
   struct shared shared;                 /* its path is that of the weights */
@@ -396,6 +397,11 @@ int pictures_reread(const struct model *m, struct run *run, struct picture *p, i
 enum { SCORE_STEPS = 16 };
 int picture_score(const struct model *m, struct run *run, const struct picture *p, const float *z,
                   float *mean);
+
+/* The names that s[s] lies nearest to, nearest first: which[n] of them, n at most n_names, and how
+** far each is. */
+int names_near(const struct model *m, struct run *run, const float *s, int n, int *which,
+               float *far);
 
 /* ---- model_prior.c: draws the r of a picture for an s and a style ---- */
 struct wish {                           /* for a picture */

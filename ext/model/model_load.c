@@ -142,6 +142,7 @@ static void load_picture(struct loader *l){
   load_affine(l, &q->from_z, "from_z", shape->s + shape->r, flat);
   loader_vector(l, &q->decoder_norm, "decoder.norm", c[0]);
   load_affine(l, &q->out, "out", c[0], 16);
+  loader_table(l, &q->names, "names", m->config.n_names, shape->s);
   load_prior(l);
 }
 

@@ -169,3 +169,20 @@ int picture_score(const struct model *m, struct run *run, const struct picture *
   *mean = (float)(-0.5*sum/(double)n/(SCORE_STEPS*SCORE_STEPS)) - LOG_WIDTH;
   return SQLITE_OK;
 }
+
+int names_near(const struct model *m, struct run *run, const float *s, int n, int *which,
+               float *far){
+  struct arena_mark mark = arena_mark(run->arena);
+  int n_names = m->config.n_names;
+  float *like = arena_floats(run->arena, (size_t)n_names);
+  assert( n<=n_names );
+  if( run->arena->oom ) return fail_nomem(run->err);
+  dots(like, s, m->picture.names, n_names, model_s(m));
+  for(int i=0; i<n; i++){
+    which[i] = largest(like, n_names);
+    far[i] = 1 - like[which[i]];
+    like[which[i]] = -INFINITY;
+  }
+  arena_rewind(run->arena, mark);
+  return SQLITE_OK;
+}

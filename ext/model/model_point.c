@@ -408,6 +408,7 @@ int point_combine(struct latent *out, const struct latent *a, float ka, const st
   int n = sum_segments(&x, &y);
   int are_points = x.kind!=KIND_DIRECTION && y.kind!=KIND_DIRECTION;
   int is_even = x.n_segments==y.n_segments || x.n_segments==1 || y.n_segments==1;
+  int stays = ka==1 && (b==NULL || kb==0) && kind==x.kind;     /* bit by bit */
   assert( x.width==y.width && x.s==y.s );
   *out = x;
   out->z = NULL;
@@ -426,7 +427,7 @@ int point_combine(struct latent *out, const struct latent *a, float ka, const st
     float *z = latent_segment(out, i);
     if( i%SEGMENTS_A_TIME==0 && err_stopped(e) ) return e->rc;
     for(int k=0; k<x.width; k++) z[k] = b ? ka*zx[k] + kb*zy[k] : ka*zx[k];
-    if( kind!=KIND_DIRECTION ) normalize_segment(z, x.s, x.width);
+    if( kind!=KIND_DIRECTION && !stays ) normalize_segment(z, x.s, x.width);
   }
   return SQLITE_OK;
 }

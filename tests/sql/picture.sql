@@ -11,7 +11,7 @@ SELECT latent_decode(png)=latent_decode(latent_encode(png)), latent_encode(png)=
 SELECT latent_encode(png, '{"kind":"picture"}')=latent_encode(png), latent_decode(png, '{"max_tokens":3}')=latent_decode(png) FROM p WHERE id=1;
 SELECT count(DISTINCT latent_encode(png)) FROM p;
 SELECT latent_encode(NULL), latent_image(NULL, 1), latent_image('a', NULL), latent_cross(NULL, 'a'), latent_cross('a', NULL), latent_cross('a', 'b', NULL);
-SELECT latent_info() ->> '$.picture.kind', latent_info() ->> '$.model.kind', latent_info() ->> '$.picture.shape.longest';
+SELECT latent_info() ->> '$.picture.kind', latent_info() ->> '$.model.kind', latent_info() ->> '$.picture.shape.size';
 
 SELECT '-- distance: of any two kinds, by s';
 SELECT latent_distance(png, png) < 1e-6, latent_distance(png, latent_encode(png)) < 1e-6 FROM p;
@@ -57,5 +57,14 @@ SELECT typeof(x), hex(substr(x, 1, 8)), hex(substr(x, 17, 8)), x=latent_image('a
 SELECT latent_image('a rocket', 7, '{"best_of":2}')=latent_image(latent_encode('a rocket'), 7, '{"best_of":2}');
 SELECT latent_image('a rocket', 1, '{"best_of":1}')=latent_image('a rocket', 2, '{"best_of":1}'), typeof(latent_image('a rocket', -1, '{"best_of":1,"temperature":0,"detail":0,"fluency":0.5,"seed":3}'));
 SELECT typeof(latent_image('One. Two. Three.', 1, '{"best_of":2}')), typeof(latent_image(png, 1, '{"best_of":2,"kind":"picture"}')), typeof(latent_image('a rocket', 1, '{"best_of":1,"kind":"picture"}')) FROM p WHERE id=1;
+SELECT latent_image('a rocket', 1, '{"best_of":1,"guidance":1}')=latent_image('a rocket', 1, '{"best_of":1,"guidance":3}'),
+  latent_image('a rocket', 1, '{"best_of":1,"guidance":0}')=latent_image('a rocket', 1, '{"best_of":1,"guidance":3}'),
+  typeof(latent_cross('a rocket', png, 1, '{"guidance":2.5,"seed":4,"best_of":2}')) FROM p WHERE id=1;
 SELECT '-- more candidates are never further from what is asked for';
 SELECT latent_distance('a rocket', latent_image('a rocket', 5, '{"best_of":4}')) <= latent_distance('a rocket', latent_image('a rocket', 5, '{"best_of":1}')) + 1e-3;
+
+SELECT '-- the names nearest to a picture, a text, a latent: nearest first, as many as are asked for';
+SELECT count(*), count(DISTINCT name), min(distance)>=-1e-6, max(distance)<=2 FROM latent_describe((SELECT png FROM p WHERE id=1), 2);
+SELECT (SELECT group_concat(name) FROM latent_describe(png, 3))=(SELECT group_concat(name) FROM latent_describe(latent_encode(png), 3)) FROM p WHERE id=2;
+SELECT count(*)=sum(distance>=before) FROM (SELECT distance, lag(distance, 1, -1) OVER () AS before FROM latent_describe('a red house'));
+SELECT count(*) FROM latent_describe(NULL);

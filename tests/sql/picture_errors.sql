@@ -56,6 +56,12 @@ SELECT latent_image(texts, 1) FROM z;
 SELECT latent_image('a', 1.5);
 SELECT latent_image('a', 1, '{"best_of":65}');
 SELECT latent_image(x'00', 1);
+SELECT latent_image('a', 1, '{"guidance":11}');
+SELECT latent_cross('a', 'b', 1, '{"guidance":-1}');
+SELECT latent_decode('a', '{"guidance":1}');
+SELECT count(*) FROM latent_describe(x'00');
+SELECT count(*) FROM latent_describe('a', 0);
+SELECT count(*) FROM latent_describe('a', 1001);
 -- A latent of pictures is one segment.
 SELECT latent_decode(latent_from_vector(CAST(latent_vector(picture) || latent_vector(picture) AS BLOB), '{"kind":"picture"}')) FROM z;
 SELECT latent_score(png, latent_from_vector(CAST(latent_vector(picture) || latent_vector(picture) AS BLOB), '{"kind":"picture"}')) FROM z, p WHERE id=1;
