@@ -28,8 +28,7 @@ golden_picture.safetensors, of the tiny picture model:
 
     pictures [n, 64 * 64 * 4]             8-bit pixels, straight alpha
     z [n, s + r]                          what they encode to
-    pixels [n * 32 * 32, 16]              what these decode to: 2x2 joined, premultiplied, not cut to
-                                          0..1
+    pixels [n * 32 * 32, 16]              what these decode to: 2x2 joined, premultiplied, not cut
     drawn [n, 64 * 64 * 4]                the same as 8-bit pixels, straight alpha
     s [m, s], like [m, r]                 wishes, zeros where there is none; the seed of wish i is i
     prior.<step> [m, r]                   where the prior is after each step, with GUIDANCE

@@ -1,11 +1,17 @@
-"""The prior of pictures: from noise to the r of a picture, for an s and a style.
+"""What is learned of the points of pictures, once the encoder stays as it is: s, and the prior.
 
-    python3 picture_prior.py --data DIR --run RUN --until HH:MM
+    python3 picture_prior.py encode --data DIR --run RUN                  RUN/flat.npy, minutes
+    python3 picture_prior.py head   --data DIR --run RUN --until HH:MM    s, in RUN/ae.pt
+    python3 picture_prior.py train  --data DIR --run RUN --until HH:MM    the prior, RUN/prior.pt
 
-RUN/ae.pt is the autoencoder that made the points (picture_train.py); RUN/prior.pt is written beside
-it. Flow matching (Lipman et al. 2023): x goes straight from noise (t = 0) to the point (t = 1), and
-the network learns the velocity, at the steps that it will be asked at alone. A tenth of the
-examples have neither s nor style, for guidance (Ho and Salimans 2022).
+RUN/ae.pt is the autoencoder (picture_train.py). `encode` keeps what its last grid says of each
+training picture and a variant of it, so that the other two see each hundreds of times in minutes:
+they are matrices of a few million numbers, and need nothing of the convolutions below.
+
+The prior leads from noise to the r of a picture, for an s and a style. Flow matching (Lipman et al.
+2023): x goes straight from noise (t = 0) to the point (t = 1), and the network learns the velocity,
+at the steps that it will be asked at alone. A tenth of the examples have neither s nor style, for
+guidance (Ho and Salimans 2022).
 """
 import argparse
 import os
@@ -23,7 +29,9 @@ NOTHING = 0.1       # share of examples without a wish
 FROM_WORDS = 0.6    # of the others: s is that of a text of the concept, not the picture's own
 STYLED = 0.6        # of the others: with the style of a picture of the same set
 ASTRAY = 0.3        # length of what is added to half of the s, at most
-VARIANTS = 3        # of each picture, gently changed: two fifths of the examples
+VARIED = 0.4        # share of examples that are the variant, not the picture itself
+TEMPERATURE = 0.05  # of the head's contrast
+CONTRAST = 0.2      # its weight beside the cosine
 
 
 class PriorBlock(nn.Module):
@@ -77,46 +85,93 @@ class Prior(nn.ModuleDict):
         return F.normalize(x, dim=-1)
 
 
+@torch.no_grad()
+def encode(a, model, corpus):
+    """RUN/flat.npy [training pictures, 2, flat] f16: of each, and of a variant of it."""
+    from picture_train import vary_gently
+
+    rows = corpus.train
+    flat = np.zeros((len(rows), 2, model.to_r.weight.shape[0]), np.float16)
+    for at in range(0, len(rows), 64):
+        part = rows[at: at + 64]
+        x = corpus.pictures[part]
+        flat[at: at + 64, 0] = model.trunk(x).half().numpy()
+        flat[at: at + 64, 1] = model.trunk(vary_gently(x, corpus.mirror[part])).half().numpy()
+    np.save(f'{a.run}/flat.npy', flat)
+    print(f'{time.strftime("%H:%M:%S")} {flat.shape}', flush=True)
+
+
 class Points:
-    """s, r of all training pictures and of some variants of each; and what they show."""
+    """Of the training pictures: flat, s, r, style, and what they show."""
 
-    def __init__(self, model, corpus):
-        from picture_train import vary_gently
-
+    def __init__(self, a, model, corpus):
         self.corpus = corpus
-        rows = self.rows = corpus.train
-        self.s, self.r = [], []
-        for k in range(1 + VARIANTS):
-            s, r = [], []
-            for part in np.array_split(rows, len(rows) // 64):
-                x = corpus.pictures[part]
-                if k:
-                    x = vary_gently(x, corpus.mirror[part])
-                with torch.no_grad():
-                    a, b = model.encode(x)
-                s.append(a)
-                r.append(b)
-            self.s.append(torch.cat(s))
-            self.r.append(torch.cat(r))
-            print(f'{time.strftime("%H:%M:%S")} encoded, {k}', flush=True)
-        self.style = model.style(self.r[0]).detach()
-        self.set = corpus.set[rows]
+        self.rows = corpus.train
+        self.flat = torch.from_numpy(np.load(f'{a.run}/flat.npy'))
+        with torch.no_grad():
+            points = [model.heads(self.flat[at: at + 512].float())
+                      for at in range(0, len(self.flat), 512)]
+        self.s, self.r = (torch.cat(x) for x in zip(*points))       # [pictures, 2, ...]
+        self.style = model.style(self.r[:, 0]).detach()
+        self.concept = corpus.concept[self.rows]
+        self.set = corpus.set[self.rows]
         self.mates = [np.flatnonzero(self.set == k) for k in range(len(corpus.sets))]
 
     def draw(self, n):
-        """r, s, style of n examples."""
+        """Pictures, and whether the variant of each."""
         at = np.random.choice(len(self.rows), n, p=self.corpus.weight)
-        k = np.where(np.random.rand(n) < 0.6, 0, np.random.randint(1, 1 + VARIANTS, n))
-        r = torch.stack([self.r[j][i] for i, j in zip(at, k)])
-        s = torch.stack([self.s[j][i] for i, j in zip(at, k)])
-        words = self.corpus.words.draw(self.corpus.concept[self.rows[at]])
-        s = torch.where(torch.rand(n, 1) < FROM_WORDS, words, s)
+        return at, (np.random.rand(n) < VARIED).astype(int)
+
+    def examples(self, n):
+        """r, s, style of n examples of the prior."""
+        at, k = self.draw(n)
+        words = self.corpus.words.draw(self.concept[at])
+        s = torch.where(torch.rand(n, 1) < FROM_WORDS, words, self.s[at, k])
         stray = F.normalize(torch.randn_like(s), dim=-1) * torch.rand(n, 1) * ASTRAY
         s = F.normalize(s + stray * (torch.rand(n, 1) < 0.5), dim=-1)
         mate = [np.random.choice(self.mates[self.set[i]]) for i in at]
         style = self.style[mate] * (torch.rand(n, 1) < STYLED)
         asked = torch.rand(n, 1) >= NOTHING
-        return r, s * asked, style * asked
+        return self.r[at, k], s * asked, style * asked
+
+
+def head(a, model, points):
+    """to_hidden and to_s go on: each picture's s towards those of texts of its concept."""
+    learn = [*model.to_hidden.parameters(), *model.to_s.parameters()]
+    for p in model.parameters():
+        p.requires_grad_(any(p is q for q in learn))
+    adam = torch.optim.AdamW(learn, lr=a.lr, betas=(0.9, 0.98), weight_decay=0.05)
+    began, step, shown = time.time(), 0, []
+    while time.time() < a.until:
+        done = (time.time() - began) / (a.until - began)
+        adam.param_groups[0]['lr'] = a.lr * min(1, (step + 1) / 100) * (1 - done)
+        at, k = points.draw(a.batch)
+        flat = points.flat[at, k].float()
+        flat = F.dropout(flat + 0.1 * torch.randn_like(flat), 0.2)
+        s = F.normalize(model.to_s(F.silu(model.to_hidden(flat))), dim=-1)
+        words = points.corpus.words.draw(points.concept[at])
+        concept = torch.as_tensor(points.concept[at])
+        other = concept[:, None] != concept[None]
+        scores = (s @ words.t() / TEMPERATURE).masked_fill(~other, -1e9)
+        own = (s * words).sum(-1)
+        named = (torch.logsumexp(torch.cat([own[:, None] / TEMPERATURE, scores], 1), 1)
+                 - own / TEMPERATURE).mean()
+        loss = 1 - own.mean() + CONTRAST * named
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        step += 1
+        shown.append((own.mean().item(), named.item()))
+        if step % 100 == 0:
+            print(f'{time.strftime("%H:%M:%S")} step {step} cosine, contrast '
+                  f'{np.mean(shown, 0).round(4)}', flush=True)
+            shown = []
+    state = torch.load(f'{a.run}/ae.pt')
+    for name, value in model.state_dict().items():
+        if name.startswith(('to_hidden', 'to_s.')):
+            state['smooth'][name] = state['model'][name] = value
+    torch.save(state, f'{a.run}/ae.pt.part')
+    os.replace(f'{a.run}/ae.pt.part', f'{a.run}/ae.pt')
 
 
 def train(a, model, points):
@@ -129,7 +184,7 @@ def train(a, model, points):
     while time.time() < a.until:
         done = (time.time() - began) / (a.until - began)
         adam.param_groups[0]['lr'] = a.lr * min(1, (step + 1) / 100) * min(1, (1 - done) / 0.6)
-        r, s, style = points.draw(a.batch)
+        r, s, style = points.examples(a.batch)
         r = r * r.shape[-1] ** 0.5
         k = torch.randint(0, steps, (len(r),))
         t = (k / steps)[:, None]
@@ -158,16 +213,22 @@ def main():
 
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('what', choices=['encode', 'head', 'train'])
     p.add_argument('--data', required=True)
     p.add_argument('--run', required=True)
-    p.add_argument('--until', type=clock, required=True)
+    p.add_argument('--until', type=clock)
     p.add_argument('--batch', type=int, default=512)
     p.add_argument('--lr', type=float, default=2e-3)
     p.add_argument('--threads', type=int, default=os.cpu_count())
     a = p.parse_args()
     torch.set_num_threads(a.threads)
-    model = load(f'{a.run}/ae.pt')
-    train(a, model, Points(model, Corpus(a.data)))
+    model, corpus = load(f'{a.run}/ae.pt'), Corpus(a.data)
+    if a.what == 'encode':
+        return encode(a, model, corpus)
+    points = Points(a, model, corpus)
+    if a.what == 'head':
+        return head(a, model, points)
+    return train(a, model, points)
 
 
 if __name__ == '__main__':

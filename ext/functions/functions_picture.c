@@ -1,5 +1,5 @@
 /*
-** functions_picture.c -- two kinds at once: latent_cross(), latent_image() and latent_describe(); and
+** functions_picture.c -- two kinds at once: latent_cross(), latent_image(), latent_describe(); and
 ** how likely a picture is at a point.
 **
 ** s means the same in every kind, r belongs to one kind. So the s of one kind can stand beside an r
@@ -21,9 +21,9 @@
 **    The names nearest by s among those that the weights bring along: what the pictures of training
 **    show. Of a text, too: the pictures that there are for it.
 **
-** In the first two, best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures are
-** encoded again in one batch, as a user's latent_encode() would do it, and the one whose point is
-** now nearest to what was asked for is taken.
+** In the first two, best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures
+** are encoded again in one batch, as a user's latent_encode() would do it, and the one whose point
+** is now nearest to what was asked for is taken.
 */
 #include "functions.h"
 #include <string.h>

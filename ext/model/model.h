@@ -76,33 +76,29 @@ struct affine {                         /* y = x . w + bias */
 };
 struct picture_block {                  /* x + out(silu(conv(norm(x)))) over c channels */
   const float *norm;                    /* [c] */
-  struct affine conv;                   /* 3x3: [9c, c], rows in the order (ky, kx, channel) */
-  struct affine out;                    /* [c, c] */
+  struct affine conv, out;              /* [9c, c], rows in the order (ky, kx, channel); [c, c] */
 };
 struct prior_block {                    /* x + (v * silu(g)) . out, [v | g] = norm(x) . in */
   const float *norm;                    /* [width] */
   struct matrix in, out;                /* [width, 2 hidden], [hidden, width] */
 };
-/* The networks of kind picture. A grid of level i has c channels, channels[i] of the config, and
-** 2^(i+1) times fewer places to a side than the picture has pixels; `flat` is all of the last one. */
+/* The networks of kind picture. Level i has channels[i] of the config, and 2^(i+1) times fewer
+** places to a side than the picture has pixels; `flat` is all of the last one. */
 struct picture_net {
   struct affine in;                     /* [16, c of level 0], of 2x2 pixels */
   struct picture_block *encoder[PICTURE_LEVELS];        /* by level; the finest is 0 */
   struct picture_block *decoder[PICTURE_LEVELS];        /* likewise */
   struct affine down[PICTURE_LEVELS-1]; /* from level i to i+1: [4c, next c], of 2x2 places */
   struct affine up[PICTURE_LEVELS-1];   /* from level i+1 to i: [next c, 4c] */
-  const float *encoder_norm;            /* [c of the last level] */
-  const float *decoder_norm;            /* [c of level 0] */
+  const float *encoder_norm, *decoder_norm;     /* [c of the last level], [c of level 0] */
   struct affine to_hidden, to_s;        /* [flat, hidden], [hidden, s] */
-  struct affine to_r, from_z;           /* [flat, r], [s+r, flat] */
-  struct affine out;                    /* [c of level 0, 16] */
+  struct affine to_r, from_z, out;      /* [flat, r], [s+r, flat], [c of level 0, 16] */
   struct matrix to_style;               /* [r, style] */
   struct matrix prior_r, prior_s, prior_style;  /* of the prior: what enters it, to [width] */
-  const float *prior_time;              /* [steps, width] */
+  const float *prior_time, *prior_norm; /* [steps, width], [width] */
   struct prior_block *prior;            /* [blocks] */
-  const float *prior_norm;              /* [width] */
   struct matrix prior_out;              /* [width, r] */
-  const float *names;                   /* [n_names, s]: of the texts of config.names, unit length */
+  const float *names;                   /* [n_names, s] of config.names; unit length */
 };
 struct model {                          /* read-only after model_open() */
   struct shared shared;                 /* its path is that of the weights */
@@ -351,9 +347,8 @@ int bert_embed(const struct bert *b, struct run *run, const struct content *text
 ** text, normalised: so texts that look alike have the same s, while r says how they differ. */
 int encode_points(const struct model *m, struct run *run, const int *ids, const int *start, int n,
                   float *z);
-/* Only s, and 0 for r, of a model that has a sentence encoder. */
 int encode_meanings(const struct model *m, struct run *run, const int *ids, const int *start, int n,
-                    float *z);
+                    float *z);          /* only s, and 0 for r, where there is such an encoder */
 
 /* ---- model_score.c: how likely rows of tokens are at points ---- */
 /* For n rows, as encode_tokens() takes them, at z[n, s+r]. Computed in one pass without a cache
@@ -379,27 +374,23 @@ int refine_tokens(const struct model *m, struct run *run, const int *ids, const 
 int encode_refined(const struct model *m, struct run *run, const int *ids, const int *start,
                    const int *texts, int n, int rounds, float *z);
 
-/* ---- model_picture.c: pictures to points and back, kind picture alone: others are SQLITE_ERROR --
-** A picture is 64x64 pixels (config.picture.size). Its bits do not depend on what shares its
-** batch. */
+/* ---- model_picture.c: pictures to points and back ---- A picture is 64x64 pixels
+** (config.picture.size). Its bits do not depend on what shares its batch. Models of other kinds are
+** SQLITE_ERROR. */
 /* p[n], of 64x64 pixels each, else SQLITE_ERROR -> z[n, s+r]: s and r of unit length. */
 int pictures_encode(const struct model *m, struct run *run, const struct picture *p, int n,
                     float *z);
-/* z[n, s+r], r times `detail` -> p[n], 64x64, pixels from the arena. A pixel that is fully
-** transparent has no colour: it is 0 0 0 0. */
+/* z[n, s+r], r times `detail` -> p[n], pixels from the arena. What is clear is 0 0 0 0. */
 int pictures_decode(const struct model *m, struct run *run, const float *z, int n, float detail,
                     struct picture *p);
 /* What p[n] encode to, freed of a plain ground as a user's files are: z[n, s+r]. Changes p. */
 int pictures_reread(const struct model *m, struct run *run, struct picture *p, int n, float *z);
-/* The mean log-probability of a byte of p, where it is normally distributed about what z[s+r]
-** decodes to, with a standard deviation of SCORE_STEPS steps of 255. Colours are those times
-** alpha. */
-enum { SCORE_STEPS = 16 };
+/* The mean log-probability of a byte of p (colours times alpha), distributed normally about what
+** z[s+r] decodes to, with a standard deviation of 16. */
 int picture_score(const struct model *m, struct run *run, const struct picture *p, const float *z,
                   float *mean);
 
-/* The names that s[s] lies nearest to, nearest first: which[n] of them, n at most n_names, and how
-** far each is. */
+/* which[n]: the names nearest to s[s], nearest first, n at most n_names; and how far they are. */
 int names_near(const struct model *m, struct run *run, const float *s, int n, int *which,
                float *far);
 
@@ -409,12 +400,11 @@ struct wish {                           /* for a picture */
   const float *like;                    /* [r]: its style is that of this r; NULL: any style */
   uint64_t seed;
 };
-/* r[n, r] of unit length, one for each wish. guidance: how far what is drawn is moved away from
-** what would be drawn without a wish; 0 for no wish at all, 1 for the wish as it is, more for a
-** clearer one. */
+/* r[n, r] of unit length, one for each wish. guidance: 0 for no wish at all, 1 for the wish as it
+** is, more for a clearer one. */
 int details_draw(const struct model *m, struct run *run, const struct wish *wishes, int n,
                  float guidance, float *r);
-/* The cosine of the styles of a[r] and b[r]. The caller asks a->oom. */
+/* The cosine of the styles of a[r] and b[r]. The caller asks arena->oom. */
 float styles_cosine(const struct model *m, const float *a, const float *b, struct arena *arena);
 /* z[n, s+r]: points of pictures that nobody asked for; as if encoded from pictures. */
 int pictures_sample(const struct model *m, struct run *run, const uint64_t *seeds, int n,
@@ -422,7 +412,8 @@ int pictures_sample(const struct model *m, struct run *run, const uint64_t *seed
 
 /* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
 /* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens
-** again and cut after longest-1 (only a rare spelling has more). texts and rounds are those of refine_tokens(). Fidelity is the cosine to this. */
+** again and cut after longest-1 (only a rare spelling has more). texts and rounds are those of
+** refine_tokens(). Fidelity is the cosine to this. */
 int tokens_encode(const struct model *m, struct run *run, const struct tokens *rows,
                   const int *texts, int n, int rounds, float *z);
 
@@ -445,7 +436,7 @@ struct decode_options {
   float temperature;
   uint64_t seed;
   /* Most ids of a segment. 0, or more than an encoder can read back, which is shape.longest-1: so
-  ** many. A picture always has all of its codes. */
+  ** many. */
   int max_tokens;
   float fluency;                        /* 0 to 1: share of the plain language model (z = 0) */
   const float *fluencies;               /* [n]: one a row of z instead; decode_tokens() only */
@@ -735,12 +726,11 @@ void memories_fill(struct memories *c, const struct model *m, const int *slots, 
                    int count, float detail, float *panel);
 struct span memories_span(const struct memories *c, const struct model *m, int slot);
 
-/* ---- model_convolve.c: the network between pixels and points, for a few pictures at a time ---- */
+/* ---- model_convolve.c: the network between pixels and points ---- */
 struct picture_work {                   /* scratch for up to `pictures` pictures; from the arena */
-  float *x;                             /* [rows, channels] of a level: what the blocks add to */
-  float *y;                             /* as large: normed, joined or taken apart */
-  float *neighbours;                    /* [some rows, 9c] */
-  float *hidden;                        /* [the same rows, c] */
+  float *x, *y;                         /* [rows, channels] of a level: what the blocks add to;
+                                        ** normed, joined or taken apart */
+  float *neighbours, *hidden;           /* [some rows, 9c], [the same rows, c] */
   float *panel;                         /* LINEAR_SCRATCH of the widest matrix */
 };
 void picture_work_init(struct picture_work *w, const struct model *m, int pictures,
@@ -748,10 +738,10 @@ void picture_work_init(struct picture_work *w, const struct model *m, int pictur
 /* p[n] -> z[n, s+r]. Both return at once, and unfinished, where the worker is to stop. */
 void convolve_encode(const struct model *m, struct worker *worker, struct picture_work *w,
                      const struct picture *p, int n, float *z);
-/* z[n, s+r], scaled as below -> w->x[n * size/2 * size/2, 16]: 2x2 pixels each, not rounded. */
+/* z[n, s+r] of unit variance -> w->x[n * size/2 * size/2, 16]: 2x2 pixels each, not rounded. */
 void convolve_decode(const struct model *m, struct run *run, struct worker *worker,
                      struct picture_work *w, const float *z, int n);
-void convolve_pixels(const struct model *m, const float *x, struct picture *p);  /* of one picture */
+void convolve_pixels(const struct model *m, const float *x, struct picture *p);     /* of one */
 
 /* ---- model_writer.c: the writer's network ---- */
 struct written {                        /* a row of a step */

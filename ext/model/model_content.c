@@ -2,8 +2,8 @@
 ** model_content.c -- content of any kind to points, and back, as the model's kind has it.
 **
 ** Text and code go through model_text.c. A picture is read from its file, freed of a plain ground,
-** and fitted to the model's size. Then model_picture.c encodes it as one segment. On the way back it
-** becomes a PNG.
+** and fitted to the model's size. Then model_picture.c encodes it as one segment. On the way back
+** it becomes a PNG.
 */
 #include "model.h"
 #include <assert.h>

@@ -1,6 +1,5 @@
 /*
-** model_convolve.c -- the network between pixels and points of kind picture, for a few pictures at a
-** time.
+** model_convolve.c -- the network between pixels and points, for a few pictures at a time.
 **
 ** A row is a pixel or a place of a grid, from top left to bottom right, its channels side by side.
 ** So every step is a matrix product over rows (model/picture_model.py is the plain definition).
@@ -57,8 +56,8 @@ static int flat_of(const struct model *m){
   return side_of(m, last)*side_of(m, last)*m->config.picture.channels[last];
 }
 
-/* Floats of one picture's widest grid, of the pixels that it comes from or goes to, and of what lies
-** between the grids and a point. */
+/* Floats of one picture's widest grid, of the pixels that it comes from or goes to, and of what
+** lies between the grids and a point. */
 static size_t widest_grid(const struct model *m){
   const struct picture_shape *p = &m->config.picture;
   size_t most = (size_t)p->size*(size_t)p->size*4;

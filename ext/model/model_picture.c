@@ -19,7 +19,7 @@ struct picture_job {                    /* one call */
   struct picture_work *work;            /* one a worker */
   const struct picture *from;           /* encoding: [n] */
   float *z;                             /* [n, s+r]; decoding: as the network reads it */
-  float *made;                          /* decoding: [n, size*size*4], as convolve_decode() has it */
+  float *made;                          /* decoding: [n, size*size*4], as the network gives it */
 };
 
 static int check_kind(const struct model *m, struct err *e){
@@ -148,7 +148,8 @@ int pictures_reread(const struct model *m, struct run *run, struct picture *p, i
 
 int picture_score(const struct model *m, struct run *run, const struct picture *p, const float *z,
                   float *mean){
-  static const float LOG_WIDTH = 3.6915272f;    /* log(SCORE_STEPS*sqrt(2 pi)) */
+  enum { DEVIATION = 16 };
+  static const float LOG_WIDTH = 3.6915272f;    /* log(DEVIATION*sqrt(2 pi)) */
   struct arena_mark mark = arena_mark(run->arena);
   struct picture made;
   size_t n = picture_numbers(m);
@@ -166,7 +167,7 @@ int picture_score(const struct model *m, struct run *run, const struct picture *
     sum += (a - b)*(a - b);
   }
   arena_rewind(run->arena, mark);
-  *mean = (float)(-0.5*sum/(double)n/(SCORE_STEPS*SCORE_STEPS)) - LOG_WIDTH;
+  *mean = (float)(-0.5*sum/(double)n/(DEVIATION*DEVIATION)) - LOG_WIDTH;
   return SQLITE_OK;
 }
 
