@@ -24,7 +24,7 @@ import torch.nn.functional as F
 
 from text_model import matrix, rms_norm
 
-SHAPE = dict(width=512, hidden=1024, blocks=4, steps=16)
+SHAPE = dict(width=512, hidden=1024, blocks=3, steps=16)
 NOTHING = 0.1       # share of examples without a wish
 FROM_WORDS = 0.6    # of the others: s is that of a text of the concept, not the picture's own
 STYLED = 0.6        # of the others: with the style of a picture of the same set

@@ -32,6 +32,10 @@ void scalar_slerp(struct call *c);
 void scalar_analogy(struct call *c);
 void scalar_move(struct call *c);
 void scalar_vary(struct call *c);
+/* What latent_vary() does to a point: turns it in a random direction, and a picture towards another
+** of the same thing. */
+void vary_point(struct call *c, const struct model *m, struct latent *z, float amount,
+                uint64_t seed);
 void scalar_sample(struct call *c);
 void scalar_complete(struct call *c);
 void scalar_add(struct call *c);

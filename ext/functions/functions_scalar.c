@@ -230,15 +230,23 @@ void scalar_move(struct call *c){
   result_moved(c, &z, &from[0], &o);
 }
 
+void vary_point(struct call *c, const struct model *m, struct latent *z, float amount,
+                uint64_t seed){
+  if( c->err.rc!=SQLITE_OK ) return;
+  if( m->config.kind!=KIND_PICTURE ) point_vary(z, amount, seed);
+  else if( z->n_segments==1 ) picture_vary(m, &c->run, z->z, amount, seed);
+}
+
 void scalar_vary(struct call *c){
   double amount = call_number(c, 1, "amount", 0, 1);
   uint64_t seed = (uint64_t)call_integer(c, 2, "seed", INT64_MIN, INT64_MAX);
   struct options o = get_options(c, 3, (float)(FLUENCY_VARY*amount));
   struct latent z = call_point(c, 0, NULL);
-  if( c->err.rc!=SQLITE_OK ) return;
-  point_vary(&z, (float)amount, seed);
+  const struct model *m = latent_model(c, &z);
+  if( m==NULL || c->err.rc!=SQLITE_OK ) return;
+  vary_point(c, m, &z, (float)amount, seed);
   if( !o.decode.has_seed ) o.decode.seed = seed;
-  call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
+  call_writer(c, m, &o, amount>0, z.n_segments);
   result_content(c, &z, &o);
 }
 

@@ -404,8 +404,9 @@ struct wish {                           /* for a picture */
 ** is, more for a clearer one. */
 int details_draw(const struct model *m, struct run *run, const struct wish *wishes, int n,
                  float guidance, float *r);
-/* The cosine of the styles of a[r] and b[r]. The caller asks arena->oom. */
 float styles_cosine(const struct model *m, const float *a, const float *b, struct arena *arena);
+/* r of z[s+r] goes `amount` of the way towards another picture of the same thing. */
+int picture_vary(const struct model *m, struct run *run, float *z, float amount, uint64_t seed);
 /* z[n, s+r]: points of pictures that nobody asked for; as if encoded from pictures. */
 int pictures_sample(const struct model *m, struct run *run, const uint64_t *seeds, int n,
                     float *z);
@@ -557,9 +558,8 @@ int texts_nats(const struct writer *w, struct run *run, const struct content *te
 
 /* ---- model_content.c: content of any kind, as the model's kind has it ---- Text and code are
 ** UTF-8. A picture is a PNG or JPEG file, which is freed of a plain ground and fitted to 64x64 when
-** it is read; it is written as a PNG. It is one segment. Interpolating, adding or averaging points
-** of one segment gives one segment again; a latent of several, which nothing here makes, cannot be
-** decoded as a picture: SQLITE_ERROR. */
+** it is read; it is written as a PNG. It is one segment; a latent of several, which nothing here
+** makes, cannot be decoded as a picture: SQLITE_ERROR. */
 /* p: a square of the model's size, whose pixels take the picture in the file, as it is encoded. */
 int content_picture(const struct model *m, struct run *run, const struct content *c,
                     const char *who, struct picture *p);

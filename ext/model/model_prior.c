@@ -193,6 +193,24 @@ float styles_cosine(const struct model *m, const float *a, const float *b, struc
   return cosine;
 }
 
+int picture_vary(const struct model *m, struct run *run, float *z, float amount, uint64_t seed){
+  static const float GUIDANCE = 1.5f;
+  struct arena_mark mark = arena_mark(run->arena);
+  struct wish wish = { .s = z, .seed = seed };
+  int n = m->config.shape.r;
+  float *r = z + model_s(m);
+  float *drawn = arena_floats(run->arena, (size_t)n);
+  float length;
+  if( drawn==NULL ) return fail_nomem(run->err);
+  if( amount<=0 ) return SQLITE_OK;
+  if( details_draw(m, run, &wish, 1, GUIDANCE, drawn)!=SQLITE_OK ) return run->err->rc;
+  length = normalize(r, n);
+  slerp(r, r, drawn, amount, n);
+  scale(r, length + amount*(1 - length), n);
+  arena_rewind(run->arena, mark);
+  return SQLITE_OK;
+}
+
 /* A point with this r and no s is decoded, and the picture encoded: so the point has the s of what
 ** it shows. */
 int pictures_sample(const struct model *m, struct run *run, const uint64_t *seeds, int n,
