@@ -114,14 +114,20 @@ class PictureModel(nn.Module):
             '0': Level(c[0], d[3])})
         self.out = Linear(c[0], 16)
 
-    def encode(self, pixels):
-        """[B, 64, 64, 4] -> s [B, s], r [B, r], of unit length."""
+    def trunk(self, pixels):
+        """[B, 64, 64, 4] -> flat [B, 16 c3]."""
         x = getattr(self, 'in')(patch(pixels))
         for level in '0123':
             x = self.encoder[level](x)
-        x = rms_norm(x, self.encoder.norm).flatten(1)
-        s = self.to_s(F.silu(self.to_hidden(x)))
-        return F.normalize(s.float(), dim=-1), F.normalize(self.to_r(x).float(), dim=-1)
+        return rms_norm(x, self.encoder.norm).flatten(1)
+
+    def heads(self, flat):
+        """-> s [B, s], r [B, r], of unit length."""
+        s = self.to_s(F.silu(self.to_hidden(flat)))
+        return F.normalize(s.float(), dim=-1), F.normalize(self.to_r(flat).float(), dim=-1)
+
+    def encode(self, pixels):
+        return self.heads(self.trunk(pixels))
 
     def join(self, s, r):
         """z of unit variance: what the decoder reads. r may be shorter than 1."""

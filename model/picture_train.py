@@ -4,12 +4,12 @@
     python3 picture_train.py train   --data DIR --run RUN --until HH:MM     RUN/ae.pt, or goes on
     python3 picture_train.py measure --data DIR --run RUN                   what comes back
     python3 picture_train.py sheet   --data DIR --run RUN --to X.png        pictures above it
-    python3 picture_train.py export  --run RUN --out ../model/picture       with RUN/prior.pt
+    python3 picture_train.py export  --data DIR --run RUN --out ../model/picture
 
 DIR is made by pictures.py. `words` asks the extension (build/latent), so Python's sqlite3 has to be
 one that loads extensions. It writes DIR/words.npz: `v` [texts, 128], f32, the s of every text of
 every concept as the network reads it, of unit length; and `start` [concepts + 1], where the texts
-of a concept begin. RUN/prior.pt is made by picture_prior.py, between `train` and `export`.
+of a concept begin. `export` wants RUN/prior.pt too: picture_prior.py makes it.
 """
 import argparse
 import json
@@ -411,8 +411,17 @@ def make_words(folder, model):
              start=np.cumsum([0] + [len(some) for some in texts]))
 
 
-def export_model(run, out):
-    """The autoencoder in f16, and beside it RUN/prior.pt, its matrices in 8 bits."""
+def names_of(corpus):
+    """What a picture may show: each label once of the concepts of the board's sets; their s."""
+    p = corpus.pictures
+    shown = sorted({r['concept'] for r in p.rows if r['set'] in BOARD_SETS}, reverse=True)
+    first = {p.concepts[c]['label']: c for c in shown}      # of a label that two have
+    names = sorted(first, key=first.get)
+    return names, corpus.words.v[corpus.words.start[[first[name] for name in names]]]
+
+
+def export_model(corpus, run, out):
+    """The autoencoder and names in f16, and beside them RUN/prior.pt, its matrices in 8 bits."""
     state = torch.load(f'{run}/ae.pt')
     weights = {k: v for k, v in state['smooth'].items() if k != 'sets'}
     picture = {k: v for k, v in state['config'].items() if k not in ('s', 'r')}
@@ -424,6 +433,7 @@ def export_model(run, out):
         picture['prior'] = {k: prior['config'][k] for k in ('width', 'hidden', 'blocks', 'steps')}
     else:
         print(f'no {run}/prior.pt: the extension will not read these files')
+    picture['names'], weights['names'] = names_of(corpus)
     config = {k: state['config'][k] for k in ('s', 'r')}
     export.write(out, weights, config, None, 'picture', picture)
 
@@ -438,7 +448,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('what', choices=['words', 'train', 'measure', 'sheet', 'export'])
-    p.add_argument('--data', help='what pictures.py made')
+    p.add_argument('--data', required=True, help='what pictures.py made')
     p.add_argument('--run', help='folder of the checkpoints')
     p.add_argument('--model', default=f'{HERE}/text.safetensors', help='words: of texts')
     p.add_argument('--to', help='sheet: PNG to write')
@@ -454,13 +464,13 @@ def main():
     torch.set_num_threads(a.threads)
     if a.what == 'words':
         return make_words(a.data, a.model)
-    if a.what == 'export':
-        return export_model(a.run, a.out)
     if a.what == 'train':
         os.makedirs(a.run, exist_ok=True)
         return Training(a).run()
-    model = load(f'{a.run}/ae.pt')
     corpus = Corpus(a.data)
+    if a.what == 'export':
+        return export_model(corpus, a.run, a.out)
+    model = load(f'{a.run}/ae.pt')
     if a.what == 'measure':
         print(line(measure(model, corpus)))
     else:
