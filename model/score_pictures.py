@@ -14,8 +14,10 @@ There are three sorts of pictures, as pictures.py splits them: training pictures
 of a concept that training knows only from other sets; "concept held out", of a concept that
 training has never seen. They are of the board's six sets alone (BOARD_SETS of pictures.py), and so
 are the names: the rows stay comparable when there are more sets to train on. Of the sets that are
-held out as a whole it is asked what comes back. A made picture that is compared with real ones is encoded again: the
-nearest by s has the least latent_distance(), the nearest by r the greatest cosine of the r parts.
+held out as a whole it is asked what comes back.
+
+A made picture that is compared with real ones is encoded again: the nearest by s has the least
+latent_distance(), the nearest by r the greatest cosine of the r parts.
 Pixels are compared on white, over 0..1.
 """
 import argparse
