@@ -7,13 +7,11 @@ After training:
 
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code
-    python3 export.py --checkpoint RUN/decayed.pt --vq PICTURES/vq.pt --kind picture --out picture
 
-To start training from: of the code model, of the picture model, of a deeper text model.
+Pictures are exported by picture_train.py. To start training from: of the code model, of a deeper
+text model.
 
     python3 export.py --checkpoint RUN/trunk.pt --tokenizer text.json --code DIR/code.json \\
-                      --out DIR/init
-    python3 export.py --checkpoint text.safetensors --vq PICTURES/vq.pt --kind picture \\
                       --out DIR/init
     python3 export.py --checkpoint text.safetensors --grow 8,6 --out DIR/init
 
@@ -63,13 +61,36 @@ def hash64(data):
     return h
 
 
-def write(out, weights, config, tokenizer, kind='text', picture=None, meaning=None):
-    """weights: name -> tensor, stored in float16.
+def in_bytes(weights, matrices):
+    """The weights with the matrices of these names in 8 bits, each with the scale of its columns.
 
-    picture: the shape of the VQ-VAE. A picture model has it in the place of a tokenizer. meaning:
-    of the sentence encoder that makes s, what meaning.py tells.
+    A scale is rounded to f16 first, so a number is off by half a step, and at the ends of its
+    column by what the scale lost.
     """
-    stored = {k: v.detach().to(torch.float16).contiguous() for k, v in weights.items()}
+    out = dict(weights)
+    for name in matrices:
+        scale = (weights[name].abs().amax(0) / 127).clamp_min(2.0 ** -24).half()
+        steps = torch.round(weights[name] / scale.float()).clamp(-127, 127)
+        out |= {name: steps.to(torch.int8), name + '.scale': scale}
+    return out
+
+
+def read(path):
+    """What write() wrote: {name: f32 tensor}."""
+    stored = load_file(path)
+    scales = {k + '.scale' for k, v in stored.items() if v.dtype == torch.int8}
+    return {k: v.float() * (stored[k + '.scale'].float() if k + '.scale' in scales else 1)
+            for k, v in stored.items() if k not in scales}
+
+
+def write(out, weights, config, tokenizer, kind='text', picture=None, meaning=None):
+    """weights: name -> tensor, stored in float16; or in_bytes().
+
+    picture: the shape of a picture model. It has that in the place of a tokenizer. meaning: of the
+    sentence encoder that makes s, what meaning.py tells.
+    """
+    stored = {k: (v if v.dtype == torch.int8 else v.half()).detach().contiguous()
+              for k, v in weights.items()}
     save_file(stored, out + '.safetensors', metadata={'kind': kind})
     os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:
@@ -140,37 +161,6 @@ def layer(weights, name, source, i):
             if k.startswith(f'{name}.{source}.')}
 
 
-def cut_to_pictures(weights, codebook):
-    """The text model's weights in the shape of the picture model.
-
-    The text model has learned to write down what z says, and where registers look. Some of its
-    layers go, and half of its memory. Codes that are alike get embeddings that are alike. Positions
-    start from nothing.
-    """
-    torch.manual_seed(5)
-    c = text_model.PICTURE
-    table = weights['embedding']
-    out = {k: v for k, v in with_own_s(weights).items()
-           if not k.startswith(('encoder.', 'decoder.'))}
-    for name in ('encoder', 'decoder'):
-        there = layers_of(weights, name)
-        wanted = c[f'{name}_layers']
-        # Spread over the layers that are there, the first and the last among them.
-        for i in range(wanted):
-            out |= layer(weights, name, round(i * (there - 1) / (wanted - 1)), i)
-    width = c['memory'] * c['d']
-    # The codebook's rows are unit rows, so the variance is 1.09.
-    codes = codebook @ torch.randn(codebook.shape[1], c['d'])
-    codes = codes + 0.3 * torch.randn(len(codebook), c['d'])
-    return out | {
-        'memory.weight': weights['memory.weight'][:, :width].clone(),
-        'memory.bias': weights['memory.bias'][:width].clone(),
-        'embedding': torch.cat([table[:text_model.FIRST_CODE], codes * table.std()]),
-        'encoder_position': torch.zeros(c['longest'], c['d']),
-        'decoder_position': torch.zeros(c['longest'], c['d']),
-    }
-
-
 def grown(weights, config, encoder, decoder):
     """The same function with more layers: (weights, config).
 
@@ -206,21 +196,7 @@ def random_weights():
             for k, v in state.items()}
 
 
-def write_pictures(a):
-    vq = torch.load(a.vq, map_location='cpu')
-    if a.checkpoint.endswith('.safetensors'):
-        weights = {k: v.float() for k, v in load_file(a.checkpoint).items()}
-        weights = cut_to_pictures(weights, vq['model']['codebook'])
-        config = text_model.PICTURE
-    else:
-        state = torch.load(a.checkpoint, map_location='cpu')
-        weights, config = state['model'], state['config']
-    weights = weights | {'picture.' + k: v for k, v in vq['model'].items()}
-    write(a.out, weights, config, None, a.kind, vq['config'])
-
-
-def write_texts(a):
-    """Texts or code."""
+def write_trained(a):
     state = torch.load(a.checkpoint, map_location='cpu')
     weights, config = state['model'], state['config']
     tokenizer = Tokenizer.from_json(a.tokenizer)
@@ -240,8 +216,7 @@ def main():
     p.add_argument('--tiny')
     p.add_argument('--tokenizer', default='text.json')
     p.add_argument('--code', help='tokenizer of a code model')
-    p.add_argument('--vq', help='the VQ-VAE of a picture model')
-    p.add_argument('--kind', default='text')
+    p.add_argument('--kind', default='text', help='text, code')
     p.add_argument('--grow', help='layers of the encoder and of the decoder: 8,6')
     p.add_argument('--out', default='text')
     a = p.parse_args()
@@ -259,10 +234,8 @@ def main():
         model = text_model.load(a.checkpoint)
         weights, config = grown(model.state_dict(), model.config, *map(int, a.grow.split(',')))
         write(a.out, weights, config, model.tokenizer, meaning=model.meaning)
-    elif a.kind == 'picture':
-        write_pictures(a)
     else:
-        write_texts(a)
+        write_trained(a)
 
 
 if __name__ == '__main__':

@@ -28,7 +28,6 @@ import unicodedata
 import zlib
 
 import numpy as np
-from PIL import Image
 
 SIZE = 64
 # npm package @iconify-json/<name>: version, licence. The board measures with the first six, as it
@@ -284,6 +283,8 @@ def phrasings(label, keywords):
 
 def render(svg):
     """SVG text -> [64, 64, 4] uint8, straight alpha; None if it cannot be drawn."""
+    from PIL import Image
+
     command = ['rsvg-convert', '-w', str(SIZE), '-h', str(SIZE)]
     r = subprocess.run(command, input=svg.encode(), capture_output=True)
     if r.returncode or not r.stdout:
@@ -363,6 +364,8 @@ def write_index(path, pictures, concepts):
 
 def examples(a):
     """<to>/<set>/<label-with-dashes>.png for the pictures of EXAMPLES."""
+    from PIL import Image
+
     pixels = np.load(f'{a.out}/pixels.npy', mmap_mode='r')
     index = read_json(f'{a.out}/index.json')
     label = [c['label'] for c in index['concepts']]

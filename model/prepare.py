@@ -1,12 +1,10 @@
-"""Packs what the models are trained on: texts, lines of code, pictures.
+"""Packs what the models of texts and code are trained on.
 
-    python3 prepare.py texts    --data ../../shared/data --out DIR
-    python3 prepare.py points   --out DIR --model text.safetensors [--share 0.02] [--minutes 90]
-    python3 prepare.py code     --data ../../shared/data --out DIR
-    python3 prepare.py pictures --data PICTURES --model text.safetensors --out DIR2
+    python3 prepare.py texts  --data ../../shared/data --out DIR
+    python3 prepare.py points --out DIR --model text.safetensors [--share 0.02] [--minutes 90]
+    python3 prepare.py code   --data ../../shared/data --out DIR
 
-`points` and `pictures` ask the extension (build/latent), so Python's sqlite3 has to be one that
-loads extensions.
+`points` asks the extension (build/latent), so Python's sqlite3 has to be one that loads extensions.
 
 `texts` writes plain lines. DIR/texts: all texts of pairs/, text/ and text_users/. DIR/changes:
 pairs of a sentence and what a rule makes of it (directions.py), a tab between them. DIR/valid: of
@@ -21,10 +19,6 @@ there is trained from, and the next call goes on.
 `code` makes DIR/code.json, a tokenizer of the code lines, unless it is there, and packs the lines
 with it. Every line is there once as a document of its own, without its indentation, and once as it
 stands, or as the engine cuts it out of a function, after its line break.
-
-`pictures` packs what pictures.py and picture_codes.py made: each training picture and its variants
-as rows of 64 codes; and words.npz and teacher.npz, what text says of each (train.py,
-PictureCorpus): a concept's vector is the mean of the `s` of its names.
 """
 import argparse
 import functools
@@ -304,51 +298,10 @@ def make_code(a):
           'held out:', n_held)
 
 
-def said_of_concepts(a, concepts):
-    """What text says of the concepts of pictures, as the `s` of texts.
-
-    Of K phrasings of each name [concepts, K, 128], and of each concept [concepts, 128].
-    """
-    off = np.cumsum([0] + [len(c['texts']) for c in concepts])
-    said = unit(points(a.model, [t for c in concepts for t in c['texts']])[:, :S_WIDTH])
-    most = max(np.diff(off))
-    words = np.stack([said[x + np.arange(most) % (y - x)] for x, y in zip(off, off[1:])])
-    teacher = unit(np.stack([said[x: y].mean(0) for x, y in zip(off, off[1:])]))
-    return words, teacher
-
-
-def make_pictures(a):
-    from text_model import FIRST_CODE
-
-    with open(f'{a.data}/index.json', encoding='utf8') as f:
-        index = json.load(f)
-    pictures = index['pictures']
-    words, teacher = said_of_concepts(a, index['concepts'])
-    # Each training picture's variants, and the picture itself twice.
-    f = np.load(f'{a.data}/codes.npz')
-    codes, row, varied = f['codes'], f['row'], f['varied']
-    rows = np.concatenate([row[:, None].repeat(varied.shape[1], 1).ravel(), row, row])
-    ids = [varied.reshape(-1, codes.shape[1]), codes[row], codes[row]]
-    ids = FIRST_CODE + np.concatenate(ids)
-    held = FIRST_CODE + codes[[i for i, p in enumerate(pictures) if p['split'] == 'style']]
-    concept = np.array([p['concept'] for p in pictures])
-    sets = sorted({p['set'] for p in pictures})
-    style = np.array([sets.index(p['set']) for p in pictures])
-    n = ids.shape[1]
-    np.savez(f'{a.out}/ids.npz',
-             flat=ids.ravel().astype(np.uint16), off=np.arange(len(ids) + 1) * n,
-             valid_flat=held.ravel().astype(np.uint16), valid_off=np.arange(len(held) + 1) * n)
-    np.savez(f'{a.out}/teacher.npz', vectors=teacher[concept[rows]].astype(np.float16))
-    np.savez(f'{a.out}/words.npz', vectors=words.astype(np.float16), concept=concept[rows],
-             style=style[rows])
-    print(f'{len(rows)} rows of {n} codes')
-
-
 WHAT = {
     'texts': make_texts,
     'points': make_points,
     'code': make_code,
-    'pictures': make_pictures,
 }
 
 

@@ -1,4 +1,4 @@
-"""The Transformer-VAE of every kind in PyTorch: the executable version of README.md.
+"""The Transformer-VAE of texts and code in PyTorch: the executable version of README.md.
 
 Training, export and the golden tensors all use this one definition. Shapes: B texts, T tokens, d
 the width of the model, heads of 64. Every matrix is stored [in, out] and applied as x @ w, in the
@@ -14,15 +14,12 @@ import torch.nn.functional as F
 from tokenizer import Tokenizer
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
-FIRST_CODE = 4  # of a picture: the id of its codebook's first row
 HEAD = 64
 
 # One shape each: what `text.json` calls "config". FIRST is the first day's. The shipped text model
 # has encoder_layers=8 and decoder_layers=6.
 FIRST = dict(d=256, encoder_layers=4, decoder_layers=4, s=128, r=256, registers=8, memory=16,
              pieces=8192, longest=64)
-PICTURE = dict(d=256, encoder_layers=3, decoder_layers=4, s=128, r=256, registers=8, memory=8,
-               pieces=1028, longest=65, positions=True)
 TINY = dict(d=64, encoder_layers=2, decoder_layers=2, s=16, r=32, registers=4, memory=4,
             pieces=320, longest=24)
 
@@ -136,10 +133,6 @@ class TextModel(nn.Module):
         self.z_in = matrix(z, d)
         self.decoder = nn.ModuleList(Block(d, cross=True) for _ in range(c['decoder_layers']))
         self.decoder_norm = nn.Parameter(torch.ones(d))
-        # Pictures: a code's place on the grid, beside the rotary positions.
-        if c.get('positions'):
-            self.encoder_position = nn.Parameter(torch.zeros(c['longest'], d))
-            self.decoder_position = nn.Parameter(torch.zeros(c['longest'], d))
         cos, sin = rotary_table(c['registers'] + c['longest'] + 8)
         self.register_buffer('cos', cos, persistent=False)
         self.register_buffer('sin', sin, persistent=False)
@@ -157,8 +150,6 @@ class TextModel(nn.Module):
         x = F.embedding(ids, self.embedding)
         x = torch.cat([self.registers[None].expand(B, -1, -1), x], 1) * math.sqrt(self.d)
         n = self.n_registers
-        if self.config.get('positions'):
-            x = torch.cat([x[:, :n], x[:, n:] + self.encoder_position[:T]], 1)
         rotary = self.cos[: x.shape[1]], self.sin[: x.shape[1]]
         for block in self.encoder:
             x = block(x, mask, rotary)
@@ -181,8 +172,6 @@ class TextModel(nn.Module):
         B, T = ids.shape
         memory = (z @ self.memory.weight + self.memory.bias).view(B, -1, self.d)
         x = F.embedding(ids, self.embedding) * math.sqrt(self.d) + (z @ self.z_in)[:, None]
-        if self.config.get('positions'):
-            x = x + self.decoder_position[:T]
         causal = torch.full((T, T), -1e9, device=ids.device).triu(1)
         rotary = self.cos[:T], self.sin[:T]
         for block in self.decoder:
@@ -199,20 +188,15 @@ class TextModel(nn.Module):
         It computes the whole prefix anew at each step: this is the slow oracle.
 
         fluency f mixes in the language model: (1-f) log p(token | z) + f log p(token | 0).
-        With positions (a picture) a row has as many codes as there is room for, and no end.
         """
-        is_picture = self.config.get('positions')
         z = self.join(s, r)
         ids = torch.full((len(z), 1), BOS, device=z.device)
         done = torch.zeros(len(z), dtype=torch.bool, device=z.device)
-        longest = self.config['longest']
-        for _ in range(longest - 1 if is_picture else limit or longest):
+        for _ in range(limit or self.config['longest']):
             score = self.logits(z, ids)[:, -1].log_softmax(-1)
             if fluency:
                 plain = self.logits(z * 0, ids)[:, -1].log_softmax(-1)
                 score = (1 - fluency) * score + fluency * plain
-            if is_picture:
-                score[:, : UNK + 1] = -math.inf
             token = score.argmax(-1).masked_fill(done, PAD)
             ids = torch.cat([ids, token[:, None]], 1)
             done |= token == EOS
@@ -241,8 +225,7 @@ def load(path):
 
     with open(path.rsplit('.', 1)[0] + '.json', encoding='utf8') as f:
         about = json.load(f)
-    tokenizer = Tokenizer(**about['tokenizer']) if 'tokenizer' in about else None
-    model = TextModel(about['config'], tokenizer, about.get('meaning'))
+    model = TextModel(about['config'], Tokenizer(**about['tokenizer']), about.get('meaning'))
     stored = load_file(path)
     # The shipped text weights still have a `to_s` and a table of words, which nothing reads.
     model.load_state_dict({k: stored[k].float() for k in model.state_dict()})

@@ -1,4 +1,4 @@
-"""Trains the model of any kind (text, code, pictures), on two CPU cores or on a GPU.
+"""Trains the model of texts or of code, on two CPU cores or on a GPU.
 
 It can be stopped and resumed at any step.
 
@@ -9,12 +9,11 @@ It can be stopped and resumed at any step.
     python3 train.py --data DIR --run RUN --init text.safetensors --decay 100000 --minutes 66
         down to rate 0 in 66 minutes, however many steps that is
 
-DIR is made by prepare.py. It holds DIR/texts; or ids.npz of code; or ids.npz of pictures, with
-words.npz (--shape PICTURE).
+DIR is made by prepare.py. It holds DIR/texts; or ids.npz of code. picture_train.py trains pictures.
 
-Code and pictures learn whole. Of text, and of code with --decoder, the decoder alone learns, to
-read the points that the engine makes: the encoder that makes `r` stays as it is, to the bit,
-because others have learned to read it too, and `s` of a text is a sentence encoder's.
+Code learns whole. Of text, and of code with --decoder, the decoder alone learns, to read the points
+that the engine makes: the encoder that makes `r` stays as it is, to the bit, because others have
+learned to read it too, and `s` of a text is a sentence encoder's.
 
 The trunk writes RUN/trunk.pt every ten minutes and when it is stopped, and goes on from it. The
 decay reads trunk.pt and writes RUN/decayed.pt, so the trunk can go on for days and be shipped at
@@ -64,11 +63,6 @@ SAME = 0.7          # a text more like one of the two than this is no middle of 
 # ---- Changes: sentences to be written from another one and the step of a change ----
 CHANGED = 0.15      # their share of a batch's tokens
 CHANGED_LEAST = 32  # least number of pairs: a mean needs some
-
-# ---- Pictures: shares of all ----
-FROM_WORDS = 0.5    # decoded from the s of their concept's name
-FROM_MATE = 0.2     # decoded with the r of another picture of their style
-FROM_PRIOR = 0.08   # decoded with an r drawn at random, as latent_image() draws it
 
 
 def fast_type(device):
@@ -202,10 +196,7 @@ def masked(given):
 
 
 class Corpus:
-    """Packed rows of token ids, of code or pictures.
-
-    The first of them may have vectors of a teacher.
-    """
+    """Packed rows of token ids, of code."""
 
     def __init__(self, folder, tokens, seed, device):
         f = np.load(f'{folder}/ids.npz')
@@ -213,12 +204,6 @@ class Corpus:
         # An NpzFile reads the array anew at every look-up.
         flat, off = f['valid_flat'], f['valid_off']
         self.valid = [flat[a:b] for a, b in zip(off, off[1:]) if b > a]
-        path = f'{folder}/teacher.npz'
-        if os.path.exists(path):
-            teacher = np.load(path)['vectors'].astype(np.float32)
-        else:
-            teacher = np.zeros((0, 128), np.float32)
-        self.teacher = torch.from_numpy(teacher).to(device)
         self.tokens, self.seed = tokens, seed
 
     def __len__(self):
@@ -242,67 +227,6 @@ class Corpus:
         for part in (rows[i: i + 32] for i in range(0, len(rows), 32)):
             ids = text_model.pad_batch([p + [EOS] for p in part])
             yield part, *model.encode(ids.to(model.embedding.device))
-
-    def stand_in(self, rows, s, r):
-        """The points to decode these rows from: their own, except for some pictures."""
-        return s, r
-
-    def taught(self, rows, s):
-        """The teacher's loss of the rows that have a teacher vector, times their share.
-
-        It is (1 - cosine), plus the squared error of the similarity matrix.
-        """
-        have = np.nonzero(rows < len(self.teacher))[0]
-        if not len(have):
-            return s.sum() * 0
-        t = self.teacher[torch.from_numpy(rows[have])]
-        own = s[torch.from_numpy(have)]
-        points = (1 - (own * t).sum(-1)).mean()
-        error = (own @ own.t() - t @ t.t()).pow(2).mean()
-        return (points + 2 * error) * len(have) / len(rows)
-
-
-class PictureCorpus(Corpus):
-    """Packed pictures, rows of 64 codes, each with a concept and a style.
-
-    It also has what text says of a concept.
-
-    words.npz: `concept` and `style` [rows]; `vectors` [concepts, K, 128], the s of K phrasings of a
-    concept's name as texts. The teacher of a picture is its concept's, whatever the style.
-    """
-
-    def __init__(self, folder, tokens, seed, device):
-        super().__init__(folder, tokens, seed, device)
-        self.ids.step = 1   # a picture has as many places as the model has
-        f = np.load(f'{folder}/words.npz')
-        self.concept = f['concept']
-        self.style = f['style']
-        self.words = torch.from_numpy(f['vectors'].astype(np.float32)).to(device)
-
-    def points(self, rows, encode):
-        """As of code, but a lost one becomes UNK: where a code stands is part of what it says."""
-        ids = self.ids.padded(rows, PAD, 1)
-        return encode(with_end(torch.where(lost(ids) & (ids > UNK), UNK, ids)))
-
-    def stand_in(self, rows, s, r):
-        """Half of the pictures are decoded from what text says of their concept.
-
-        Some of those have another picture's r, of the same style, or nobody's. So s says what is to
-        be seen, and an r that does not fit says at most in which manner.
-        """
-        n = len(rows)
-        concept = torch.from_numpy(self.concept[rows])
-        words = self.words[concept, torch.randint(self.words.shape[1], (n,))]
-        u = torch.rand(n, 1, device=s.device)
-        style = self.style[rows]
-        alike = torch.from_numpy(style[:, None] == style[None]).to(s.device)
-        alike = alike & ~torch.eye(n, dtype=torch.bool, device=s.device)
-        mate = (alike.float() + 1e-6).multinomial(1)[:, 0]
-        drawn = F.normalize(torch.randn_like(r), dim=-1)
-        other = torch.where(u < FROM_MATE, r[mate].detach(), drawn)
-        point_s = torch.where(u < FROM_WORDS, words, s)
-        point_r = torch.where(u < FROM_MATE + FROM_PRIOR, other, r)
-        return point_s, point_r
 
 
 class Points:
@@ -341,7 +265,6 @@ class Texts(Corpus):
         self.known = Points(sorted(glob.glob(f'{folder}/texts/*.npz')), s, device)
         self.held = Points([f'{folder}/valid/valid.npz'], s, device)
         self.ids = self.known.ids
-        self.teacher = torch.zeros(0, s, device=device)
         self.tokens, self.seed, self.device = tokens, seed, device
         is_short = (self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST)
         short = np.flatnonzero(is_short & self.sentences(model.tokenizer))
@@ -469,12 +392,12 @@ def perturb(model, s, r):
     return z * (torch.rand(n, 1, device=dev) >= DROP_Z)
 
 
-def points(model, corpus, rows, s, r, clear):
+def points(model, s, r, clear):
     """z [B, s + r] to decode these rows from.
 
     A share `clear` of them comes from its own point, with the usual noise alone.
     """
-    z = perturb(model, *corpus.stand_in(rows, s, r))
+    z = perturb(model, s, r)
     if not clear:
         return z
     own = model.join(noisy(s, NOISE), noisy(r, NOISE))
@@ -485,19 +408,13 @@ def points(model, corpus, rows, s, r, clear):
 def evaluate(model, corpus, n):
     """A glance while training (score.py measures what is shipped), over text/valid.
 
-    Share that comes back exactly, by length, greedy in one pass; of pictures, share of codes.
+    Share that comes back exactly, by length, greedy in one pass.
     """
     model.eval()
     hits = {16: [], 32: [], 65: []}
-
-    def exact(given, made):
-        if model.config.get('positions'):
-            return np.mean(np.equal(given, made))
-        return given == made
-
     for given, s, r in corpus.held_out(model, n):
         for given, made in zip(given, model.decode(s, r, limit=len(given[-1]) + 1)):
-            hits[next(k for k in hits if len(given) < k)].append(exact(given, made))
+            hits[next(k for k in hits if len(given) < k)].append(given == made)
     model.train()
     return ' '.join(f'<{k} {np.mean(v):.3f}' for k, v in hits.items() if v)
 
@@ -508,7 +425,6 @@ def arguments():
     p.add_argument('--data', required=True)
     p.add_argument('--run', required=True)
     p.add_argument('--init', help='safetensors to start from')
-    p.add_argument('--shape', default='FIRST', help='a shape of text_model.py: FIRST, PICTURE')
     p.add_argument('--tokens', type=int, default=4000, help='a batch')
     p.add_argument('--lr', type=float, default=0.012, help='Muon; AdamW takes a sixth of it')
     p.add_argument('--minutes', type=float, default=1e9)
@@ -519,8 +435,6 @@ def arguments():
     p.add_argument('--clear', type=float, default=0.0,
                    help='share of the examples that are decoded from their own point as it is: for '
                    'more exactness, at the cost of the dials')
-    p.add_argument('--teacher', type=float, default=1.0,
-                   help="pictures: weight of the teacher's loss beside the cross-entropy")
     p.add_argument('--decoder', action='store_true', help='of code: it alone learns, as of text')
     p.add_argument('--save', type=float, default=10, help='minutes between checkpoints')
     p.add_argument('--warm', type=int, default=200)
@@ -538,7 +452,7 @@ def model_of(a, state):
         return TextModel(state['config'], tokenizer, state['meaning'])
     if a.init:
         return text_model.load(a.init)
-    return TextModel(getattr(text_model, a.shape))
+    return TextModel(text_model.FIRST)
 
 
 def freeze_encoder(model):
@@ -563,8 +477,7 @@ def corpus_of(a, model, device):
     if os.path.isdir(f'{a.data}/texts'):
         corpus = Texts(a.data, a.tokens, a.seed, device, model)
         return corpus, Changes(a.data, device, model)
-    kind = PictureCorpus if os.path.exists(f'{a.data}/words.npz') else Corpus
-    return kind(a.data, a.tokens, a.seed, device), None
+    return Corpus(a.data, a.tokens, a.seed, device), None
 
 
 def main():
@@ -625,7 +538,7 @@ def main():
             return F.cross_entropy(logits, target.flatten(), ignore_index=-100)
 
     start = saved = time.time()
-    shown = torch.zeros(4, device=device)
+    shown = torch.zeros(3, device=device)
     while not stopping:
         for k, rows in enumerate(corpus.epoch(at['epoch'])):
             if k < at['in_epoch']:
@@ -640,8 +553,7 @@ def main():
             torch.manual_seed(a.seed * 1000003 + step)
             rng = np.random.RandomState((a.seed, step))
             s, r = corpus.points(rows, encode)
-            ce = reading(points(model, corpus, rows, s, r, a.clear), *corpus.written(rows))
-            taught = corpus.taught(rows, s)
+            ce = reading(points(model, s, r, a.clear), *corpus.written(rows))
             middle = changed = ce * 0
             loss = ce
             if changes:
@@ -650,19 +562,19 @@ def main():
                 loss = (1 - MIDDLES - CHANGED) * ce + MIDDLES * middle + CHANGED * changed
             for o in optimizers:
                 o.zero_grad()
-            (loss + a.teacher * taught).backward()
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(learning, 1.0)
             for o in optimizers:
                 o.step()
             seen = at['seen'] + int(corpus.ids.length[rows].sum())
             at.update(step=step + 1, in_epoch=k + 1, seen=seen)
-            measured = torch.stack([ce, taught, middle, changed]).detach().float()
+            measured = torch.stack([ce, middle, changed]).detach().float()
             shown.lerp_(measured, 0.02 if step > first else 1.0)
             now = time.time()
             if now - start > a.minutes * 60 or step + 1 - first >= (a.decay or a.steps):
                 stopping.append(1)
             if step % 10 == 9:
-                names = ('ce', 'teacher', 'middle', 'changed')
+                names = ('ce', 'middle', 'changed')
                 losses = ' '.join(f'{name} {v:.3f}' for name, v in zip(names, shown.tolist()))
                 print(f'{now - start:.0f} s step {step + 1} tokens {seen / 1e6:.2f}M {losses}',
                       flush=True)
