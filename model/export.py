@@ -61,36 +61,13 @@ def hash64(data):
     return h
 
 
-def in_bytes(weights, matrices):
-    """The weights with the matrices of these names in 8 bits, each with the scale of its columns.
-
-    A scale is rounded to f16 first, so a number is off by half a step, and at the ends of its
-    column by what the scale lost.
-    """
-    out = dict(weights)
-    for name in matrices:
-        scale = (weights[name].abs().amax(0) / 127).clamp_min(2.0 ** -24).half()
-        steps = torch.round(weights[name] / scale.float()).clamp(-127, 127)
-        out |= {name: steps.to(torch.int8), name + '.scale': scale}
-    return out
-
-
-def read(path):
-    """What write() wrote: {name: f32 tensor}."""
-    stored = load_file(path)
-    scales = {k + '.scale' for k, v in stored.items() if v.dtype == torch.int8}
-    return {k: v.float() * (stored[k + '.scale'].float() if k + '.scale' in scales else 1)
-            for k, v in stored.items() if k not in scales}
-
-
 def write(out, weights, config, tokenizer, kind='text', picture=None, meaning=None):
-    """weights: name -> tensor, stored in float16; or in_bytes().
+    """weights: name -> tensor, stored in float16.
 
     picture: the shape of a picture model. It has that in the place of a tokenizer. meaning: of the
     sentence encoder that makes s, what meaning.py tells.
     """
-    stored = {k: (v if v.dtype == torch.int8 else v.half()).detach().contiguous()
-              for k, v in weights.items()}
+    stored = {k: v.detach().half().contiguous() for k, v in weights.items()}
     save_file(stored, out + '.safetensors', metadata={'kind': kind})
     os.chmod(out + '.safetensors', 0o644)  # save_file() lets nobody else read it
     with open(out + '.safetensors', 'rb') as f:

@@ -43,7 +43,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import export
 import golden_writer
@@ -216,7 +216,7 @@ def straight(x):
 def load_picture(path):
     """The autoencoder and the prior."""
     about = json.loads(path.with_suffix('.json').read_text('utf8'))
-    weights = export.read(path)
+    weights = {k: v.float() for k, v in load_file(path).items()}
     shape = about['picture'] | about['config']
     net = picture_model.PictureModel(shape)
     net.load_state_dict({k: v for k, v in weights.items() if k in net.state_dict()}, strict=False)

@@ -155,7 +155,7 @@ class Pictures:
     """What pictures.py made."""
 
     def __init__(self, folder):
-        self.pixels = np.load(f'{folder}/pixels.npy', mmap_mode='r')
+        self.pixels = np.load(f'{folder}/pixels.npy')
         with open(f'{folder}/index.json', encoding='utf8') as f:
             index = json.load(f)
         self.rows = index['pictures']
@@ -240,7 +240,8 @@ class Training:
         self.at = dict(step=0)
         self.smooth = {k: v.clone() for k, v in self.model.state_dict().items()}
         if state:
-            self.model.load_state_dict(state['model'])
+            first = a.decoder and not state['decoder']     # from here on the encoder stays
+            self.model.load_state_dict(state['smooth' if first else 'model'])
             self.smooth = state['smooth']
             self.at = state['at']
         learn = dict(self.model.named_parameters())
@@ -421,15 +422,13 @@ def names_of(corpus):
 
 
 def export_model(corpus, run, out):
-    """The autoencoder and names in f16, and beside them RUN/prior.pt, its matrices in 8 bits."""
+    """The autoencoder, names, and RUN/prior.pt."""
     state = torch.load(f'{run}/ae.pt')
     weights = {k: v for k, v in state['smooth'].items() if k != 'sets'}
     picture = {k: v for k, v in state['config'].items() if k not in ('s', 'r')}
     if os.path.exists(f'{run}/prior.pt'):
         prior = torch.load(f'{run}/prior.pt')
-        matrices = {k for k, v in prior['smooth'].items() if v.ndim == 2 and k != 'time'}
-        stored = export.in_bytes(prior['smooth'], matrices)
-        weights |= {f'prior.{k}': v for k, v in stored.items()}
+        weights |= {f'prior.{k}': v for k, v in prior['smooth'].items()}
         picture['prior'] = {k: prior['config'][k] for k in ('width', 'hidden', 'blocks', 'steps')}
     else:
         print(f'no {run}/prior.pt: the extension will not read these files')
