@@ -337,6 +337,31 @@ const struct function FUNCTIONS[] = {
     .example = "CREATE VIRTUAL TABLE t USING latent(body); INSERT INTO t(body) VALUES ('The soup is warm.'), ('A man rides a bike.'), ('The soup is cold.'), ('A man rides a horse.'), ('The soup is hot.'); SELECT cluster, count(*), label, group_concat(rowid) FROM latent_cluster('t', 2) GROUP BY cluster",
     .result = "0|3|The soup is hot.|1,5,3\n1|2|A man rides a horse.|4,2" },
 
+  { .name = "latent_breed", .n_min = 1, .n_max = 2, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = breed_fill, .more = breed_more,
+    .release = brood_release,
+    .columns =
+      "child INTEGER, content, latent BLOB, parents TEXT, weights TEXT, generation INTEGER, "
+      "novelty REAL, score REAL, recipe TEXT, source HIDDEN, options HIDDEN",
+    .group = "Breeding",
+    .usage = "latent_breed(parents [, options])",
+    .sentence =
+      "Children of texts, code or pictures. parents: a JSON array of texts and latents; the name "
+      "of a table with a column content or latent; or a query, 'SELECT png, id FROM ...'.",
+    .example = "SELECT content, parents, weights FROM latent_breed('[\"A man rides a horse.\", \"The soup is cold.\"]', '{\"children\":2}')",
+    .result = "" },
+
+  { .name = "latent_grow", .n_min = 3, .n_max = 3, .flags = SQLITE_DETERMINISTIC,
+    .feature = FEATURE_AGGREGATE,
+    .step = grow_step, .give = grow_give, .release = grow_release,
+    .group = "Breeding",
+    .usage = "latent_grow(parent, recipe, place)",
+    .sentence =
+      "An aggregate: the child of a recipe, bit for bit, from the latents of its parents, each with "
+      "its place (0, 1, ...) among them.",
+    .example = "SELECT 1",
+    .result = "1" },
+
   { .name = "latent_gaps", .n_min = 1, .n_max = 3, .is_rough = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = gaps_fill,
     .columns =

@@ -40,6 +40,11 @@ void scalar_scale(struct call *c);
 /* ---- functions_picture.c: two kinds at once ---- */
 void scalar_cross(struct call *c);
 void scalar_image(struct call *c);
+/* The point of style, its s turned towards content's by `amount` of the arc. Segment by segment
+** where both have the same number. Otherwise every segment of style turns towards the mean s of
+** content. */
+struct latent cross_points(struct call *c, const struct latent *content,
+                           const struct latent *style, float amount);
 /* Mean log-probability per token (of a picture: per code) of content of the model's kind at z. what
 ** stands in messages: "argument 1". 0 on failure. */
 float content_score(struct call *c, const struct model *m, const struct content *content,
@@ -51,6 +56,7 @@ void scalar_valid(struct call *c);
 /* ---- functions_exchange.c: latents as JSON and as bare numbers ---- */
 void scalar_json(struct call *c);
 void scalar_from_json(struct call *c);
+struct latent latent_from_json(struct call *c, struct content text);    /* argument 1, or a part */
 void scalar_vector(struct call *c);
 void scalar_embed(struct call *c);
 void scalar_from_vector(struct call *c);
@@ -264,10 +270,94 @@ void encode_each_more(struct call *c, struct rows *r);
 void embed_each_fill(struct call *c, struct rows *r);
 void embed_each_more(struct call *c, struct rows *r);
 void each_release(void *state);
+int is_json_array(struct call *c, struct content text);
+/* The name that reads the rowid of t's table: one that no column has. */
+const char *rowid_name(struct near *t);
 
 /* ---- functions_imagine.c, functions_gaps.c ---- */
 void imagine_fill(struct call *c, struct rows *r);
 void gaps_fill(struct call *c, struct rows *r);
+
+/* ======== Breeding ======== */
+
+/* ---- functions_origin.c: where parents come from ---- */
+struct origin {                 /* statement: value, id, generation; of an array also the type */
+  struct call *call;
+  sqlite3_stmt *statement;      /* owned */
+  int is_json;
+  int n;                        /* values so far */
+};
+struct seed {                   /* one of them; what it points to lies in the call's arena */
+  sqlite3_int64 id;
+  int generation;
+  struct latent z;              /* a point */
+};
+/* Argument or option `what` as parents: a JSON array of content and latents, a query, or the name
+** of a table. Values are read with c->kind, c->named and c->rounds. */
+int origin_open(struct origin *s, struct call *c, struct content text, const char *what);
+/* The same of a name alone. */
+int origin_table(struct origin *s, struct call *c, const char *name);
+int origin_next(struct origin *s, struct seed *out);    /* 0: that was all, or a failure */
+void origin_close(struct origin *s);
+
+/* ---- functions_breed.c: latent_breed(), and what latent_explore() shares with it ---- */
+struct mate {                   /* one who may become a parent */
+  sqlite3_int64 id;
+  int generation;
+  struct latent z;              /* like the text, in the brood's store */
+  struct content said;          /* what the small decoder says of z; NULL: not asked yet */
+  float nearest;                /* the distance to the nearest of the others */
+  float score;                  /* nearness to the wish */
+};
+struct gene {
+  struct latent direction;
+  float amount;
+};
+struct brood {                  /* rows.state of both */
+  struct arena store;           /* what outlives a call */
+  struct buf mates;             /* of struct mate: parents, the archive, children in order */
+  int n_parents;                /* so many, the first, are the parents that were given */
+  struct options options;       /* borrows from the store */
+  struct latent wish;           /* n_segments 0: there is none */
+  struct gene *genes;           /* [n_genes]: in the store */
+  int n_genes;
+  int kind, rounds;
+  sqlite3_int64 next_id;
+  int n_draws;                  /* children that were drawn, shown or not */
+  int n_shown;
+  struct random random;         /* draws the parents */
+  /* latent_breed(): the generation that is to come, and the mates that are its parents */
+  int generation;
+  int *pool, n_pool;            /* [as many as there are parents, or keep]: in the store */
+  /* latent_explore(): */
+  sqlite3_int64 until;          /* nanoseconds; 0: no limit */
+};
+struct draw {                   /* a child that is to be made */
+  int mates[MATES_MOST], n;     /* places in mates */
+  int weights[MATES_MOST];      /* of sum WEIGHTS_WHOLE */
+  int number;                   /* what its mutation is drawn with */
+};
+enum { DRAWS_MOST = 64 };       /* of one batch */
+void brood_release(void *state);
+struct mate *brood_mates(struct brood *b, int *n);
+/* The state of a scan: reads argument 0, the archive and the options, argument i. NULL: failed. */
+struct brood *brood_begin(struct call *c, struct rows *r, int i);
+void brood_wish(struct call *c, struct brood *b, sqlite3_value *v);
+void brood_resume(struct call *c, struct brood *b);     /* at the start of more() */
+/* Weights and a number for a draw whose mates are chosen. */
+void brood_weigh(struct brood *b, struct draw *d);
+/* Makes the children of draws[n]; those that are not as good as one of the mates become mates and
+** rows. Returns how many. */
+int brood_make(struct call *c, struct brood *b, const struct draw *draws, int n, struct rows *r);
+void breed_fill(struct call *c, struct rows *r);
+void breed_more(struct call *c, struct rows *r);
+void grow_step(struct call *c, void *state);
+void grow_give(struct call *c, void *state);
+void grow_release(void *state);
+
+/* ---- functions_explore.c ---- */
+void explore_fill(struct call *c, struct rows *r);
+void explore_more(struct call *c, struct rows *r);
 
 /* ---- functions_progress.c ---- */
 void progress_fill(struct call *c, struct rows *r);

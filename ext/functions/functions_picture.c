@@ -66,10 +66,8 @@ static void cross_segment(struct call *c, float *out, const struct latent *style
   }
 }
 
-/* The point of style, its s turned. Segment by segment where both have the same number. Otherwise
-** every segment of style turns towards the mean s of content. */
-static struct latent cross(struct call *c, const struct latent *content, const struct latent *style,
-                           float amount){
+struct latent cross_points(struct call *c, const struct latent *content,
+                           const struct latent *style, float amount){
   int is_even = content->n_segments==style->n_segments;
   struct latent z = *style;
   float *s;
@@ -93,7 +91,7 @@ void scalar_cross(struct call *c){
   if( !o.decode.has_fluency ) o.decode.fluency = CROSS_FLUENCY;
   content = call_point(c, 0, "content");
   style = call_point(c, 1, "style");
-  z = cross(c, &content, &style, (float)amount);
+  z = cross_points(c, &content, &style, (float)amount);
   if( c->err.rc==SQLITE_OK ){
     call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
   }
