@@ -296,7 +296,7 @@ static const char *settle_text(struct call *c, struct buf *b){
 static void read_genes(struct call *c, cJSON *item, struct breeding *b){
   struct buf text = { 0 };
   if( !cJSON_IsArray(item) ){
-    bad_value(c, item, "an array, [{\"from\": \"a sad face\", \"to\": \"a happy face\", \"amount\": 0.5}]");
+    bad_value(c, item, "an array, [{\"from\": \"sad\", \"to\": \"happy\", \"amount\": 0.5}]");
     return;
   }
   put_json(c, &text, item);

@@ -351,6 +351,21 @@ const struct function FUNCTIONS[] = {
     .example = "SELECT content, parents, weights FROM latent_breed('[\"A man rides a horse.\", \"The soup is cold.\"]', '{\"children\":2}')",
     .result = "" },
 
+  { .name = "latent_explore", .n_min = 2, .n_max = 3, .n_needed = 1, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = explore_fill,
+    .more = explore_more, .release = brood_release,
+    .columns =
+      "child INTEGER, content, latent BLOB, parents TEXT, weights TEXT, generation INTEGER, "
+      "novelty REAL, score REAL, recipe TEXT, seeds HIDDEN, wish HIDDEN, options HIDDEN",
+    .group = "Breeding",
+    .usage = "latent_explore(seeds, wish [, options])",
+    .sentence =
+      "Breeding without a person: children of the seeds and of each other that are unlike all that "
+      "is there, and near to the wish, which may be NULL. seeds and columns are those of "
+      "latent_breed(). It ends after \"children\" rows (64) or \"seconds\".",
+    .example = "SELECT content, parents FROM latent_explore('[\"A man rides a horse.\", \"The soup is cold.\"]', 'animals', '{\"children\":3}')",
+    .result = "" },
+
   { .name = "latent_grow", .n_min = 3, .n_max = 3, .flags = SQLITE_DETERMINISTIC,
     .feature = FEATURE_AGGREGATE,
     .step = grow_step, .give = grow_give, .release = grow_release,

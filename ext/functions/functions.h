@@ -300,7 +300,7 @@ int origin_table(struct origin *s, struct call *c, const char *name);
 int origin_next(struct origin *s, struct seed *out);    /* 0: that was all, or a failure */
 void origin_close(struct origin *s);
 
-/* ---- functions_breed.c: latent_breed(), and what latent_explore() shares with it ---- */
+/* ---- functions_brood.c: how children are made ---- */
 struct mate {                   /* one who may become a parent */
   sqlite3_int64 id;
   int generation;
@@ -313,7 +313,7 @@ struct gene {
   struct latent direction;
   float amount;
 };
-struct brood {                  /* rows.state of both */
+struct brood {                  /* rows.state of latent_breed() and latent_explore() */
   struct arena store;           /* what outlives a call */
   struct buf mates;             /* of struct mate: parents, the archive, children in order */
   int n_parents;                /* so many, the first, are the parents that were given */
@@ -330,7 +330,9 @@ struct brood {                  /* rows.state of both */
   int generation;
   int *pool, n_pool;            /* [as many as there are parents, or keep]: in the store */
   /* latent_explore(): */
-  sqlite3_int64 until;          /* nanoseconds; 0: no limit */
+  int n_measured;               /* mates whose `nearest` and `score` are known */
+  int n_barren;                 /* batches without a child to show, one after another */
+  sqlite3_int64 until;          /* nanoseconds of the clock; 0: no limit */
 };
 struct draw {                   /* a child that is to be made */
   int mates[MATES_MOST], n;     /* places in mates */
@@ -339,16 +341,32 @@ struct draw {                   /* a child that is to be made */
 };
 enum { DRAWS_MOST = 64 };       /* of one batch */
 void brood_release(void *state);
-struct mate *brood_mates(struct brood *b, int *n);
-/* The state of a scan: reads argument 0, the archive and the options, argument i. NULL: failed. */
+struct mate *brood_mates(struct brood *b, int *n);      /* good until the next one comes */
+struct mate *mate_at(struct brood *b, int i);
+/* The state of a scan: reads argument 0, the archive, and the options, argument i. NULL: failed. */
 struct brood *brood_begin(struct call *c, struct rows *r, int i);
+/* The wish: any content or latent; TEXT is words, whatever the kind of the parents. */
 void brood_wish(struct call *c, struct brood *b, sqlite3_value *v);
+void brood_wish_for(struct call *c, struct brood *b, const char *text);
 void brood_resume(struct call *c, struct brood *b);     /* at the start of more() */
+int random_below(struct random *random, int n);
 /* Weights and a number for a draw whose mates are chosen. */
 void brood_weigh(struct brood *b, struct draw *d);
-/* Makes the children of draws[n]; those that are not as good as one of the mates become mates and
-** rows. Returns how many. */
+/* Makes the children of draws[n]. Those that no mate is like become mates and rows; how many? */
 int brood_make(struct call *c, struct brood *b, const struct draw *draws, int n, struct rows *r);
+float brood_distance(struct call *c, const struct latent *a, const struct latent *b);
+/* For who fills a brood by hand: the options, and what is needed of them; the genes; a copy of a
+** latent in the store; that z is of the kind of the first mate; and what draws[n] decode to: texts[n],
+** the caller's. */
+void brood_settle(struct call *c, struct brood *b, const struct options *o);
+void brood_genes(struct call *c, struct brood *b);
+struct latent brood_keep(struct call *c, struct brood *b, const struct latent *z);
+void brood_check(struct call *c, struct brood *b, const struct latent *z, const char *what);
+void brood_decode(struct call *c, struct brood *b, const struct draw *draws, int n,
+                  struct buf *texts);
+uint32_t writer_print(const struct writer *w);          /* stands for all that it is */
+
+/* ---- functions_breed.c ---- */
 void breed_fill(struct call *c, struct rows *r);
 void breed_more(struct call *c, struct rows *r);
 void grow_step(struct call *c, void *state);

@@ -3,11 +3,11 @@
 **
 ** The argument is one of
 **
-**   '["It rains.", {...}]'   a JSON array: texts, and latents as latent_json() gives them. Their ids
-**                            are 1, 2, 3, ...
-**   'SELECT png, id FROM t'  a query: content or a latent, and if there are more columns, its id and
-**                            its generation. It runs as a statement of the application's own, which
-**                            is why the functions are DIRECTONLY; it must only read.
+**   '["It rains.", {...}]'   a JSON array: texts, and latents as latent_json() gives them. Their
+**                            ids are 1, 2, 3, ...
+**   'SELECT png, id FROM t'  a query: content or a latent, and if there are more columns, its id
+**                            and its generation. It runs as a statement of the application's own,
+**                            which is why the functions are DIRECTONLY; it must only read.
 **   'garden'                 a table or view with a column `latent` or `content`, or both: the
 **                            latent counts where it is not NULL. The id is the rowid; of a view it
 **                            is the column `id`, or else 1, 2, 3. A latent table has such a column.
