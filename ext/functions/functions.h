@@ -352,6 +352,8 @@ void brood_resume(struct call *c, struct brood *b);     /* at the start of more(
 int random_below(struct random *random, int n);
 /* Weights and a number for a draw whose mates are chosen. */
 void brood_weigh(struct brood *b, struct draw *d);
+/* The point of a draw, in the call's arena. */
+struct latent brood_place(struct call *c, struct brood *b, const struct draw *d);
 /* Makes the children of draws[n]. Those that no mate is like become mates and rows; how many? */
 int brood_make(struct call *c, struct brood *b, const struct draw *draws, int n, struct rows *r);
 float brood_distance(struct call *c, const struct latent *a, const struct latent *b);

@@ -89,7 +89,7 @@ static void check_weights(struct call *c, const struct brood *b){
   const struct breeding *o = &b->options.breeding;
   if( o->n_weights==0 || c->err.rc!=SQLITE_OK ) return;
   if( o->n_weights!=b->n_parents ){
-    fail(&c->err, SQLITE_ERROR, "options key \"weights\" has %d numbers, and there are %d parents",
+    fail(&c->err, SQLITE_ERROR, "options key \"weights\" has %d numbers, expected %d, one a parent",
          o->n_weights, b->n_parents);
   }else if( o->generations>1 ){
     fail(&c->err, SQLITE_ERROR, "options key \"weights\" is for one generation, and "
@@ -142,6 +142,7 @@ void grow_release(void *state){
 
 static void read_recipe(struct call *c, struct content text, struct recipe *out){
   cJSON *json = json_object(c, text.bytes, text.n, "argument 2 (recipe)");
+  const cJSON *options;
   int64_t number;
   *out = (struct recipe){ 0 };
   if( json==NULL ) return;
@@ -157,9 +158,12 @@ static void read_recipe(struct call *c, struct content text, struct recipe *out)
     fail(&c->err, SQLITE_ERROR, "argument 2 (recipe) has no \"draw\", a whole number");
   }
   out->draw.number = (int)number;
-  if( c->err.rc==SQLITE_OK ){
-    out->options = options_of(c, cJSON_GetObjectItemCaseSensitive(json, "options"));
+  options = cJSON_GetObjectItemCaseSensitive(json, "options");
+  if( !cJSON_IsObject(options) || out->model[0]==0 ){
+    fail(&c->err, SQLITE_ERROR, "argument 2 (recipe) has no %s", out->model[0] ? "\"options\", an "
+         "object" : "\"model\"");
   }
+  if( c->err.rc==SQLITE_OK ) out->options = options_of(c, options);
   cJSON_Delete(json);
 }
 

@@ -358,8 +358,7 @@ static struct latent copy_latent(struct call *c, const struct latent *z){
   return copy;
 }
 
-/* The point of a draw, in the call's arena. */
-static struct latent place_child(struct call *c, struct brood *b, const struct draw *d){
+struct latent brood_place(struct call *c, struct brood *b, const struct draw *d){
   const struct breeding *o = &b->options.breeding;
   int is_part = o->crossover==CROSSOVER_PART && d->n>1;
   struct latent z, mixed;
@@ -457,7 +456,7 @@ void brood_decode(struct call *c, struct brood *b, const struct draw *draws, int
                          struct buf *texts){
   struct latent *z = arena_zeroed(&c->arena, (size_t)n*sizeof(*z));
   if( z==NULL ) fail_nomem(&c->err);
-  for(int i=0; i<n && !err_stopped(&c->err); i++) z[i] = place_child(c, b, &draws[i]);
+  for(int i=0; i<n && !err_stopped(&c->err); i++) z[i] = brood_place(c, b, &draws[i]);
   for(int is_single=0; is_single<2 && c->err.rc==SQLITE_OK; is_single++){
     decode_some(c, b, draws, z, n, is_single, texts);
   }

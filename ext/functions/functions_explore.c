@@ -22,7 +22,8 @@
 enum {
   CHILDREN = 64,
   BATCH = 8,
-  CONTESTANTS = 4,
+  CONTESTANTS = 2,
+  PLACES = 16,
   BARREN_MOST = 6               /* batches without a child that is new: then there is no more */
 };
 
@@ -49,32 +50,60 @@ static void measure_archive(struct call *c, struct brood *b){
 }
 
 /* The winner among some of the archive. */
-static int draw_mate(struct brood *b, int for_wish){
+static int draw_mate(struct brood *b){
   int n;
   const struct mate *mates = brood_mates(b, &n);
-  int best = 0;
-  float most = -4;
-  for(int i=0; i<CONTESTANTS; i++){
+  int best = random_below(&b->random, n);
+  for(int i=1; i<CONTESTANTS; i++){
     int at = random_below(&b->random, n);
-    float fitness = for_wish ? mates[at].score : mates[at].nearest + mates[at].score;
-    if( fitness<=most ) continue;
-    most = fitness;
-    best = at;
+    if( mates[at].nearest + mates[at].score>mates[best].nearest + mates[best].score ) best = at;
   }
   return best;
 }
 
 /* A mate may be drawn twice, and is then one parent. */
-static void draw_child(struct brood *b, struct draw *d, int for_wish){
+static void draw_child(struct brood *b, struct draw *d){
   const int n = b->options.breeding.parents_each;
   d->n = 0;
   for(int i=0; i<n; i++){
     int is_new = 1;
-    d->mates[d->n] = draw_mate(b, for_wish);
+    d->mates[d->n] = draw_mate(b);
     for(int k=0; k<d->n; k++) is_new &= d->mates[k]!=d->mates[d->n];
     d->n += is_new;
   }
   brood_weigh(b, d);
+}
+
+/* How far a point is from the archive and from points[n], and with a wish how near to that. */
+static float judge_point(struct call *c, struct brood *b, const struct latent *z,
+                         const struct latent *points, int n){
+  int n_mates;
+  const struct mate *mates = brood_mates(b, &n_mates);
+  float nearest = 2;
+  for(int i=0; i<n_mates + n && !err_stopped(&c->err); i++){
+    float d = brood_distance(c, z, i<n_mates ? &mates[i].z : &points[i-n_mates]);
+    if( d<nearest ) nearest = d;
+  }
+  if( b->wish.n_segments>0 ) nearest += 1 - brood_distance(c, z, &b->wish);
+  return nearest;
+}
+
+/* The best of PLACES draws, as judged by its point, which is points[n] then. */
+static void choose_draw(struct call *c, struct brood *b, struct draw *d, struct latent *points,
+                        int n){
+  float most = -4;
+  for(int i=0; i<PLACES && c->err.rc==SQLITE_OK; i++){
+    struct draw other;
+    struct latent z;
+    float fitness;
+    draw_child(b, &other);
+    z = brood_place(c, b, &other);
+    fitness = c->err.rc==SQLITE_OK ? judge_point(c, b, &z, points, n) : 0;
+    if( fitness<=most ) continue;
+    most = fitness;
+    *d = other;
+    points[n] = z;
+  }
 }
 
 static int is_over(const struct brood *b){
@@ -88,13 +117,15 @@ static int is_over(const struct brood *b){
 void explore_more(struct call *c, struct rows *r){
   struct brood *b = r->state;
   struct draw draws[BATCH];
+  struct latent points[BATCH];
   int n_made = 0;
   brood_resume(c, b);
   measure_archive(c, b);
   while( n_made==0 && !is_over(b) && c->err.rc==SQLITE_OK ){
     int most = b->options.breeding.children;
     int n = most>0 && most - b->n_shown<BATCH ? most - b->n_shown : BATCH;
-    for(int i=0; i<n; i++) draw_child(b, &draws[i], b->wish.n_segments>0 && i%2);
+    for(int i=0; i<n; i++) choose_draw(c, b, &draws[i], points, i);
+    if( c->err.rc!=SQLITE_OK ) return;
     n_made = brood_make(c, b, draws, n, r);
     b->n_barren = n_made>0 ? 0 : b->n_barren + 1;
   }
