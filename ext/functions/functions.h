@@ -379,6 +379,11 @@ void grow_release(void *state);
 void explore_fill(struct call *c, struct rows *r);
 void explore_more(struct call *c, struct rows *r);
 
+/* ---- functions_tree.c: latent_tree(id, parents, content [, label]) ---- */
+void tree_step(struct call *c, void *state);
+void tree_give(struct call *c, void *state);
+void tree_release(void *state);
+
 /* ---- functions_progress.c ---- */
 void progress_fill(struct call *c, struct rows *r);
 

@@ -86,7 +86,7 @@ int svg_break(struct svg_line *lines, int most, const char *text, size_t n, int 
 /* ---- Numbers, texts, pictures ---- */
 
 /* One decimal, rounded. */
-static void put_number(struct buf *out, double x){
+void svg_number(struct buf *out, double x){
   int tenths = (int)floor(x*10 + 0.5);
   int size = tenths<0 ? -tenths : tenths;
   if( tenths<0 ) buf_char(out, '-');
@@ -96,7 +96,7 @@ static void put_number(struct buf *out, double x){
 
 void svg_attribute(struct buf *out, const char *name, double x){
   buf_printf(out, " %s=\"", name);
-  put_number(out, x);
+  svg_number(out, x);
   buf_char(out, '"');
 }
 

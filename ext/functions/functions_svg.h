@@ -22,7 +22,8 @@ double svg_line_width(const struct svg_line *line);
 ** line is cut where more would follow. *is_whole: nothing is cut, and no word is broken. */
 int svg_break(struct svg_line *lines, int most, const char *text, size_t n, int width,
               int *is_whole);
-void svg_attribute(struct buf *out, const char *name, double x);        /* one decimal */
+void svg_number(struct buf *out, double x);     /* one decimal, rounded */
+void svg_attribute(struct buf *out, const char *name, double x);
 /* Text between tags. What XML cannot have, and what is no UTF-8, becomes U+FFFD. */
 void svg_text(struct buf *out, const char *text, size_t n);
 /* A square picture, from a PNG; its upper left corner is at (x, y). */
