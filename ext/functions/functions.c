@@ -17,9 +17,8 @@
 ** DIRECTONLY functions read what their arguments do not hold, so only statements of the application
 ** may call them, never a view or a trigger of a file that it has opened: latent_imagine(),
 ** latent_gaps(), latent_cluster() and latent_encode_each() read the rows of a table by its name in
-** a string, whatever schema it is in; latent_breed() and latent_explore() besides run a query that is
-** one of their arguments; latent_info() tells paths of this machine; latent_load()
-** opens a file.
+** a string, whatever schema it is in; latent_breed() and latent_explore() run a query besides, if
+** that is what they are given; latent_info() tells paths of this machine; latent_load() opens a file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -394,9 +393,9 @@ const struct function FUNCTIONS[] = {
       "or a query, 'SELECT png, id FROM ...'. A child's number follows the largest id that was "
       "read. latent is that of its content; novelty the distance to the nearest of the parents and "
       "the children before; score 1 less the distance to the option \"wish\"; recipe what "
-      "latent_grow() needs. The options stand [here](#breeding-1).",
+      "latent_grow() needs.",
     .example = "SELECT child, content, parents, weights FROM latent_breed('[\"A man rides a horse.\", \"A child plays in the snow.\"]', '{\"children\":2}')",
-    .result = "" },
+    .result = "3|A horse rides in the snow.|[2,1]|[0.48,0.52]\n4|A horse rides a horse.|[1,2]|[0.68,0.32]" },
 
   { .name = "latent_explore", .n_min = 2, .n_max = 3, .n_needed = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = explore_fill,
@@ -412,7 +411,7 @@ const struct function FUNCTIONS[] = {
       "columns are those of latent_breed(). Rows come as they are found, until there are "
       "\"children\" (64), or \"seconds\" are over.",
     .example = "SELECT child, content, parents FROM latent_explore('[\"A man rides a horse.\", \"A child plays in the snow.\"]', 'winter sports', '{\"children\":3}')",
-    .result = "" },
+    .result = "3|A boy rides a horse.|[2,1]\n4|A boy playing in the snow.|[1,2]\n5|A child rides a snow horse.|[1,2]" },
 
   { .name = "latent_grow", .n_min = 3, .n_max = 3, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .step = grow_step, .give = grow_give, .release = grow_release,

@@ -2,7 +2,7 @@
 CREATE TABLE garden(id INTEGER PRIMARY KEY, content, latent BLOB, parents, weights, generation, novelty, score, recipe);
 INSERT INTO garden(content) VALUES ('A man rides a horse.'), ('The soup is cold.'), ('It rains in the park.'), ('We left. Nobody saw us.');
 UPDATE garden SET latent = latent_encode(content), generation = 0;
-INSERT INTO garden SELECT * FROM latent_breed('garden', '{"children":4,"generations":3,"keep":2,"mutation":0.5,"wish":"It snows."}');
+INSERT INTO garden SELECT * FROM latent_breed('garden', '{"children":4,"generations":3,"keep":2,"mutation":0.5,"best_of":1,"wish":"It snows."}');
 CREATE VIEW family AS SELECT c.id AS child, j.key AS place, p.id AS parent, p.generation, p.content, p.latent, c.recipe
   FROM garden c, json_each(c.parents) j JOIN garden p ON p.id = j.value;
 CREATE VIEW children AS SELECT * FROM garden WHERE recipe IS NOT NULL;
@@ -26,7 +26,7 @@ SELECT min(same) FROM (SELECT g.content = latent_grow(f.latent, f.recipe, f.plac
 SELECT 'from contents', min(again) FROM (SELECT g.content = latent_grow(p.content, g.recipe, j.key) AS again FROM garden g, json_each(g.parents) j JOIN garden p ON p.id = j.value GROUP BY g.id);
 SELECT 'in any order', (SELECT latent_grow(latent, recipe, place) FROM (SELECT * FROM family WHERE child = 5 ORDER BY place)) = (SELECT latent_grow(latent, recipe, place) FROM (SELECT * FROM family WHERE child = 5 ORDER BY place DESC));
 SELECT 'rows without a recipe', latent_grow(latent, recipe, 0) FROM garden WHERE id = 1;
-SELECT 'the same again', count(*) FROM (SELECT content, latent, parents, weights, recipe FROM latent_breed('SELECT latent, id FROM garden WHERE id < 5', '{"children":4,"generations":3,"keep":2,"mutation":0.5,"wish":"It snows."}') EXCEPT SELECT content, latent, parents, weights, recipe FROM garden);
+SELECT 'the same again', count(*) FROM (SELECT content, latent, parents, weights, recipe FROM latent_breed('SELECT latent, id FROM garden WHERE id < 5', '{"children":4,"generations":3,"keep":2,"mutation":0.5,"best_of":1,"wish":"It snows."}') EXCEPT SELECT content, latent, parents, weights, recipe FROM garden);
 
 SELECT '-- parents from anywhere';
 SELECT 'array', total(child <= 3), total(json_extract(parents, '$[0]') NOT IN (1, 3)) FROM latent_breed('["It is warm.", null, "He sings."]', '{"children":2,"parents_each":1,"mutation":1}');
@@ -58,3 +58,15 @@ SELECT 'a gene', total(g.content <> b.content) FROM (SELECT latent, recipe, cont
   (SELECT latent_grow('It rains.', recipe, 0) AS content FROM latent_breed('["It rains."]', '{"children":1,"mutation":0.5,"genes":[{"from":"It is cold.","to":"It is warm.","amount":0.75},{"to":"night","amount":-0.125}]}')) g;
 SELECT 'a gene that is a direction', count(*) <= 1 FROM (SELECT json_object('children', 1, 'mutation', 1, 'genes', json_array(json_object('to', json(latent_json(latent_sub('It is hot.', 'It is cold.'))), 'amount', 0.5))) AS o), latent_breed('["It rains."]', o);
 SELECT 'eight parents', total(json_array_length(parents) <> 8) FROM latent_breed('["a","b c","d e","f g","h i","j k","l m","n o"]', '{"children":1,"parents_each":8,"mutation":1}');
+
+SELECT '-- a family as SVG';
+SELECT 'every row', (length(tree) - length(replace(tree, '<title>', ''))) / length('<title>') = (SELECT count(*) FROM garden), tree LIKE '<svg %</svg>%' FROM (SELECT latent_tree(id, parents, content) AS tree FROM garden);
+SELECT latent_tree(column1, column2, column3, column4) FROM (VALUES (1, NULL, 'one & <two>', NULL), (2, '[]', 'three', 'a label'), (3, '[2,1,99]', 'A text that is much too long for the few short lines of the box that it is to stand in, so it is cut.', NULL), (4, '[3,1]', NULL, NULL));
+SELECT 'null', latent_tree(NULL, '[1]', 'x');
+
+-- With a writer, which the tiny models lack.
+SELECT latent_load('build/tests/models/writing') <> '';
+CREATE TABLE written AS SELECT * FROM latent_breed('["A man rides a horse.", "The soup is cold.", "It rains. We stay."]', '{"children":3,"max_tokens":6,"mutation":0.3,"parents_each":3,"best_of":2}');
+SELECT 'names the writer', count(*) - total(json_type(recipe, '$.writer') IS 'text') FROM written;
+SELECT 'grown again', total(content <> again) FROM (SELECT w.content, latent_grow(value, w.recipe, (SELECT key FROM json_each(w.parents) WHERE value = j.key + 1)) AS again
+  FROM written w, json_each('["A man rides a horse.", "The soup is cold.", "It rains. We stay."]') j GROUP BY w.child);

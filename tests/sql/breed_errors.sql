@@ -61,3 +61,12 @@ SELECT latent_grow('a', column1, 0) FROM (VALUES ('{"draw":1,"weights":[1,1],"mo
 SELECT latent_grow(latent_sub('a', 'b'), '{"draw":1,"weights":[1],"model":"00000000","options":{}}', 0);
 SELECT latent_grow('a', '{"draw":1,"weights":[1],"options":{}}', 0);
 SELECT 'null', latent_grow(NULL, '{}', 0), latent_grow('a', NULL, 0), latent_grow('a', '{}', NULL);
+SELECT '-- trees';
+SELECT latent_tree(1, '[1]', 'x');
+SELECT latent_tree(1, '[2', 'x');
+SELECT latent_tree(1, 2, 'x');
+SELECT latent_tree(1, '["a"]', 'x');
+SELECT latent_tree(column1, column2, 'a') FROM (VALUES (1, '[2]'), (2, '[1]'));
+SELECT latent_tree(column1, column2, 'a') FROM (VALUES (1, '[]'), (1, '[]'));
+SELECT latent_tree(1, NULL, x'00');
+SELECT latent_tree('a', NULL, 'x');
