@@ -194,6 +194,20 @@ void result_blob(struct call *c, struct buf *b);        /* a BLOB; takes over wh
 
 /* ---- call_options.c: options are a JSON object ---- */
 enum decoder { DECODER_DEFAULT, DECODER_EXACT, DECODER_WRITER };
+enum crossover { CROSSOVER_MIX, CROSSOVER_SEGMENTS, CROSSOVER_PART };
+enum { MATES_MOST = 8 };        /* parents of a child */
+struct breeding {               /* of functions that breed; strings lie in the call's arena */
+  int children, generations, keep, parents_each;        /* 0: not given */
+  int weights[MATES_MOST];      /* of all parents, of sum WEIGHTS_WHOLE */
+  int n_weights;                /* 0: they are drawn */
+  double seconds;               /* 0: no limit */
+  float mutation;
+  enum crossover crossover;
+  const char *wish, *archive;   /* NULL: there is none */
+  const char *genes;            /* a JSON array; NULL: none */
+  const char *recipe;           /* what a child depends on of the options, as JSON */
+};
+enum { WEIGHTS_WHOLE = 10000 };         /* the sum of weights: so they are written with 4 places */
 struct where {                  /* a row counts where this column has this value */
   const char *column;
   const char *value;            /* as SQL writes it */
@@ -205,11 +219,17 @@ struct options {
   int steps_even, distinct;     /* latent_path() only */
   struct where *where;          /* [n_where], in the call's arena: of functions over a table */
   int n_where;
+  struct breeding breeding;
 };
 /* Argument i where it was given and is not NULL, defaults otherwise. */
 struct options call_options(struct call *c, int i);
-/* For others who read JSON that users write. The object is for cJSON_Delete(); NULL on failure. */
+/* Those in a JSON object. */
 struct cJSON;
+struct options options_of(struct call *c, const struct cJSON *object);
+/* An array of 1 to MATES_MOST numbers from 0 on, not all 0: weights[returned], of sum
+** WEIGHTS_WHOLE. 0: it is none. */
+int json_weights(const struct cJSON *array, int weights[MATES_MOST]);
+/* For others who read JSON that users write. The object is for cJSON_Delete(); NULL on failure. */
 struct cJSON *json_object(struct call *c, const char *text, size_t n, const char *what);
 const char *json_show(struct cJSON *item, char out[64]);        /* as it stood, for messages */
 /* Each key of the object is one of names[n], once; else an error that names the key. */

@@ -65,44 +65,68 @@ int json_check_keys(struct call *c, const cJSON *object, const char *what, const
 enum { COMPLETE_MOST = 2048 };          /* pieces that latent_complete() writes at most */
 enum key {
   KEY_KIND, KEY_BEAMS, KEY_BEST_OF, KEY_TEMPERATURE, KEY_SEED, KEY_MAX_TOKENS, KEY_FLUENCY,
-  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_GUIDANCE, KEY_WHERE, KEY_STEPS, KEY_DISTINCT, N_KEYS
+  KEY_DETAIL, KEY_REFINE, KEY_DECODER, KEY_GUIDANCE, KEY_WHERE, KEY_STEPS, KEY_DISTINCT,
+  KEY_MUTATION, KEY_CROSSOVER, KEY_GENES, KEY_CHILDREN, KEY_GENERATIONS, KEY_KEEP, KEY_PARENTS_EACH, KEY_WEIGHTS,
+  KEY_WISH, KEY_ARCHIVE, KEY_SECONDS, N_KEYS
 };
+/* Which functions take a key; all take those without such a list. */
+#define OVER_TABLES "latent_imagine latent_gaps latent_cluster"
+#define BREEDING    "latent_breed latent_explore"
+#define GROWING     BREEDING " latent_grow"
 static const struct {
   const char *name;
   double least, most;           /* of a number; both 0 for other types */
   int is_whole;
+  const char *takers;
 } KEYS[N_KEYS] = {
-  [KEY_KIND]        = { "kind", 0, 0, 0 },
-  [KEY_BEAMS]       = { "beams", 1, 32, 1 },
-  [KEY_BEST_OF]     = { "best_of", 1, 64, 1 },
-  [KEY_TEMPERATURE] = { "temperature", 0, 10, 0 },
-  [KEY_SEED]        = { "seed", -9007199254740992.0, 9007199254740992.0, 1 },   /* exact: 2^53 */
-  [KEY_MAX_TOKENS]  = { "max_tokens", 1, COMPLETE_MOST, 1 },    /* of latent_complete() */
-  [KEY_FLUENCY]     = { "fluency", 0, 1, 0 },
-  [KEY_DETAIL]      = { "detail", 0, 1, 0 },
-  [KEY_REFINE]      = { "refine", 0, 64, 1 },
-  [KEY_DECODER]     = { "decoder", 0, 0, 0 },
-  [KEY_GUIDANCE]    = { "guidance", 0, 10, 0 },         /* of functions that draw pictures */
-  [KEY_WHERE]       = { "where", 0, 0, 0 },             /* of functions over a latent table */
-  [KEY_STEPS]       = { "steps", 0, 0, 0 },             /* from here on: latent_path() only */
-  [KEY_DISTINCT]    = { "distinct", 0, 0, 0 },
+  [KEY_KIND]         = { "kind", 0, 0, 0, NULL },
+  [KEY_BEAMS]        = { "beams", 1, 32, 1, NULL },
+  [KEY_BEST_OF]      = { "best_of", 1, 64, 1, NULL },
+  [KEY_TEMPERATURE]  = { "temperature", 0, 10, 0, NULL },
+  [KEY_SEED]         = { "seed", -9007199254740992.0, 9007199254740992.0, 1, NULL },     /* 2^53 */
+  [KEY_MAX_TOKENS]   = { "max_tokens", 1, COMPLETE_MOST, 1, NULL },     /* of latent_complete() */
+  [KEY_FLUENCY]      = { "fluency", 0, 1, 0, NULL },
+  [KEY_DETAIL]       = { "detail", 0, 1, 0, NULL },
+  [KEY_REFINE]       = { "refine", 0, 64, 1, NULL },
+  [KEY_DECODER]      = { "decoder", 0, 0, 0, NULL },
+  [KEY_GUIDANCE]     = { "guidance", 0, 10, 0, "latent_image latent_cross" },
+  [KEY_WHERE]        = { "where", 0, 0, 0, OVER_TABLES },
+  [KEY_STEPS]        = { "steps", 0, 0, 0, "latent_path" },
+  [KEY_DISTINCT]     = { "distinct", 0, 0, 0, "latent_path" },
+  [KEY_MUTATION]     = { "mutation", 0, 1, 0, GROWING },
+  [KEY_CROSSOVER]    = { "crossover", 0, 0, 0, GROWING },
+  [KEY_GENES]        = { "genes", 0, 0, 0, GROWING },
+  [KEY_CHILDREN]     = { "children", 1, 10000, 1, BREEDING },
+  [KEY_GENERATIONS]  = { "generations", 1, 1000, 1, "latent_breed" },
+  [KEY_KEEP]         = { "keep", 1, 1000, 1, "latent_breed" },
+  [KEY_PARENTS_EACH] = { "parents_each", 1, MATES_MOST, 1, BREEDING },
+  [KEY_WEIGHTS]      = { "weights", 0, 0, 0, "latent_breed" },
+  [KEY_WISH]         = { "wish", 0, 0, 0, "latent_breed" },
+  [KEY_ARCHIVE]      = { "archive", 0, 0, 0, BREEDING },
+  [KEY_SECONDS]      = { "seconds", 0, 86400, 0, "latent_explore" },
 };
 
-/* Does the function take the key? */
-static int takes(const struct call *c, int key){
-  static const char *const over_tables[] = { "latent_imagine", "latent_gaps", "latent_cluster" };
-  const char *name = c->function->name;
-  if( key<KEY_GUIDANCE ) return 1;
-  if( key==KEY_GUIDANCE ) return strcmp(name, "latent_image")==0 || strcmp(name, "latent_cross")==0;
-  if( key>KEY_WHERE ) return strcmp(name, "latent_path")==0;
-  for(size_t i=0; i<sizeof(over_tables)/sizeof(over_tables[0]); i++){
-    if( strcmp(name, over_tables[i])==0 ) return 1;
+/* Where options do not say: the same number twice. */
+static const float MUTATION = 0.2f;
+static const char MUTATION_DEFAULT[] = "0.2";
+
+/* Is the name one of those in a list, between spaces? */
+static int is_listed(const char *list, const char *name){
+  size_t n = strlen(name);
+  for(const char *at=strstr(list, name); at; at=strstr(at + n, name)){
+    if( (at==list || at[-1]==' ') && (at[n]==0 || at[n]==' ') ) return 1;
   }
   return 0;
 }
 
+/* Does the function take the key? */
+static int takes(const struct call *c, int key){
+  const char *takers = KEYS[key].takers;
+  return takers==NULL || is_listed(takers, c->function->name);
+}
+
 static void unknown_key(struct call *c, const char *name){
-  char known[200] = "";
+  char known[300] = "";
   for(int i=0; i<N_KEYS; i++){
     size_t at = strlen(known);
     if( !takes(c, i) ) continue;
@@ -208,6 +232,102 @@ static void read_where(struct call *c, cJSON *object, struct options *o){
   }
 }
 
+/* ---- Options of breeding ---- */
+
+static void read_crossover(struct call *c, cJSON *item, struct breeding *b){
+  static const char *const names[] = { "mix", "segments", "part" };
+  const char *name = cJSON_GetStringValue(item);
+  for(int i=0; i<3; i++){
+    if( name==NULL || strcmp(name, names[i])!=0 ) continue;
+    b->crossover = (enum crossover)i;
+    return;
+  }
+  bad_value(c, item, "\"mix\", \"segments\" or \"part\"");
+}
+
+int json_weights(const cJSON *array, int weights[MATES_MOST]){
+  static const double most = 1e6;
+  int n = cJSON_IsArray(array) ? cJSON_GetArraySize(array) : 0;
+  const cJSON *item = n>0 ? array->child : NULL;
+  double sum = 0;
+  int rest = WEIGHTS_WHOLE, largest = 0;
+  if( n>MATES_MOST ) return 0;
+  for(const cJSON *x=item; x; x=x->next){
+    if( !cJSON_IsNumber(x) || !(x->valuedouble>=0 && x->valuedouble<=most) ) return 0;
+    sum += x->valuedouble;
+  }
+  if( !(sum>0) ) return 0;
+  for(int i=0; i<n; i++, item=item->next){
+    weights[i] = (int)(item->valuedouble/sum*WEIGHTS_WHOLE + 0.5);
+    if( weights[i]>weights[largest] ) largest = i;
+    rest -= weights[i];
+  }
+  weights[largest] += rest;
+  return n;
+}
+
+static void read_weights(struct call *c, cJSON *item, struct breeding *b){
+  b->n_weights = json_weights(item, b->weights);
+  if( b->n_weights==0 ) bad_value(c, item, "an array of up to 8 numbers from 0 on, one a parent");
+}
+
+static const char *read_string(struct call *c, cJSON *item, const char *expected){
+  const char *text = cJSON_GetStringValue(item);
+  if( text ) return copy_string(c, text);
+  bad_value(c, item, expected);
+  return NULL;
+}
+
+/* Appends the value as JSON, its numbers with all their digits. */
+static void put_json(struct call *c, struct buf *b, const cJSON *item){
+  char *text = c->err.rc==SQLITE_OK ? cJSON_PrintUnformatted(item) : NULL;
+  if( text ) buf_str(b, text);
+  else fail_nomem(&c->err);
+  cJSON_free(text);
+}
+
+static const char *settle_text(struct call *c, struct buf *b){
+  char *text = c->err.rc==SQLITE_OK && b->rc==SQLITE_OK ? buf_copy(b, &c->arena) : NULL;
+  if( text==NULL ) fail_nomem(&c->err);
+  buf_release(b);
+  return text;
+}
+
+/* What is in it is looked at where it is used. */
+static void read_genes(struct call *c, cJSON *item, struct breeding *b){
+  struct buf text = { 0 };
+  if( !cJSON_IsArray(item) ){
+    bad_value(c, item, "an array, [{\"from\": \"sad\", \"to\": \"happy\", \"amount\": 0.5}]");
+    return;
+  }
+  put_json(c, &text, item);
+  b->genes = settle_text(c, &text);
+}
+
+/* The options that a child depends on, so that it can be grown again after defaults have changed:
+** all but those that say how many there are and which of them go on. */
+static const char *write_recipe(struct call *c, const cJSON *tree){
+  const cJSON *item = tree ? tree->child : NULL;
+  struct buf b = { 0 };
+  int has_mutation = 0, has_seed = 0;
+  buf_char(&b, '{');
+  for(; item && c->err.rc==SQLITE_OK; item=item->next){
+    int key = 0;
+    while( key<N_KEYS && strcmp(KEYS[key].name, item->string)!=0 ) key++;
+    if( key>KEY_GENES ) continue;
+    has_mutation |= key==KEY_MUTATION;
+    has_seed |= key==KEY_SEED;
+    if( b.n>1 ) buf_char(&b, ',');
+    buf_json_string(&b, item->string, strlen(item->string));
+    buf_char(&b, ':');
+    put_json(c, &b, item);
+  }
+  if( !has_mutation ) buf_printf(&b, "%s\"mutation\":%s", b.n>1 ? "," : "", MUTATION_DEFAULT);
+  if( !has_seed ) buf_str(&b, ",\"seed\":1");
+  buf_char(&b, '}');
+  return settle_text(c, &b);
+}
+
 /* Log-probabilities are divided by it: by less, they leave the range of a float. Draws would be of
 ** the likeliest alone long before. */
 static float temperature_of(double x){
@@ -215,7 +335,9 @@ static float temperature_of(double x){
   return x<LEAST ? 0 : (float)x;
 }
 
-static void set_number(struct call *c, enum key key, double x, struct decode_options *o){
+static void set_number(struct call *c, enum key key, double x, struct options *options){
+  struct decode_options *o = &options->decode;
+  struct breeding *b = &options->breeding;
   switch( key ){
     case KEY_BEAMS:       o->beams = (int)x; break;
     case KEY_BEST_OF:     o->best_of = (int)x; o->has_best_of = 1; break;
@@ -226,11 +348,18 @@ static void set_number(struct call *c, enum key key, double x, struct decode_opt
     case KEY_FLUENCY:     o->fluency = (float)x; o->has_fluency = 1; break;
     case KEY_DETAIL:      o->detail = (float)x; o->has_detail = 1; break;
     case KEY_GUIDANCE:    o->guidance = (float)x; o->has_guidance = 1; break;
+    case KEY_MUTATION:    b->mutation = (float)x; break;
+    case KEY_CHILDREN:    b->children = (int)x; break;
+    case KEY_GENERATIONS: b->generations = (int)x; break;
+    case KEY_KEEP:        b->keep = (int)x; break;
+    case KEY_PARENTS_EACH: b->parents_each = (int)x; break;
+    case KEY_SECONDS:     b->seconds = x; break;
     default:              break;
   }
 }
 
 static void read_key(struct call *c, cJSON *item, enum key key, struct options *o){
+  struct breeding *b = &o->breeding;
   double x;
   switch( key ){
     case KEY_KIND:     return;          /* read first: it says whose max_tokens counts */
@@ -238,10 +367,15 @@ static void read_key(struct call *c, cJSON *item, enum key key, struct options *
     case KEY_WHERE:    read_where(c, item, o); return;
     case KEY_STEPS:    read_steps(c, item, o); return;
     case KEY_DISTINCT: read_distinct(c, item, o); return;
+    case KEY_CROSSOVER: read_crossover(c, item, b); return;
+    case KEY_GENES:    read_genes(c, item, b); return;
+    case KEY_WEIGHTS:  read_weights(c, item, b); return;
+    case KEY_WISH:     b->wish = read_string(c, item, "a text"); return;
+    case KEY_ARCHIVE:  b->archive = read_string(c, item, "the name of a table"); return;
     default:           break;
   }
   x = read_number(c, item, key);
-  if( c->err.rc==SQLITE_OK ) set_number(c, key, x, &o->decode);
+  if( c->err.rc==SQLITE_OK ) set_number(c, key, x, o);
 }
 
 static void read_options(struct call *c, const cJSON *tree, struct options *o){
@@ -256,15 +390,22 @@ static void read_options(struct call *c, const cJSON *tree, struct options *o){
   }
 }
 
+struct options options_of(struct call *c, const cJSON *tree){
+  struct options o = { .breeding.mutation = MUTATION };
+  decode_options_init(&o.decode);
+  if( tree ) read_options(c, tree, &o);
+  if( takes(c, KEY_MUTATION) && c->err.rc==SQLITE_OK ) o.breeding.recipe = write_recipe(c, tree);
+  return o;
+}
+
 struct options call_options(struct call *c, int i){
-  struct options o = { 0 };
+  struct options o;
   struct content text;
   cJSON *tree;
-  decode_options_init(&o.decode);
-  if( !call_has(c, i) ) return o;
+  if( !call_has(c, i) ) return options_of(c, NULL);
   text = call_text(c, i, "options");
   tree = json_object(c, text.bytes, text.n, "options");
-  if( tree ) read_options(c, tree, &o);
+  o = options_of(c, tree);
   cJSON_Delete(tree);
   return o;
 }

@@ -17,8 +17,8 @@
 ** DIRECTONLY functions read what their arguments do not hold, so only statements of the application
 ** may call them, never a view or a trigger of a file that it has opened: latent_imagine(),
 ** latent_gaps(), latent_cluster() and latent_encode_each() read the rows of a table by its name in
-** a string, whatever schema it is in; latent_info() tells paths of this machine; latent_load()
-** opens a file.
+** a string, whatever schema it is in; latent_breed() and latent_explore() run a query besides, if
+** that is what they are given; latent_info() tells paths of this machine; latent_load() opens a file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -388,6 +388,63 @@ const struct function FUNCTIONS[] = {
       "source: 'a', 'b', 'both' or 'neither'.",
     .example = "SELECT group_concat(token, ' ') FROM latent_tokens('A man rides a horse.')",
     .result = "▁A ▁man ▁ride s ▁a ▁horse ." },
+
+  /* ---- breeding ---- */
+
+  { .name = "latent_breed", .n_min = 1, .n_max = 2, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = breed_fill, .more = breed_more,
+    .release = brood_release,
+    .columns =
+      "child INTEGER, content, latent BLOB, parents TEXT, weights TEXT, generation INTEGER, "
+      "novelty REAL, score REAL, recipe TEXT, source HIDDEN, options HIDDEN",
+    .group = "Breeding",
+    .usage = "latent_breed(parents [, options])",
+    .sentence =
+      "Children of texts, code or pictures, all of one kind. parents: a JSON array of texts and of "
+      "latents as latent_json() gives them; the name of a table with a column content or latent; "
+      "or a query, 'SELECT png, id FROM ...'. A child's number follows the largest id that was "
+      "read. latent is that of its content; novelty the distance to the nearest of the parents and "
+      "the children before; score 1 less the distance to the option \"wish\"; recipe what "
+      "latent_grow() needs.",
+    .example = "SELECT child, content, parents, weights FROM latent_breed('[\"A man rides a horse.\", \"A child plays in the snow.\"]', '{\"children\":2}')",
+    .result = "3|A horse rides in the snow.|[2,1]|[0.48,0.52]\n4|A horse rides a horse.|[1,2]|[0.68,0.32]" },
+
+  { .name = "latent_explore", .n_min = 2, .n_max = 3, .n_needed = 1, .flags = SQLITE_DIRECTONLY,
+    .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = explore_fill,
+    .more = explore_more, .release = brood_release,
+    .columns =
+      "child INTEGER, content, latent BLOB, parents TEXT, weights TEXT, generation INTEGER, "
+      "novelty REAL, score REAL, recipe TEXT, seeds HIDDEN, wish HIDDEN, options HIDDEN",
+    .group = "Breeding",
+    .usage = "latent_explore(seeds, wish [, options])",
+    .sentence =
+      "Breeding without a person: children of the seeds, and of what was found, that are unlike "
+      "all that is there, and near to the wish, which is content, a latent or NULL. seeds and "
+      "columns are those of latent_breed(). Rows come as they are found, until there are "
+      "\"children\" (64), or \"seconds\" are over.",
+    .example = "SELECT child, content, parents FROM latent_explore('[\"A man rides a horse.\", \"A child plays in the snow.\"]', 'winter sports', '{\"children\":3}')",
+    .result = "3|A boy rides a horse.|[2,1]\n4|A boy playing in the snow.|[1,2]\n5|A child rides a snow horse.|[1,2]" },
+
+  { .name = "latent_grow", .n_min = 3, .n_max = 3, .flags = PURE, .feature = FEATURE_AGGREGATE,
+    .step = grow_step, .give = grow_give, .release = grow_release,
+    .group = "Breeding",
+    .usage = "latent_grow(parent, recipe, place)",
+    .sentence =
+      "An aggregate: the content of a child again, bit for bit, from its recipe and the latents of "
+      "its parents, each with its place (0, 1, ...) in the child's column parents.",
+    .example = "WITH p(id, z) AS (VALUES (1, latent_encode('A man rides a horse.')), (2, latent_encode('A child plays.'))) SELECT c.content = latent_grow(p.z, c.recipe, j.key) FROM latent_breed('[\"A man rides a horse.\", \"A child plays.\"]', '{\"children\":1}') c, json_each(c.parents) j JOIN p ON p.id = j.value",
+    .result = "1" },
+
+  { .name = "latent_tree", .n_min = 3, .n_max = 4, .n_needed = 1, .flags = PURE,
+    .feature = FEATURE_AGGREGATE, .step = tree_step, .give = tree_give, .release = tree_release,
+    .group = "Breeding",
+    .usage = "latent_tree(id, parents, content [, label])",
+    .sentence =
+      "An aggregate: the rows (1000 at most) as a family tree, in SVG. parents is a JSON array of "
+      "ids, or NULL; those that are no rows are left out. A picture is shown small, with its label "
+      "below; a text by its label, or by its beginning.",
+    .example = "SELECT latent_tree(column1, column2, column3) LIKE '<svg %It rains.%</svg>%' FROM (VALUES (1, NULL, 'It rains.'), (2, NULL, 'It snows.'), (3, '[1,2]', 'It is wet.'))",
+    .result = "1" },
 
   /* ---- search ---- */
 

@@ -46,6 +46,11 @@ void scalar_scale(struct call *c);
 void scalar_cross(struct call *c);
 void scalar_image(struct call *c);
 void describe_fill(struct call *c, struct rows *r);
+/* The point of style with content's meaning. Of texts and code its s is turned towards content's by
+** `amount` of the arc, segment by segment where both have the same number; otherwise every segment
+** of style turns towards the mean s of content. A picture's r is drawn for that s too, as o says. */
+struct latent cross_points(struct call *c, const struct latent *content,
+                           const struct latent *style, float amount, const struct options *o);
 /* Mean log-probability per token (of a picture: per byte) of content of the model's kind at z. what
 ** stands in messages: "argument 1". 0 on failure. */
 float content_score(struct call *c, const struct model *m, const struct content *content,
@@ -57,6 +62,7 @@ void scalar_valid(struct call *c);
 /* ---- functions_exchange.c: latents as JSON and as bare numbers ---- */
 void scalar_json(struct call *c);
 void scalar_from_json(struct call *c);
+struct latent latent_from_json(struct call *c, struct content text);    /* argument 1, or a part */
 void scalar_vector(struct call *c);
 void scalar_embed(struct call *c);
 void scalar_from_vector(struct call *c);
@@ -270,10 +276,119 @@ void encode_each_more(struct call *c, struct rows *r);
 void embed_each_fill(struct call *c, struct rows *r);
 void embed_each_more(struct call *c, struct rows *r);
 void each_release(void *state);
+int is_json_array(struct call *c, struct content text);
+/* The name that reads the rowid of t's table: one that no column has. */
+const char *rowid_name(struct near *t);
 
 /* ---- functions_imagine.c, functions_gaps.c ---- */
 void imagine_fill(struct call *c, struct rows *r);
 void gaps_fill(struct call *c, struct rows *r);
+
+/* ======== Breeding ======== */
+
+/* ---- functions_origin.c: where parents come from ---- */
+struct origin {                 /* statement: value, id, generation; of an array also the type */
+  struct call *call;
+  sqlite3_stmt *statement;      /* owned */
+  int is_json;
+  int n;                        /* values so far */
+};
+struct seed {                   /* one of them; what it points to lies in the call's arena */
+  sqlite3_int64 id;
+  int generation;
+  struct latent z;              /* a point */
+};
+/* Argument or option `what` as parents: a JSON array of content and latents, a query, or the name
+** of a table. Values are read with c->kind, c->named and c->rounds. */
+int origin_open(struct origin *s, struct call *c, struct content text, const char *what);
+/* The same of a name alone. */
+int origin_table(struct origin *s, struct call *c, const char *name);
+int origin_next(struct origin *s, struct seed *out);    /* 0: that was all, or a failure */
+void origin_close(struct origin *s);
+
+/* ---- functions_brood.c: how children are made ---- */
+struct mate {                   /* one who may become a parent */
+  sqlite3_int64 id;
+  int generation;
+  struct latent z;              /* like the text, in the brood's store */
+  struct content said;          /* what the small decoder says of z; NULL: not asked yet */
+  float nearest;                /* the distance to the nearest of the others */
+  float score;                  /* nearness to the wish */
+};
+struct gene {
+  struct latent direction;
+  float amount;
+};
+struct brood {                  /* rows.state of latent_breed() and latent_explore() */
+  struct arena store;           /* what outlives a call */
+  struct buf mates;             /* of struct mate: parents, the archive, children in order */
+  int n_parents;                /* so many, the first, are the parents that were given */
+  struct options options;       /* borrows from the store */
+  struct latent wish;           /* n_segments 0: there is none */
+  struct gene *genes;           /* [n_genes]: in the store */
+  int n_genes;
+  int kind, rounds;
+  sqlite3_int64 next_id;
+  int n_draws;                  /* children that were drawn, shown or not */
+  int n_shown;
+  struct random random;         /* draws the parents */
+  /* latent_breed(): the generation that is to come, and the mates that are its parents */
+  int generation;
+  int *pool, n_pool;            /* [as many as there are parents, or keep]: in the store */
+  /* latent_explore(): */
+  int n_measured;               /* mates whose `nearest` and `score` are known */
+  int n_barren;                 /* batches without a child to show, one after another */
+  sqlite3_int64 until;          /* nanoseconds of the clock; 0: no limit */
+};
+struct draw {                   /* a child that is to be made */
+  int mates[MATES_MOST], n;     /* places in mates */
+  int weights[MATES_MOST];      /* of sum WEIGHTS_WHOLE */
+  int number;                   /* what its mutation is drawn with */
+};
+enum { DRAWS_MOST = 64 };       /* of one batch */
+void brood_release(void *state);
+struct mate *brood_mates(struct brood *b, int *n);      /* good until the next one comes */
+struct mate *mate_at(struct brood *b, int i);
+/* The state of a scan: reads argument 0, the archive, and the options, argument i. NULL: failed. */
+struct brood *brood_begin(struct call *c, struct rows *r, int i);
+/* The wish: any content or latent; TEXT is words, whatever the kind of the parents. */
+void brood_wish(struct call *c, struct brood *b, sqlite3_value *v);
+void brood_wish_for(struct call *c, struct brood *b, const char *text);
+void brood_resume(struct call *c, struct brood *b);     /* at the start of more() */
+int random_below(struct random *random, int n);
+/* Weights and a number for a draw whose mates are chosen. */
+void brood_weigh(struct brood *b, struct draw *d);
+/* The point of a draw, in the call's arena. */
+struct latent brood_place(struct call *c, struct brood *b, const struct draw *d);
+/* Makes the children of draws[n]. Those that no mate is like become mates and rows; how many? */
+int brood_make(struct call *c, struct brood *b, const struct draw *draws, int n, struct rows *r);
+float brood_distance(struct call *c, const struct latent *a, const struct latent *b);
+/* For who fills a brood by hand: the options, and what is needed of them; the genes; a copy of a
+** latent in the store; that z is of the kind of the first mate; and what draws[n] decode to: texts[n],
+** the caller's. */
+void brood_settle(struct call *c, struct brood *b, const struct options *o);
+void brood_genes(struct call *c, struct brood *b);
+struct latent brood_keep(struct call *c, struct brood *b, const struct latent *z);
+void brood_check(struct call *c, struct brood *b, const struct latent *z, const char *what);
+void brood_decode(struct call *c, struct brood *b, const struct draw *draws, int n,
+                  struct buf *texts);
+uint32_t writer_print(const struct writer *w);          /* stands for all that it is */
+
+/* ---- functions_breed.c ---- */
+void breed_fill(struct call *c, struct rows *r);
+void breed_more(struct call *c, struct rows *r);
+void grow_step(struct call *c, void *state);
+void grow_give(struct call *c, void *state);
+void grow_release(void *state);
+
+/* ---- functions_explore.c ---- */
+void explore_fill(struct call *c, struct rows *r);
+void explore_more(struct call *c, struct rows *r);
+
+/* ---- functions_tree.c: latent_tree(id, parents, content [, label]) ---- */
+void tree_step(struct call *c, void *state);
+void tree_give(struct call *c, void *state);
+void tree_release(void *state);
 
 /* ---- functions_progress.c ---- */
 void progress_fill(struct call *c, struct rows *r);

@@ -56,7 +56,7 @@ static void bind_json(struct call *c, sqlite3_stmt *s){
 }
 
 /* Read by our own reader: json_valid() calls an array invalid when it is out of memory. */
-static int is_json_array(struct call *c, struct content text){
+int is_json_array(struct call *c, struct content text){
   struct err why = c->err;
   struct json j = json_of(text.bytes, text.n, "argument 1", &why);
   int is_array = json_next(&j)=='[';
@@ -79,8 +79,7 @@ static void open_json(struct call *c, struct each *e){
   bind_json(c, e->s);
 }
 
-/* The name that reads the rowid: one that no column has. */
-static const char *rowid_name(struct near *t){
+const char *rowid_name(struct near *t){
   static const char *const names[] = { "rowid", "_rowid_", "oid" };
   static const char sql[] =
     "SELECT 1 FROM pragma_table_xinfo(%Q, %Q) WHERE lower(name) = %Q";

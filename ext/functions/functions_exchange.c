@@ -191,7 +191,7 @@ static void read_head(struct call *c, const char *kind, const char *model, struc
   }
 }
 
-static struct latent latent_from_json(struct call *c, struct content text){
+struct latent latent_from_json(struct call *c, struct content text){
   struct json_latent found = { 0 };
   struct latent z = { 0 };
   char who[64];

@@ -69,10 +69,9 @@ static void cross_segment(struct call *c, float *out, const struct latent *style
   }
 }
 
-/* The point of style, its s turned. Segment by segment where both have the same number. Otherwise
-** every segment of style turns towards the mean s of content. */
-static struct latent cross(struct call *c, const struct latent *content, const struct latent *style,
-                           float amount){
+/* The point of style, its s turned towards content's by `amount` of the arc. */
+static struct latent turn_points(struct call *c, const struct latent *content,
+                                 const struct latent *style, float amount){
   int is_even = content->n_segments==style->n_segments;
   struct latent z = *style;
   float *s;
@@ -180,33 +179,31 @@ static void draw_cross(struct call *c, struct model *m, const struct latent *sty
   int best;
   d.s = z->z;
   d.like = style->z + style->s;
-  if( style->n_segments!=1 ){
-    fail(&c->err, SQLITE_ERROR, "argument 2 (style) is a latent of %d segments, expected 1: a "
-         "picture is one segment", style->n_segments);
-    return;
-  }
   best = draw_best(c, &d, 1);
   if( c->err.rc!=SQLITE_OK ) return;
   to.z = d.z + (size_t)best*(size_t)z->width;
   point_interp(z, style, &to, amount, &c->arena, &c->err);
 }
 
+struct latent cross_points(struct call *c, const struct latent *content,
+                           const struct latent *style, float amount, const struct options *o){
+  struct model *m = latent_model(c, style);
+  int is_drawn = m && m->config.kind==KIND_PICTURE && style->n_segments==1;
+  struct latent z = turn_points(c, content, style, is_drawn ? 1 : amount);
+  if( c->err.rc!=SQLITE_OK || !is_drawn ) return z;
+  if( amount==0 || is_same_s(&z, style) ) return *style;
+  draw_cross(c, m, style, o, &z, amount);
+  return z;
+}
+
 void scalar_cross(struct call *c){
   double amount = c->n_args>2 ? call_number(c, 2, "amount", 0, 1) : 1;
   struct options o = get_options(c, 3);
   struct latent content, style, z;
-  struct model *m;
   if( !o.decode.has_fluency ) o.decode.fluency = CROSS_FLUENCY;
   content = call_point(c, 0, "content");
   style = call_point(c, 1, "style");
-  m = latent_model(c, &style);
-  if( m && m->config.kind==KIND_PICTURE ){
-    z = cross(c, &content, &style, 1);
-    if( amount==0 || (c->err.rc==SQLITE_OK && is_same_s(&z, &style)) ) z = style;
-    else if( c->err.rc==SQLITE_OK ) draw_cross(c, m, &style, &o, &z, (float)amount);
-  }else{
-    z = cross(c, &content, &style, (float)amount);
-  }
+  z = cross_points(c, &content, &style, (float)amount, &o);
   if( c->err.rc==SQLITE_OK ){
     call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
   }

@@ -18,7 +18,7 @@
 ** What the aggregate holds lies in its struct plot. SQLite ends every aggregate, also after a step
 ** that failed and after a statement that was reset in the middle, and then plot_release() frees it.
 */
-#include "functions.h"
+#include "functions_svg.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -39,8 +39,6 @@ enum {
   APART = 4,                    /* between two marks */
   SPREAD_STEPS = 100,           /* how often all pairs of marks are looked at, at most */
   /* Labels. */
-  FONT = 12,                    /* size */
-  LINE = 14,                    /* height of a line */
   LINES_MOST = 3,
   GAP = 4                       /* between a mark and its label */
 };
@@ -133,13 +131,8 @@ struct mark {
   const unsigned char *png;
   size_t png_bytes;             /* 0: the mark is a dot */
 };
-struct line {                   /* of a label; borrowed from the mark's */
-  const char *text;
-  size_t n;
-  int is_cut;                   /* more would follow */
-};
 struct label {
-  struct line lines[LINES_MOST];
+  struct svg_line lines[LINES_MOST];    /* borrowed from the mark's */
   int n_lines;                  /* 0: there is no label, or no place for it */
   int is_whole;                 /* nothing is cut, and no word is broken */
   struct box box;
@@ -234,8 +227,8 @@ static int part_dots(struct mark *a, struct mark *b){
 ** there is room for a caption. */
 static int part_pictures(struct mark *a, struct mark *b){
   int has_captions = a->png_bytes>0 && b->png_bytes>0;
-  double need_x = a->half + b->half + (has_captions ? LINE : APART);
-  double need_y = a->half + b->half + (has_captions ? 2*LINE : APART);
+  double need_x = a->half + b->half + (has_captions ? SVG_LINE : APART);
+  double need_y = a->half + b->half + (has_captions ? 2*SVG_LINE : APART);
   double dx = b->x - a->x;
   double dy = b->y - a->y;
   double over_x = (need_x - fabs(dx))/2;
@@ -287,76 +280,11 @@ static void centre_marks(struct page *p){
 
 /* ---- Lines of a label ---- */
 
-/* About the width of the character at text[0..n) in a wide sans-serif font, in thousandths of the
-** font's size. *bytes: its length. */
-static int character_width(const char *text, size_t n, int *bytes){
-  *bytes = utf8_length(text, n);
-  if( *bytes>2 ) return 1000;
-  if( *bytes!=1 ){
-    if( *bytes==0 ) *bytes = 1;
-    return 650;
-  }
-  if( strchr("ijl.,:;'|!", text[0]) ) return 320;
-  if( strchr("ftr()[]{}/\\-\" I", text[0]) ) return 400;
-  if( strchr("mwMW@%", text[0]) ) return 960;
-  return is_ascii_upper(text[0]) ? 720 : 620;
-}
-
-static double text_width(const char *text, size_t n){
-  int bytes;
-  int sum = 0;
-  for(size_t i=0; i<n && sum<1000000; i+=(size_t)bytes){
-    sum += character_width(text+i, n-i, &bytes);
-  }
-  return sum*FONT/1000.0;
-}
-
-/* Bytes of the longest beginning that is at most `width` wide. */
-static size_t text_fits(const char *text, size_t n, int width){
-  int bytes;
-  int sum = 0;
-  size_t i = 0;
-  for(; i<n; i+=(size_t)bytes){
-    sum += character_width(text+i, n-i, &bytes);
-    if( sum*FONT>width*1000 ) break;
-  }
-  return i;
-}
-
-/* Without the white space around it. */
-static struct line trimmed(const char *text, size_t n){
-  while( n>0 && is_xml_space(text[0]) ){
-    text++;
-    n--;
-  }
-  while( n>0 && is_xml_space(text[n-1]) ) n--;
-  return (struct line){ .text = text, .n = n };
-}
-
-/* Bytes of `rest` on one line: all of it, or up to the last space that fits, or as much of a long
-** word as fits. */
-static size_t line_bytes(const struct line *rest, int width){
-  size_t fits = text_fits(rest->text, rest->n, width);
-  size_t word = fits;
-  if( fits==rest->n ) return fits;
-  while( word>0 && !is_xml_space(rest->text[word]) ) word--;
-  return word>0 ? word : fits;
-}
-
 struct label_shape { int width, lines; };       /* most of a label */
 
-/* Breaks a label at spaces. The last line is cut where more would follow. */
 static void break_label(struct label *l, const struct mark *m, struct label_shape shape){
-  struct line rest = trimmed(m->label, m->label_bytes);
-  l->is_whole = 1;
-  for(l->n_lines=0; rest.n>0 && l->n_lines<shape.lines; l->n_lines++){
-    size_t at = line_bytes(&rest, shape.width);
-    l->lines[l->n_lines] = trimmed(rest.text, at);
-    l->is_whole &= at==rest.n || is_xml_space(rest.text[at]);
-    rest = trimmed(rest.text + at, rest.n - at);
-  }
-  if( rest.n>0 ) l->lines[shape.lines-1].is_cut = 1;
-  l->is_whole &= rest.n==0;
+  l->n_lines = svg_break(l->lines, shape.lines, m->label, m->label_bytes, shape.width,
+                         &l->is_whole);
 }
 
 /* Makes the lines as even as they can be, without another line. */
@@ -365,7 +293,7 @@ static void balance_label(struct label *l, const struct mark *m, int width){
   struct label narrower = *l;
   while( shape.lines>1 && narrower.is_whole && shape.width>0 ){
     *l = narrower;
-    shape.width -= FONT;
+    shape.width -= SVG_FONT;
     break_label(&narrower, m, shape);
   }
 }
@@ -373,9 +301,7 @@ static void balance_label(struct label *l, const struct mark *m, int width){
 static double label_width(const struct label *l){
   double most = 0;
   for(int i=0; i<l->n_lines; i++){
-    const struct line *line = &l->lines[i];
-    double ellipsis = line->is_cut ? FONT : 0;
-    double width = text_width(line->text, line->n) + ellipsis;
+    double width = svg_line_width(&l->lines[i]);
     if( width>most ) most = width;
   }
   return most;
@@ -421,7 +347,7 @@ static double label_top(const struct mark *m, struct side side, double height){
 }
 
 static void set_beside(struct label *l, const struct mark *m, struct side side, double width){
-  double height = l->n_lines*LINE;
+  double height = l->n_lines*SVG_LINE;
   double left = label_left(m, side.across, width);
   double top = label_top(m, side, height);
   l->box = (struct box){ left, top, left + width, top + height };
@@ -480,99 +406,22 @@ static void place_label(struct page *p, int i){
 
 /* ---- SVG ---- */
 
-/* One decimal, rounded. */
-static void put_number(struct buf *out, double x){
-  int tenths = (int)floor(x*10 + 0.5);
-  int size = tenths<0 ? -tenths : tenths;
-  if( tenths<0 ) buf_char(out, '-');
-  if( size%10 ) buf_printf(out, "%d.%d", size/10, size%10);
-  else buf_printf(out, "%d", size/10);
-}
-
-static void put_attribute(struct buf *out, const char *name, double x){
-  buf_printf(out, " %s=\"", name);
-  put_number(out, x);
-  buf_char(out, '"');
-}
-
-/* Can XML have this character, of n bytes, in a text? Not most control characters, nor U+FFFE and
-** U+FFFF. */
-static int is_xml(const unsigned char *text, int n){
-  if( n==0 ) return 0;
-  if( text[0]<' ' ) return is_xml_space(text[0]);
-  return n!=3 || text[0]!=0xef || text[1]!=0xbf || text[2]<0xbe;
-}
-
-/* Text between tags. What XML cannot have, and what is no UTF-8, becomes U+FFFD. */
-static void put_xml(struct buf *out, const char *text, size_t n){
-  for(size_t i=0; i<n; ){
-    int bytes = utf8_length(text+i, n-i);
-    if( !is_xml((const unsigned char *)text+i, bytes) ) buf_str(out, UTF8_REPLACEMENT);
-    else if( text[i]=='&' ) buf_str(out, "&amp;");
-    else if( text[i]=='<' ) buf_str(out, "&lt;");
-    else if( text[i]=='>' ) buf_str(out, "&gt;");
-    else buf_append(out, text+i, (size_t)bytes);
-    i += bytes ? (size_t)bytes : 1;
-  }
-}
-
-static void put_base64(struct buf *out, const unsigned char *data, size_t n){
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for(size_t i=0; i<n; i+=3){
-    int has_second = i+1<n;
-    int has_third = i+2<n;
-    uint32_t x = (uint32_t)data[i]<<16;
-    char four[4];
-    if( has_second ) x |= (uint32_t)data[i+1]<<8;
-    if( has_third ) x |= data[i+2];
-    four[0] = digits[x>>18];
-    four[1] = digits[x>>12 & 63];
-    four[2] = has_second ? digits[x>>6 & 63] : '=';
-    four[3] = has_third ? digits[x & 63] : '=';
-    buf_append(out, four, 4);
-  }
-}
-
-static void put_picture(struct buf *out, const struct mark *m){
-  buf_str(out, "<image");
-  put_attribute(out, "x", m->x - m->half);
-  put_attribute(out, "y", m->y - m->half);
-  put_attribute(out, "width", 2*m->half);
-  put_attribute(out, "height", 2*m->half);
-  buf_str(out, " href=\"data:image/png;base64,");
-  put_base64(out, m->png, m->png_bytes);
-  buf_str(out, "\"/>");
-}
-
 static void put_mark(struct buf *out, const struct mark *m){
   buf_str(out, "<g>");
   if( m->label_bytes>0 ){
     buf_str(out, "<title>");
-    put_xml(out, m->label, m->label_bytes);
+    svg_text(out, m->label, m->label_bytes);
     buf_str(out, "</title>");
   }
   if( m->png_bytes>0 ){
-    put_picture(out, m);
+    svg_picture(out, m->x - m->half, m->y - m->half, 2*m->half, m->png, m->png_bytes);
   }else{
     buf_str(out, "<circle");
-    put_attribute(out, "cx", m->x);
-    put_attribute(out, "cy", m->y);
+    svg_attribute(out, "cx", m->x);
+    svg_attribute(out, "cy", m->y);
     buf_printf(out, " r=\"%d\" fill=\"%s\"/>", DOT, COLOURS[m->group]);
   }
   buf_str(out, "</g>\n");
-}
-
-static void put_label(struct buf *out, const struct label *l){
-  enum { BASELINE = 11 };       /* below the top of a line */
-  for(int i=0; i<l->n_lines; i++){
-    buf_str(out, "<text");
-    put_attribute(out, "x", l->x);
-    put_attribute(out, "y", l->box.top + i*LINE + BASELINE);
-    buf_printf(out, " text-anchor=\"%s\">", l->anchor);
-    put_xml(out, l->lines[i].text, l->lines[i].n);
-    if( l->lines[i].is_cut ) buf_str(out, "\xe2\x80\xa6");     /* an ellipsis */
-    buf_str(out, "</text>\n");
-  }
 }
 
 /* Under everything else, each mark glows in its colour. That shows where groups lie. */
@@ -581,9 +430,9 @@ static void put_ground(struct buf *out, const struct page *p){
   buf_str(out, "<g fill-opacity=\".07\">\n");
   for(int i=0; i<p->n; i++){
     buf_str(out, "<circle");
-    put_attribute(out, "cx", p->marks[i].x);
-    put_attribute(out, "cy", p->marks[i].y);
-    put_attribute(out, "r", 24 + p->marks[i].half);
+    svg_attribute(out, "cx", p->marks[i].x);
+    svg_attribute(out, "cy", p->marks[i].y);
+    svg_attribute(out, "r", 24 + p->marks[i].half);
     buf_printf(out, " fill=\"%s\"/>\n", COLOURS[p->marks[i].group]);
   }
   buf_str(out, "</g>\n");
@@ -598,10 +447,13 @@ static void put_page(struct buf *out, const struct page *p){
   put_ground(out, p);
   for(int i=0; i<p->n; i++) put_mark(out, &p->marks[i]);
   buf_str(out, "<g font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\"");
-  buf_printf(out, " font-size=\"%d\" fill=\"#333\"", FONT);
+  buf_printf(out, " font-size=\"%d\" fill=\"#333\"", SVG_FONT);
   buf_str(out, " stroke=\"#fff\" stroke-width=\"3\" stroke-opacity=\".8\" paint-order=\"stroke\""
                " stroke-linejoin=\"round\" pointer-events=\"none\">\n");
-  for(int i=0; i<p->n; i++) put_label(out, &p->labels[i]);
+  for(int i=0; i<p->n; i++){
+    const struct label *l = &p->labels[i];
+    svg_lines(out, l->lines, l->n_lines, l->x, l->box.top, l->anchor);
+  }
   buf_str(out, "</g>\n</svg>\n");
 }
 
