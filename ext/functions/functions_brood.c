@@ -361,13 +361,16 @@ static struct latent copy_latent(struct call *c, const struct latent *z){
 struct latent brood_place(struct call *c, struct brood *b, const struct draw *d){
   const struct breeding *o = &b->options.breeding;
   int is_part = o->crossover==CROSSOVER_PART && d->n>1;
+  struct options drawn = { 0 };         /* how a picture's r is drawn: as a recipe says it again */
   struct latent z, mixed;
+  drawn.decode.has_seed = 1;
+  drawn.decode.seed = decode_seed(b->options.decode.seed, d->number);
   if( o->crossover!=CROSSOVER_SEGMENTS || !splice_mates(c, b, d, &z) ){
     mix_mates(c, b, d, is_part ? d->n - 1 : d->n, &z);
   }
   mixed = z;
   if( is_part && c->err.rc==SQLITE_OK ){
-    z = cross_points(c, &mixed, &mate_at(b, d->mates[d->n-1])->z, 1, &b->options);
+    z = cross_points(c, &mixed, &mate_at(b, d->mates[d->n-1])->z, 1, &drawn);
   }
   z = copy_latent(c, &z);
   for(int i=0; i<b->n_genes && c->err.rc==SQLITE_OK; i++){
