@@ -102,8 +102,8 @@ def main():
         ways = {
             'explore': points(db, explore, 'seeds', None, own),
             'mixes': points(db, breed, 'seeds', own),
-            'samples': points(db, '''WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n
-                WHERE i < ?) SELECT latent_sample(i + 1000*?, ?), i FROM n''', a.children, run,
+            'samples': points(db, '''WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1
+                FROM n WHERE i < ?) SELECT latent_sample(i + 1000*?, ?), i FROM n''', a.children, run,
                 json.dumps({'kind': a.kind})),
         }
         for way, (found, rows) in ways.items():
