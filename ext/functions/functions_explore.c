@@ -1,6 +1,6 @@
 /*
-** functions_explore.c -- latent_explore(seeds, wish [, options]): breeding without a person, towards
-** what is new, and where there is a wish, near to it.
+** functions_explore.c -- latent_explore(seeds, wish [, options]): breeding without a person,
+** towards what is new, and where there is a wish, near to it.
 **
 ** Novelty search (Lehman and Stanley 2011): there is no goal but to be unlike what is there. The
 ** archive is all that was read and all that was found.
