@@ -24,6 +24,8 @@ import struct
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SEEDS = 12
+SAMPLES = '''WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+  SELECT latent_sample(i + 1000*?, ?), i FROM n'''
 WISHES = {'text': ['food for animals', 'a journey by night', 'a present for a child'],
           'picture': ['a red fruit', 'an angry face', 'something that flies']}
 
@@ -102,9 +104,7 @@ def main():
         ways = {
             'explore': points(db, explore, 'seeds', None, own),
             'mixes': points(db, breed, 'seeds', own),
-            'samples': points(db, '''WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n
-                WHERE i < ?) SELECT latent_sample(i + 1000*?, ?), i FROM n''', a.children, run,
-                json.dumps({'kind': a.kind})),
+            'samples': points(db, SAMPLES, a.children, run, json.dumps({'kind': a.kind})),
         }
         for way, (found, rows) in ways.items():
             for quarter in range(1, 5):

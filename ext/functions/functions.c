@@ -18,7 +18,8 @@
 ** may call them, never a view or a trigger of a file that it has opened: latent_imagine(),
 ** latent_gaps(), latent_cluster() and latent_encode_each() read the rows of a table by its name in
 ** a string, whatever schema it is in; latent_breed() and latent_explore() run a query besides, if
-** that is what they are given; latent_info() tells paths of this machine; latent_load() opens a file.
+** that is what they are given; latent_info() tells paths of this machine; latent_load() opens a
+** file.
 */
 #include "functions.h"
 #include "vtab.h"
@@ -407,7 +408,7 @@ const struct function FUNCTIONS[] = {
       "the children before; score 1 less the distance to the option \"wish\"; recipe what "
       "latent_grow() needs.",
     .example = "SELECT child, content, parents, weights FROM latent_breed('[\"A man rides a horse.\", \"A child plays in the snow.\"]', '{\"children\":2}')",
-    .result = "3|A horse rides in the snow.|[2,1]|[0.48,0.52]\n4|A horse rides a horse.|[1,2]|[0.68,0.32]" },
+    .result = "3|A horse rides in the snow.|[2,1]|[0.48,0.52]\n4|A horse rides a man in a snowstorm.|[1,2]|[0.68,0.32]" },
 
   { .name = "latent_explore", .n_min = 2, .n_max = 3, .n_needed = 1, .flags = SQLITE_DIRECTONLY,
     .feature = FEATURE_TABLE, .module = &TABLE_MODULE, .fill = explore_fill,
@@ -423,7 +424,7 @@ const struct function FUNCTIONS[] = {
       "columns are those of latent_breed(). Rows come as they are found, until there are "
       "\"children\" (64), or \"seconds\" are over.",
     .example = "SELECT child, content, parents FROM latent_explore('[\"A man rides a horse.\", \"A child plays in the snow.\"]', 'winter sports', '{\"children\":3}')",
-    .result = "3|A boy rides a horse.|[2,1]\n4|A boy playing in the snow.|[1,2]\n5|A child rides a snow horse.|[1,2]" },
+    .result = "3|A boy rides a snow horse.|[2,1]\n4|A boy rides in the snow.|[1,2]\n5|A boy snowing in the snowfield.|[2,3]" },
 
   { .name = "latent_grow", .n_min = 3, .n_max = 3, .flags = PURE, .feature = FEATURE_AGGREGATE,
     .step = grow_step, .give = grow_give, .release = grow_release,

@@ -363,9 +363,9 @@ struct latent brood_place(struct call *c, struct brood *b, const struct draw *d)
 /* Makes the children of draws[n]. Those that no mate is like become mates and rows; how many? */
 int brood_make(struct call *c, struct brood *b, const struct draw *draws, int n, struct rows *r);
 float brood_distance(struct call *c, const struct latent *a, const struct latent *b);
-/* For who fills a brood by hand: the options, and what is needed of them; the genes; a copy of a
-** latent in the store; that z is of the kind of the first mate; and what draws[n] decode to: texts[n],
-** the caller's. */
+/* For who fills a brood by hand: the options, and what follows from them; the genes; a copy of a
+** latent in the store; that z is of the kind of the first mate; what draws[n] decode to: texts[n],
+** which are the caller's. */
 void brood_settle(struct call *c, struct brood *b, const struct options *o);
 void brood_genes(struct call *c, struct brood *b);
 struct latent brood_keep(struct call *c, struct brood *b, const struct latent *z);

@@ -3,9 +3,9 @@
 ** latent_grow(parent, recipe, place), which makes a child again from its recipe.
 **
 ** Each generation has up to `children` children, whose parents are drawn from a pool: at first the
-** parents that were given, then the `keep` of the last generation with the greatest novelty + score.
-** functions_brood.c makes the children; in the place of one that is none, another is drawn, up to
-** DRAWS_EACH times.
+** parents that were given, then the `keep` of the last generation with the greatest novelty +
+** score. functions_brood.c makes the children; in the place of one that is none, another is drawn,
+** up to DRAWS_EACH times.
 */
 #include "functions.h"
 #include <cjson/cJSON.h>

@@ -5,23 +5,23 @@
 ** "Text" is said of pictures too.
 **
 ** 1. Mates: the parents that were given (functions_origin.c), the rows of the archive, and then
-**    every child that is shown. A mate has an id. Children are numbered behind the largest id of all
-**    that was read, so one column of parents' ids can name both, and SELECT * goes into the table
-**    that was read from.
+**    every child that is shown. A mate has an id. Children are numbered behind the largest id of
+**    all that was read, so one column of parents' ids can name both, and SELECT * goes into the
+**    table that was read from.
 ** 2. A draw: some of the mates, their weights in ten-thousandths, and a number that its mutation is
 **    drawn with.
 ** 3. Its point: the parents are mixed (along arcs), spliced (the first segments of one, the next of
-**    another), or parted (r of the last, s of the others). Genes are added, then it is turned by the
-**    mutation.
+**    another), or parted (r of the last, s of the others). Genes are added, then it is turned by
+**    the mutation.
 ** 4. The points of a batch are decoded together, each as it would be alone, with the seed of the
 **    call: so its recipe is enough to grow it again. What the parents say, which the writer reads,
 **    is what the small decoder says of their latents, since these are all that grows it again.
-** 5. Its latent is what the text encodes to, not the point: a child is what can be read or seen, and
-**    a point between others, whose r is short, would give ever vaguer children.
+** 5. Its latent is what the text encodes to, not the point: a child is what can be read or seen,
+**    and a point between others, whose r is short, would give ever vaguer children.
 ** 6. A child that says nearly what a mate says is no child.
 **
-** A recipe is {"model":..., "writer":..., "draw":..., "weights":[...], "options":{...}}. It does not
-** name the parents, since these may get other ids: their latents come with it.
+** A recipe is {"model":..., "writer":..., "draw":..., "weights":[...], "options":{...}}. It does
+** not name the parents, since these may get other ids: their latents come with it.
 */
 #include "functions.h"
 #include <assert.h>
@@ -30,9 +30,8 @@
 #include <string.h>
 
 enum {
-  KEEP = 4,                     /* where options do not say, as the next three */
+  KEEP = 4,                     /* where options do not say, as the next two */
   PARENTS_EACH = 2,
-  CANDIDATES = 4,               /* of which the best is taken, of texts that the writer writes */
   SEED = 1,
   MATES_READ_MOST = 20000,
   SEGMENTS_MOST = 65535         /* of a latent */
@@ -435,7 +434,7 @@ static void decode_some(struct call *c, struct brood *b, const struct draw *draw
   call_writer(c, m, &o, 1, is_single ? 1 : 2);
   if( c->err.rc!=SQLITE_OK ) return;
   if( o.decode.writer && !o.decode.has_best_of && b->kind==KIND_TEXT ){
-    o.decode.best_of = CANDIDATES;
+    o.decode.best_of = BEST_OF_WRITTEN;
   }
   if( o.decode.writer && is_single ) read_said(c, b, m, draws, n);
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
@@ -501,7 +500,8 @@ static void put_recipe(struct call *c, const struct brood *b, const struct draw 
 /* The columns child, content, latent, parents, weights, generation, novelty, score, recipe. */
 static void give_child(struct call *c, struct brood *b, const struct mate *mate,
                        const struct draw *d, const struct buf *text, struct rows *r){
-  struct buf blob = call_buf(c), parents = { 0 }, weights = { 0 }, recipe = { 0 };
+  struct buf blob = call_buf(c);
+  struct buf parents = { 0 }, weights = { 0 }, recipe = { 0 };
   latent_write(&blob, &mate->z, &c->err);
   for(int i=0; i<d->n; i++){
     buf_printf(&parents, "%s%lld", i ? "," : "[", (long long)mate_at(b, d->mates[i])->id);

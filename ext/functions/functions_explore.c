@@ -1,20 +1,23 @@
 /*
-** functions_explore.c -- latent_explore(seeds, wish [, options]): breeding without a person, towards
-** what is new, and where there is a wish, near to it.
+** functions_explore.c -- latent_explore(seeds, wish [, options]): breeding without a person,
+** towards what is new, and where there is a wish, near to it.
 **
 ** Novelty search (Lehman and Stanley 2011): there is no goal but to be unlike what is there. The
-** archive is all that was read and all that was found. Who is to be a parent is asked of it again
-** for each batch: of CONTESTANTS of it, drawn at random, the one whose nearest neighbour is the
-** furthest away, with a wish the one that is nearest to it besides. So what stands alone has
-** children, and what has many near to it has none; and what nobody knew yesterday is a parent today.
-** The second parent of a child is drawn in the same way.
+** archive is all that was read and all that was found.
 **
-** With a wish every second child is bred from the nearest to it alone: who only looks for both at
-** once comes near to neither.
+** 1. A parent is the better of CONTESTANTS of the archive, drawn at random: the one whose nearest
+**    neighbour is further away, with a wish the one that is nearer to it besides. So what stands
+**    alone has children, and what was found a moment ago may be a parent.
+** 2. To place a point costs next to nothing, to decode it a tenth of a second. So for each child
+**    PLACES points are placed. The one is decoded that is furthest from the archive and from the
+**    other points of its batch, plus its nearness to the wish.
+**
+** Of 48 children of 12 notes, without step 2 the mean distance to the nearest other one is that of
+** random mixes, with it a quarter more (model/score_breed.py).
 **
 ** Rows come a batch at a time, so whoever reads them can stop after any. There is no end but the
-** budget: `children` rows, or `seconds`. Only with the second one does what is found depend on the
-** machine.
+** budget: `children` rows, or `seconds`. Only with the second one does it depend on the machine how
+** many there are.
 */
 #include "functions.h"
 #include <time.h>
@@ -23,7 +26,7 @@ enum {
   CHILDREN = 64,
   BATCH = 8,
   CONTESTANTS = 2,
-  PLACES = 16,
+  PLACES = 16,                  /* points of which one is decoded */
   BARREN_MOST = 6               /* batches without a child that is new: then there is no more */
 };
 

@@ -1,6 +1,6 @@
 /*
-** functions_tree.c -- latent_tree(id, parents, content [, label]): an aggregate that draws a family,
-** as latent_breed() leaves it in a table, as SVG.
+** functions_tree.c -- latent_tree(id, parents, content [, label]): an aggregate that draws a
+** family, as latent_breed() leaves it in a table. It gives SVG.
 **
 ** 1. Each step keeps a row: its id, the ids of its parents (a JSON array, or NULL), and its picture
 **    as a PNG of 64x64, or its text. The label stands below a picture; where there is none, a text
@@ -66,7 +66,7 @@ static void keep_parents(struct call *c, struct tree *t, struct member *m){
   for(; json_more(&j, m->n_parents, ']'); m->n_parents++){
     sqlite3_int64 id;
     if( !json_number(&j, &x) || !(x>=-most && x<=most) ){
-      fail(&c->err, SQLITE_ERROR, "argument 2 (parents) has an item %d that is no id", m->n_parents);
+      fail(&c->err, SQLITE_ERROR, "argument 2 (parents): item %d is no id", m->n_parents);
     }
     if( c->err.rc!=SQLITE_OK ) return;
     id = (sqlite3_int64)x;
