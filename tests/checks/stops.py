@@ -112,6 +112,11 @@ STATEMENTS = (
     ('going on with a long text', 'SELECT length(latent_complete(text)) FROM heavy'),
     ('going on with a long word', 'SELECT length(latent_complete(word)) FROM heavy'),
     ('a path', "SELECT count(*) FROM latent_path('The sea is old.', 'The dog said no.', 1000)"),
+    ('generations', """SELECT count(*) FROM latent_breed('["The sea is old.", "The dog said no."]',
+     '{"children":1000,"generations":1000}')"""),
+    ('exploring', """SELECT count(*) FROM latent_explore('["The sea is old.", "The dog said no."]',
+     'a storm', '{"children":10000}')"""),
+    ('pictures of texts', ROWS % (100000, "count(latent_image('row '||i, i))")),
     ('a map', ROWS % (2000, "length(latent_plot('row '||(i%700), 'its label, row '||i))")),
 )
 

@@ -61,7 +61,7 @@ def check():
 
 def sweep(variant, script, points):
     """A script that codes pictures, decodes many candidates or writes takes ten times as long."""
-    slow = re.search(r'/(picture|sheet|writer|(path|scalar)\.sql)', script)
+    slow = re.search(r'/(picture|sheet|writer|breed|explore|(path|scalar)\.sql)', script)
     n = points // 5 if slow else points * 3 if 'vtab' in script else points
     return program(variant, 'sweep', '--points', str(n), TINY, script)
 
