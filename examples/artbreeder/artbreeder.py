@@ -64,29 +64,27 @@ def statement(recipe, file=None):
     the same recipe always gives the same bytes, as long as the weights are the same.
     """
     if 'words' in recipe:
-        made, lines = f"latent_image({quoted(recipe['words'])}, {recipe['seed']})", []
+        made = f"latent_image({quoted(recipe['words'])}, {recipe['seed']})"
         return f'SELECT {written(made, file)};'
-    family = ', '.join(f'({i}, {w})' for i, w in zip(recipe['parents'], recipe['weights']))
-    lines = [f'family(id, weight) AS (VALUES {family})',
-             'point(z) AS (SELECT latent_mean(latent, weight)\n'
-             '               FROM family CROSS JOIN garden USING (id))']
-    point = 'point'
+    kind, point = quoted(recipe['kind']), 'mix'
+    family = ',\n  '.join(f'({i}, {w})' for i, w in zip(recipe['parents'], recipe['weights']))
+    steps = [f'family(id, weight) AS (VALUES\n  {family})',
+             'mix(z) AS (\n  SELECT latent_mean(latent, weight)\n'
+             '  FROM family CROSS JOIN garden USING (id))']
     for n, (name, amount) in enumerate(sorted(recipe['genes'].items()), 1):
-        lines += [f'gene{n}(z) AS (SELECT latent_add({point}.z, latent_scale(genes.latent, '
-                  f'{amount}))\n               FROM {point}, genes\n'
-                  f"               WHERE kind = {quoted(recipe['kind'])} "
-                  f'AND name = {quoted(name)})']
+        steps += [f'gene{n}(z) AS (\n  SELECT latent_add(z, latent_scale(latent, {amount}))\n'
+                  f'  FROM {point}, genes\n  WHERE kind = {kind} AND name = {quoted(name)})']
         point = f'gene{n}'
     if recipe['style'] is not None:
-        lines += [f'styled(z) AS MATERIALIZED (\n'
-                  f"             SELECT latent_cross({point}.z, latent, {recipe['style_amount']})\n"
-                  f"               FROM {point}, garden WHERE id = {recipe['style']})"]
+        steps += [f"styled(z) AS (\n  SELECT latent_cross(z, latent, {recipe['style_amount']})\n"
+                  f"  FROM {point}, garden WHERE id = {recipe['style']})"]
         point = 'styled'
     if recipe['mutation'] > 0:
         made = f"latent_vary(z, {recipe['mutation']}, {recipe['seed']})"
     else:
         made = 'z' if point == 'styled' else 'latent_decode(z)'
-    return 'WITH ' + ',\n     '.join(lines) + f'\nSELECT {written(made, file)} FROM {point};'
+    steps = ',\n'.join(steps)
+    return f'WITH {steps}\nSELECT {written(made, file)}\nFROM {point};'
 
 
 def written(made, file):

@@ -359,7 +359,7 @@ def used(b, server):
     first = server.ask('GET', '/api/wall?kind=picture&words=red+fruit')[1][0]['id']
     ok(b.wait(f"document.querySelector('#wall .tile').dataset.id === '{first}'"), 'words sort the wall')
     b.click('#plant')
-    ok(b.wait("/stand first/.test(document.getElementById('status').textContent)"), 'and are drawn')
+    ok(b.wait("/first on the wall/.test(document.getElementById('status').textContent)"), 'and are drawn')
     b.click('#surprise')
     ok(b.wait("document.querySelectorAll('#children .waiting').length > 0") and b.wait(grown(8)),
        'Surprise me')
@@ -395,8 +395,8 @@ def screenshot(file, dark=False, db=None):
             b.wait("document.getElementById('status').textContent !== ''")
             b.wait(grown(8))
             b.wait("document.getElementById('status').textContent === ''")
-            b.wait('[...document.images].every(i => i.loading === "lazy" || i.complete)')
-            time.sleep(1)
+            b.value("scrollTo(0, 0), at('wall').scrollTo(0, 0)")
+            time.sleep(1)                       # pictures on the wall are loaded when they are seen
             b.screenshot(file)
             ok(not b.errors, f'{file} is written', '\n'.join(b.errors))
         finally:
