@@ -24,6 +24,7 @@ import math
 import os
 import random
 import re
+import signal
 import sqlite3
 import sys
 import threading
@@ -88,7 +89,7 @@ def statement(recipe, file=None):
 
 
 def written(made, file):
-    return f'writefile({quoted(file)}, {made})' if file else made
+    return f'writefile({quoted(file)},\n  {made})' if file else made
 
 
 def drawn_weights(weights, wander, seed, number):
@@ -121,7 +122,7 @@ CREATE TABLE genes(
   id     INTEGER PRIMARY KEY,
   kind   TEXT NOT NULL,
   name   TEXT NOT NULL,
-  source TEXT NOT NULL,         -- 'tag': from the other examples to those that have the name as a tag
+  source TEXT NOT NULL,         -- 'tag': from the other examples to those with this tag
                                 -- 'words': to those that are nearest to the name
   latent BLOB NOT NULL,         -- a direction
   UNIQUE(kind, name)
@@ -133,9 +134,9 @@ CREATE VIRTUAL TABLE garden_latent USING latent(content, kind TEXT filter, origi
 # Groups of the example pictures, by words of their names. The set is a tag too.
 GROUPS = {
     'face': 'face clown alien robot ghost',
-    'animal': 'bat bear bug butterfly cat chicken cow dog dolphin dragon duck elephant fish fox frog '
-              'giraffe hedgehog honeybee horse beetle lion monkey mouse octopus owl panda penguin '
-              'pig rabbit snake tiger turtle unicorn whale',
+    'animal': 'bat bear bug butterfly cat chicken cow dog dolphin dragon duck elephant fish fox '
+              'frog giraffe hedgehog honeybee horse beetle lion monkey mouse octopus owl panda '
+              'penguin pig rabbit snake tiger turtle unicorn whale',
     'food': 'banana beer cake bread carrot cheese cherries cookie grapes apple hamburger beverage '
             'hot-dog ice-cream lemon pineapple pizza strawberry tomato watermelon wine',
     'plant': 'cactus tree clover maple mushroom rose sunflower tulip',
@@ -324,8 +325,9 @@ class Garden:
         family = self.ask(FAMILY, id=number, most=TREE_MOST)
         known = {r['id'] for r in family}
         out['family'] = [self.shown(r) for r in family]
-        out['lines'] = [{'child': r['id'], 'parent': parent, 'weight': weight} for r in family
-                        for parent, weight in zip(json.loads(r['parents']), json.loads(r['weights']))
+        out['lines'] = [{'child': r['id'], 'parent': parent, 'weight': weight}
+                        for r in family for parent, weight
+                        in zip(json.loads(r['parents']), json.loads(r['weights']))
                         if parent in known]
         return out
 
@@ -335,8 +337,9 @@ class Garden:
         if not row['recipe']:
             raise Refused(f"row {number} has no recipe: it came as it is")
         if row['model'] != self.models[row['kind']]:
-            raise Refused(f"row {number} was made by the weights {row['model']}, and those of today "
-                          f"are {self.models[row['kind']]}: the recipe would give something else")
+            raise Refused(f"row {number} was made by the weights {row['model']}, and those of "
+                          f"today are {self.models[row['kind']]}: the recipe would give something "
+                          'else')
         return {'same': self.ask_one(statement(json.loads(row['recipe']))) == row['content']}
 
     # ---- What the page changes ----
@@ -623,6 +626,10 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def handle_error(self, request, address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):          # the browser has gone
+            super().handle_error(request, address)
+
 
 def serve(garden, port):
     Handler.garden = garden
@@ -643,6 +650,8 @@ def main():
     parser.add_argument('--extension', default=f'{ROOT}/build/latent', metavar='PATH',
                         help='latent without .so (build/latent of this repository)')
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):      # started with & it would ignore Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     if not hasattr(sqlite3.Connection, 'enable_load_extension'):
         sys.exit("artbreeder: this Python's sqlite3 loads no extensions; take /usr/bin/python3")
     try:

@@ -94,17 +94,19 @@ def garden_grows(server):
     status, first = server.ask('POST', '/api/breed', child_of(a, b, genes={'food': 0.5}, number=1,
                                                               wander=0.5, mutation=0.2))
     ok(status == 200 and first['generation'] == 1, 'two parents have a child', str(first)[:300])
-    second = server.ask('POST', '/api/breed', child_of(first['id'], c, style=a, style_amount=0.5))[1]
+    styled = child_of(first['id'], c, style=a, style_amount=0.5)
+    second = server.ask('POST', '/api/breed', styled)[1]
     ok({r['id'] for r in second['family']} == {second['id'], first['id'], a, b, c}
        and {r['id']: r['depth'] for r in second['family']}[a] == 2,
        'its child knows its grandparents', str(second['family']))
     ok(server.ask('GET', f"/picture/{second['id']}")[1][:4] == b'\x89PNG', 'it is a picture')
-    same = server.ask('POST', '/api/breed', child_of(first['id'], c, style=a, style_amount=0.5))[1]
+    same = server.ask('POST', '/api/breed', styled)[1]
     ok(same['id'] == second['id'], 'the same recipe is the same row')
     for row in (first, second):
         ok(server.ask('POST', '/api/again', {'id': row['id']}) == (200, {'same': True}),
            f"generation {row['generation']} grows again, byte for byte")
-    drawn = server.ask('POST', '/api/plant', {'kind': 'picture', 'words': "a dog's bone", 'seed': 3})
+    bone = {'kind': 'picture', 'words': "a dog's bone", 'seed': 3}
+    drawn = server.ask('POST', '/api/plant', bone)
     ok(drawn[0] == 200 and drawn[1]['name'] == "a dog's bone", 'words are drawn', str(drawn)[:300])
     state = server.ask('POST', '/api/gene', {'kind': 'picture', 'words': "a '; quote"})[1]
     text = server.ask('POST', '/api/plant', {'kind': 'text', 'words': 'The sea is calm.'})[1]
@@ -113,7 +115,11 @@ def garden_grows(server):
     ok(gene[0] == 200 and "a '; quote" in [g['name'] for g in state['genes']],
        'words become a gene', str(gene)[:300])
     said = server.ask('POST', '/api/breed', child_of(text['id'], note['id'], kind='text'))
-    ok(said[0] == 200 and isinstance(said[1]['text'], str), 'sentences have children', str(said)[:300])
+    ok(said[0] == 200 and isinstance(said[1]['text'], str), 'sentences have children',
+       str(said)[:300])
+    none = server.ask('POST', '/api/breed', child_of(a, b, weights=[1, 0]))
+    ok(none[0] == 200 and none[1]['recipe']['weights'] == [1, 0], 'a share may be 0',
+       str(none)[:300])
     return second
 
 
@@ -300,8 +306,10 @@ class Browser:
             self.tell('Input.dispatchKeyEvent', type=kind, key=key, text=text if kind == 'keyDown'
                       else '', windowsVirtualKeyCode={'Enter': 13}.get(key, 0))
 
-    def screenshot(self, file):
-        data = self.tell('Page.captureScreenshot', format='png')['data']
+    def screenshot(self, file, scale):
+        width, height = self.value('[innerWidth, innerHeight]')
+        clip = {'x': 0, 'y': 0, 'width': width, 'height': height, 'scale': scale}
+        data = self.tell('Page.captureScreenshot', format='png', clip=clip)['data']
         with open(file, 'wb') as f:
             f.write(base64.b64decode(data))
 
@@ -337,7 +345,8 @@ def used(b, server):
     ok(b.open(f'http://127.0.0.1:{server.port}/'), 'the page shows the wall')
     b.click('#wall .tile', 0)
     b.click('#wall .tile', 3)
-    ok(b.wait("document.querySelectorAll('#parents .parent').length === 2"), 'two clicks, two parents')
+    ok(b.wait("document.querySelectorAll('#parents .parent').length === 2"),
+       'two clicks, two parents')
     b.click('#breed')
     ok(b.wait(grown(8)), 'eight children', b.value("document.getElementById('status').textContent"))
     ok(b.value("document.querySelector('#sql pre').textContent").startswith('WITH family'),
@@ -357,9 +366,11 @@ def used(b, server):
         b.press(letter, letter)
     b.press('Enter', '\r')
     first = server.ask('GET', '/api/wall?kind=picture&words=red+fruit')[1][0]['id']
-    ok(b.wait(f"document.querySelector('#wall .tile').dataset.id === '{first}'"), 'words sort the wall')
+    ok(b.wait(f"document.querySelector('#wall .tile').dataset.id === '{first}'"),
+       'words sort the wall')
     b.click('#plant')
-    ok(b.wait("/first on the wall/.test(document.getElementById('status').textContent)"), 'and are drawn')
+    ok(b.wait("/first on the wall/.test(document.getElementById('status').textContent)"),
+       'and are drawn')
     b.click('#surprise')
     ok(b.wait("document.querySelectorAll('#children .waiting').length > 0") and b.wait(grown(8)),
        'Surprise me')
@@ -397,7 +408,7 @@ def screenshot(file, dark=False, db=None):
             b.wait("document.getElementById('status').textContent === ''")
             b.value("scrollTo(0, 0), at('wall').scrollTo(0, 0)")
             time.sleep(1)                       # pictures on the wall are loaded when they are seen
-            b.screenshot(file)
+            b.screenshot(file, 0.75)     # less than 300 KB
             ok(not b.errors, f'{file} is written', '\n'.join(b.errors))
         finally:
             b.end()

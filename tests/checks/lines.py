@@ -24,8 +24,8 @@ EXEMPT = """
 TABLE_ROW = re.compile(r'ext/functions/functions\.c: *\.(usage|sentence|example|result) = ')
 
 C_FILES = ('ext/*.[ch]', 'ext/*/*.[ch]', 'tests/*.[ch]', 'tests/bench/*.[ch]', 'examples/*.[ch]')
-OTHERS = ('model/*.py', 'tests/*.py', 'tests/*/*.py', 'examples/*.py', 'Makefile', 'tests/run',
-          'tests/reference', '.ci/*')
+OTHERS = ('model/*.py', 'tests/*.py', 'tests/*/*.py', 'examples/*.py', 'examples/*/*.py',
+          'Makefile', 'tests/run', 'tests/reference', '.ci/*')
 CONTROL = r'\b(?:if|while|for|switch)'
 TYPE = (r'(?:(?:static|const|unsigned|signed|volatile|register|extern)\s+)*'
         r'(?:struct\s+\w+|enum\s+\w+|union\s+\w+|int|char|short|long(?:\s+long)?(?:\s+int)?|float'
