@@ -413,9 +413,15 @@ def make_words(folder, model):
 
 
 def names_of(corpus):
-    """What a picture may show: each label once of the concepts of the board's sets; their s."""
+    """What a picture may show: the labels of emoji, each once, and their s.
+
+    What one set alone has is left out ("extra"): those names are often no words.
+    """
     p = corpus.pictures
-    shown = sorted({r['concept'] for r in p.rows if r['set'] in BOARD_SETS}, reverse=True)
+    shown = sorted({r['concept'] for r in p.rows if r['set'] in BOARD_SETS
+                    and p.concepts[r['concept']]['group'] != 'extra'
+                    and not p.concepts[r['concept']]['label'].startswith('regional indicator')},
+                   reverse=True)
     first = {p.concepts[c]['label']: c for c in shown}      # of a label that two have
     names = sorted(first, key=first.get)
     return names, corpus.words.v[corpus.words.start[[first[name] for name in names]]]

@@ -83,7 +83,8 @@ CREATE TABLE garden(id INTEGER PRIMARY KEY, content, latent BLOB, parents, weigh
 INSERT INTO garden(content, latent, generation)
   SELECT png, z, 0 FROM pictures WHERE style = 'fluent' AND name IN
     ('tulip', 'octopus', 'rocket', 'cat face', 'strawberry', 'butterfly');
-INSERT INTO garden SELECT * FROM latent_breed('garden', '{"children":6, "generations":6}');
+INSERT INTO garden SELECT * FROM latent_breed('garden',
+  '{"children":6, "generations":6, "keep":6, "crossover":"part", "mutation":0.7}');
 SELECT writefile('build/demo/garden.png', latent_sheet(content, coalesce(parents, 'given')))
   AS bytes FROM (SELECT * FROM garden ORDER BY id);
 WITH RECURSIVE family(id) AS (SELECT max(id) FROM garden UNION

@@ -30,7 +30,7 @@
 
 /* Where options set nothing else. */
 enum { CANDIDATES = 16 };
-static const float GUIDANCE = 2;
+static const float GUIDANCE = 4;
 static const float CROSS_FLUENCY = 0;
 
 /* Options of a call in which points of two kinds meet. A kind that they name is that of the result,
