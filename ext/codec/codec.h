@@ -110,8 +110,7 @@ enum {
   TOKEN_END = 2,
   TOKEN_UNKNOWN = 3,
   TOKEN_BYTE = 4,               /* the byte 0; the others follow */
-  TOKEN_PIECE = 260,            /* the first piece */
-  TOKEN_CODE = 4                /* kind picture: the first code of the codebook */
+  TOKEN_PIECE = 260             /* the first piece */
 };
 struct tokenizer;
 

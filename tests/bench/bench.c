@@ -13,9 +13,9 @@
 **   decode NAME THREADS how n    decodes the latents of the first n rows, greedy
 **                                -> seconds tokens
 **   texts NAME n                 -> ids of the decoded rows, a comma after each row
-**   write NAME PATH what         writes the set's latents (float32) or ids (int32; a picture's
-**                                codes), of pictures also their pixels, or those of what their
-**                                latents decode to (drawn)  -> ok
+**   write NAME PATH what         writes the set's latents (float32), of pictures also their pixels,
+**                                or those of what their latents decode to (drawn)  -> ok
+**   draw NAME THREADS n          draws an r for the s of each of the first n pictures -> seconds
 **   png NAME                     writes all pictures as PNG, and reads these  -> seconds, seconds
 **   memory                       -> resident, proportional and private KiB of this process
 **   peak THREADS                 -> GFLOP/s of a loop of fused multiply-adds on all threads, GB/s
@@ -40,9 +40,9 @@ enum {
   THREADS_MOST = 64,
 };
 
-struct set {                            /* token rows, and their latents once they are asked for */
+struct set {              /* token rows or pictures, and their latents once they are asked for */
   char name[32];
-  struct picture *pictures;             /* [n]: encoding makes ids of them; NULL in sets of text */
+  struct picture *pictures;             /* [n]: or NULL: a set of texts */
   int n;
   int *start;                           /* [n+1] */
   int *ids;                             /* ids[start[i]..start[i+1]) */
@@ -134,17 +134,13 @@ static struct picture load_picture(const char *path, int dx, int dy){
 }
 
 static void load_pictures(struct set *s, FILE *f, const char *path){
-  int codes = model->config.picture.grid*model->config.picture.grid;
   int dx, dy;
   char file[400];
   if( fscanf(f, "%d", &s->n)!=1 || s->n<1 || s->n>100000 ) die(path);
   s->pictures = get((size_t)s->n, sizeof(struct picture));
-  s->start = get((size_t)s->n + 1, sizeof(int));
-  s->ids = get((size_t)s->n*codes, sizeof(int));
   for(int i=0; i<s->n; i++){
     if( fscanf(f, "%399s %d %d", file, &dx, &dy)!=3 ) die(path);
     s->pictures[i] = load_picture(file, dx, dy);
-    s->start[i+1] = s->start[i] + codes;
   }
 }
 
@@ -176,9 +172,10 @@ static void encode_rows(const struct set *s, int at, int n, int n_threads, float
   struct call c;
   call_begin(&c, n_threads);
   if( s->pictures ){
-    pictures_tokens(model, &c.run, s->pictures + at, n, s->ids + s->start[at]);
+    pictures_encode(model, &c.run, s->pictures + at, n, z);
+  }else{
+    encode_tokens(model, &c.run, s->ids, s->start + at, n, z);
   }
-  if( c.err.rc==SQLITE_OK ) encode_tokens(model, &c.run, s->ids, s->start + at, n, z);
   call_end(&c);
 }
 
@@ -206,28 +203,42 @@ static void write_pixels(const struct picture *p, FILE *f){
   fwrite(p->pixels, 4, (size_t)p->width*p->height, f);
 }
 
-/* Decodes rows at..at+n. Gives the number of tokens chosen (each text's END counts). ids, pixels
-** (may be NULL): where to print the ids, and where to write the pixels. */
-static int decode_rows(const struct set *s, int at, int n, int n_threads, FILE *ids, FILE *pixels){
+/* Decodes the texts at..at+n. Gives the number of tokens chosen (each text's END counts). ids: where
+** to print them, or NULL. */
+static int decode_texts(const struct set *s, int at, int n, int n_threads, FILE *ids){
   struct decode_options o;
   struct tokens *out = get((size_t)n, sizeof(*out));
-  struct picture *drawn = get((size_t)n, sizeof(*drawn));
   struct call c;
-  int n_tokens = s->pictures ? 0 : n;
+  int n_tokens = n;
   call_begin(&c, n_threads);
   decode_options_init(&o);
   decode_tokens(model, &c.run, s->z + (size_t)at*width(), n, &o, out);
-  if( s->pictures && c.err.rc==SQLITE_OK ) tokens_pictures(model, &c.run, out, n, drawn);
   for(int i=0; i<n && c.err.rc==SQLITE_OK; i++){
     n_tokens += out[i].n;
     for(int k=0; ids && k<out[i].n; k++) fprintf(ids, "%d ", out[i].ids[k]);
     if( ids ) fprintf(ids, ", ");
-    if( pixels ) write_pixels(&drawn[i], pixels);
   }
   call_end(&c);
-  free(drawn);
   free(out);
   return n_tokens;
+}
+
+/* pixels: where to write them, or NULL. */
+static void decode_pictures(const struct set *s, int at, int n, int n_threads, FILE *pixels){
+  struct picture *drawn = get((size_t)n, sizeof(*drawn));
+  struct call c;
+  call_begin(&c, n_threads);
+  pictures_decode(model, &c.run, s->z + (size_t)at*width(), n, 1, drawn);
+  for(int i=0; pixels && i<n && c.err.rc==SQLITE_OK; i++) write_pixels(&drawn[i], pixels);
+  call_end(&c);
+  free(drawn);
+}
+
+/* Gives the number of tokens; pictures have none. */
+static int decode_rows(const struct set *s, int at, int n, int n_threads){
+  if( s->pictures==NULL ) return decode_texts(s, at, n, n_threads, NULL);
+  decode_pictures(s, at, n, n_threads, NULL);
+  return 0;
 }
 
 static double decode(struct set *s, int n_threads, int each, int n, int *n_tokens){
@@ -236,11 +247,32 @@ static double decode(struct set *s, int n_threads, int each, int n, int *n_token
   start = now();
   *n_tokens = 0;
   if( each ){
-    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads, NULL, NULL);
+    for(int i=0; i<n; i++) *n_tokens += decode_rows(s, i, 1, n_threads);
   }else{
-    *n_tokens = decode_rows(s, 0, n, n_threads, NULL, NULL);
+    *n_tokens = decode_rows(s, 0, n, n_threads);
   }
   return now() - start;
+}
+
+static double draw(struct set *s, int n_threads, int n){
+  struct decode_options o;
+  struct wish *wishes = get((size_t)n, sizeof(*wishes));
+  struct call c;
+  double seconds;
+  if( s->pictures==NULL || n>s->n ) die("draw: a set of texts, or of fewer pictures");
+  latents_of(s);
+  decode_options_init(&o);
+  for(int i=0; i<n; i++){
+    wishes[i] = (struct wish){ .s = s->z + (size_t)i*width(), .seed = (uint64_t)i };
+  }
+  call_begin(&c, n_threads);
+  seconds = now();
+  details_draw(model, &c.run, wishes, n, o.guidance,
+               arena_floats(&c.arena, (size_t)n*(width() - model_s(model))));
+  seconds = now() - seconds;
+  call_end(&c);
+  free(wishes);
+  return seconds;
 }
 
 static void write_set(struct set *s, const char *path, const char *what){
@@ -249,10 +281,8 @@ static void write_set(struct set *s, const char *path, const char *what){
   latents_of(s);
   if( strcmp(what, "latents")==0 ){
     fwrite(s->z, sizeof(float)*(size_t)width(), (size_t)s->n, f);
-  }else if( strcmp(what, "ids")==0 ){
-    fwrite(s->ids, sizeof(int), (size_t)s->start[s->n], f);
   }else if( strcmp(what, "drawn")==0 && s->pictures ){
-    decode_rows(s, 0, s->n, 1, NULL, f);
+    decode_pictures(s, 0, s->n, 1, f);
   }else if( strcmp(what, "pixels")==0 && s->pictures ){
     for(int i=0; i<s->n; i++) write_pixels(&s->pictures[i], f);
   }else{
@@ -424,11 +454,13 @@ static void obey(char *line){
     printf("%.9f %d\n", seconds, n_tokens);
   }else if( strcmp(verb, "texts")==0 && n_words==3 ){
     latents_of(find_set(name));
-    decode_rows(find_set(name), 0, atoi(word), 1, stdout, NULL);
+    decode_texts(find_set(name), 0, atoi(word), 1, stdout);
     printf("\n");
   }else if( strcmp(verb, "write")==0 && n_words==4 ){
     write_set(find_set(name), word, how);
     printf("ok\n");
+  }else if( strcmp(verb, "draw")==0 && n_words==4 ){
+    printf("%.9f\n", draw(find_set(name), atoi(word), atoi(how)));
   }else if( strcmp(verb, "png")==0 && n_words==2 ){
     print_png(find_set(name));
   }else if( strcmp(verb, "memory")==0 ){

@@ -29,7 +29,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, 'model'))
-from tokenizer import Tokenizer, word_hashes  # noqa: E402
+from tokenizer import Tokenizer  # noqa: E402
 
 BUILD = os.path.join(ROOT, 'build')
 VENV = os.path.join(BUILD, 'bench-venv')
@@ -41,7 +41,6 @@ SENTENCE = 'The boy ran across the road to meet his mother.'
 IMAGE_TEXTS = ('a red apple', 'a happy dog', 'an old castle by the sea',
                'a yellow flower in the sun', 'a sad face', 'a fast car', 'a cake with candles')
 PAD, BOS, EOS = 0, 1, 2
-FIRST_CODE = 4
 BATCH = 64
 
 
@@ -187,10 +186,7 @@ class Peer:
         self.sessions = {}
 
     def load(self, name, rows):
-        """The batches of both ways, laid out beforehand, with the rows of their words.
-
-        Laying out is not what is measured, though our side finds the words itself.
-        """
+        """The batches of both ways, laid out beforehand: that is not what is measured."""
         import numpy as np
 
         def matrix(part, fill):
@@ -200,11 +196,7 @@ class Peer:
             return out
 
         def pad(part):
-            feeds = {'ids': matrix([row + [EOS] for row in part], PAD)}
-            if n := self.config.get('words'):
-                texts = [shipped_tokenizer().decode_bytes(row) for row in part]
-                feeds['words'] = matrix([[h % n for h in word_hashes(t)] for t in texts], n)
-            return feeds
+            return {'ids': matrix([row + [EOS] for row in part], PAD)}
 
         ordered = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         groups = [ordered[i:i + BATCH] for i in range(0, len(ordered), BATCH)]
@@ -304,38 +296,28 @@ class Peer:
 
 class PicturePeer(Peer):
     folder = os.path.join(FOLDER, 'picture')
-    graphs = 'encoder', 'memory', 'step', 'pixels'
-    # 5% and 8% less CPU time than 64 (AMD EPYC with AVX2).
-    encoded_together = 16
-    decoded_together = 256
+    graphs = 'encoder', 'decoder'
+    # 5% less CPU time than 64 with an earlier network of convolutions (AMD EPYC with AVX2).
+    together = 16
 
     def load(self, name, pixels):
         def parts(n):
             return [pixels[i:i + n] for i in range(0, len(pixels), n)]
 
-        self.sets[name] = {'order': range(len(pixels)), 'batch': parts(self.encoded_together),
+        self.sets[name] = {'order': range(len(pixels)), 'batch': parts(self.together),
                            'each': parts(1)}
 
-    def encode(self, *what):
-        self.codes = []
-        return super().encode(*what)
-
     def encode_batch(self, s, pixels):
-        codes, z = s['encoder'].run(['codes', 'z'], {'pixels': pixels})
-        self.codes.extend(codes)
-        return z
+        return s['encoder'].run(None, {'pixels': pixels})[0]
 
-    def decode(self, *what):
-        self.drawn = []
-        return super().decode(*what)
-
-    def decode_batch(self, s, z):
-        import numpy as np
-
-        texts = super().decode_batch(s, z)
-        codes = np.array(texts) - FIRST_CODE
-        self.drawn.extend(s['pixels'].run(None, {'codes': codes})[0])
-        return texts
+    def decode(self, name, threads, how, n):
+        """As Peer's; a picture has no tokens."""
+        s = self.use(threads)
+        z = self.z[name][:n]
+        size = self.together if how == 'batch' else 1
+        start = time.perf_counter()
+        self.drawn = [s['decoder'].run(None, {'z': z[i:i + size]})[0] for i in range(0, n, size)]
+        return time.perf_counter() - start, 0
 
 
 # ---- Rows ----
@@ -373,30 +355,31 @@ def operations(config, rows, verb):
 
 
 def picture_list(n):
-    few = max(1, n // 10)           # a minute for all of them
     return [
         (f'encode {n:,} pictures, in one batch', 'pictures', 'encode', 'batch', n),
         (f'encode {n:,} pictures, one by one', 'pictures', 'encode', 'each', n),
         (f'decode {n:,} latents to pictures, in batches', 'pictures', 'decode', 'batch', n),
-        (f'decode {few:,} latents to pictures, one by one', 'pictures', 'decode', 'each', few)]
+        (f'decode {n:,} latents to pictures, one by one', 'pictures', 'decode', 'each', n)]
 
 
 def picture_operations(model, items, verb):
-    """As operations(), with the VQ-VAE's products; its weights are not in the bytes."""
+    """As operations(); the bytes of weights are read once for each picture that is alone."""
     p = model['picture']
     c = p['channels']
-    width = p['code_width']
-    places = [(p['size'] >> level) ** 2 for level in (1, 2, 3)]
-    blocks = p['encoder_blocks'] if verb == 'encode' else p['decoder_blocks'][::-1]
-    to_code = 4 * c[1] * c[2] + c[2] * width
+    places = [(p['size'] >> level) ** 2 for level in (1, 2, 3, 4)]
+    s, r = model['config']['s'], model['config']['r']
+    flat = places[3] * c[3]
     if verb == 'encode':
-        to_code += width * p['codes']
-    between = [16 * c[0], 4 * c[0] * c[1], to_code]
-    one = sum(n * (a + 10 * b * k * k) for n, a, b, k in zip(places, between, blocks, c))
-    # No step for an end.
-    tokens = range(places[2] - (verb == 'decode'))
-    flops, weights = operations(model['config'], [tokens] * items, verb)
-    return flops + 2 * items * one, weights
+        blocks = p['encoder_blocks']
+        ends = flat * (p['hidden'] + r) + p['hidden'] * s
+    else:
+        blocks = p['decoder_blocks'][::-1]
+        ends = (s + r) * flat
+    # Between a place of a level and the 2x2 of the next finer one, or the 2x2 pixels.
+    between = [16 * c[0]] + [4 * a * b for a, b in zip(c, c[1:])]
+    each = [a + 10 * n * k * k for a, n, k in zip(between, blocks, c)]
+    one = ends + sum(n * a for n, a in zip(places, each))
+    return 2 * items * one, 2 * (ends + sum(each))
 
 
 def measure(sides, what, repeat):
@@ -520,26 +503,28 @@ def list_pictures(files, n, path):
 def picture_agreement(engine, peer, n):
     """How well the two sides agree; each half alone, from the same pixels and the same points.
 
-    Encoding: the share of equal codes, and the largest difference of a number of z where all of a
-    picture's codes are equal. Decoding: the share of latents decoded to the same codes; of these,
-    the largest difference of a byte of pixels, and the share of bytes that differ.
+    Encoding: the largest difference of a number of z. Decoding: the largest difference of a byte of
+    pixels, and the share of bytes that differ.
     """
     import numpy as np
 
-    def array(what, kind):
-        return engine.array('pictures', what, kind).reshape(n, -1)
-
     peer.encode('pictures', 1, 'batch')
-    same = array('ids', np.int32) - FIRST_CODE == np.array(peer.codes)
-    z = array('latents', np.float32)
-    apart = np.abs(z - peer.z['pictures'])[same.all(1)]
+    z = engine.array('pictures', 'latents', np.float32).reshape(n, -1)
+    apart = np.abs(z - peer.z['pictures']).max()
     peer.z['pictures'] = z
     peer.decode('pictures', 1, 'batch', n)
-    equal = (np.array(engine.texts('pictures', n)) == np.array(peer.texts)).all(1)
-    drawn = array('drawn', np.uint8).astype(int)
-    bytes_apart = np.abs(drawn - np.array(peer.drawn).reshape(n, -1))[equal]
-    most = bytes_apart.max(initial=0)
-    return same.mean(), apart.max(initial=0), equal.mean(), most, (bytes_apart > 0).mean()
+    drawn = engine.array('pictures', 'drawn', np.uint8).astype(int)
+    bytes_apart = np.abs(drawn - np.concatenate(peer.drawn).ravel())
+    return apart, bytes_apart.max(), (bytes_apart > 0).mean()
+
+
+def draw_rows(engine, args):
+    """The prior alone, for each s of the pictures."""
+    n = min(args.pictures, 100)
+    for threads in (1, 2):
+        turns = [float(engine.ask('draw', 'pictures', threads, n)) for _ in range(args.repeat)]
+        ours = figures(statistics.median(turns), None, n)
+        yield f'draw {n} r of pictures, each for an s', threads, ours, 'no peer', '', ''
 
 
 def png_rows(engine, args):
@@ -633,7 +618,7 @@ def speed_rows(sides, whats, work, args, peaks):
             flops, weights = work(name, items, verb)
             share = f"{100 * flops / ours * 1e-9 / peaks[threads][0]:.0f}% of the multiply-add peak"
             if how == 'each':
-                passes = items if verb == 'encode' else tokens['latent']
+                passes = items if verb == 'encode' or name == 'pictures' else tokens['latent']
                 share += f", weights at {weights * passes / ours * 1e-9:.0f} GB/s"
             yield (what[0], threads, figures(ours, shown.get('latent'), items),
                    figures(theirs, shown.get('ONNX Runtime'), items),
@@ -711,11 +696,9 @@ def picture_part(args, files, write, has_peer):
         size = model['picture']['size']
         pixels = sides[0].array('pictures', 'pixels', np.uint8).reshape(n, size, size, 4)
         sides[1].load('pictures', pixels)
-        codes, apart, equal, most, share = picture_agreement(*sides, n)
-        same = (f' Same results: {100 * codes:.2f}% of the codes are equal, where all of a picture '
-                f'are z differs by {apart:.1e} at most; {100 * equal:.1f}% of the latents are '
-                f'decoded to the same codes, and of the bytes of their pixels {100 * share:.3f}% '
-                f'differ, by {most} at most.')
+        apart, most, share = picture_agreement(*sides, n)
+        same = (f' Same results: z differs by {apart:.1e} at most; of the bytes of pixels '
+                f'{100 * share:.3f}% differ, by {most} at most.')
     write('Pictures: examples/pictures, repeated with small shifts; weights '
           f'{model["weights_hash"]}.{same}')
     return sides, work
@@ -757,7 +740,7 @@ def report(args, write, has_peer):
     # Asked for all, or for all pictures.
     if parts[-1][0] is pictures and args.rows in 'pictures':
         engine = parts[-1][1][0]
-        rows += [png_rows(engine, args), picture_sql_rows(files, args)]
+        rows += [draw_rows(engine, args), png_rows(engine, args), picture_sql_rows(files, args)]
     if args.rows == '':
         rows.append(start_and_memory_rows(read_json(WEIGHTS)['config'], args, has_peer))
     for row in itertools.chain(*rows):

@@ -40,8 +40,8 @@ class Graph:
     def __init__(self, weights, config):
         self.weights = weights
         self.config = config
-        self.d = config['d']
-        self.heads = config['d'] // HEAD
+        self.d = config.get('d', 0)     # none in the network of pictures
+        self.heads = self.d // HEAD
         self.nodes = []
         self.constants = {}
         self.inputs = []
@@ -111,24 +111,22 @@ def unit(g, x):
     return g.node('LpNormalization', x, axis=-1, p=2)
 
 
-def encoder(weights, config, path, masked=True, tokens=None):
+def encoder(weights, config, path, masked=True):
     """ids [B, T] -> z [B, s + r].
 
-    masked: some ids are PAD. Without it, all texts must have the same length. tokens(g): ids from
-    another input. A model with a table of words takes `words` [B, W] too: the rows of each text's
-    words, and behind them the number of the table's rows.
+    masked: some ids are PAD. Without it, all texts must have the same length. A model with a
+    table of words takes `words` [B, W] too: the rows of each text's words, and behind them the
+    number of the table's rows.
     """
     g = Graph(weights, config)
     d, registers = g.d, config['registers']
     scale = np.float32(math.sqrt(d))
-    ids = tokens(g) if tokens else g.input('ids', TensorProto.INT64, ['B', 'T'])
+    ids = g.input('ids', TensorProto.INT64, ['B', 'T'])
     batch = g.node('Shape', ids, start=0, end=1)
     shape = g.node('Concat', batch, g.ints(registers, d), axis=0)
     scaled = g.constant('scaled_registers', weights['registers'][None] * scale)
     first = g.node('Expand', scaled, shape)
     x = g.node('Gather', g.constant('scaled_embedding', weights['embedding'] * scale), ids)
-    if 'encoder_position' in weights:
-        x = g.node('Add', x, g.weight('encoder_position'))
     x = g.node('Concat', first, x, axis=1)
     length = g.node('Shape', x, start=1, end=2)
     one = g.constant('one', np.array(1, np.int64))
@@ -204,12 +202,12 @@ def memory(weights, config, path):
     g.save(path)
 
 
-def step(weights, config, path, never=(0, 1, 3)):
+def step(weights, config, path):
     """One cached step, greedy: the last ids [B, 1] and the cache -> next ids [B, 1].
 
     The cache, past_key_i and past_value_i [B, heads, longest, 64], is bound as present_* too, so
-    that it is updated in place. seen [B] int32: tokens before this one; total: seen + 1. never: ids
-    that are not chosen; of text PAD, START and UNKNOWN (ext/model/model_step.c).
+    that it is updated in place. seen [B] int32: tokens before this one; total: seen + 1. PAD,
+    START and UNKNOWN are never chosen (ext/model/model_step.c).
     """
     g = Graph(weights, config)
     d, longest, cells = g.d, config['longest'], config['memory']
@@ -220,9 +218,6 @@ def step(weights, config, path, never=(0, 1, 3)):
     scaled = weights['embedding'] * np.float32(math.sqrt(d))
     x = g.node('Gather', g.constant('scaled_embedding', scaled), ids)
     x = g.node('Add', x, z_in)
-    if 'decoder_position' in weights:
-        places = g.constant('places', weights['decoder_position'][:, None])
-        x = g.node('Add', x, g.node('Gather', places, seen))
     shape = ['B', g.heads, longest, HEAD]
     for i in range(config['decoder_layers']):
         name = f'decoder.{i}'
@@ -243,7 +238,7 @@ def step(weights, config, path, never=(0, 1, 3)):
     logits = g.node('MatMul', g.norm(x, 'decoder_norm'),
                     g.constant('output', weights['embedding'].T))
     bar = np.zeros(config['pieces'], np.float32)
-    bar[list(never)] = -np.inf
+    bar[[0, 1, 3]] = -np.inf
     logits = g.node('Add', logits, g.constant('bar', bar))
     g.output('next', g.node('ArgMax', logits, axis=-1, keepdims=0), TensorProto.INT64, ['B', 1])
     g.save(path)

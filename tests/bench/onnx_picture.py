@@ -1,23 +1,11 @@
-"""The network of pictures for ONNX Runtime: onnx_model.py's graphs, and the VQ-VAE around them.
+"""The network of pictures for ONNX Runtime, built with onnx_model.py's Graph.
 
-    encoder.onnx   pixels [B, 64, 64, 4] uint8 -> codes [B, 64], z [B, s + r]
-    memory.onnx, step.onnx                        as those of text
-    pixels.onnx    codes [B, 64] -> pixels [B, 64, 64, 4] uint8
+    encoder.onnx   pixels [B, 64, 64, 4] uint8 -> z [B, s + r], s and r of unit length
+    decoder.onnx   z [B, s + r] -> pixels [B, 64, 64, 4] uint8
 
-model/picture_codes.py is what they compute. Between pixels everything is a convolution over
-[B, channels, rows, columns], which its optimiser lays out in blocks of channels. The weights of
-norms go into the convolution behind them, codebook and from_code into one table.
-
-What was tried (AMD EPYC with AVX2, 16 pictures at a time, ms of CPU time each):
-
-    pixels to codes, as it is                                                       2.0
-    norms, or norms and 1x1 products, over the last axis as one operator each with
-    transpositions around                                                    2.0 to 2.1
-    ReduceSumSquare                                                                 2.1
-    the mean of a norm as a convolution                                             2.3
-    LpNormalization                                                                 2.5
-    codes to pixels, as it is                                                       3.1
-    with the last steps over the last axis                                          3.6
+model/picture_model.py is what they compute. Between pixels and the grid of 4x4 places everything is
+a convolution over [B, channels, rows, columns], which its optimiser lays out in blocks of channels.
+The weights of norms go into the products behind them, the scales of z into from_z.
 """
 import json
 
@@ -27,8 +15,7 @@ from onnx import TensorProto
 import onnx_model
 from onnx_model import MICROSOFT, Graph
 
-END = 2
-FIRST_CODE = 4
+LEVELS = 4
 
 
 def number(g, name, value):
@@ -49,63 +36,69 @@ def conv(g, x, name, side, stride=1, norm=None):
                   pads=[(side - stride + 1) // 2] * 4)
 
 
+def affine(g, x, name, scale=None):
+    """x . w + b; scale: of the numbers of x."""
+    w = g.weights[name + '.weight']
+    if scale is not None:
+        w = w * scale[:, None]
+    return g.node('Gemm', x, g.constant(name + '.matrix', w), g.weight(name + '.bias'))
+
+
 def norm(g, x):
-    """The norm without its weights: they are in the convolution behind it."""
+    """The norm without its weights: they are in the product behind it."""
     mean = g.node('ReduceMean', g.node('Mul', x, x), g.ints(1), keepdims=1)
     return g.node('Div', x, g.node('Sqrt', g.node('Add', mean, number(g, 'epsilon', 1e-6))))
+
+
+def silu(g, x):
+    return g.node('QuickGelu', x, domain=MICROSOFT, alpha=1.0)
 
 
 def blocks(g, x, name, n):
     for i in range(n):
         block = f'{name}.{i}'
-        y = conv(g, norm(g, x), block + '.conv', 3, norm=block + '.norm')
-        y = g.node('QuickGelu', y, domain=MICROSOFT, alpha=1.0)
+        y = silu(g, conv(g, norm(g, x), block + '.conv', 3, norm=block + '.norm'))
         x = g.node('Add', x, conv(g, y, block + '.out', 1))
     return x
 
 
-def codes(g, p):
-    """Pixels, an input, to codes, an output: ids [B, 64] of the codes and END."""
-    places = p['grid'] ** 2
+def encoder(weights, config, p, path):
+    g = Graph(weights, config)
     x = g.input('pixels', TensorProto.UINT8, ['B', p['size'], p['size'], 4])
     x = g.node('Cast', g.node('Transpose', x, perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     x = g.node('Mul', x, number(g, 'byte', 1 / 255))
     colours, alpha = g.node('Split', x, g.ints(3, 1), axis=1, n_outputs=2)
     x = g.node('Concat', g.node('Mul', colours, alpha), alpha, axis=1)
-    x = conv(g, x, 'picture.in', 2, 2)
+    x = conv(g, x, 'in', 2, 2)
     for level, n in enumerate(p['encoder_blocks']):
-        x = blocks(g, x, f'picture.encoder.{level}', n)
-        if level < 2:
-            x = conv(g, x, f'picture.encoder.{level}.down', 2, 2)
-    x = conv(g, norm(g, x), 'picture.to_code', 1, norm='picture.encoder.norm')
-    x = g.node('Transpose', x, perm=[0, 2, 3, 1])
-    x = g.node('Reshape', x, g.ints(0, places, p['code_width']))
-    # The nearest, whatever the length of x.
-    likeness = g.node('MatMul', x, g.constant('nearest', g.weights['picture.codebook'].T))
-    near = g.node('ArgMax', likeness, axis=-1, keepdims=0)
-    g.output('codes', near, TensorProto.INT64, ['B', places])
-    batch = g.node('Shape', near, start=0, end=1)
-    end = g.node('Expand', g.constant('end', np.array([[END]], np.int64)),
-                 g.node('Concat', batch, g.ints(1), axis=0))
-    first = g.constant('first_code', np.array(FIRST_CODE, np.int64))
-    return g.node('Concat', g.node('Add', near, first), end, axis=1)
+        x = blocks(g, x, f'encoder.{level}', n)
+        if level < LEVELS - 1:
+            x = conv(g, x, f'encoder.{level}.down', 2, 2)
+    x = g.node('Transpose', norm(g, x), perm=[0, 2, 3, 1])
+    flat = len(weights['to_r.weight'])
+    x = g.node('Reshape', x, g.ints(-1, flat))
+    scale = np.resize(weights['encoder.norm'], flat)
+    s = affine(g, silu(g, affine(g, x, 'to_hidden', scale)), 'to_s')
+    r = affine(g, x, 'to_r', scale)
+    z = g.node('Concat', onnx_model.unit(g, s), onnx_model.unit(g, r), axis=1)
+    g.output('z', z, TensorProto.FLOAT, ['B', config['s'] + config['r']])
+    g.save(path)
 
 
-def pixels(weights, config, p, path):
-    """codes [B, 64] -> pixels [B, size, size, 4] uint8."""
+def decoder(weights, config, p, path):
     g = Graph(weights, config)
-    x = g.input('codes', TensorProto.INT64, ['B', p['grid'] ** 2])
-    table = weights['picture.codebook'] @ weights['picture.from_code.weight']
-    table = table + weights['picture.from_code.bias']
-    x = g.node('Gather', g.constant('table', table), x)
-    x = g.node('Reshape', x, g.ints(0, p['grid'], p['grid'], table.shape[1]))
+    widths = config['s'], config['r']
+    x = g.input('z', TensorProto.FLOAT, ['B', sum(widths)])
+    scale = np.repeat(np.sqrt(widths), widths).astype(np.float32)
+    side = p['size'] >> LEVELS
+    x = g.node('Reshape', affine(g, x, 'from_z', scale), g.ints(-1, side, side, p['channels'][-1]))
     x = g.node('Transpose', x, perm=[0, 3, 1, 2])
-    for level, n in zip((2, 1, 0), p['decoder_blocks']):
-        x = blocks(g, x, f'picture.decoder.{level}', n)
+    for level, n in zip(reversed(range(LEVELS)), p['decoder_blocks']):
+        x = blocks(g, x, f'decoder.{level}', n)
         if level > 0:
-            x = conv(g, x, f'picture.decoder.{level}.up', 1)
+            x = conv(g, x, f'decoder.{level}.up', 1)
             x = g.node('DepthToSpace', x, blocksize=2)
-    x = conv(g, norm(g, x), 'picture.out', 1, norm='picture.decoder.norm')
+    x = conv(g, norm(g, x), 'out', 1, norm='decoder.norm')
     x = g.node('DepthToSpace', x, blocksize=2)
     colours, alpha = g.node('Split', x, g.ints(3, 1), axis=1, n_outputs=2)
     zero = number(g, 'zero', 0)
@@ -123,14 +116,9 @@ def pixels(weights, config, p, path):
 
 
 def export(weights_path, folder):
-    """Writes the graphs into folder; returns the model's config."""
+    """Writes the graphs into folder."""
     with open(weights_path.replace('.safetensors', '.json'), encoding='utf8') as f:
         model = json.load(f)
     weights = onnx_model.read_weights(weights_path)
-    config = model['config']
-    onnx_model.encoder(weights, config, f'{folder}/encoder.onnx', masked=False,
-                       tokens=lambda g: codes(g, model['picture']))
-    onnx_model.memory(weights, config, f'{folder}/memory.onnx')
-    onnx_model.step(weights, config, f'{folder}/step.onnx', never=range(FIRST_CODE))
-    pixels(weights, config, model['picture'], f'{folder}/pixels.onnx')
-    return config
+    encoder(weights, model['config'], model['picture'], f'{folder}/encoder.onnx')
+    decoder(weights, model['config'], model['picture'], f'{folder}/decoder.onnx')
