@@ -91,9 +91,9 @@ const struct function FUNCTIONS[] = {
     .group = "Content and points",
     .usage = "latent_score(content, z)",
     .sentence =
-      "The mean log-probability per token (of a picture: per code) of the content at "
-      "the point z. It is near 0 where z would be decoded to the content, and far below "
-      "where not.",
+      "The mean log-probability per token of the content at the point z. It is near 0 where z "
+      "would be decoded to the content, and far below where not. Of a picture it is that per "
+      "byte, of a normal distribution about what z decodes to: -3.69 where it is just that.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
     .result = "0.0|-1.2" },
 
@@ -152,7 +152,8 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_vary(x, amount, seed [, options])",
     .sentence =
       "The content at a point near x, in a direction drawn by seed. An amount of 0 is x "
-      "itself, 1 is a quarter turn away.",
+      "itself, 1 is a quarter turn away. A picture turns towards another one of the same "
+      "thing.",
     .example = "SELECT latent_vary('A man rides a horse.', 0.5, 3)",
     .result = "A man rides a horse." },
 
@@ -183,7 +184,8 @@ const struct function FUNCTIONS[] = {
     .sentence =
       "The content with the meaning (s) of one and the manner (r) of the other, of the "
       "kind that style is. amount says how far s turns from that of style (0) to that "
-      "of content (1, the default).",
+      "of content (1, the default). A picture's r is drawn for that s, in the style of the "
+      "other's: the nearest of best_of (16) candidates.",
     .example = "SELECT latent_cross('A child plays.', 'A man rides a horse.', 0) = latent_decode('A man rides a horse.'), hex(substr(latent_cross('a red heart', latent_image('a star', 1)), 1, 4))",
     .result = "1|89504E47" },
 
@@ -208,7 +210,7 @@ const struct function FUNCTIONS[] = {
       "Words for a picture: the n (5) nearest of the names of the pictures that the model has "
       "learned from, nearest first. Of a text it says which pictures there are for it.",
     .example = "SELECT name FROM latent_describe('a rocket', 2)",
-    .result = "rocket" },
+    .result = "rocket\nairplane" },
 
   /* ---- algebra ---- */
 

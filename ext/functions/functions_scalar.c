@@ -255,7 +255,8 @@ static void sample_picture(struct call *c, const struct model *m, uint64_t seed,
   struct latent z = latent_of(m, 1);
   z.z = arena_floats(&c->arena, (size_t)z.width);
   if( z.z==NULL ) fail_nomem(&c->err);
-  else pictures_sample(m, &c->run, &seed, 1, z.z);
+  call_writer(c, m, o, 1, 1);           /* which does not write pictures */
+  if( c->err.rc==SQLITE_OK ) pictures_sample(m, &c->run, &seed, 1, z.z);
   result_content(c, &z, o);
 }
 
