@@ -48,7 +48,7 @@ void scalar_image(struct call *c);
 void describe_fill(struct call *c, struct rows *r);
 /* The point of style with content's meaning. Of texts and code its s is turned towards content's by
 ** `amount` of the arc, segment by segment where both have the same number; otherwise every segment
-** of style turns towards the mean s of content. A picture's r is drawn for that s too, as o says. */
+** of style turns towards the mean s of content. A picture's r is drawn for that s, as o says. */
 struct latent cross_points(struct call *c, const struct latent *content,
                            const struct latent *style, float amount, const struct options *o);
 /* Mean log-probability per token (of a picture: per byte) of content of the model's kind at z. what

@@ -203,7 +203,7 @@ static void write_pixels(const struct picture *p, FILE *f){
   fwrite(p->pixels, 4, (size_t)p->width*p->height, f);
 }
 
-/* Decodes the texts at..at+n. Gives the number of tokens chosen (each text's END counts). ids: where
+/* Decodes the texts at..at+n. Gives the number of tokens chosen (each text's END counts). ids: to
 ** to print them, or NULL. */
 static int decode_texts(const struct set *s, int at, int n, int n_threads, FILE *ids){
   struct decode_options o;
