@@ -110,12 +110,12 @@ static void golden_compare(struct golden *g, const char *what, const float *x, s
 /* ---- Golden values of shipped models, as JSON ---- */
 
 __attribute__((unused))
-static double number_of(const cJSON *object, const char *name){
+static double golden_number(const cJSON *object, const char *name){
   return cJSON_GetNumberValue(cJSON_GetObjectItem(object, name));
 }
 
 __attribute__((unused))
-static const char *text_of(const cJSON *object, const char *name){
+static const char *golden_string(const cJSON *object, const char *name){
   const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(object, name));
   return text ? text : "(absent)";
 }
@@ -130,7 +130,7 @@ static int sketch_agrees(const cJSON *sketch, const float *x, int n){
     if( fabs(expected - x[i])>TOLERANCE ) return 0;
   }
   for(int i=0; i<n; i++) dot += x[i]*(i*37%101 - 50)/50.0;
-  return fabs(dot - number_of(sketch, "dot"))<1e-3;
+  return fabs(dot - golden_number(sketch, "dot"))<1e-3;
 }
 
 /* The golden values of a shipped model. They are worth comparing only if they are of these weights:
@@ -140,7 +140,7 @@ static cJSON *golden_of(const struct model *m, const char *file, const char *nam
   size_t n;
   char *text = file_read(path_of(file), &n);
   cJSON *golden = cJSON_ParseWithLength(text, n);
-  const char *expected = text_of(golden, "weights_hash");
+  const char *expected = golden_string(golden, "weights_hash");
   char hash[20];
   free(text);
   snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)m->config.weights_hash);

@@ -266,7 +266,7 @@ struct shipped_golden {
 };
 
 static void check_score(struct shipped_golden *p, const char *name, const cJSON *golden, float sum){
-  double expected = number_of(golden, "log_p");
+  double expected = golden_number(golden, "log_p");
   holds(&p->scores, fabs(sum - expected)<1e-3*(1 + fabs(sum)), "%s: %g, expected %g",
         name, (double)sum, expected);
 }
@@ -279,8 +279,8 @@ static struct latent encoded(const struct model *m, struct run *run, const char 
 }
 
 static void check_sentence(struct shipped_golden *p, const struct model *m, const cJSON *golden){
-  const char *text = text_of(golden, "text");
-  const char *expected = text_of(golden, "decoded");
+  const char *text = golden_string(golden, "text");
+  const char *expected = golden_string(golden, "decoded");
   const cJSON *ids = cJSON_GetObjectItem(golden, "ids");
   size_t n_text = strlen(text);
   int *have, *start, n;
@@ -310,9 +310,9 @@ static void check_sentence(struct shipped_golden *p, const struct model *m, cons
 
 static void check_middle(struct shipped_golden *p, const struct model *m, const cJSON *golden,
                          float fluency){
-  const char *from = text_of(golden, "a");
-  const char *to = text_of(golden, "b");
-  const char *expected = text_of(golden, "decoded");
+  const char *from = golden_string(golden, "a");
+  const char *to = golden_string(golden, "b");
+  const char *expected = golden_string(golden, "decoded");
   struct decode_options o;
   struct buf out = { 0 };
   struct latent a, z, middle;
@@ -339,7 +339,7 @@ static void test_golden_text(const struct model *m){
   cJSON *golden = golden_of(m, "tests/data/golden_text.json",
                             "model: the golden values are of the shipped weights", &is_same);
   if( is_same ){
-    float fluency = (float)number_of(golden, "fluency");
+    float fluency = (float)golden_number(golden, "fluency");
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "sentences")) check_sentence(&p, m, c);
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "middles")) check_middle(&p, m, c, fluency);
     property_ok(&p.ids, "model: shipped sentences have the reference's tokens");

@@ -738,7 +738,7 @@ static void test_memory(void){
 ** its s in its style. */
 static void check_shipped(struct property *p, const struct model *m, const cJSON *golden,
                           float guidance){
-  const char *file = text_of(golden, "file");
+  const char *file = golden_string(golden, "file");
   const cJSON *pixels = cJSON_GetObjectItem(golden, "pixels");
   const cJSON *byte;
   int s = model_s(m);
@@ -792,7 +792,7 @@ static void test_shipped(void){
   golden = golden_of(m, "tests/data/golden_shipped_picture.json",
                      "picture: the golden pictures are of the shipped weights", &is_same);
   if( is_same ){
-    float guidance = (float)number_of(golden, "guidance");
+    float guidance = (float)golden_number(golden, "guidance");
     cJSON_ArrayForEach(c, cJSON_GetObjectItem(golden, "pictures")){
       check_shipped(&p, m, c, guidance);
     }
