@@ -2,7 +2,7 @@
 
     python3 picture_prior.py encode --data DIR --run RUN                  RUN/flat.npy, minutes
     python3 picture_prior.py head   --data DIR --run RUN --until HH:MM    s, in RUN/ae.pt
-    python3 picture_prior.py train  --data DIR --run RUN --until HH:MM    the prior, RUN/prior.pt
+    python3 picture_prior.py train  --data DIR --run RUN --until HH:MM    RUN/prior.pt, or goes on
 
 RUN/ae.pt is the autoencoder (picture_train.py). `encode` keeps what its last grid says of each
 training picture and a variant of it, so that the other two see each hundreds of times in minutes:
@@ -175,12 +175,17 @@ def head(a, model, points):
 
 
 def train(a, model, points):
-    prior = Prior(SHAPE, model.config['s'], model.config['r'], model.config['style'])
+    path = f'{a.run}/prior.pt'
+    before = torch.load(path) if os.path.exists(path) else None
+    shape = before['config'] if before else SHAPE
+    prior = Prior(shape, model.config['s'], model.config['r'], model.config['style'])
+    if before:
+        prior.load_state_dict(before['smooth'])
     smooth = {k: v.clone() for k, v in prior.state_dict().items()}
     print(sum(p.numel() for p in prior.parameters()), 'parameters', flush=True)
     adam = torch.optim.AdamW(prior.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=0.01)
     began, step, shown = time.time(), 0, []
-    steps = SHAPE['steps']
+    steps = shape['steps']
     while time.time() < a.until:
         done = (time.time() - began) / (a.until - began)
         adam.param_groups[0]['lr'] = a.lr * min(1, (step + 1) / 100) * min(1, (1 - done) / 0.6)
@@ -204,8 +209,8 @@ def train(a, model, points):
             print(f'{time.strftime("%H:%M:%S")} step {step} loss {np.mean(shown):.4f}', flush=True)
             shown = []
         if step % 500 == 0 or time.time() >= a.until:
-            torch.save(dict(smooth=smooth, model=state, config=SHAPE), f'{a.run}/prior.pt.part')
-            os.replace(f'{a.run}/prior.pt.part', f'{a.run}/prior.pt')
+            torch.save(dict(smooth=smooth, model=state, config=shape), path + '.part')
+            os.replace(path + '.part', path)
 
 
 def main():

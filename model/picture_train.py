@@ -5,11 +5,14 @@
     python3 picture_train.py measure --data DIR --run RUN                   what comes back
     python3 picture_train.py sheet   --data DIR --run RUN --to X.png        pictures above it
     python3 picture_train.py export  --data DIR --run RUN --out ../model/picture
+    python3 picture_train.py begin   --data DIR --run RUN --model ../model/picture.safetensors
 
 DIR is made by pictures.py. `words` asks the extension (build/latent), so Python's sqlite3 has to be
 one that loads extensions. It writes DIR/words.npz: `v` [texts, 128], f32, the s of every text of
 every concept as the network reads it, of unit length; and `start` [concepts + 1], where the texts
-of a concept begin. `export` wants RUN/prior.pt too: picture_prior.py makes it.
+of a concept begin. `export` wants RUN/prior.pt too: picture_prior.py makes it. `begin` makes both
+of what was exported, to go on from: the decoder and the prior do, the encoder has lost how it
+tells sets apart.
 """
 import argparse
 import json
@@ -20,6 +23,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 import export
 import prepare
@@ -443,6 +447,23 @@ def export_model(corpus, run, out):
     export.write(out, weights, config, None, 'picture', picture)
 
 
+def begin(corpus, run, path):
+    """RUN/ae.pt and RUN/prior.pt of exported weights."""
+    with open(path.rsplit('.', 1)[0] + '.json', encoding='utf8') as f:
+        about = json.load(f)
+    weights = {k: v.float() for k, v in load_file(path).items()}
+    picture = about['picture']
+    config = {k: picture[k] for k in SHAPE if k in picture} | about['config']
+    sets = PictureModel(config, len(corpus.sets)).sets.data
+    own = {k: v for k, v in weights.items() if not k.startswith('prior.') and k != 'names'}
+    own['sets'] = sets
+    prior = {k.removeprefix('prior.'): v for k, v in weights.items() if k.startswith('prior.')}
+    os.makedirs(run, exist_ok=True)
+    torch.save(dict(model=own, smooth=own, at=dict(step=0), config=config, sets=corpus.sets,
+                    decoder=None, optimizers=[]), f'{run}/ae.pt')
+    torch.save(dict(model=prior, smooth=prior, config=picture['prior']), f'{run}/prior.pt')
+
+
 def clock(text):
     """HH:MM of today, in seconds."""
     today = time.strftime('%Y-%m-%d ')
@@ -452,10 +473,11 @@ def clock(text):
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('what', choices=['words', 'train', 'measure', 'sheet', 'export'])
+    p.add_argument('what', choices=['words', 'train', 'measure', 'sheet', 'export', 'begin'])
     p.add_argument('--data', required=True, help='what pictures.py made')
     p.add_argument('--run', help='folder of the checkpoints')
-    p.add_argument('--model', default=f'{HERE}/text.safetensors', help='words: of texts')
+    p.add_argument('--model', default=f'{HERE}/text.safetensors',
+                   help='words: of texts; begin: of pictures')
     p.add_argument('--to', help='sheet: PNG to write')
     p.add_argument('--out', help='export: what to write, without .safetensors')
     p.add_argument('--split', default='concept', help='sheet: train, style, concept, set')
@@ -475,6 +497,8 @@ def main():
     corpus = Corpus(a.data)
     if a.what == 'export':
         return export_model(corpus, a.run, a.out)
+    if a.what == 'begin':
+        return begin(corpus, a.run, a.model)
     model = load(f'{a.run}/ae.pt')
     if a.what == 'measure':
         print(line(measure(model, corpus)))

@@ -81,6 +81,7 @@ static void add_mate(struct call *c, struct brood *b, const struct seed *seed){
   if( seed->id>=INT64_MAX - MATES_READ_MOST ){
     fail(&c->err, SQLITE_ERROR, "a parent has the id %lld, which leaves none for its children",
          seed->id);
+    return;
   }
   if( seed->id>=b->next_id ) b->next_id = seed->id + 1;
 }
