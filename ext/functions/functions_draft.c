@@ -262,7 +262,10 @@ static const struct dials DIALS[DRAFT_DIALS] = {
 ** sensible of pictures far from all rows. */
 static struct dials dials_at(const struct model *m, const struct options *o, int k){
   struct dials d = DIALS[k];
-  if( m->config.kind==KIND_PICTURE ) d.fluency = 0;
+  if( m->config.kind==KIND_PICTURE ){
+    d.fluency = 0;
+    d.detail = picture_detail(d.detail);
+  }
   if( o->decode.has_fluency ) d.fluency = o->decode.fluency;
   if( o->decode.has_detail ) d.detail = 1;      /* decoding scales by the user's */
   return d;

@@ -380,10 +380,11 @@ int encode_refined(const struct model *m, struct run *run, const int *ids, const
 /* p[n], of 64x64 pixels each, else SQLITE_ERROR -> z[n, s+r]: s and r of unit length. */
 int pictures_encode(const struct model *m, struct run *run, const struct picture *p, int n,
                     float *z);
-/* z[n, s+r], r times `detail` -> p[n], pixels from the arena. What is clear is 0 0 0 0. */
+float picture_detail(float detail);     /* the length that an r of 1 then has */
+/* z[n, s+r], r times picture_detail() -> p[n], pixels from the arena. What is clear is 0 0 0 0. */
 int pictures_decode(const struct model *m, struct run *run, const float *z, int n, float detail,
                     struct picture *p);
-/* What p[n] encode to, freed of a plain ground as a user's files are: z[n, s+r]. Changes p. */
+/* z[n, s+r] of p[n], freed of a plain ground as a user's files are. Changes p. */
 int pictures_reread(const struct model *m, struct run *run, struct picture *p, int n, float *z);
 /* The mean log-probability of a byte of p (colours times alpha), distributed normally about what
 ** z[s+r] decodes to, with a standard deviation of 16. */
@@ -407,9 +408,8 @@ int details_draw(const struct model *m, struct run *run, const struct wish *wish
 float styles_cosine(const struct model *m, const float *a, const float *b, struct arena *arena);
 /* r of z[s+r] goes `amount` of the way towards another picture of the same thing. */
 int picture_vary(const struct model *m, struct run *run, float *z, float amount, uint64_t seed);
-/* z[n, s+r]: points of pictures that nobody asked for; as if encoded from pictures. */
-int pictures_sample(const struct model *m, struct run *run, const uint64_t *seeds, int n,
-                    float *z);
+/* z[n, s+r]: what pictures that nobody asked for encode to. */
+int pictures_sample(const struct model *m, struct run *run, const uint64_t *seeds, int n, float *z);
 
 /* ---- model_reread.c: encodes what was decoded, as a user would who has only the bytes ---- */
 /* z[n, s+r]: what the bytes of each row encode to. A text is made of its tokens, split into tokens

@@ -93,12 +93,18 @@ int pictures_encode(const struct model *m, struct run *run, const struct picture
   return run_job(&job, encode_chunk);
 }
 
+/* The decoder has learned from no shorter r: of less it makes noise. */
+float picture_detail(float detail){
+  static const float LEAST = 0.6f;
+  return LEAST + (1 - LEAST)*detail;
+}
+
 /* scaled[n, s+r] = z as the network reads it: of unit variance. */
 static void scale_points(const struct model *m, float *scaled, const float *z, int n, float detail){
   int s = model_s(m);
   int width = model_width(m);
   float scale_s = sqrtf((float)s);
-  float scale_r = sqrtf((float)(width - s))*detail;
+  float scale_r = sqrtf((float)(width - s))*picture_detail(detail);
   for(size_t i=0; i<(size_t)n*(size_t)width; i++){
     scaled[i] = z[i]*((int)(i%(size_t)width)<s ? scale_s : scale_r);
   }
