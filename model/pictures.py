@@ -292,14 +292,19 @@ def render(svg):
     return np.array(Image.open(io.BytesIO(r.stdout)).convert('RGBA'))
 
 
+def held_out():
+    """{(a set or 'every set', id of a concept)}."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(f'{folder}/pictures_held.tsv', encoding='utf8') as f:
+        return {tuple(line.rstrip('\n').split('\t')) for line in f}
+
+
 def hold_out(pictures, concepts):
     """Sets `split` of every picture.
 
     The list was drawn once: it stays when sets grow or names are understood better.
     """
-    folder = os.path.dirname(os.path.abspath(__file__))
-    with open(f'{folder}/pictures_held.tsv', encoding='utf8') as f:
-        held = {tuple(line.rstrip('\n').split('\t')) for line in f}
+    held = held_out()
     for p in pictures:
         id = concepts[p['concept']]['id']
         if p['set'] in HELD_SETS:
@@ -314,9 +319,7 @@ def hold_out(pictures, concepts):
 
 def tells(concepts):
     """A pattern of the labels of the concepts that are held out in every set."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    with open(f'{folder}/pictures_held.tsv', encoding='utf8') as f:
-        ids = [line.rstrip('\n').split('\t')[1] for line in f if line.startswith('every set')]
+    ids = sorted(i for where, i in held_out() if where == 'every set')
     labels = [re.escape(concepts.rows[concepts.by_id[i]]['label']) for i in ids
               if i in concepts.by_id]
     return re.compile(rf'\b({"|".join(labels)})\b')

@@ -230,8 +230,14 @@ void global_unlock(void);
 /* The most threads that a call may use: LATENT_THREADS, else the machine's processors,
 ** at most 8. */
 int thread_count(void);
+/* Nanoseconds since some moment, whatever is done to the date. */
+int64_t clock_ns(void);
 /* How many processors have nothing to do at this moment: 0 where the system does not say. Takes 5
 ** microseconds. */
 int processors_idle(void);
+
+static inline int largest_of(int a, int b){
+  return a>b ? a : b;
+}
 
 #endif

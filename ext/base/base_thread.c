@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -79,6 +80,12 @@ int thread_count(void){
   if( asked ) return asked;
   n = sysconf(_SC_NPROCESSORS_ONLN);
   return n<1 ? 1 : n>THREADS_DEFAULT ? THREADS_DEFAULT : (int)n;
+}
+
+int64_t clock_ns(void){
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec*1000000000 + t.tv_nsec;
 }
 
 /* /proc/loadavg: "0.10 0.20 0.30 1/120 4711", where 1 thread runs or waits for a processor. The one

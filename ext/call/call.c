@@ -10,7 +10,6 @@
 #include "call.h"
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- The connection ---- */
 
@@ -69,12 +68,6 @@ enum {
 #define ROWS16 "(VALUES (0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0),(0))"
 static const char TICK[] =
   "SELECT 1 FROM " ROWS16 "," ROWS16 "," ROWS16 "," ROWS16 "," ROWS16 " LIMIT 1 OFFSET ?";
-
-static sqlite3_int64 clock_ns(void){
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (sqlite3_int64)t.tv_sec*1000000000 + t.tv_nsec;
-}
 
 static int rows_to_walk(unsigned n_asked){
   if( n_asked%RARELY==0 ) return ROWS_MOST;

@@ -457,7 +457,7 @@ static void decode_some(struct call *c, struct brood *b, const struct draw *draw
 
 /* Fills texts[n], which are the caller's. */
 void brood_decode(struct call *c, struct brood *b, const struct draw *draws, int n,
-                         struct buf *texts){
+                  struct buf *texts){
   struct latent *z = arena_zeroed(&c->arena, (size_t)n*sizeof(*z));
   if( z==NULL ) fail_nomem(&c->err);
   for(int i=0; i<n && !err_stopped(&c->err); i++) z[i] = brood_place(c, b, &draws[i]);

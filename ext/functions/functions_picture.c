@@ -134,8 +134,7 @@ static void draw_points(struct call *c, struct draught *d){
 /* Draws them, and gives the number of the one whose picture, encoded again, lies nearest to what is
 ** asked for; the first of equal ones. Its picture is as it was decoded. */
 static int draw_best(struct call *c, struct draught *d, float detail){
-  size_t n_s = 0;
-  size_t width = 0;
+  size_t n_s, width;
   struct picture *again;
   float *z;
   float most = -4;

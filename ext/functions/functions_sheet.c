@@ -46,13 +46,14 @@ static void unpack(struct call *c, struct content file, const char *what, unsign
 }
 
 /* Decodes z[n], of kind picture, in one batch: pixels[i][PICTURE, PICTURE, 4]. */
-static void decode(struct call *c, const struct latent *z, int n, const float *fluencies,
-                   const struct decode_options *o, unsigned char *const *pixels){
+static void decode(struct call *c, const struct latent *z, int n, const struct decode_options *o,
+                   unsigned char *const *pixels){
   const struct model *m = latent_model(c, &z[0]);
   struct buf *files = arena_zeroed(&c->arena, (size_t)n*sizeof(*files));
-  if( files==NULL ) fail_nomem(&c->err);
+  float *none = arena_zeroed(&c->arena, (size_t)n*sizeof(*none));       /* of fluencies */
+  if( c->arena.oom ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return;
-  contents_decode(m, &c->run, z, n, fluencies, o, files, NULL);
+  contents_decode(m, &c->run, z, n, none, o, files, NULL);
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
     struct content file = { files[i].data, files[i].n };
     unpack(c, file, "what was decoded", pixels[i]);
@@ -248,7 +249,6 @@ static void decode_latents(struct call *c, struct sheet *s){
   size_t most = (size_t)s->n;
   struct latent *z = arena_get(&c->arena, most*sizeof(*z));
   unsigned char **pixels = arena_get(&c->arena, most*sizeof(*pixels));
-  float *fluencies = arena_zeroed(&c->arena, most*sizeof(*fluencies));
   struct decode_options o;
   int n = 0;
   if( c->arena.oom ){
@@ -263,7 +263,7 @@ static void decode_latents(struct call *c, struct sheet *s){
     z[n].z = (float *)(void *)(s->points.data + tile->z);
     pixels[n++] = sheet_pixels(s, i);
   }
-  if( n>0 ) decode(c, z, n, fluencies, &o, pixels);
+  if( n>0 ) decode(c, z, n, &o, pixels);
 }
 
 static struct picture draw_sheet(struct call *c, const struct sheet *s){
@@ -296,16 +296,12 @@ void sheet_give(struct call *c, void *state){
 
 /* ---- latent_strip(a, b, n [, options]) ---- */
 
-/* z[n] and fluencies[n] as latent_interp() has them at t = 0 .. 1. */
-static void place_points(struct call *c, const struct latent *ends, const struct options *o, int n,
-                         struct latent *z, float *fluencies){
-  const struct decode_options *decode = &o->decode;
+/* z[n] as latent_interp() has them at t = 0 .. 1. */
+static void place_points(struct call *c, const struct latent *ends, int n, struct latent *z){
   for(int i=0; i<n; i++){
     double t = interp_ease(KIND_PICTURE, (double)i/(n - 1));
     if( c->err.rc!=SQLITE_OK ) return;
     point_interp(&z[i], &ends[0], &ends[1], (float)t, &c->arena, &c->err);
-    fluencies[i] = interp_fluency(KIND_PICTURE, t);
-    if( decode->has_fluency ) fluencies[i] = decode->fluency;
   }
 }
 
@@ -313,15 +309,14 @@ static struct picture draw_strip(struct call *c, const struct latent *ends,
                                  const struct options *o, int n){
   struct layout l = { .columns = n, .rows = 1 };
   struct latent *z = arena_get(&c->arena, (size_t)n*sizeof(*z));
-  float *fluencies = arena_floats(&c->arena, (size_t)n);
   unsigned char *all = arena_get(&c->arena, (size_t)n*PICTURE_BYTES);
   unsigned char *pixels[STRIP_MOST];
   struct picture p = { 0 };
   if( c->arena.oom ) fail_nomem(&c->err);
   if( c->err.rc!=SQLITE_OK ) return p;
   for(int i=0; i<n; i++) pixels[i] = all + (size_t)i*PICTURE_BYTES;
-  place_points(c, ends, o, n, z, fluencies);
-  if( c->err.rc==SQLITE_OK ) decode(c, z, n, fluencies, &o->decode, pixels);
+  place_points(c, ends, n, z);
+  if( c->err.rc==SQLITE_OK ) decode(c, z, n, &o->decode, pixels);
   if( c->err.rc==SQLITE_OK ) p = make_ground(c, &l);
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++) draw_tile(&p, &l, i, pixels[i]);
   return p;

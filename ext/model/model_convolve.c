@@ -41,10 +41,6 @@ enum {
 
 /* ---- Sizes and scratch ---- */
 
-static int largest_of(int a, int b){
-  return a>b ? a : b;
-}
-
 /* Side of a level's grid: a half, a quarter, an eighth, a sixteenth of the picture's. */
 static int side_of(const struct model *m, int level){
   return m->config.picture.size >> (level + 1);

@@ -105,8 +105,8 @@ static void scale_points(const struct model *m, float *scaled, const float *z, i
   int width = model_width(m);
   float scale_s = sqrtf((float)s);
   float scale_r = sqrtf((float)(width - s))*picture_detail(detail);
-  for(size_t i=0; i<(size_t)n*(size_t)width; i++){
-    scaled[i] = z[i]*((int)(i%(size_t)width)<s ? scale_s : scale_r);
+  for(int i=0; i<n; i++){
+    for(int k=0; k<width; k++) *scaled++ = *z++*(k<s ? scale_s : scale_r);
   }
 }
 

@@ -44,25 +44,21 @@ struct drawing {                        /* one call */
   struct prior_work *work;              /* one a worker */
 };
 
-static int most_of(int a, int b){
-  return a>b ? a : b;
-}
-
-static void work_init_prior(struct prior_work *w, const struct model *m, struct arena *a){
+static void prior_work_init(struct prior_work *w, const struct model *m, struct arena *a){
   const struct prior_shape *p = &m->config.picture.prior;
   size_t rows = 2*TOGETHER;
   size_t r = (size_t)m->config.shape.r;
-  int widest = most_of(most_of(p->width, p->hidden), most_of(m->config.shape.r, model_s(m)));
-  w->x = arena_floats(a, rows*r);
+  int asked = largest_of(model_s(m), m->config.picture.style);
+  int widest = largest_of(largest_of(p->width, p->hidden), largest_of(m->config.shape.r, asked));
+  w->x = arena_floats(a, TOGETHER*r);
   w->twice = arena_floats(a, rows*r);
   w->asked = arena_floats(a, rows*(size_t)p->width);
   w->h = arena_floats(a, rows*(size_t)p->width);
-  w->normed = arena_floats(a, rows*(size_t)most_of(p->width, most_of(model_s(m),
-                                                                    m->config.picture.style)));
+  w->normed = arena_floats(a, rows*(size_t)largest_of(p->width, asked));
   w->value_gate = arena_floats(a, rows*2*(size_t)p->hidden);
   w->gated = arena_floats(a, rows*(size_t)p->hidden);
   w->v = arena_floats(a, rows*r);
-  w->panel = arena_floats(a, LINEAR_SCRATCH(most_of(widest, m->config.picture.style)));
+  w->panel = arena_floats(a, LINEAR_SCRATCH(widest));
 }
 
 /* y[style] = the style of r, of unit length. */
@@ -172,7 +168,7 @@ int details_draw(const struct model *m, struct run *run, const struct wish *wish
   if( n==0 ) return SQLITE_OK;
   d.work = arena_get(run->arena, (size_t)n_workers*sizeof(*d.work));
   if( run->arena->oom ) return fail_nomem(run->err);
-  for(int i=0; i<n_workers; i++) work_init_prior(&d.work[i], m, run->arena);
+  for(int i=0; i<n_workers; i++) prior_work_init(&d.work[i], m, run->arena);
   if( run->arena->oom ) return fail_nomem(run->err);
   chunks_run(run, n_workers, n_chunks, draw_chunk, &d);
   arena_rewind(run->arena, mark);

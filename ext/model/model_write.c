@@ -25,7 +25,6 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum {
   PAGES = 16,                           /* of a batch */
@@ -538,16 +537,14 @@ int writer_cost(const struct writer *w, struct run *run, double *seconds){
   struct strand strand = { .latent = 0 };
   struct arena_mark mark = arena_mark(run->arena);
   struct decode_options o;
-  struct timespec from, to;
+  int64_t from;
   alone.n_threads = 1;
   decode_options_init(&o);
   o.fluency = 1;
   if( make_pages(&j, &o, &strand)!=SQLITE_OK ) return run->err->rc;
-  clock_gettime(CLOCK_MONOTONIC, &from);
+  from = clock_ns();
   if( write_all(&j)!=SQLITE_OK ) return run->err->rc;
-  clock_gettime(CLOCK_MONOTONIC, &to);
-  *seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9*(double)(to.tv_nsec - from.tv_nsec);
-  *seconds /= j.pages[0].n - 1;
+  *seconds = 1e-9*(double)(clock_ns() - from)/(j.pages[0].n - 1);
   arena_rewind(run->arena, mark);
   return SQLITE_OK;
 }
