@@ -358,6 +358,7 @@ def used(b, server):
     ok(b.wait("document.querySelectorAll('#tree .tile').length === 4")
        and b.wait(grown(8)), 'the key b breeds; the tree has three generations')
     ok(b.wait("document.querySelectorAll('#tree path').length === 5"), 'and its lines')
+    b.wait("document.getElementById('status').textContent === ''")
     b.click('#again')
     ok(b.wait("/byte for byte/.test(document.getElementById('status').textContent)"),
        'it grows again', b.value("document.getElementById('status').textContent"))
