@@ -23,6 +23,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from text_model import matrix, rms_norm
+from train import Muon, autocast
 
 SHAPE = dict(width=512, hidden=1024, blocks=3, steps=16)
 NOTHING = 0.1       # share of examples without a wish
@@ -30,6 +31,7 @@ FROM_WORDS = 0.6    # of the others: s is that of a text of the concept, not the
 STYLED = 0.6        # of the others: with the style of a picture of the same set
 ASTRAY = 0.3        # length of what is added to half of the s, at most
 VARIED = 0.4        # share of examples that are the variant, not the picture itself
+MUON = 5            # learning rate of the blocks' matrices, in rates of the others
 TEMPERATURE = 0.05  # of the head's contrast
 CONTRAST = 0.2      # its weight beside the cosine
 
@@ -183,22 +185,29 @@ def train(a, model, points):
         prior.load_state_dict(before['smooth'])
     smooth = {k: v.clone() for k, v in prior.state_dict().items()}
     print(sum(p.numel() for p in prior.parameters()), 'parameters', flush=True)
-    adam = torch.optim.AdamW(prior.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    inner = [p for block in prior.values() for p in block.parameters() if p.dim() == 2]
+    outer = [p for p in prior.parameters() if all(p is not q for q in inner)]
+    muon = Muon(inner, MUON * a.lr)
+    adam = torch.optim.AdamW(outer, lr=a.lr, betas=(0.9, 0.98), weight_decay=0.01)
+    rates = [(g, g['lr']) for o in (muon, adam) for g in o.param_groups]
     began, step, shown = time.time(), 0, []
     steps = shape['steps']
     while time.time() < a.until:
         done = (time.time() - began) / (a.until - began)
-        adam.param_groups[0]['lr'] = a.lr * min(1, (step + 1) / 100) * min(1, (1 - done) / 0.6)
+        for group, rate in rates:
+            group['lr'] = rate * min(1, (step + 1) / 100) * min(1, (1 - done) / 0.6)
         r, s, style = points.examples(a.batch)
         r = r * r.shape[-1] ** 0.5
         k = torch.randint(0, steps, (len(r),))
         t = (k / steps)[:, None]
         noise = torch.randn_like(r)
-        v = prior((1 - t) * noise + t * r, k, s, style)
-        loss = (v - (r - noise)).square().mean()
-        adam.zero_grad()
+        with autocast('cpu'):
+            v = prior((1 - t) * noise + t * r, k, s, style)
+        loss = (v.float() - (r - noise)).square().mean()
+        prior.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(prior.parameters(), 1.0)
+        muon.step()
+        torch.nn.utils.clip_grad_norm_(outer, 1.0)
         adam.step()
         step += 1
         keep = min(0.999, step / (step + 10))

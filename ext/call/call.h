@@ -194,7 +194,7 @@ void result_blob(struct call *c, struct buf *b);        /* a BLOB; takes over wh
 
 /* ---- call_options.c: options are a JSON object ---- */
 enum decoder { DECODER_DEFAULT, DECODER_EXACT, DECODER_WRITER };
-enum crossover { CROSSOVER_MIX, CROSSOVER_SEGMENTS, CROSSOVER_PART };
+enum crossover { CROSSOVER_MIX, CROSSOVER_SEGMENTS, CROSSOVER_PART, CROSSOVER_REGIONS };
 enum { MATES_MOST = 8 };        /* parents of a child */
 struct breeding {               /* of functions that breed; strings lie in the call's arena */
   int children, generations, keep, parents_each;        /* 0: not given */

@@ -235,14 +235,14 @@ static void read_where(struct call *c, cJSON *object, struct options *o){
 /* ---- Options of breeding ---- */
 
 static void read_crossover(struct call *c, cJSON *item, struct breeding *b){
-  static const char *const names[] = { "mix", "segments", "part" };
+  static const char *const names[] = { "mix", "segments", "part", "regions" };
   const char *name = cJSON_GetStringValue(item);
-  for(int i=0; i<3; i++){
+  for(int i=0; i<4; i++){
     if( name==NULL || strcmp(name, names[i])!=0 ) continue;
     b->crossover = (enum crossover)i;
     return;
   }
-  bad_value(c, item, "\"mix\", \"segments\" or \"part\"");
+  bad_value(c, item, "\"mix\", \"segments\", \"part\" or \"regions\"");
 }
 
 int json_weights(const cJSON *array, int weights[MATES_MOST]){

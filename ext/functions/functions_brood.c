@@ -11,8 +11,8 @@
 ** 2. A draw: some of the mates, their weights in ten-thousandths, and a number that its mutation is
 **    drawn with.
 ** 3. Its point: the parents are mixed (along arcs), spliced (the first segments of one, the next of
-**    another), or parted (r of the last, s of the others). Genes are added, then it is turned by
-**    the mutation.
+**    another), parted (r of the last, s of the others), or joined (a region of each picture). Genes
+**    are added, then it is turned by the mutation.
 ** 4. The points of a batch are decoded together, each as it would be alone, with the seed of the
 **    call: so its recipe is enough to grow it again. What the parents say, which the writer reads,
 **    is what the small decoder says of their latents, since these are all that grows it again.
@@ -348,6 +348,12 @@ static int splice_mates(struct call *c, struct brood *b, const struct draw *d, s
   return 1;
 }
 
+static void join_mates(struct call *c, struct brood *b, const struct draw *d, struct latent *z){
+  struct latent own[MATES_MOST];
+  for(int i=0; i<d->n; i++) own[i] = mate_at(b, d->mates[i])->z;
+  *z = join_points(c, own, d->weights, d->n, decode_seed(b->options.decode.seed, d->number));
+}
+
 static struct latent copy_latent(struct call *c, const struct latent *z){
   size_t count = (size_t)z->n_segments*(size_t)z->width;
   struct latent copy = *z;
@@ -365,7 +371,9 @@ struct latent brood_place(struct call *c, struct brood *b, const struct draw *d)
   struct latent z, mixed;
   drawn.decode.has_seed = 1;
   drawn.decode.seed = decode_seed(b->options.decode.seed, d->number);
-  if( o->crossover!=CROSSOVER_SEGMENTS || !splice_mates(c, b, d, &z) ){
+  if( o->crossover==CROSSOVER_REGIONS ){
+    join_mates(c, b, d, &z);
+  }else if( o->crossover!=CROSSOVER_SEGMENTS || !splice_mates(c, b, d, &z) ){
     mix_mates(c, b, d, is_part ? d->n - 1 : d->n, &z);
   }
   mixed = z;

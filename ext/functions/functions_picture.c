@@ -21,7 +21,9 @@
 **    The names nearest by s among those that the weights bring along: what the pictures of training
 **    show. Of a text, too: the pictures that there are for it.
 **
-** In the first two, best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures
+** join_points(), for breeding, cuts pictures and puts the pieces together.
+**
+** In the first two functions best_of (CANDIDATES) points are drawn, in the order of the seed. Their pictures
 ** are encoded again in one batch, as a user's latent_encode() would do it, and the one whose point
 ** is now nearest to what was asked for is taken.
 */
@@ -207,6 +209,60 @@ void scalar_cross(struct call *c){
     call_writer(c, latent_model(c, &z), &o, amount>0, z.n_segments);
   }
   result_content(c, &z, &o);
+}
+
+/* ---- Pictures put together ---- */
+
+/* order[size*size]: the pixels, from one edge to the one across, in a direction of the seed's. */
+static void sweep_pixels(struct call *c, int size, uint64_t seed, int *order){
+  enum { STEEP = 8 };           /* the direction is one of whole numbers up to this */
+  struct random random = random_of(seed);
+  int dx = random_below(&random, 2*STEEP + 1) - STEEP;
+  int dy = random_below(&random, 2*STEEP + 1) - STEEP;
+  int least, n_places;
+  int *place;
+  if( dx==0 && dy==0 ) dx = 1;
+  least = ((dx<0 ? dx : 0) + (dy<0 ? dy : 0))*size;
+  n_places = 2*STEEP*size + 1;
+  place = arena_zeroed(&c->arena, (size_t)(n_places + 1)*sizeof(*place));
+  if( place==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return;
+  for(int i=0; i<size*size; i++) place[i%size*dx + i/size*dy - least + 1]++;
+  for(int i=0; i<n_places; i++) place[i+1] += place[i];
+  for(int i=0; i<size*size; i++) order[place[i%size*dx + i/size*dy - least]++] = i;
+}
+
+struct latent join_points(struct call *c, const struct latent *z, const int *weights, int n,
+                          uint64_t seed){
+  const struct model *m = latent_model(c, z);
+  struct latent joined = *z;
+  struct picture parts[MATES_MOST], whole;
+  int *order;
+  int size, before = 0, at = 0;
+  if( m==NULL ) return joined;
+  if( m->config.kind!=KIND_PICTURE ){
+    fail(&c->err, SQLITE_ERROR, "crossover \"regions\" is of pictures, and the parents are of kind "
+         "%s", kind_name(m->config.kind));
+    return joined;
+  }
+  size = m->config.picture.size;
+  order = arena_get(&c->arena, (size_t)size*(size_t)size*sizeof(*order));
+  joined.z = arena_floats(&c->arena, (size_t)z->width);
+  if( c->arena.oom ) fail_nomem(&c->err);
+  for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
+    pictures_decode(m, &c->run, z[i].z, 1, 1, &parts[i]);
+  }
+  if( c->err.rc==SQLITE_OK ) sweep_pixels(c, size, seed, order);
+  if( c->err.rc!=SQLITE_OK ) return joined;
+  whole = parts[0];
+  for(int i=0; i<n; i++){
+    before += weights[i];
+    for(; at<size*size*before/WEIGHTS_WHOLE; at++){
+      memcpy(whole.pixels + order[at]*4, parts[i].pixels + order[at]*4, 4);
+    }
+  }
+  pictures_reread(m, &c->run, &whole, 1, joined.z);
+  return joined;
 }
 
 /* ---- latent_image(text, seed [, options]) ---- */

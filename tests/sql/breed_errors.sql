@@ -33,6 +33,7 @@ SELECT * FROM latent_breed('["a"]', '{"genes":[{"from":"x"}]}');
 SELECT * FROM latent_breed('["a"]', '{"genes":[{"to":"x","amount":1e999}]}');
 SELECT * FROM latent_breed('["a"]', '{"genes":[{"to":"x","amount":1,"how":2}]}');
 SELECT * FROM latent_breed('["a"]', '{"weights":[1,1]}');
+SELECT * FROM latent_breed('["a"]', '{"crossover":"regions"}');
 SELECT * FROM latent_breed('["a"]', '{"weights":[0]}');
 SELECT * FROM latent_breed('["a"]', '{"weights":[null]}');
 SELECT * FROM latent_breed('["a"]', '{"weights":[1],"generations":2}');

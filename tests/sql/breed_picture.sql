@@ -9,6 +9,8 @@ INSERT INTO garden(id, content, latent, generation) SELECT id, png, latent_encod
 INSERT INTO garden SELECT * FROM latent_breed('garden', '{"children":3,"generations":2,"mutation":0.6,"wish":"a red disc","genes":[{"from":"blue","to":"red","amount":0.5}]}');
 INSERT INTO garden SELECT * FROM latent_breed('SELECT png, id FROM p', '{"children":2,"crossover":"part","archive":"garden","mutation":0.6,"temperature":0.5}');
 INSERT INTO garden SELECT * FROM latent_breed('SELECT png, id FROM p', '{"children":2,"crossover":"segments","archive":"garden","mutation":0.6}');
+INSERT INTO garden SELECT * FROM latent_breed('SELECT png, id FROM p', '{"children":2,"crossover":"regions","archive":"garden","mutation":0.6}');
+SELECT 'of one parent alone', latent_distance((SELECT content FROM latent_breed('SELECT png, id FROM p', '{"children":1,"crossover":"regions","weights":[1,0,0]}')), (SELECT content FROM latent_breed('SELECT png, id FROM p', '{"children":1,"weights":[1,0,0]}'))) < 0.3;
 INSERT INTO garden SELECT * FROM latent_explore('garden', 'yellow', '{"children":4,"archive":"garden","mutation":0.6}');
 SELECT 'rows', count(*) BETWEEN 3 AND 20, min(hex(substr(content, 1, 4))), min(hex(substr(latent, 6, 1))) FROM garden;
 SELECT 'latent of the content', total(latent <> latent_encode(content)) FROM garden;
