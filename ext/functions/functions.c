@@ -208,7 +208,9 @@ const struct function FUNCTIONS[] = {
     .usage = "latent_describe(picture [, n])",
     .sentence =
       "Words for a picture: the n (5) nearest of the names of the pictures that the model has "
-      "learned from, nearest first. Of a text it says which pictures there are for it.",
+      "learned from, nearest first. Of a text it says which pictures there are for it. A sentence "
+      "about it is latent_cross(picture, 'This is a picture of a house.'): what it means, said as "
+      "that is said.",
     .example = "SELECT name FROM latent_describe('a rocket', 2)",
     .result = "rocket\nairplane" },
 

@@ -18,12 +18,13 @@
 **    is what the small decoder says of their latents, since these are all that grows it again.
 ** 5. Its latent is what the text encodes to, not the point: a child is what can be read or seen,
 **    and a point between others, whose r is short, would give ever vaguer children.
-** 6. A child that says nearly what a mate says is no child.
+** 6. A child that says nearly what a mate says is no child. Nor is code that is no Python.
 **
 ** A recipe is {"model":..., "writer":..., "draw":..., "weights":[...], "options":{...}}. It does
 ** not name the parents, since these may get other ids: their latents come with it.
 */
 #include "functions.h"
+#include "grammar.h"
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -582,6 +583,12 @@ static void show_child(struct call *c, struct brood *b, const struct draw *d,
   b->n_shown++;
 }
 
+/* The kind code has learned from Python alone. */
+static int is_sound(struct call *c, const struct brood *b, const struct content *text){
+  if( text->n==0 ) return 0;
+  return b->kind!=KIND_CODE || python_valid(text->bytes, text->n, &c->err);
+}
+
 static int choose_children(struct call *c, struct brood *b, const struct draw *draws, int n,
                            const struct buf *texts, struct rows *r){
   struct content *contents = arena_get(&c->arena, (size_t)n*sizeof(*contents));
@@ -597,7 +604,7 @@ static int choose_children(struct call *c, struct brood *b, const struct draw *d
   contents_encode(m, &c->run, contents, n, "a child", b->rounds, z);
   for(int i=0; i<n && c->err.rc==SQLITE_OK; i++){
     struct mate child = { .z = z[i] };
-    if( texts[i].n==0 || !measure_child(c, b, &child) ) continue;
+    if( !is_sound(c, b, &contents[i]) || !measure_child(c, b, &child) ) continue;
     show_child(c, b, &draws[i], &z[i], &texts[i], &child, r);
     n_shown++;
   }

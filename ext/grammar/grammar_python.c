@@ -3,8 +3,8 @@
 **
 ** tree-sitter's grammar is meant for editors, and takes more than Python does. Its tree says where
 ** each statement stands, so what can be seen there is checked besides: that the statements of a
-** block stand below each other, that a block has one, and that there is nothing of Python 2
-** (print x, exec x, a <> b). What Python refuses for other reasons (1 = x, return outside of a
+** block stand below each other, that a block has one, that no name is a keyword (def in(x)), and
+** that there is nothing of Python 2 (print x, exec x, a <> b). What Python refuses for other reasons (1 = x, return outside of a
 ** function) is not looked at.
 **
 ** How a text may begin. A parser that reads tokens from left to right finds an error at the first
@@ -105,7 +105,7 @@ struct level {                          /* a node on the way from the root, and 
 struct walk {
   struct level *levels;                 /* of the parse's heap */
   uint32_t n, room;
-  TSSymbol block, module, print, chevron, exec, unequal;
+  TSSymbol block, module, identifier, print, chevron, exec, unequal;
 };
 
 static TSSymbol named(const char *name){
@@ -150,10 +150,27 @@ static int is_of_python_2(const struct walk *w, TSNode node){
   return symbol==w->exec || symbol==w->unequal;
 }
 
+/* Where a keyword cannot stand the parser takes it for a name. */
+static int is_misnamed(const struct parse *p, const struct walk *w, TSNode node){
+  static const char *const keywords[] = {
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
+    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+    "with", "yield",
+  };
+  const char *name = p->code + ts_node_start_byte(node);
+  size_t n = ts_node_end_byte(node) - ts_node_start_byte(node);
+  if( ts_node_symbol(node)!=w->identifier ) return 0;
+  for(size_t i=0; i<sizeof(keywords)/sizeof(keywords[0]); i++){
+    if( strlen(keywords[i])==n && memcmp(keywords[i], name, n)==0 ) return 1;
+  }
+  return 0;
+}
+
 /* Visits every node of the tree once. Returns whether all of them are as they should be. */
 static int are_placed(struct parse *p, TSTree *tree){
   struct walk w = { .block = named("block"), .module = named("module"),
-                    .print = named("print_statement"), .chevron = named("chevron"),
+                    .identifier = named("identifier"), .print = named("print_statement"), .chevron = named("chevron"),
                     .exec = named("exec_statement"),
                     .unequal = ts_language_symbol_for_name(tree_sitter_python(), "<>", 2, 0) };
   TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree));
@@ -162,7 +179,7 @@ static int are_placed(struct parse *p, TSTree *tree){
   for(;;){
     TSNode node = ts_tree_cursor_current_node(&cursor);
     heap_ask(&p->heap);
-    if( !is_placed(level, node) || is_of_python_2(&w, node) ) return 0;
+    if( !is_placed(level, node) || is_misnamed(p, &w, node) || is_of_python_2(&w, node) ) return 0;
     level = enter_level(&w, node);
     if( ts_tree_cursor_goto_first_child(&cursor) ) continue;
     for(;;){

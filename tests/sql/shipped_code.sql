@@ -22,3 +22,12 @@ SELECT latent_sample(1, '{"kind":"code"}');
 
 -- Text is still text.
 SELECT latent_decode(latent_encode('return x'));
+
+-- Bred: every child is Python, and grows again.
+CREATE TABLE garden(id INTEGER PRIMARY KEY, content, latent BLOB, parents, weights, generation, novelty, score, recipe);
+INSERT INTO garden(id, content, latent, generation) SELECT key, value, latent_encode(value, '{"kind":"code"}'), 0 FROM json_each('["def add(a, b):\n    return a + b", "def mean(xs):\n    return sum(xs) / len(xs)", "for i in range(10):\n    print(i)", "def read(path):\n    with open(path) as f:\n        return f.read()"]');
+INSERT INTO garden SELECT * FROM latent_breed('garden', '{"children":3,"generations":2,"mutation":0.3,"crossover":"segments"}');
+INSERT INTO garden SELECT * FROM latent_explore('garden', 'reads a file', '{"children":4}');
+SELECT id, parents, content FROM garden WHERE parents IS NOT NULL ORDER BY id;
+SELECT count(*), min(latent_valid(content)) FROM garden;
+SELECT total(content <> again) FROM (SELECT c.content, latent_grow(p.latent, c.recipe, j.key) AS again FROM garden c, json_each(c.parents) j JOIN garden p ON p.id = j.value GROUP BY c.id);

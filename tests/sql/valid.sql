@@ -1,8 +1,8 @@
 -- Is a text Python? It needs no model.
 SELECT '-- what Python has';
-SELECT latent_valid(value) FROM json_each('["x = 1", "", "# c", "def f(a, /, *b, c=1, **d):\n    return a\n", "@x\nclass A(B):\n    \"\"\"d\"\"\"\n    y: int = 3\n", "match x:\n    case [1, *_]:\n        y\n    case _: z\n", "print >>f, x", "x = (\n1,\n   2)\ny\n", "def f():\n  a; b\n  c\n", "if x: y\nelse:\n\tz\n", "async def f(): await x", "f\"{x!r:>{w}} {y=}\"", "é = \"𝒳\"", "type X = int"]');
+SELECT latent_valid(value) FROM json_each('["x = 1", "", "# c", "def f(a, /, *b, c=1, **d):\n    return a\n", "@x\nclass A(B):\n    \"\"\"d\"\"\"\n    y: int = 3\n", "match x:\n    case [1, *_]:\n        y\n    case _: z\n", "print >>f, x", "x = (\n1,\n   2)\ny\n", "def f():\n  a; b\n  c\n", "if x: y\nelse:\n\tz\n", "async def f(): await x", "f\"{x!r:>{w}} {y=}\"", "é = \"𝒳\"", "type X = int", "print = match = type = exec = 1"]');
 SELECT '-- what it does not have';
-SELECT latent_valid(value) FROM json_each('["x = ", "def f(", "x y", "a = \"b", "\"\"\"", ")", "f''{''", "print \"a\"", "exec \"x\"", "a <> b", "SELECT 1", "for x in y", "x = 1 if y"]');
+SELECT latent_valid(value) FROM json_each('["x = ", "def f(", "x y", "a = \"b", "\"\"\"", ")", "f''{''", "print \"a\"", "exec \"x\"", "a <> b", "SELECT 1", "for x in y", "x = 1 if y", "def in(f): pass", "x = in", "class if: pass", "x.if", "f(in=3)", "import if", "async = 3", "def True(): pass"]');
 SELECT '-- where the lines stand';
 SELECT latent_valid(value) FROM json_each('["  x", "x\n  y", "def f():\n      a\n   b", "def f():\n", "if x:\ny", "class A:\n  # c\nx = 1", "if x:\n  a\n # c\n  b", "def f():\n    a\n\n\nb"]');
 SELECT '-- bytes';
