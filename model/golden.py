@@ -184,9 +184,9 @@ def make_picture(path):
     torch.manual_seed(6)
     s, r = text_model.TINY['s'], text_model.TINY['r']
     net = picture_model.PictureModel(TINY_PICTURE | dict(s=s, r=r))
-    prior = picture_prior.Prior(TINY_PRIOR, s, r, TINY_PICTURE['style'])
+    prior = picture_prior.Prior(TINY_PRIOR, s, r, TINY_PICTURE['style'], len(TINY_NAMES))
     weights = {k: some(v) for k, v in net.state_dict().items() if k != 'sets'}
-    weights |= {f'prior.{k}': some(v) for k, v in prior.state_dict().items()}
+    weights |= {f'prior.{k}': some(v) for k, v in prior.state_dict().items() if k != 'names'}
     weights['out.bias'] = 0.5 + 0.2 * torch.randn(16)
     weights['names'] = F.normalize(torch.randn(len(TINY_NAMES), s), dim=-1)
     export.write(str(path.with_suffix('')), weights, dict(s=s, r=r), None, 'picture',
@@ -220,9 +220,10 @@ def load_picture(path):
     shape = about['picture'] | about['config']
     net = picture_model.PictureModel(shape)
     net.load_state_dict({k: v for k, v in weights.items() if k in net.state_dict()}, strict=False)
-    prior = picture_prior.Prior(shape['prior'], shape['s'], shape['r'], shape['style'])
-    prior.load_state_dict({k.removeprefix('prior.'): v for k, v in weights.items()
-                           if k.startswith('prior.')})
+    prior = picture_prior.Prior(shape['prior'], shape['s'], shape['r'], shape['style'],
+                                len(shape['names']))
+    prior.load_state_dict({'names': weights['names']} | {k.removeprefix('prior.'): v
+                           for k, v in weights.items() if k.startswith('prior.')})
     return net.eval(), prior.eval()
 
 

@@ -12,6 +12,10 @@ The prior leads from noise to the r of a picture, for an s and a style. Flow mat
 2023): x goes straight from noise (t = 0) to the point (t = 1), and the network learns the velocity,
 at the steps that it will be asked at alone. A tenth of the examples have neither s nor style, for
 guidance (Ho and Salimans 2022).
+
+A network of this size does not keep the forms of thousands of things; a table does, which it reads
+by s (retrieval for diffusion: Blattmann et al. 2022, Sheynin et al. 2022). The memory has, for each
+name that the weights bring along, the mean r of the training pictures of that name.
 """
 import argparse
 import os
@@ -26,6 +30,8 @@ from text_model import matrix, rms_norm
 from train import Muon, autocast
 
 SHAPE = dict(width=512, hidden=1024, blocks=3, steps=16)
+RECALL = 40.0       # the memory is read with softmax(RECALL * cosines): so in C
+STRANGE = 0.25      # share of examples whose own name is not in the memory
 NOTHING = 0.1       # share of examples without a wish
 FROM_WORDS = 0.6    # of the others: s is that of a text of the concept, not the picture's own
 STYLED = 0.6        # of the others: with the style of a picture of the same set
@@ -49,12 +55,12 @@ class PriorBlock(nn.Module):
 
 
 class Prior(nn.ModuleDict):
-    """x [B, r], step [B], s [B, s], style [B, style] -> velocity [B, r].
+    """x [B, r], step [B], s [B, s], style [B, style], what is recalled [B, r] -> velocity [B, r].
 
-    s and style have unit length, or are 0: nothing is wished.
+    s and style have unit length, or are 0: nothing is wished, and nothing is recalled.
     """
 
-    def __init__(self, config, s, r, style):
+    def __init__(self, config, s, r, style, names):
         super().__init__({str(i): PriorBlock(config['width'], config['hidden'])
                           for i in range(config['blocks'])})
         self.config = dict(config)
@@ -62,12 +68,24 @@ class Prior(nn.ModuleDict):
         self.in_r = matrix(r, width)
         self.in_s = matrix(s, width)
         self.in_style = matrix(style, width)
+        self.in_memory = matrix(r, width, zero=True)
+        self.register_buffer('names', torch.zeros(names, s))
+        self.register_buffer('memory', torch.zeros(names, r))
         self.time = nn.Parameter(torch.randn(config['steps'], width) * 0.1)
         self.norm = nn.Parameter(torch.ones(width))
         self.out = matrix(width, r, zero=True)
 
-    def forward(self, x, step, s, style):
-        h = x @ self.in_r + self.time[step]
+    def recall(self, s, strange=None):
+        """What the memory has for s [B, s]: [B, r]. strange [B]: a name to leave out, or -1."""
+        near = RECALL * (s @ self.names.t())
+        if strange is not None:
+            own = strange[:, None] == torch.arange(len(self.names))
+            near = near.masked_fill(own, -1e9)
+        known = (s != 0).any(-1, keepdim=True)
+        return torch.softmax(near, -1) @ self.memory * known
+
+    def forward(self, x, step, s, style, recalled):
+        h = x @ self.in_r + self.time[step] + recalled * recalled.shape[-1] ** 0.5 @ self.in_memory
         h = h + s * s.shape[-1] ** 0.5 @ self.in_s + style * style.shape[-1] ** 0.5 @ self.in_style
         for i in range(self.config['blocks']):
             h = self[str(i)](h)
@@ -77,11 +95,12 @@ class Prior(nn.ModuleDict):
     def draw(self, x, s, style, guidance, seen=None):
         """From noise x [B, r] to r [B, r] of unit length. seen: takes x after each step."""
         n = self.config['steps']
-        none = torch.zeros_like(s), torch.zeros_like(style)
+        none = torch.zeros_like(s), torch.zeros_like(style), torch.zeros_like(x)
+        recalled = self.recall(s)
         for k in range(n):
             step = torch.full((len(x),), k)
             plain = self(x, step, *none)
-            x = x + (plain + guidance * (self(x, step, s, style) - plain)) / n
+            x = x + (plain + guidance * (self(x, step, s, style, recalled) - plain)) / n
             if seen is not None:
                 seen.append(x)
         return F.normalize(x, dim=-1)
@@ -107,6 +126,8 @@ class Points:
     """Of the training pictures: flat, s, r, style, and what they show."""
 
     def __init__(self, a, model, corpus):
+        from picture_train import names_of
+
         self.corpus = corpus
         self.rows = corpus.train
         self.flat = torch.from_numpy(np.load(f'{a.run}/flat.npy'))
@@ -117,7 +138,23 @@ class Points:
         self.style = model.style(self.r[:, 0]).detach()
         self.concept = corpus.concept[self.rows]
         self.set = corpus.set[self.rows]
+        self.names, self.keys = names_of(corpus)
+        label = [corpus.pictures.concepts[k]['label'] for k in self.concept]
+        number = {name: i for i, name in enumerate(self.names)}
+        self.name = torch.tensor([number.get(x, -1) for x in label])
         self.mates = [np.flatnonzero(self.set == k) for k in range(len(corpus.sets))]
+
+    def memory(self):
+        """[names, r]: the mean r of each name's pictures; without any, of its neighbours'."""
+        shown = self.name >= 0
+        total = torch.zeros(len(self.names), self.r.shape[-1])
+        total.index_add_(0, self.name[shown], self.r[shown, 0])
+        count = torch.bincount(self.name[shown], minlength=len(self.names))
+        known = count > 0
+        memory = total / count.clamp_min(1)[:, None]
+        near = torch.softmax(RECALL * (self.keys[~known] @ self.keys[known].t()), -1)
+        memory[~known] = near @ memory[known]
+        return memory
 
     def draw(self, n):
         """Pictures, and whether the variant of each."""
@@ -125,7 +162,7 @@ class Points:
         return at, (np.random.rand(n) < VARIED).astype(int)
 
     def examples(self, n):
-        """r, s, style of n examples of the prior."""
+        """Of n examples of the prior: r, s, style, and the name that is no part of the memory."""
         at, k = self.draw(n)
         words = self.corpus.words.draw(self.concept[at])
         s = torch.where(torch.rand(n, 1) < FROM_WORDS, words, self.s[at, k])
@@ -134,7 +171,8 @@ class Points:
         mate = [np.random.choice(self.mates[self.set[i]]) for i in at]
         style = self.style[mate] * (torch.rand(n, 1) < STYLED)
         asked = torch.rand(n, 1) >= NOTHING
-        return self.r[at, k], s * asked, style * asked
+        strange = torch.where(torch.rand(n) < STRANGE, self.name[at], -1)
+        return self.r[at, k], s * asked, style * asked, strange
 
 
 def head(a, model, points):
@@ -180,9 +218,12 @@ def train(a, model, points):
     path = f'{a.run}/prior.pt'
     before = torch.load(path) if os.path.exists(path) else None
     shape = before['config'] if before else SHAPE
-    prior = Prior(shape, model.config['s'], model.config['r'], model.config['style'])
+    prior = Prior(shape, model.config['s'], model.config['r'], model.config['style'],
+                  len(points.names))
     if before:
-        prior.load_state_dict(before['smooth'])
+        prior.load_state_dict(before['smooth'], strict=False)
+    prior.names.copy_(points.keys)
+    prior.memory.copy_(points.memory())
     smooth = {k: v.clone() for k, v in prior.state_dict().items()}
     print(sum(p.numel() for p in prior.parameters()), 'parameters', flush=True)
     inner = [p for block in prior.values() for p in block.parameters() if p.dim() == 2]
@@ -196,13 +237,13 @@ def train(a, model, points):
         done = (time.time() - began) / (a.until - began)
         for group, rate in rates:
             group['lr'] = rate * min(1, (step + 1) / 100) * min(1, (1 - done) / 0.6)
-        r, s, style = points.examples(a.batch)
+        r, s, style, strange = points.examples(a.batch)
         r = r * r.shape[-1] ** 0.5
         k = torch.randint(0, steps, (len(r),))
         t = (k / steps)[:, None]
         noise = torch.randn_like(r)
         with autocast('cpu'):
-            v = prior((1 - t) * noise + t * r, k, s, style)
+            v = prior((1 - t) * noise + t * r, k, s, style, prior.recall(s, strange))
         loss = (v.float() - (r - noise)).square().mean()
         prior.zero_grad()
         loss.backward()

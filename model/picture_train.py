@@ -438,7 +438,7 @@ def export_model(corpus, run, out):
     picture = {k: v for k, v in state['config'].items() if k not in ('s', 'r')}
     if os.path.exists(f'{run}/prior.pt'):
         prior = torch.load(f'{run}/prior.pt')
-        weights |= {f'prior.{k}': v for k, v in prior['smooth'].items()}
+        weights |= {f'prior.{k}': v for k, v in prior['smooth'].items() if k != 'names'}
         picture['prior'] = {k: prior['config'][k] for k in ('width', 'hidden', 'blocks', 'steps')}
     else:
         print(f'no {run}/prior.pt: the extension will not read these files')

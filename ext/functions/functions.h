@@ -51,8 +51,8 @@ void describe_fill(struct call *c, struct rows *r);
 ** of style turns towards the mean s of content. A picture's r is drawn for that s, as o says. */
 struct latent cross_points(struct call *c, const struct latent *content,
                            const struct latent *style, float amount, const struct options *o);
-/* Of each of the pictures z[n] a part, cut along lines in a direction that the seed draws; the parts'
-** sizes are as weights[n], of sum WEIGHTS_WHOLE. Gives the point of the picture so put together. */
+/* A part of each of the pictures z[n], cut along lines in a direction that the seed draws, as large
+** as weights[n] say, of sum WEIGHTS_WHOLE. Gives the point of the picture so put together. */
 struct latent join_points(struct call *c, const struct latent *z, const int *weights, int n,
                           uint64_t seed);
 /* Mean log-probability per token (of a picture: per byte) of content of the model's kind at z. what

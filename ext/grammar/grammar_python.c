@@ -4,8 +4,8 @@
 ** tree-sitter's grammar is meant for editors, and takes more than Python does. Its tree says where
 ** each statement stands, so what can be seen there is checked besides: that the statements of a
 ** block stand below each other, that a block has one, that no name is a keyword (def in(x)), and
-** that there is nothing of Python 2 (print x, exec x, a <> b). What Python refuses for other reasons (1 = x, return outside of a
-** function) is not looked at.
+** that there is nothing of Python 2 (print x, exec x, a <> b). What Python refuses for other reasons
+** (1 = x, return outside of a function) is not looked at.
 **
 ** How a text may begin. A parser that reads tokens from left to right finds an error at the first
 ** token that nothing valid has in its place. (It then repairs the text, and goes on.) So the text
@@ -179,7 +179,8 @@ static int are_placed(struct parse *p, TSTree *tree){
   for(;;){
     TSNode node = ts_tree_cursor_current_node(&cursor);
     heap_ask(&p->heap);
-    if( !is_placed(level, node) || is_misnamed(p, &w, node) || is_of_python_2(&w, node) ) return 0;
+    if( !is_placed(level, node) || is_misnamed(p, &w, node) ) return 0;
+    if( is_of_python_2(&w, node) ) return 0;
     level = enter_level(&w, node);
     if( ts_tree_cursor_goto_first_child(&cursor) ) continue;
     for(;;){

@@ -94,7 +94,7 @@ struct picture_net {
   struct affine to_hidden, to_s;        /* [flat, hidden], [hidden, s] */
   struct affine to_r, from_z, out;      /* [flat, r], [s+r, flat], [c of level 0, 16] */
   struct matrix to_style;               /* [r, style] */
-  struct matrix prior_r, prior_s, prior_style;  /* of the prior: what enters it, to [width] */
+  struct matrix prior_r, prior_s, prior_style, prior_recalled, memory;  /* memory: [n_names, r] */
   const float *prior_time, *prior_norm; /* [steps, width], [width] */
   struct prior_block *prior;            /* [blocks] */
   struct matrix prior_out;              /* [width, r] */

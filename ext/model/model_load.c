@@ -100,6 +100,8 @@ static void load_prior(struct loader *l){
   loader_matrix(l, &q->prior_r, "prior.in_r", r, p->width);
   loader_matrix(l, &q->prior_s, "prior.in_s", m->config.shape.s, p->width);
   loader_matrix(l, &q->prior_style, "prior.in_style", m->config.picture.style, p->width);
+  loader_matrix(l, &q->prior_recalled, "prior.in_memory", r, p->width);
+  loader_matrix(l, &q->memory, "prior.memory", m->config.n_names, r);
   loader_table(l, &q->prior_time, "prior.time", p->steps, p->width);
   for(int i=0; i<p->blocks; i++){
     struct prior_block *b = &q->prior[i];

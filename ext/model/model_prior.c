@@ -8,12 +8,18 @@
 **
 **   1. x = noise of unit variance, from the seed.
 **   2. For k = 0 .. steps-1: x += v/steps, where v is the network's at x, k and the wish:
-**        h = x . r + s * sqrt(s's width) . s + style * sqrt(its width) . style + time[k]
+**        h = x . r + s * sqrt(s's width) . s + style * sqrt(its width) . style
+**          + recalled * sqrt(its width) . memory + time[k]
 **        h += (value * silu(gate)) . out, [value | gate] = norm(h) . in      for each block
 **        v = norm(h) . out
 **      With guidance g it is v0 + g*(v1 - v0), where v0 has no wish and v1 has it (Ho and Salimans
 **      2022, "Classifier-free diffusion guidance").
 **   3. r = unit(x).
+**
+** What is recalled for an s is the mean of the memory's r, each weighted by how near its name is to
+** s: softmax(RECALL*cosines). The memory has the mean r of what training saw of each name. So the
+** network need not keep what thousands of things look like, and draws what nobody has drawn
+** (Blattmann et al. 2022, "Retrieval-augmented diffusion models").
 **
 ** The style of an r is unit(r . to_style): training has made it tell the set that a picture is of.
 */
@@ -23,11 +29,13 @@
 #include <string.h>
 
 enum { TOGETHER = 16 };                 /* wishes of a chunk */
+static const float RECALL = 40;         /* as in training */
 
 struct prior_work {                     /* scratch for up to 2*TOGETHER rows; from the arena */
   float *x;                             /* [wishes, r] */
   float *twice;                         /* [rows, r]: x of the rows with a wish, then without */
   float *asked;                         /* [rows, width]: what the wish adds to every h */
+  float *near, *recalled;               /* [n_names], [r]: of one wish */
   float *h, *normed;                    /* [rows, width] */
   float *value_gate, *gated;            /* [rows, 2 hidden], [rows, hidden] */
   float *v;                             /* [rows, r] */
@@ -50,9 +58,12 @@ static void prior_work_init(struct prior_work *w, const struct model *m, struct 
   size_t r = (size_t)m->config.shape.r;
   int asked = largest_of(model_s(m), m->config.picture.style);
   int widest = largest_of(largest_of(p->width, p->hidden), largest_of(m->config.shape.r, asked));
+  widest = largest_of(widest, m->config.n_names);
   w->x = arena_floats(a, TOGETHER*r);
   w->twice = arena_floats(a, rows*r);
   w->asked = arena_floats(a, rows*(size_t)p->width);
+  w->near = arena_floats(a, (size_t)m->config.n_names);
+  w->recalled = arena_floats(a, r);
   w->h = arena_floats(a, rows*(size_t)p->width);
   w->normed = arena_floats(a, rows*(size_t)largest_of(p->width, asked));
   w->value_gate = arena_floats(a, rows*2*(size_t)p->hidden);
@@ -72,8 +83,19 @@ static void scale(float *x, float k, int n){
   for(int i=0; i<n; i++) x[i] *= k;
 }
 
-/* y[width] = what a wish adds: of its s and of its style, where it has them. w->normed is
-** scratch. */
+/* w->recalled[r] = what the memory has for s, of unit variance. */
+static void recall(const struct model *m, struct prior_work *w, const float *s){
+  const struct picture_net *q = &m->picture;
+  int r = m->config.shape.r;
+  dots(w->near, s, q->names, m->config.n_names, model_s(m));
+  scale(w->near, RECALL, m->config.n_names);
+  softmax(w->near, m->config.n_names);
+  linear(w->recalled, w->near, &q->memory, 1, w->panel);
+  scale(w->recalled, sqrtf((float)r), r);
+}
+
+/* y[width] = what a wish adds: of its s, what that recalls, and of its style, where it has them.
+** w->normed is scratch. */
 static void ask(const struct model *m, struct prior_work *w, const struct wish *wish, float *y){
   const struct picture_net *q = &m->picture;
   int width = m->config.picture.prior.width;
@@ -84,6 +106,9 @@ static void ask(const struct model *m, struct prior_work *w, const struct wish *
     memcpy(w->normed, wish->s, (size_t)s*sizeof(float));
     scale(w->normed, sqrtf((float)s), s);
     linear(w->h, w->normed, &q->prior_s, 1, w->panel);
+    add(y, w->h, width);
+    recall(m, w, wish->s);
+    linear(w->h, w->recalled, &q->prior_recalled, 1, w->panel);
     add(y, w->h, width);
   }
   if( wish->like ){
