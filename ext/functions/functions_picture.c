@@ -24,8 +24,8 @@
 ** join_points(), for breeding, cuts pictures and puts the pieces together.
 **
 ** In the first two functions best_of (CANDIDATES) points are drawn, in the order of the seed. Their
-** pictures are encoded again in one batch, as a user's latent_encode() would do it, and the one whose
-** point is now nearest to what was asked for is taken.
+** pictures are encoded again in one batch, as a user's latent_encode() would do it, and the one
+** whose point is now nearest to what was asked for is taken.
 */
 #include "functions.h"
 #include <string.h>

@@ -4,8 +4,8 @@
 ** tree-sitter's grammar is meant for editors, and takes more than Python does. Its tree says where
 ** each statement stands, so what can be seen there is checked besides: that the statements of a
 ** block stand below each other, that a block has one, that no name is a keyword (def in(x)), and
-** that there is nothing of Python 2 (print x, exec x, a <> b). What Python refuses for other reasons
-** (1 = x, return outside of a function) is not looked at.
+** that there is nothing of Python 2 (print x, exec x, a <> b). What Python refuses for other
+** reasons (1 = x, return outside of a function) is not looked at.
 **
 ** How a text may begin. A parser that reads tokens from left to right finds an error at the first
 ** token that nothing valid has in its place. (It then repairs the text, and goes on.) So the text
@@ -170,8 +170,8 @@ static int is_misnamed(const struct parse *p, const struct walk *w, TSNode node)
 /* Visits every node of the tree once. Returns whether all of them are as they should be. */
 static int are_placed(struct parse *p, TSTree *tree){
   struct walk w = { .block = named("block"), .module = named("module"),
-                    .identifier = named("identifier"), .print = named("print_statement"), .chevron = named("chevron"),
-                    .exec = named("exec_statement"),
+                    .identifier = named("identifier"), .print = named("print_statement"),
+                    .chevron = named("chevron"), .exec = named("exec_statement"),
                     .unequal = ts_language_symbol_for_name(tree_sitter_python(), "<>", 2, 0) };
   TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree));
   struct level *level = enter_level(&w, ts_tree_root_node(tree));
