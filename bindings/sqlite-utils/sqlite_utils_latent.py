@@ -35,7 +35,7 @@ def load(conn):
     except ImportError:
         raise click.ClickException("latent is not installed: pip install sqlite-latent, or say "
                                    "where latent.so is: LATENT_EXTENSION=/path/to/latent.so")
-    except sqlite3.Error as e:
+    except (sqlite3.Error, RuntimeError) as e:
         raise click.ClickException(f"latent cannot be loaded: {e}")
     finally:
         conn.enable_load_extension(False)

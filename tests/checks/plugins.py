@@ -235,6 +235,7 @@ async def limits():
     status, page = await Site(generate_ms=0).get('/-/latent/notes/notes_latent', q='a', _generate=1)
     ok(status == 200 and 'latent-made' not in page and '_generate=1"' not in page,
        'generate_ms 0: nothing is generated', page[-2000:])
+    await crowd()
     site = Site(settings={'sql_time_limit_ms': 1})
     await site.datasette.invoke_startup()
 
@@ -248,8 +249,25 @@ async def limits():
        "Datasette's limit for the search: it says how to give more", str(got)[:300])
 
 
+async def crowd():
+    """Pages that want to generate at the same time wait, and not more than so many."""
+    from datasette_latent.search import WAITING_MOST
+    site = Site(generate_ms=60000)
+    await site.get('/-/latent/notes')
+    n = WAITING_MOST + 4
+    got = await asyncio.gather(*(site.get('/-/latent/notes/notes_latent/path.json', from_text='a',
+                                          to_text='b', n=2) for _ in range(n)))
+    refused = [body['error'] for status, body in got if status == 400]
+    ok(len(refused) == n - WAITING_MOST - 1 and all('Try again later' in e for e in refused),
+       f'of {n} pages at once one generates, {WAITING_MOST} wait', str([s for s, _ in got]))
+
+
 async def rights():
     from datasette.app import Datasette
+    site = Site()
+    site.datasette = Datasette([DB], metadata={'databases': {'notes': {'allow': False}}})
+    got = [(await site.get(f'/-/latent/notes{path}'))[0] for path in ('', '/notes_latent', '/v')]
+    ok(got == [403] * 3, 'who may not see the database may not search it', str(got))
     for closed in ('notes', 'notes_latent'):
         site = Site()
         site.datasette = Datasette([DB], metadata={'databases': {'notes': {'tables': {
@@ -370,10 +388,10 @@ def browser(file=None):
         return skip('datasette in a browser', 'no chromium on this machine (Debian: chromium)')
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         process, site = served(DB, None if file else TINY, folder)
-        b = Browser(folder, 900, 1000)
+        b = Browser(folder, 900, 880)
         try:
-            b.tell('Page.navigate', url=f'{site}/-/latent/notes/notes_latent?q=a+quiet+place+by+'
-                                        'the+sea&n=6&by=meaning')
+            b.tell('Page.navigate', url=f'{site}/-/latent/notes/notes_latent?q=My+sister+is+'
+                                        'reading+a+book+in+the+garden.&n=6')
             ok(b.wait("document.querySelectorAll('.latent-list li').length >= 6"), 'rows are shown')
             ok(b.wait("document.querySelectorAll('.latent-made').length > 0"),
                'what is missing comes by itself', b.value('document.body.innerText'))
@@ -412,6 +430,6 @@ if __name__ == '__main__':
         main(lambda: asyncio.run(inside()))
     elif sys.argv[1:2] == ['--screenshot']:
         del os.environ['LATENT_MODEL']
-        main(make_db, lambda: browser(sys.argv[2]))
+        main(get_packages, make_db, lambda: browser(sys.argv[2]))
     else:
         main(plugins)

@@ -12,8 +12,8 @@ from datasette.utils import StartupError
 SETTINGS = {                    # of this plugin, with their defaults
     "extension": None,          # path of latent.so
     "encoders": [],             # folders for latent_load(): sentence encoders, or other weights
-    "generate_ms": 10000,       # what the texts of one page may take; 0: nothing is generated
-    "imagine_decoder": "exact", # or "writer", which puts it better and takes three times as long
+    "generate_ms": 20000,       # what the texts of one page may take; 0: nothing is generated
+    "decoder": None,            # "exact" takes a third of the time, "writer" puts it better
     "picture_bytes": 262144,    # larger pictures are not shown
 }
 # What tells paths, or opens files, or changes the connection for those who come after.
@@ -73,7 +73,7 @@ def check(datasette):
         raise StartupError(
             "datasette-latent: latent is not installed: pip install sqlite-latent, "
             "or say where latent.so is: LATENT_EXTENSION=/path/to/latent.so") from None
-    except sqlite3.Error as e:
+    except (sqlite3.Error, RuntimeError) as e:
         raise StartupError(f"datasette-latent: latent cannot be loaded: {e}") from None
     try:
         conn.execute("SELECT latent_distance('a', 'b')").fetchone()

@@ -25,8 +25,10 @@ def address(datasette, database, table=None, page="", **query):
 
 
 async def may_see(datasette, actor, database, table):
-    names = [name for name in (table.name, table.content_table) if name]
+    """table: None asks for the database."""
+    names = [name for name in (table.name, table.content_table) if name] if table else []
     try:
+        await datasette.ensure_permissions(actor, [("view-database", database), "view-instance"])
         for name in names:
             await datasette.ensure_permissions(actor, [
                 ("view-table", (database, name)), ("view-database", database), "view-instance"])
@@ -149,6 +151,8 @@ async def database_page(datasette, request):
     database = tilde_decode(request.url_vars["database"])
     if database not in datasette.databases:
         raise NotFound(f"There is no database {database}")
+    if not await may_see(datasette, request.actor, database, None):
+        raise Forbidden("view-database")
     found = [t for t in await tables.of_database(datasette, database)
              if await may_see(datasette, request.actor, database, t)]
     views = [View(datasette, database, t) for t in found]
@@ -201,7 +205,8 @@ async def find(datasette, request, database, table, context):
             context["not_made"] = str(e)
             return
         await name_parents(datasette, database, table, made)
-        context["items"] = search.merged(found, made)
+        # Under an encoder of its own a table's distances are not those of what was made.
+        context["items"] = [*found, *made] if table.model else search.merged(found, made)
 
 
 async def name_parents(datasette, database, table, made):

@@ -49,7 +49,7 @@ async def generated_rows(datasette, database, sql, parameters):
     if ms == 0:
         raise Refused("Nothing is generated here: the setting generate_ms of datasette-latent is 0")
     turn = turn_of(datasette)
-    if len(getattr(turn, "_waiters", None) or ()) >= WAITING_MOST:
+    if turn.n_waiting == WAITING_MOST:
         raise Refused(f"{WAITING_MOST} pages wait for their turn to generate. Try again later")
 
     def within_limit(conn):
@@ -67,9 +67,26 @@ async def generated_rows(datasette, database, sql, parameters):
                 f"may take. To give more: the setting generate_ms of datasette-latent")
 
 
+class Turn:
+    """One page at a time generates; n_waiting others wait."""
+
+    def __init__(self):
+        self.lock, self.n_waiting = asyncio.Lock(), 0
+
+    async def __aenter__(self):
+        self.n_waiting += 1
+        try:
+            await self.lock.acquire()
+        finally:
+            self.n_waiting -= 1
+
+    async def __aexit__(self, *_):
+        self.lock.release()
+
+
 def turn_of(datasette):
     if not hasattr(datasette, "_latent_turn"):
-        datasette._latent_turn = asyncio.Semaphore(1)
+        datasette._latent_turn = Turn()
     return datasette._latent_turn
 
 
@@ -103,10 +120,7 @@ async def imagine(datasette, database, table, query, n, where):
     """Texts or pictures between rows that fit the query. The table's own best row is left out."""
     sql = ("SELECT content, distance, fidelity, parents, weights "
            "FROM latent_imagine(?, ?, ?, ?)")
-    options = {"decoder": settings(datasette)["imagine_decoder"]}
-    if where:
-        options["where"] = where
-    options = json.dumps(options)
+    options = generating(datasette, **({"where": where} if where else {}))
     found = await generated_rows(datasette, database, sql, [table.name, query, n + 1, options])
     made = [dict(row) for row in found]
     for item in made:
@@ -117,16 +131,22 @@ async def imagine(datasette, database, table, query, n, where):
 
 async def path(datasette, database, a, b, n):
     """The way from a to b: at most n contents, none twice in a row."""
-    sql = ("SELECT t, content, fidelity, distance_a, distance_b "
-           "FROM latent_path(?, ?, ?, '{\"distinct\":true}')")
-    return [dict(row) for row in await generated_rows(datasette, database, sql, [a, b, n])]
+    sql = "SELECT t, content, fidelity, distance_a, distance_b FROM latent_path(?, ?, ?, ?)"
+    options = generating(datasette, distinct=True)
+    return [dict(row) for row in await generated_rows(datasette, database, sql, [a, b, n, options])]
+
+
+def generating(datasette, **options):
+    """Options with the decoder of the settings, where these name one."""
+    decoder = settings(datasette)["decoder"]
+    return json.dumps({**options, **({"decoder": decoder} if decoder else {})})
 
 
 def merged(found, made):
     """Rows in their order, and before each what was made that is nearer to the query."""
     left, together = list(made), []
     for row in found:
-        while left and left[0]["distance"] < row["distance"]:
+        while left and row["distance"] is not None and left[0]["distance"] < row["distance"]:
             together.append(left.pop(0))
         together.append(row)
     return together + left
