@@ -5,16 +5,16 @@ LangChain's own suite (PyPI's langchain-tests) runs on the store, twice, and on 
 LlamaIndex has none on PyPI: there its SimpleVectorStore says what is right, in random queries with
 every operator of its filters. Without a network both are skipped.
 """
-import json
 import os
 import random
 import re
 import shutil
-import sqlite3
 import sys
 import threading
 
-from common import ROOT, TINY, WORK, last_line, main, ok, run, skip, steps, write
+from common import (ROOT, TINY, WORK, difference, last_line, main, ok, read, run, skip, steps,
+                    write)
+from pages import MARKER, fenced
 
 FOLDER = f'{WORK}/chains'
 EXTENSION = os.path.join(ROOT, 'build', 'latent.so')
@@ -79,6 +79,30 @@ def inside(python, part):
         ok(False, part, last_line(out))
 
 
+def page_runs(page, *command):
+    """The blocks of a page in turn, in a folder of their own, give what the ```text blocks show.
+
+    command: what runs a file with one block after the other, each followed by a line MARKER.
+    """
+    blocks = fenced(read(page))
+    code = [i for i, b in enumerate(blocks) if b[0] in ('python', 'sh')]
+    shows = ("import sys\nprint('%s', flush=True)\n" if blocks[code[0]][0] == 'python'
+             else "echo '%s'\n") % MARKER
+    folder = os.path.abspath(f'{FOLDER}/{page.replace("/", "_")}')
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    os.symlink(os.path.abspath('sql'), f'{folder}/sql')
+    write(f'{folder}/page', ''.join(blocks[i][1] + shows for i in code))
+    status, out = run(['env', '-C', folder, *command, 'page'], LATENT_EXTENSION=EXTENSION)
+    got = out.split(MARKER + '\n')
+    for at, i in enumerate(code):
+        if i + 1 < len(blocks) and blocks[i + 1][0] == 'text':
+            expected = blocks[i + 1][1]
+            ok(at < len(got) and got[at] == expected, f'{page}: what block {at + 1} prints',
+               difference(expected, got[at] if at < len(got) else out))
+    ok(status == 0, f'{page}: it runs to its end', out[-1000:])
+
+
 # ---- LangChain ----
 def langchain():
     python = installed('langchain', 'langchain_tests', 'langchain-core', 'langchain-tests')
@@ -91,6 +115,7 @@ def langchain():
     ok(status == 0 and passed and int(passed[1]) >= 50 and 'failed' not in out,
        "LangChain's own suite", out[-3000:])
     inside(python, 'langchain')
+    page_runs('bindings/langchain/README.md', os.path.abspath(python))
 
 
 def langchain_inside():
@@ -113,8 +138,9 @@ def langchain_inside():
     made = LatentVectorStore.from_texts(['I am tired of you.', 'I hate my job.', 'I lost my job.'])
     imagined = made.imagine('I am tired of my job.', 5)
     texts = [d.page_content for d in made.similarity_search('x', 9)]
-    ok(all(d.metadata['generated'] and len(d.metadata['parents']) > 1 and d.page_content not in texts
-           for d in imagined), 'imagine(): no document says it', str(imagined))
+    ok(all(d.metadata['generated'] and len(d.metadata['parents']) > 1
+           and d.page_content not in texts for d in imagined),
+       'imagine(): no document says it', str(imagined))
     try:
         LatentVectorStore(embeddings).imagine('x')
         ok(False, 'imagine() of vectors is an error')
@@ -184,6 +210,7 @@ def llama_index():
     python = installed('llama-index', 'llama_index.core', 'llama-index-core')
     if python:
         inside(python, 'llama_index')
+        page_runs('bindings/llama-index/README.md', os.path.abspath(python))
 
 
 def random_filters(rng, depth=0):
@@ -244,7 +271,8 @@ def llama_index_inside():
             if (list(expected.ids) != got.ids or [n.node_id for n in got.nodes] != got.ids or any(
                     abs(a - b) > 1e-5 for a, b in zip(expected.similarities, got.similarities))):
                 wrong.append(f'{q.filters}: {expected.ids} {got.ids}')
-        ok(not wrong, f'{name}: {n} queries give what SimpleVectorStore gives', '\n'.join(wrong[:3]))
+        ok(not wrong, f'{name}: {n} queries give what SimpleVectorStore gives',
+           '\n'.join(wrong[:3]))
 
     agree('queries', 100)
     agree('filters', 300, filters=lambda: random_filters(rng))

@@ -3,6 +3,7 @@
 
     tests/checks/plugins.py                         with the tiny weights, as the tests run it
     tests/checks/plugins.py --screenshot FILE       the picture for the page, by the shipped ones
+    tests/checks/plugins.py --times                 what pages take, by the shipped ones
 
 Without a network it is skipped; without chromium, the browser alone.
 """
@@ -17,9 +18,11 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 
 from artbreeder import Browser
-from common import ROOT, TINY, TINY_PICTURE, WORK, last_line, main, ok, run, skip, steps, write
+from chains import page_runs
+from common import ROOT, TINY, WORK, last_line, main, ok, run, skip, steps, write
 
 VENV = 'build/plugins'
 PYTHON = f'{VENV}/bin/python'
@@ -93,7 +96,8 @@ class Site:
         """(status, text or object)"""
         if not self.datasette._startup_invoked:
             await self.datasette.invoke_startup()
-        response = await self.datasette.client.get(path, params=query or None)
+        response = await self.datasette.client.get(path, params=query or None,
+                                                    follow_redirects=True)
         is_json = 'json' in response.headers['content-type']
         return response.status_code, response.json() if is_json else response.text
 
@@ -320,6 +324,26 @@ async def inside():
         await part()
 
 
+async def times():
+    """Prints, in PYTHON, what the pages take: seconds, and seconds of processor time."""
+    searched, way = '/-/latent/notes/notes_latent', {'from': 1, 'to': 121, 'n': 7}
+    asked = {'q': 'My sister is reading a book in the garden.'}
+    for decoder in (None, 'exact'):
+        site = Site(decoder=decoder, generate_ms=600000)
+        await site.datasette.invoke_startup()
+        for name, path, query in (
+                ('the first search', searched, asked), ('a search', searched, asked),
+                ('what is missing, first', searched, {**asked, '_generate': 1}),
+                ('what is missing', searched, {**asked, '_generate': 1}),
+                ('a path of 7 points', searched + '/path', way),
+                ('pictures that are missing', '/-/latent/notes/pictures_latent',
+                 {'q': 'a car on the road', '_generate': 1})):
+            start, busy = time.monotonic(), time.process_time()
+            status = (await site.get(path, **query))[0]
+            print(f'decoder {decoder}, {name}: status {status}, {time.monotonic() - start:.2f} s, '
+                  f'{time.process_time() - busy:.2f} s of processor time', flush=True)
+
+
 # ---- sqlite-utils ----
 def sqlite_utils():
     db = f'{FOLDER}/utils.db'
@@ -351,7 +375,8 @@ def sqlite_utils():
                                        '1', '--where', 'year > 2000'), 'rowid,distance,body'),
             ('latent-missing', ('latent-missing', db, 'log', 'a horse', '-n', '2', '-t'),
              'parents'),
-            ('latent-between texts', ('latent-between', db, 'It is warm.', 'It rains.'), '"t": 1.0'),
+            ('latent-between texts', ('latent-between', db, 'It is warm.', 'It rains.'),
+             '"t": 1.0'),
             ('latent-between rows', ('latent-between', db, '1', '2', '--of', 'log'), '"t": 1.0'),
             ('a row that is not there', ('latent-between', db, '1', '9', '--of', 'log'),
              'log_latent has no row 9'),
@@ -421,10 +446,18 @@ def plugins():
     if status != 0 and 'not ok - ' not in out:
         ok(False, 'the tests of datasette run', last_line(out))
     sqlite_utils()
+    page_runs('bindings/sqlite-utils/README.md', 'env',
+              f'PATH={os.path.abspath(VENV)}/bin:{os.environ["PATH"]}', 'sh')
     browser()
 
 
 if __name__ == '__main__':
+    if sys.argv[1:2] == ['--times'] and not sys.prefix.endswith(VENV):
+        main(get_packages, make_db, lambda: print(run([PYTHON, __file__, '--times'],
+                                                      LATENT_EXTENSION=EXTENSION)[1]))
+    if sys.argv[1:2] == ['--times']:
+        os.chdir(ROOT)
+        sys.exit(asyncio.run(times()))
     os.environ.setdefault('LATENT_MODEL', os.path.join(ROOT, TINY))
     if sys.argv[1:2] == ['--inside']:
         main(lambda: asyncio.run(inside()))

@@ -24,14 +24,25 @@ def address(datasette, database, table=None, page="", **query):
     return datasette.urls.path(path)
 
 
-async def may_see(datasette, actor, database, table):
-    """table: None asks for the database."""
-    names = [name for name in (table.name, table.content_table) if name] if table else []
+async def may_see(datasette, actor, database, table=None):
+    """The database; or the table and the one that it follows, as Datasette asks for each."""
+    if table is None:
+        return await is_allowed(datasette, actor, database)
+    names = [name for name in (table.name, table.content_table) if name]
+    return all([await is_allowed(datasette, actor, database, name) for name in names])
+
+
+async def is_allowed(datasette, actor, database, name=None):
+    if hasattr(datasette, "allowed"):           # Datasette 1.0
+        from datasette.resources import DatabaseResource, TableResource
+        resource = TableResource(database, name) if name else DatabaseResource(database)
+        action = "view-table" if name else "view-database"
+        return await datasette.allowed(action=action, resource=resource, actor=actor)
+    asked = [("view-database", database), "view-instance"]
+    if name:
+        asked.insert(0, ("view-table", (database, name)))
     try:
-        await datasette.ensure_permissions(actor, [("view-database", database), "view-instance"])
-        for name in names:
-            await datasette.ensure_permissions(actor, [
-                ("view-table", (database, name)), ("view-database", database), "view-instance"])
+        await datasette.ensure_permissions(actor, asked)
     except Forbidden:
         return False
     return True
@@ -151,7 +162,7 @@ async def database_page(datasette, request):
     database = tilde_decode(request.url_vars["database"])
     if database not in datasette.databases:
         raise NotFound(f"There is no database {database}")
-    if not await may_see(datasette, request.actor, database, None):
+    if not await may_see(datasette, request.actor, database):
         raise Forbidden("view-database")
     found = [t for t in await tables.of_database(datasette, database)
              if await may_see(datasette, request.actor, database, t)]
