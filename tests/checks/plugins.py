@@ -172,7 +172,9 @@ async def generated(site):
        'a path between texts', page[-2000:])
     status, page = await site.get('/-/latent/notes/pictures_latent/path',
                                   **{'from': 1, 'to': 2, 'n': 5})
-    ok(page.count('src="data:image/png;base64,') >= 3, 'a path of pictures', page[-500:])
+    ok(page.count('src="data:image/png;base64,') >= 4 and page.count('as it was given') == 0
+       and page.count('stands next to it') == 2, 'a path of pictures, between the two as they are',
+       page[-500:])
 
 
 async def shown_in_datasette(site):
