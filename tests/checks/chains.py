@@ -57,8 +57,9 @@ def installed(name, module, *packages):
     python = f'{venv}/bin/python'
     if not os.path.exists(python) or run([python, '-c', f'import {module}'])[0] != 0:
         why = steps((['/usr/bin/python3', '-m', 'venv', venv],
-                     [f'{venv}/bin/pip', 'install', '-q', 'setuptools>=75', *packages]),
-                    timeout=300)
+                     [f'{venv}/bin/pip', 'install', '-q', '--no-compile', 'setuptools>=75',
+                      *packages]),
+                    timeout=600)
         if why:
             skip(f'bindings/{name}', why)
             return None

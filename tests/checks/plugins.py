@@ -37,8 +37,8 @@ def get_packages():
     if (not os.path.exists(PYTHON)
             or run([PYTHON, '-c', 'import datasette, sqlite_utils'])[0] != 0):
         why = steps((['/usr/bin/python3', '-m', 'venv', VENV],
-                     [f'{VENV}/bin/pip', 'install', '-q', 'setuptools>=75', 'datasette<1',
-                      'sqlite-utils']), timeout=300)
+                     [f'{VENV}/bin/pip', 'install', '-q', '--no-compile', 'setuptools>=75',
+                      'datasette<1', 'sqlite-utils']), timeout=600)
         if why:
             return why
     for name in ('datasette', 'sqlite-utils'):      # without sqlite-latent, which is not on PyPI
@@ -69,6 +69,10 @@ def make_db():
         CREATE VIRTUAL TABLE "odd.name/""x"" y" USING latent("the body", 'at noon' REAL filter);
         CREATE VIRTUAL TABLE v USING latent(width=2);
         INSERT INTO v(rowid, latent) VALUES (1, '[1, 0]'), (2, '[0, 1]'), (3, '[1, 0.5]');
+        CREATE VIEW calm AS SELECT id AS n, body FROM notes WHERE mood = 'calm';
+        CREATE VIRTUAL TABLE calm_latent USING latent(body, content='calm', content_rowid='n',
+          triggers=0);
+        INSERT INTO calm_latent(calm_latent) VALUES ('sync');
         CREATE VIRTUAL TABLE mail USING latent(body, customer INTEGER partition);
         INSERT INTO mail VALUES ('The parcel is late.', 1), ('Where is my order?', 2);
     ''')
@@ -89,7 +93,8 @@ class Site:
     def __init__(self, immutable=False, settings=None, **config):
         from datasette.app import Datasette
         files = {'immutables': [DB]} if immutable else {'files': [DB]}
-        self.datasette = Datasette(files.pop('files', []), **files, settings=settings or {},
+        settings = {'sql_time_limit_ms': 60000, **(settings or {})}     # the machine may be busy
+        self.datasette = Datasette(files.pop('files', []), **files, settings=settings,
                                    metadata={'plugins': {'datasette-latent': config}})
 
     async def get(self, path, **query):
@@ -146,6 +151,11 @@ async def other_tables(site):
     link = re.search(r'<a href="(/notes/[^"]+)">row 2</a>', page)
     status = link and (await site.get(html.unescape(link[1])))[0]
     ok(status == 200, 'and the page of its row', str(link))
+    status, page = await site.get('/-/latent/notes/calm_latent', row=2, n=1)
+    link = re.search(r'<a href="([^"]+)">row 2</a>,', page) or ['', page[-2000:]]
+    status, page = await site.get(html.unescape(link[1])) if link[0] else (0, '')
+    ok(status == 200 and link[1] == '/notes/calm?n__exact=2' and 'A small boat waits' in page,
+       'a row of a view, which has no page, is found by its column', f'{link[1]} {page[:300]}')
     status, page = await site.get('/-/latent/notes/pictures_latent', q='a car')
     ok(page.count('src="data:image/png;base64,') == 4, 'pictures are shown', page[:500])
 
@@ -270,14 +280,15 @@ async def crowd():
 
 async def rights():
     from datasette.app import Datasette
-    site = Site()
-    site.datasette = Datasette([DB], metadata={'databases': {'notes': {'allow': False}}})
+    site, settings = Site(), {'sql_time_limit_ms': 60000}
+    site.datasette = Datasette([DB], settings=settings,
+                               metadata={'databases': {'notes': {'allow': False}}})
     got = [(await site.get(f'/-/latent/notes{path}'))[0] for path in ('', '/notes_latent', '/v')]
     ok(got == [403] * 3, 'who may not see the database may not search it', str(got))
     for closed in ('notes', 'notes_latent'):
         site = Site()
-        site.datasette = Datasette([DB], metadata={'databases': {'notes': {'tables': {
-            closed: {'allow': {'id': 'root'}}}}}})
+        site.datasette = Datasette([DB], settings=settings, metadata={'databases': {'notes': {
+            'tables': {closed: {'allow': {'id': 'root'}}}}}})
         got = [(await site.get(f'/-/latent/notes/{path}', q='sea', **{'from': 1, 'to': 2}))[0]
                for path in ('notes_latent', 'notes_latent.json', 'notes_latent/path',
                             'pictures_latent')]
@@ -401,7 +412,8 @@ def served(db, model, folder):
     write(f'{folder}/metadata.json',
           json.dumps({'plugins': {'datasette-latent': {'generate_ms': 60000}}}))
     process = subprocess.Popen([f'{VENV}/bin/datasette', 'serve', db, '--port', '0', '--metadata',
-                                f'{folder}/metadata.json'],
+                                f'{folder}/metadata.json', '--setting', 'sql_time_limit_ms',
+                                '60000'],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
     for line in process.stdout:
         if m := re.search(r'running on (http://127\.0\.0\.1:\d+)', line):

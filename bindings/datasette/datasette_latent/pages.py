@@ -59,6 +59,9 @@ async def table_asked_for(datasette, request):
         raise NotFound(f"{database} has no latent table {name}")
     if not await may_see(datasette, request.actor, database, table):
         raise Forbidden("view-table")
+    if table.content_table and table.content_rowid:
+        keys = await datasette.get_database(database).primary_keys(table.content_table)
+        table.has_pages = keys == [table.content_rowid]
     return database, table
 
 
@@ -128,9 +131,12 @@ class View:
         return {"text": "" if value is None else str(value)}
 
     def row(self, rowid):
-        """The page of a row, in the table that the content comes from."""
+        """The page of a row, in the table that the content comes from; rows of a view have none."""
         of = self.table.content_table or self.table.name
-        return self.datasette.urls.row(self.database, of, tilde_encode(str(rowid)))
+        if self.table.has_pages:
+            return self.datasette.urls.row(self.database, of, tilde_encode(str(rowid)))
+        return self.datasette.urls.table(self.database, of) + "?" + urlencode(
+            {self.table.content_rowid + "__exact": rowid})
 
     def search(self, **query):
         return address(self.datasette, self.database, self.table.name, **query)

@@ -16,6 +16,7 @@ class LatentTable:
     partitions: list = field(default_factory=list)      # filters that each search must give
     content_table: str = None
     content_rowid: str = None
+    has_pages: bool = True      # of its rows: content_rowid is the key of the content table
     has_words: bool = False
     model: str = None           # a sentence encoder of its own
     width: int = 0              # holds vectors of another model
