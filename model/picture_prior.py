@@ -31,6 +31,7 @@ from train import Muon, autocast
 
 SHAPE = dict(width=512, hidden=1024, blocks=3, steps=16)
 RECALL = 40.0       # the memory is read with softmax(RECALL * cosines): so in C
+NEARER = 0.6        # of what is recalled is added to what is drawn in no style: so in C
 STRANGE = 0.25      # share of examples whose own name is not in the memory
 NOTHING = 0.1       # share of examples without a wish
 FROM_WORDS = 0.6    # of the others: s is that of a text of the concept, not the picture's own
@@ -103,7 +104,8 @@ class Prior(nn.ModuleDict):
             x = x + (plain + guidance * (self(x, step, s, style, recalled) - plain)) / n
             if seen is not None:
                 seen.append(x)
-        return F.normalize(x, dim=-1)
+        plain = NEARER * (style == 0).all(-1, keepdim=True)
+        return F.normalize(F.normalize(x, dim=-1) + plain * F.normalize(recalled, dim=-1), dim=-1)
 
 
 @torch.no_grad()

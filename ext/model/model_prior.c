@@ -14,7 +14,8 @@
 **        v = norm(h) . out
 **      With guidance g it is v0 + g*(v1 - v0), where v0 has no wish and v1 has it (Ho and Salimans
 **      2022, "Classifier-free diffusion guidance").
-**   3. r = unit(x).
+**   3. r = unit(x), and without a style unit(unit(x) + NEARER*unit(recalled)): a little vaguer, and
+**      more often what was asked for.
 **
 ** What is recalled for an s is the mean of the memory's r, each weighted by how near its name is to
 ** s: softmax(RECALL*cosines). The memory has the mean r of what training saw of each name. So the
@@ -30,6 +31,9 @@
 
 enum { TOGETHER = 16 };                 /* wishes of a chunk */
 static const float RECALL = 40;         /* as in training */
+/* Of 100 common names a picture showed 62 by step 3 with 0, 72 with 0.3, 78 with 0.6, in training's
+** own count (TRAINING 8). */
+static const float NEARER = 0.6f;
 
 struct prior_work {                     /* scratch for up to 2*TOGETHER rows; from the arena */
   float *x;                             /* [wishes, r] */
@@ -83,15 +87,13 @@ static void scale(float *x, float k, int n){
   for(int i=0; i<n; i++) x[i] *= k;
 }
 
-/* w->recalled[r] = what the memory has for s, of unit variance. */
+/* w->recalled[r] = what the memory has for s. */
 static void recall(const struct model *m, struct prior_work *w, const float *s){
   const struct picture_net *q = &m->picture;
-  int r = m->config.shape.r;
   dots(w->near, s, q->names, m->config.n_names, model_s(m));
   scale(w->near, RECALL, m->config.n_names);
   softmax(w->near, m->config.n_names);
   linear(w->recalled, w->near, &q->memory, 1, w->panel);
-  scale(w->recalled, sqrtf((float)r), r);
 }
 
 /* y[width] = what a wish adds: of its s, what that recalls, and of its style, where it has them.
@@ -101,6 +103,7 @@ static void ask(const struct model *m, struct prior_work *w, const struct wish *
   int width = m->config.picture.prior.width;
   int style = m->config.picture.style;
   int s = model_s(m);
+  int r = m->config.shape.r;
   memset(y, 0, (size_t)width*sizeof(float));
   if( wish->s ){
     memcpy(w->normed, wish->s, (size_t)s*sizeof(float));
@@ -108,6 +111,7 @@ static void ask(const struct model *m, struct prior_work *w, const struct wish *
     linear(w->h, w->normed, &q->prior_s, 1, w->panel);
     add(y, w->h, width);
     recall(m, w, wish->s);
+    scale(w->recalled, sqrtf((float)r), r);
     linear(w->h, w->recalled, &q->prior_recalled, 1, w->panel);
     add(y, w->h, width);
   }
@@ -156,6 +160,19 @@ static void take_step(const struct drawing *d, struct prior_work *w, int n, int 
   if( d->run->watch ) d->run->watch(d->run->watch_arg, "prior", k, w->x, n);
 }
 
+/* Step 3, of one wish: x[r]. */
+static void finish(const struct model *m, struct prior_work *w, const struct wish *wish,
+                   int is_asked, float *x){
+  int r = m->config.shape.r;
+  normalize(x, r);
+  if( !is_asked || wish->s==NULL || wish->like ) return;
+  recall(m, w, wish->s);
+  normalize(w->recalled, r);
+  scale(w->recalled, NEARER, r);
+  add(x, w->recalled, r);
+  normalize(x, r);
+}
+
 static void draw_chunk(void *arg, struct worker *worker, int chunk){
   struct drawing *d = arg;
   const struct model *m = d->m;
@@ -176,8 +193,8 @@ static void draw_chunk(void *arg, struct worker *worker, int chunk){
     take_step(d, w, n, with, k);
   }
   for(int i=0; i<n; i++){
+    finish(m, w, &d->wishes[first+i], with>0, w->x + i*r);
     memcpy(d->r + (first + i)*r, w->x + i*r, r*sizeof(float));
-    normalize(d->r + (first + i)*r, (int)r);
   }
 }
 
