@@ -48,7 +48,7 @@ GENERATED := -w $(foreach f,malloc calloc realloc free,-D$(f)=grammar_$(f))
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
 .PHONY: help all static demo install needed check campaign soak golden
-.PHONY: bench bench-index score train clean
+.PHONY: bench bench-index score train clean dist
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -200,5 +200,8 @@ build/python/bin/python: | model/requirements.txt
 
 clean:  ## removes build/
 	rm -rf build
+
+# Portable binaries: make dist.
+include bindings/dist/dist.mk
 
 -include $(OBJECTS:.o=.d)
