@@ -54,7 +54,8 @@ TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 .DEFAULT_GOAL := all
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' \
+	  Makefile bindings/dist/dist.mk
 	@echo '  tests/run NAME    one test: sql/path.sql, test_map, README.md (tests/README.md)'
 
 # ---- The product ----

@@ -1,5 +1,6 @@
-# Portable binaries (`make dist`): a compiler of PyPI (ziglang) builds ext/ and the libraries that it
-# needs, for every platform, into build/dist/PLATFORM/. sources.py says where all of that comes from.
+# Portable binaries (`make dist`): a compiler of PyPI (ziglang) builds ext/ and the libraries that
+# it needs, for every platform, into build/dist/PLATFORM/. sources.py says where all of that comes
+# from.
 #
 # The libraries become a part of the binary: what it needs at run time is the C library alone, on
 # glibc 2.17 (manylinux2014) or newer, and on musl. OpenBLAS is left out: it is for x86-64 CPUs
@@ -43,7 +44,7 @@ FOLDERS := $(HERE)/config $(SRC)/zlib $(SRC)/libpng1.6 $(SRC)/libjpeg-turbo $(SR
 
 # Vectors by hand are left out of libpng (no table of its assembly is linked); of libjpeg-turbo they
 # give the same bytes. ts_subtree_balance: as the linker does it in the Makefile.
-LIBRARY_FLAGS := -std=gnu11 -O2 -fPIC -fvisibility=hidden -ffp-contract=off -w -DNDEBUG \
+LIBRARY_FLAGS := -std=gnu11 -O2 -g0 -fPIC -fvisibility=hidden -ffp-contract=off -w -DNDEBUG \
   -DHAVE_UNISTD_H -DZ_HAVE_UNISTD_H -DUTF8PROC_STATIC -DCJSON_HIDE_SYMBOLS \
   -DPNG_INTEL_SSE_OPT=0 -DPNG_ARM_NEON_OPT=0 -I$(SRC)/tree-sitter/lib/src
 $(DIST)/%/library/tree-sitter/lib/src/parser.o: \
@@ -54,7 +55,7 @@ PORTABLE = $(ZIG) cc -target $(TARGET_$(1)) $(FOLDERS:%=-isystem %)
 define platform
 $(DIST)/$(1)/ext/%.o: ext/%.c $(SRC)/fetched
 	@mkdir -p $$(@D)
-	@$$(call PORTABLE,$(1)) $$(BUILD) $$(call seen_by,$$<) -DNDEBUG -O2 -DUTF8PROC_STATIC \
+	@$$(call PORTABLE,$(1)) $$(BUILD) $$(call seen_by,$$<) -DNDEBUG -O2 -g0 -DUTF8PROC_STATIC \
 	  -DCJSON_HIDE_SYMBOLS -c -o $$@ $$<
 $(DIST)/$(1)/library/%.o: $(SRC)/fetched
 	@mkdir -p $$(@D)
@@ -63,6 +64,11 @@ $(call binary_of,$(1)): $$(SOURCES:ext/%.c=$(DIST)/$(1)/ext/%.o) \
                        $$(FROM_LIBRARIES:%=$(DIST)/$(1)/library/%)
 	@$$(call PORTABLE,$(1)) -shared -s -o $$@.new $$^ $$(LINK_$$(firstword $$(subst -, ,$(1))))
 	@mv -f $$@.new $$@
+$(DIST)/$(1)/host: $(HERE)/host.c $(SRC)/fetched
+	@mkdir -p $$(@D)
+	@$$(call PORTABLE,$(1)) -O1 -g0 -w -DSQLITE_ENABLE_FTS5 -o $$@ \
+	  $(HERE)/host.c $(SRC)/better-sqlite3/deps/sqlite3/sqlite3.c \
+	  $$(if $$(findstring musl,$(1)),-dynamic) -lm -lpthread -ldl
 -include $$(wildcard $(DIST)/$(1)/ext/*.d $(DIST)/$(1)/ext/*/*.d $(DIST)/$(1)/ext/*/*/*.d)
 endef
 LINK_linux := -Wl,-z,nodelete -Wl,-z,defs -Wl,--version-script=ext/exports.map -lm -lpthread -ldl
@@ -78,4 +84,8 @@ $(SRC)/fetched: $(HERE)/sources.tsv
 	@cp $(SRC)/libjpeg-turbo/jversion.h.in $(DIST)/include/jversion.h
 	@touch $@
 
-dist: $(foreach p,$(PLATFORMS),$(call binary_of,$(p)))  ## portable binaries for all platforms
+HOSTS := $(patsubst %,$(DIST)/%/host,$(filter linux-%,$(PLATFORMS)))
+binaries: $(foreach p,$(PLATFORMS),$(call binary_of,$(p)))
+dist: all binaries $(HOSTS)  ## portable binaries for all platforms, and what each gives here
+	@$(HERE)/verify.py $(PLATFORMS)
+.PHONY: binaries

@@ -9,7 +9,8 @@ sources.tsv pins every file by its SHA-256:
   debian    source packages of Debian 12: the same versions as the ones that build/latent.so is
             linked with on Debian 12, with Debian's security patches. apt-get reads them through
             lists of its own (build/dist/apt) and the keyring of the system, whose lists stay as
-            they are. dpkg-source unpacks and patches them
+            they are. dpkg-source unpacks and patches them. And musl, with which the binaries for
+            musl are tried
   npm       better-sqlite3 holds SQLite's amalgamation: the headers, and for the programs that try
             the binaries on musl and arm64 the library
   pypi      ziglang: a C compiler for all platforms, and their libraries
@@ -25,6 +26,7 @@ import re
 import shutil
 import subprocess
 import sys
+from urllib.parse import unquote
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -32,9 +34,10 @@ PINS = os.path.join(HERE, 'sources.tsv')
 OUT = os.path.join(ROOT, 'build', 'dist')
 APT, DOWNLOADS, SOURCES = (os.path.join(OUT, name) for name in ('apt', 'downloads', 'src'))
 DEBIAN = """\
-Types: deb-src
+Types: deb deb-src
 URIs: http://deb.debian.org/debian
-Suites: bookworm bookworm-updates
+Suites: bookworm
+Architectures: amd64 arm64
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
@@ -101,18 +104,22 @@ def apt_options():
         f.write(DEBIAN)
     settings = {'Dir::Etc::sourcelist': listed, 'Dir::Etc::sourceparts': '/dev/null',
                 'Dir::State::lists': os.path.join(APT, 'lists'),
-                'Dir::Cache': os.path.join(APT, 'cache'), 'APT::Sandbox::User': 'root'}
+                'Dir::Cache': os.path.join(APT, 'cache'), 'APT::Sandbox::User': 'root',
+                'APT::Architectures': 'amd64,arm64', 'Acquire::Languages': 'none'}
     return [word for key, value in settings.items() for word in ('-o', f'{key}={value}')]
 
 
 def get_debian(name, version, files):
     options = apt_options()
+    is_source = any(file.endswith('.dsc') for file in files)
+    command, show = (('source', '--download-only'), 'showsrc') if is_source else (
+        ('download',), 'show')
     if not glob.glob(os.path.join(APT, 'lists', '*Sources*')):
         run('apt-get', *options, '-qq', 'update')
     try:
-        run('apt-get', *options, '-qq', 'source', '--download-only', f'{name}={version}')
+        run('apt-get', *options, '-qq', *command, f'{name}={version}')
     except Missing as e:
-        there = re.findall(r'^Version: (.*)', run('apt-cache', *options, 'showsrc', name), re.M)
+        there = re.findall(r'^Version: (.*)', run('apt-cache', *options, show, name), re.M)
         raise Missing(f'{name} {version} (Debian has {", ".join(there) or "none"}): {e}') from None
     check(name, files)
 
@@ -137,7 +144,10 @@ def get_pypi(name, version, files):
 
 # ---- Unpacking ----
 def unpack_debian(name, files):
-    description = next(f for f in files if f.endswith('.dsc'))
+    description = next((f for f in files if f.endswith('.dsc')), None)
+    if description is None:
+        run('dpkg', '-x', os.path.join(DOWNLOADS, *files), os.path.join(SOURCES, name))
+        return
     run('dpkg-source', '--no-check', '-x', os.path.join(DOWNLOADS, description),
         os.path.join(SOURCES, name))
 
@@ -178,13 +188,13 @@ def pin():
     lines = []
     for where, name, version, files in pins():
         if where == 'debian':
-            told = run('apt-get', *options, 'source', '--print-uris', name)
+            is_source = any(file.endswith('.dsc') for file in files)
+            command, show = ('source', 'showsrc') if is_source else ('download', 'show')
+            told = run('apt-get', *options, command, '--print-uris', name, cwd=APT)
             files = dict(re.findall(r"^'\S+' (\S+) \d+ SHA256:(\w+)", told, re.M))
-            description = next(f for f in files if f.endswith('.dsc'))
-            version = description.removeprefix(name + '_').removesuffix('.dsc')
-            epoch = re.search(rf'^Version: (\d+:){re.escape(version)}$',
-                              run('apt-cache', *options, 'showsrc', name), re.M)
-            version = (epoch[1] if epoch else '') + version
+            versions = re.findall(r'^Version: (.*)', run('apt-cache', *options, show, name), re.M)
+            of_file = lambda v: any('_' + re.sub(r'^\d+:', '', v) in unquote(f) for f in files)
+            version = next(v for v in reversed(versions) if of_file(v))
         lines += [f'{where}\t{name}\t{version}\t{file}\t{files[file]}\n' for file in sorted(files)]
     with open(PINS, encoding='utf8') as f:
         head = [line for line in f if line.startswith('#')]
