@@ -66,7 +66,7 @@ $(call binary_of,$(1)): $$(SOURCES:ext/%.c=$(DIST)/$(1)/ext/%.o) \
 	@mv -f $$@.new $$@
 $(DIST)/$(1)/host: $(HERE)/host.c $(SRC)/fetched
 	@mkdir -p $$(@D)
-	@$$(call PORTABLE,$(1)) -O1 -g0 -w -DSQLITE_ENABLE_FTS5 -o $$@ \
+	@$$(call PORTABLE,$(1)) -O0 -g0 -fno-sanitize=undefined -w -DSQLITE_ENABLE_FTS5 -o $$@ \
 	  $(HERE)/host.c $(SRC)/better-sqlite3/deps/sqlite3/sqlite3.c \
 	  $$(if $$(findstring musl,$(1)),-dynamic) -lm -lpthread -ldl
 -include $$(wildcard $(DIST)/$(1)/ext/*.d $(DIST)/$(1)/ext/*/*.d $(DIST)/$(1)/ext/*/*/*.d)
