@@ -47,6 +47,8 @@ FOLDERS := $(HERE)/config $(SRC)/zlib $(SRC)/libpng1.6 $(SRC)/libjpeg-turbo $(SR
 LIBRARY_FLAGS := -std=gnu11 -O2 -g0 -fPIC -fvisibility=hidden -ffp-contract=off -w -DNDEBUG \
   -DHAVE_UNISTD_H -DZ_HAVE_UNISTD_H -DUTF8PROC_STATIC -DCJSON_HIDE_SYMBOLS \
   -DPNG_INTEL_SSE_OPT=0 -DPNG_ARM_NEON_OPT=0 -I$(SRC)/tree-sitter/lib/src
+# Newer compilers for macOS define this; libpng and zlib take it for the one before OS X.
+$(DIST)/macos-aarch64/library/%.o $(DIST)/macos-x86_64/library/%.o: LIBRARY_FLAGS += -UTARGET_OS_MAC
 $(DIST)/%/library/tree-sitter/lib/src/parser.o: \
   LIBRARY_FLAGS += -Dts_subtree_balance=__wrap_ts_subtree_balance
 
@@ -56,7 +58,7 @@ define platform
 $(DIST)/$(1)/ext/%.o: ext/%.c $(SRC)/fetched
 	@mkdir -p $$(@D)
 	@$$(call PORTABLE,$(1)) $$(BUILD) $$(call seen_by,$$<) -DNDEBUG -O2 -g0 -DUTF8PROC_STATIC \
-	  -DCJSON_HIDE_SYMBOLS -c -o $$@ $$<
+	  -DCJSON_HIDE_SYMBOLS -DTREE_SITTER_HIDE_SYMBOLS -c -o $$@ $$<
 $(DIST)/$(1)/library/%.o: $(SRC)/fetched
 	@mkdir -p $$(@D)
 	@$$(call PORTABLE,$(1)) $$(LIBRARY_FLAGS) -c -o $$@ $(SRC)/$$*.c
