@@ -3,16 +3,16 @@ SELECT latent_encode('The train was late. I missed the meeting.');
 SELECT latent_encode('Żółty naïve café № 7, ﬁne 北京 and  more —  “quoted” 😀', '{"refine":0}');
 SELECT latent_embed('feeling ill', 'query');
 SELECT latent_interp('A man rides a horse.', 'A child plays in the snow.', 0.5, '{"decoder":"exact"}');   -- long
-SELECT latent_vector(latent_slerp('A man rides a horse.', 'It is warm.', 0.3));
+SELECT latent_vector(latent_slerp('A man rides a horse.', 'It is warm.', 0.3));   -- long
 SELECT latent_distance('It is warm.', 'It is hot.'), latent_score('It is warm.', 'It is cold.');
 SELECT content, t FROM latent_path('It is warm.', 'It is cold.', 3, '{"decoder":"exact"}');   -- long
-SELECT latent_sample(4, '{"decoder":"exact","max_tokens":6}');
+SELECT latent_sample(4, '{"decoder":"exact","max_tokens":6}');   -- long
 SELECT latent_complete('The recipe is simple: mix flour, eggs and', NULL, '{"max_tokens":4}');   -- long
 SELECT latent_complete('The recipe is simple: mix flour, eggs and', 'A cake.', '{"max_tokens":4}');   -- long
-SELECT latent_encode('    if x is not None and len(x) > 0:', '{"kind":"code"}');
+SELECT latent_encode('    if x is not None and len(x) > 0:', '{"kind":"code"}');   -- long
 SELECT latent_valid('return x + 1'), latent_valid('return x +');
 SELECT latent_image('a red heart', 7, '{"best_of":2}');   -- long
-SELECT latent_encode(latent_image('a rocket', 7, '{"best_of":1}'));
+SELECT latent_encode(latent_image('a rocket', 7, '{"best_of":1}'));   -- long
 CREATE VIRTUAL TABLE t USING latent(body, words=1);
 INSERT INTO t(body) VALUES ('The ferry was late. I left my umbrella on board.'), ('We painted the kitchen.'),
   ('The storm took three boats away last night.'), ('A small boat waits by the old harbor.');

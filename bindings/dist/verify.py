@@ -6,9 +6,9 @@
 Of each it says what it needs, what it exports, and whether it was run or only linked. A binary that
 is run must print the same as build/latent.so in every statement of bits.sql (with the shipped
 weights: latents, vectors, PNG files in hexadecimal digits, REALs with all digits), and in the
-scripts of tests/sql (with the tiny weights); of both a part in QEMU. host.c runs them: x86-64
-directly, musl with Debian's loader, arm64 in QEMU. What is run on glibc is run on that of this
-machine: that 2.17 will do is read from the symbols.
+scripts of tests/sql (with the tiny weights); in QEMU only in those lines of bits.sql that are not
+marked "-- long". host.c runs them: x86-64 directly, musl with Debian's loader, arm64 in QEMU. What
+is run on glibc is run on that of this machine: that 2.17 will do is read from the symbols.
 """
 import glob
 import hashlib
@@ -39,11 +39,6 @@ RUNNERS = {
     'linux-aarch64': [*QEMU, '/usr/aarch64-linux-gnu'],
     'linux-musl-aarch64': [*QEMU, f'{DIST}/src/musl:arm64'],
 }
-# In QEMU everything takes a hundred times as long. There these scripts are run, and of bits.sql
-# what is not marked "-- long".
-EMULATED = ('embed.sql', 'normal.sql', 'partition.sql', 'picture_ground.sql', 'scalar.sql')
-
-
 # ---- What a binary is ----
 def readelf(path, *options):
     return subprocess.run(['readelf', '-W', *options, path], capture_output=True, text=True,
@@ -73,15 +68,13 @@ def look(platform, path):
 def scripts(is_emulated):
     """The SQL that it runs, each with the weights: (name, SQL, LATENT_MODEL)."""
     bits = common.read(f'{HERE}/bits.sql') + jpegs()
-    if is_emulated:
-        bits = re.sub(r'^.*-- long$', '', bits, flags=re.M)
-    all_of_it = [(f'bits.sql{is_emulated:d}', bits, 'model')]
+    if is_emulated:                     # a hundred times as slow
+        return [('bits.sql in part', re.sub(r'^.*-- long$', '', bits, flags=re.M), 'model')]
+    all_of_it = [('bits.sql', bits, 'model')]
     for path in common.scripts():
         name = os.path.basename(path)
         text = common.read(path)
-        if common.TINY not in common.models_of(path) or re.search(r'^\.', text, re.M):
-            continue
-        if not is_emulated or name in EMULATED:
+        if common.TINY in common.models_of(path) and not re.search(r'^\.', text, re.M):
             all_of_it.append((name, text, os.path.abspath(common.TINY)))
     return all_of_it
 
@@ -130,7 +123,8 @@ def compare(platform, path, reference):
         if name.startswith('bits.sql') and 'error: ' in got:
             wrong.append(f'{name}: {got[got.index("error: "):][:200]}')
     found = f'{len(wrong)} differ from' if wrong else 'all bits as'
-    return wrong, f'ran {n} scripts: {found} build/latent.so ({digest.hexdigest()[:8]})'
+    what = f'{n} scripts' if n > 1 else name
+    return wrong, f'ran {what}: {found} build/latent.so ({digest.hexdigest()[:8]})'
 
 
 def main():

@@ -59,7 +59,8 @@ names = ['sqlite-latent'] + ['sqlite-latent-' + w for w in
 print({m.version(n) for n in names} | {sqlite_latent.__version__} == {info['version']})
 print(list(sqlite_latent.weights()))
 print(db.execute("SELECT hex(substr(latent_image('a star', 1), 1, 4))").fetchone()[0])
-print(db.execute("SELECT latent_decode(latent_encode('return 1', '{\\"kind\\":\\"code\\"}'))").fetchone()[0])
+z = db.execute("SELECT latent_encode('return 1', ?)", ('{"kind":"code"}',)).fetchone()[0]
+print(db.execute('SELECT latent_decode(?)', (z,)).fetchone()[0])
 """
 ERRORS = """
 import sqlite_latent as s
