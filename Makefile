@@ -48,13 +48,14 @@ GENERATED := -w $(foreach f,malloc calloc realloc free,-D$(f)=grammar_$(f))
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
 .PHONY: help all static demo install needed check campaign soak golden
-.PHONY: bench bench-index score train clean
+.PHONY: bench bench-index score train clean dist
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' \
+	  Makefile bindings/dist/dist.mk
 	@echo '  tests/run NAME    one test: sql/path.sql, test_map, README.md (tests/README.md)'
 
 # ---- The product ----
@@ -200,5 +201,8 @@ build/python/bin/python: | model/requirements.txt
 
 clean:  ## removes build/
 	rm -rf build
+
+# Portable binaries: make dist.
+include bindings/dist/dist.mk
 
 -include $(OBJECTS:.o=.d)

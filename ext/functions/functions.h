@@ -11,7 +11,7 @@
 
 /* ---- functions.c: one row is one feature ---- Registration, latent_functions(), the reference in
 ** sql/README.md and the tests of the examples are all made from these rows. */
-#define LATENT_VERSION "0.1.0"
+#define LATENT_VERSION "0.2.0"
 struct rows;
 extern const struct function FUNCTIONS[];
 extern const int N_FUNCTIONS;

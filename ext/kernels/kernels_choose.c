@@ -79,6 +79,8 @@ static int avx2_vnni_usable(void){
 static int neon_dot_usable(void){
 #if defined(__linux__)
   return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP)!=0;
+#elif defined(__APPLE__)
+  return 1;                             /* all of Apple's own CPUs for computers have it */
 #else
   return 0;
 #endif

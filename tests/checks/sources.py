@@ -112,7 +112,7 @@ def promises():
 def python():
     """Every Python file is Python, also those that no test runs."""
     paths = ['tests/run', 'tests/reference']
-    for folder in ('model', 'tests', 'examples'):
+    for folder in ('bindings', 'model', 'tests', 'examples'):
         paths += glob.glob(f'{folder}/**/*.py', recursive=True)
     wrong = []
     for path in paths:

@@ -69,7 +69,7 @@ def sweep(variant, script, points):
 def campaign():
     """Right under failure, in twenty minutes."""
     names = ('newest', 'registries', 'artbreeder', 'wordpiece', 'compilers', 'hostile', 'training',
-             'stops', 'arm64', 'plugins', 'chains',
+             'stops', 'arm64', 'plugins', 'chains', 'wheels',
              'bpe')                     # it and wordpiece install the same packages
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]

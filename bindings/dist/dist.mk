@@ -1,0 +1,93 @@
+# Portable binaries (`make dist`): a compiler of PyPI (ziglang) builds ext/ and the libraries that
+# it needs, for every platform, into build/dist/PLATFORM/. sources.py says where all of that comes
+# from.
+#
+# The libraries become a part of the binary: what it needs at run time is the C library alone, on
+# glibc 2.17 (manylinux2014) or newer, and on musl. OpenBLAS is left out: it is for x86-64 CPUs
+# without fused multiply-add, which run the plain kernel here.
+
+DIST   := build/dist
+HERE   := bindings/dist
+ZIG    := $(DIST)/venv/lib/python3*/site-packages/ziglang/zig
+SRC    := $(DIST)/src
+export ZIG_GLOBAL_CACHE_DIR := $(abspath $(DIST)/cache)
+export ZIG_LOCAL_CACHE_DIR  := $(abspath $(DIST)/cache)
+
+# What zig calls them, and what the file is called.
+TARGET_linux-x86_64       := x86_64-linux-gnu.2.17
+TARGET_linux-aarch64      := aarch64-linux-gnu.2.17
+TARGET_linux-musl-x86_64  := x86_64-linux-musl
+TARGET_linux-musl-aarch64 := aarch64-linux-musl
+TARGET_macos-aarch64      := aarch64-macos.11.0
+TARGET_macos-x86_64       := x86_64-macos.11.0
+PLATFORMS ?= linux-x86_64 linux-aarch64 linux-musl-x86_64 linux-musl-aarch64 \
+             macos-aarch64 macos-x86_64
+binary_of = $(DIST)/$(1)/latent.$(if $(filter macos-%,$(1)),dylib,so)
+
+# ---- The libraries: only what is used of them ----
+LIBRARY_zlib          := adler32 compress crc32 deflate inffast inflate inftrees trees zutil
+LIBRARY_libpng1.6     := png pngerror pngget pngmem pngpread pngread pngrio pngrtran pngrutil \
+                         pngset pngtrans pngwio pngwrite pngwtran pngwutil
+LIBRARY_libjpeg-turbo := jcomapi jdapimin jdapistd jdarith jaricom jdatasrc jdcoefct jdcolor \
+                         jddctmgr jdhuff jdicc jdinput jdmainct jdmarker jdmaster jdmerge jdphuff \
+                         jdpostct jdsample jerror jidctflt jidctfst jidctint jidctred jquant1 \
+                         jquant2 jutils jmemmgr jmemnobs jsimd_none
+LIBRARY_cjson         := cJSON
+LIBRARY_utf8proc      := utf8proc
+LIBRARY_tree-sitter   := lib/src/alloc lib/src/get_changed_ranges lib/src/language lib/src/lexer \
+                         lib/src/node lib/src/parser lib/src/query lib/src/stack lib/src/subtree \
+                         lib/src/tree lib/src/tree_cursor
+LIBRARIES := zlib libpng1.6 libjpeg-turbo cjson utf8proc tree-sitter
+FROM_LIBRARIES := $(foreach l,$(LIBRARIES),$(LIBRARY_$(l):%=$(l)/%.o))
+FOLDERS := $(HERE)/config $(SRC)/zlib $(SRC)/libpng1.6 $(SRC)/libjpeg-turbo $(SRC)/utf8proc \
+           $(SRC)/tree-sitter/lib/include $(DIST)/include $(SRC)/better-sqlite3/deps/sqlite3
+
+# Vectors by hand are left out of libpng (no table of its assembly is linked); of libjpeg-turbo they
+# give the same bytes. ts_subtree_balance: as the linker does it in the Makefile.
+LIBRARY_FLAGS := -std=gnu11 -O2 -g0 -fPIC -fvisibility=hidden -ffp-contract=off -w -DNDEBUG \
+  -DHAVE_UNISTD_H -DZ_HAVE_UNISTD_H -DUTF8PROC_STATIC -DCJSON_HIDE_SYMBOLS \
+  -DPNG_INTEL_SSE_OPT=0 -DPNG_ARM_NEON_OPT=0 -I$(SRC)/tree-sitter/lib/src
+# Newer compilers for macOS define this; libpng and zlib take it for the one before OS X.
+$(DIST)/macos-aarch64/library/%.o $(DIST)/macos-x86_64/library/%.o: LIBRARY_FLAGS += -UTARGET_OS_MAC
+$(DIST)/%/library/tree-sitter/lib/src/parser.o: \
+  LIBRARY_FLAGS += -Dts_subtree_balance=__wrap_ts_subtree_balance
+
+# ---- Rules of a platform ----
+PORTABLE = $(ZIG) cc -target $(TARGET_$(1)) $(FOLDERS:%=-isystem %)
+define platform
+$(DIST)/$(1)/ext/%.o: ext/%.c $(SRC)/fetched
+	@mkdir -p $$(@D)
+	@$$(call PORTABLE,$(1)) $$(BUILD) $$(call seen_by,$$<) -DNDEBUG -O2 -g0 -DUTF8PROC_STATIC \
+	  -DCJSON_HIDE_SYMBOLS -DTREE_SITTER_HIDE_SYMBOLS -c -o $$@ $$<
+$(DIST)/$(1)/library/%.o: $(SRC)/fetched
+	@mkdir -p $$(@D)
+	@$$(call PORTABLE,$(1)) $$(LIBRARY_FLAGS) -c -o $$@ $(SRC)/$$*.c
+$(call binary_of,$(1)): $$(SOURCES:ext/%.c=$(DIST)/$(1)/ext/%.o) \
+                       $$(FROM_LIBRARIES:%=$(DIST)/$(1)/library/%)
+	@$$(call PORTABLE,$(1)) -shared -s -o $$@.new $$^ $$(LINK_$$(firstword $$(subst -, ,$(1))))
+	@mv -f $$@.new $$@
+$(DIST)/$(1)/host: $(HERE)/host.c $(SRC)/fetched
+	@mkdir -p $$(@D)
+	@$$(call PORTABLE,$(1)) -O0 -g0 -fno-sanitize=undefined -w -DSQLITE_ENABLE_FTS5 -o $$@ \
+	  $(HERE)/host.c $(SRC)/better-sqlite3/deps/sqlite3/sqlite3.c \
+	  $$(if $$(findstring musl,$(1)),-dynamic) -lm -lpthread -ldl
+-include $$(wildcard $(DIST)/$(1)/ext/*.d $(DIST)/$(1)/ext/*/*.d $(DIST)/$(1)/ext/*/*/*.d)
+endef
+LINK_linux := -Wl,-z,nodelete -Wl,-z,defs -Wl,--version-script=ext/exports.map -lm -lpthread -ldl
+LINK_macos := -Wl,-dead_strip -install_name @rpath/latent.dylib
+$(foreach p,$(PLATFORMS),$(eval $(call platform,$(p))))
+
+# The headers as the sources of ext/ name them.
+$(SRC)/fetched: $(HERE)/sources.tsv
+	@/usr/bin/python3 $(HERE)/sources.py
+	@mkdir -p $(DIST)/include/cjson
+	@cp $(SRC)/cjson/cJSON.h $(DIST)/include/cjson/
+	@cp $(SRC)/libpng1.6/scripts/pnglibconf.h.prebuilt $(DIST)/include/pnglibconf.h
+	@cp $(SRC)/libjpeg-turbo/jversion.h.in $(DIST)/include/jversion.h
+	@touch $@
+
+HOSTS := $(patsubst %,$(DIST)/%/host,$(filter linux-%,$(PLATFORMS)))
+binaries: $(foreach p,$(PLATFORMS),$(call binary_of,$(p)))
+dist: all binaries $(HOSTS)  ## portable binaries for all platforms, and what each gives here
+	@$(HERE)/verify.py $(PLATFORMS)
+.PHONY: binaries
