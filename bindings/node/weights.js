@@ -34,13 +34,13 @@ function installedFolders() {
   return found;
 }
 
-// The files in a folder, as paths within it.
+// The files in a folder, as paths within it, in one order on every runtime.
 function filesIn(folder, within = '') {
   const entries = fs.readdirSync(path.join(folder, within), { withFileTypes: true });
   return entries.flatMap((entry) => {
     const name = path.join(within, entry.name);
     return entry.isDirectory() ? filesIn(folder, name) : [name];
-  });
+  }).sort();
 }
 
 // Windows lets few users make links; a second name for the file, or a copy, does as well.
