@@ -17,6 +17,7 @@ const OUT = path.join(ROOT, 'build/npm');
 const VERSION =
   /LATENT_VERSION "([^"]+)"/.exec(read('ext/functions/functions.h'))[1];
 
+// As the wheels of bindings/python have them. None is larger than 100 MB, so the writer is two.
 const WEIGHTS = {
   text: {
     is: 'Weights of text: encoder, small decoder, sentence encoder',
@@ -30,13 +31,13 @@ const WEIGHTS = {
   },
   code: { is: 'Weights of Python code', files: ['code.safetensors', 'code.json'], needs: ['text'] },
   writer: {
-    is: 'Weights of the writer: what reads points into the language model',
-    files: ['writer/config.json', 'writer/trained.safetensors'],
-    needs: ['text', 'language'],
+    is: 'Weights of the writer (of SmolLM2-135M-Instruct): its layers',
+    files: ['writer/config.json', 'writer/tokenizer.json', 'writer/layers.safetensors'],
+    needs: ['text', 'writer-pieces'],
   },
-  language: {
-    is: 'The language model of the writer: SmolLM2-135M-Instruct in 4 and 8 bits',
-    files: ['writer/tokenizer.json', 'writer/layers.safetensors', 'writer/pieces.safetensors'],
+  'writer-pieces': {
+    is: 'Weights of the writer: its pieces of words, and what it has learned',
+    files: ['writer/pieces.safetensors', 'writer/trained.safetensors'],
     needs: [],
   },
 };

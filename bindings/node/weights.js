@@ -9,7 +9,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { createRequire } = require('node:module');
 
-const KINDS = ['text', 'pictures', 'code', 'writer', 'language'];
+const KINDS = ['pictures', 'code', 'writer', 'writer-pieces', 'text'];  // each before what it needs
 
 // The folder of weights of a kind, or null. A strict node_modules (pnpm's) shows a package only to
 // those who name it: to sqlite-latent, to the program, or to another package of weights.
@@ -27,7 +27,7 @@ function installedFolders() {
   const from = [__filename, path.join(process.cwd(), 'package.json')];
   if (process.argv[1]) from.push(path.resolve(process.argv[1]));
   const found = {};
-  for (const kind of [...KINDS].reverse()) {    // a package comes before those that it needs
+  for (const kind of KINDS) {
     found[kind] = folderOf(kind, from);
     if (found[kind]) from.push(path.join(found[kind], '..', 'package.json'));
   }
@@ -106,4 +106,4 @@ function weightsFolder() {
   return folders.length === 1 ? folders[0] : join(folders);
 }
 
-module.exports = { KINDS, weightsFolder };
+module.exports = { weightsFolder };

@@ -5,8 +5,9 @@
 // It starts three nodes as processes of their own, on loopback, and writes through the leader. Then
 // it kills the leader (SIGKILL), writes on through the next one, and puts a fourth node in the
 // place of the dead one, which gets a snapshot. Each time the hashes of all tables, shadow tables
-// too, must be the same on all nodes. What raft has to say goes to FOLDER/NAME.log. fsm.go is what a
-// node does with a statement, node.go the node.
+// too, must be the same on all nodes. What raft has to say goes to FOLDER/NAME.log.
+//
+// fsm.go is what a node does with a statement, node.go is the node.
 package main
 
 import (

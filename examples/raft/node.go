@@ -82,7 +82,8 @@ func runNode(name, raftAddress, httpAddress, path, extension string, peers []raf
 // joinRaft starts the node's part of raft. peers: the first nodes of the cluster, none for one that
 // comes later. The log is in memory, which is right for a node that, once dead, comes back under
 // another name. One that comes back as itself must keep it on disk (hashicorp/raft-boltdb).
-func joinRaft(name, address, path string, replica *replica, peers []raft.Server) (*raft.Raft, error) {
+func joinRaft(name, address, path string, replica *replica,
+	peers []raft.Server) (*raft.Raft, error) {
 	config := raft.DefaultConfig()
 	config.LocalID = raft.ServerID(name)
 	config.TrailingLogs = 1

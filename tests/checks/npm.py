@@ -242,20 +242,30 @@ def errors(project):
     says('a vector of odd bytes', 'latent.toVector(new Uint8Array(5))', 'got 5 bytes, expected')
 
 
+BACK = """
+const db = open(); latent.load(db);
+console.log(db.prepare("SELECT latent_decode(latent_encode('A dog runs.')) AS x").get().x);
+"""
+WRITES = """
+const db = open(); latent.load(db);
+db.prepare("SELECT latent_interp('The train was late again.', 'I like soup.', 0.5)").get();
+const { writer } = JSON.parse(db.prepare('SELECT latent_info() AS i').get().i);
+console.log(writer.bytes > 100000000);
+"""
+
+
 def other_managers(home, url):
     """pnpm hides packages from those that do not name them; Bun lays them out as npm does."""
     pnpm = Project(home, url, 'pnpm')
-    script = said("const db = open(); latent.load(db); console.log(db.prepare("
-                  "\"SELECT latent_decode(latent_encode('A dog runs.')) AS x\").get().x)")
-    status, out = pnpm.run(tool('pnpm'), 'add', 'sqlite-latent', 'sqlite-latent-pictures')
+    status, out = pnpm.run(tool('pnpm'), 'add', 'sqlite-latent', 'sqlite-latent-writer')
     ok(status == 0, 'pnpm add', out[-1500:])
-    status, got = pnpm.script('node', script)
-    ok(got == 'A dog runs.\n', "in pnpm's layout, text as a dependency of pictures", got[-1500:])
+    status, got = pnpm.script('node', said(WRITES))
+    ok(got == 'true\n', "in pnpm's layout, what the writer's package needs is found", got[-1500:])
     bun = Project(home, url, 'bun')
     status, out = bun.run(tool('bun'), 'add', 'sqlite-latent', 'sqlite-latent-text',
                           '--registry', url)
     ok(status == 0, 'bun add', out[-1500:])
-    status, got = bun.script('bun', script)
+    status, got = bun.script('bun', said(BACK))
     ok(got == 'A dog runs.\n', "in Bun's layout", got[-1500:])
 
 

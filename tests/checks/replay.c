@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char VERSION[] =
+  "SELECT sqlite_version() || ' ' || (latent_info() ->> '$.kernel')";
+
 static char *file_read(const char *path){
   FILE *f = fopen(path, "rb");
   char *text = NULL;
@@ -59,7 +62,7 @@ int main(int argc, char **argv){
     fprintf(stderr, "%s: %s\n", argv[2], error ? error : sqlite3_errmsg(db));
     return 1;
   }
-  if( !print_value(db, "SELECT sqlite_version() || ' ' || (latent_info() ->> '$.kernel')") ) return 1;
+  if( !print_value(db, VERSION) ) return 1;
   for(int number=1; *at; number++) at = statement_run(db, at, number);
   return sqlite3_close(db)!=SQLITE_OK;
 }
