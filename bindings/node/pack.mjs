@@ -42,6 +42,8 @@ const WEIGHTS = {
   },
 };
 
+const made = new Set();         // the tarballs
+
 function read(name) {
   return fs.readFileSync(path.join(ROOT, name), 'utf8');
 }
@@ -79,41 +81,51 @@ function pack(json, readme, files) {
     }
     execFileSync('npm', ['pack', '--silent', '--pack-destination', OUT], { cwd: stage });
   }
+  made.add(path.basename(tarball));
   const mb = (fs.statSync(tarball).size / 1e6).toFixed(1);
   console.log(`${mb.padStart(6)} MB  ${path.relative(ROOT, tarball)}`);
 }
 
-// The binary of a platform, and what lies beside it: licences of what is linked in.
+// The licences of what is a part of a binary: what Debian's packages state of their sources, which
+// `make dist` fetches, and that of the grammar.
+function licences() {
+  const sources = path.join(ROOT, 'build/dist/src');
+  const names = fs.existsSync(sources) ? fs.readdirSync(sources) : [];
+  const stated = names.map((name) => [name, path.join(sources, name, 'debian/copyright')])
+    .filter(([, file]) => fs.existsSync(file));
+  return [['LICENSE', path.join(ROOT, 'LICENSE')],
+    ['licenses/tree-sitter-python.txt', path.join(ROOT, 'ext/grammar/python/LICENSE')],
+    ...stated.map(([name, file]) => [`licenses/${name}.txt`, file])];
+}
+
+// The path of a platform's binary, or null. build/latent.so needs this machine's libraries, so a
+// package with it is for trying things out alone.
 function binaryOf(name, platform) {
-  const folder = path.join(ROOT, 'build/dist', platform.dist);
-  if (fs.existsSync(path.join(folder, platform.file))) {
-    const texts = fs.readdirSync(folder).filter((file) => /LICEN[CS]E|\.(txt|md)$/i.test(file));
-    return [platform.file, ...texts].map((file) => [file, path.join(folder, file)]);
-  }
+  const built = path.join(ROOT, 'build/dist', platform.dist, platform.file);
+  if (fs.existsSync(built)) return built;
   const own = path.join(ROOT, 'build/latent.so');
-  if (name !== platforms.platform() || !fs.existsSync(own)) return null;
-  return [[platform.file, own]];
+  return name === platforms.platform() && fs.existsSync(own) ? own : null;
 }
 
 function packPlatforms() {
   const packed = [];
   for (const [name, p] of Object.entries(platforms.PLATFORMS)) {
-    const files = binaryOf(name, p);
-    if (!files) {
+    const binary = binaryOf(name, p);
+    if (!binary) {
       console.log(`  missing  sqlite-latent-${name}: no build/dist/${p.dist}/${p.file}`);
       continue;
     }
     const machine = { os: [p.os], cpu: [p.cpu], ...(p.libc && { libc: [p.libc] }) };
     const is = `The extension of sqlite-latent for ${name}`;
     pack(about(`-${name}`, is, machine), `${is}. It is installed with sqlite-latent.\n`,
-      [['LICENSE', path.join(ROOT, 'LICENSE')], ...files]);
+      [...licences(), [p.file, binary]]);
     packed.push(`sqlite-latent-${name}`);
   }
   return packed;
 }
 
 function packWeights() {
-  const licences = [['LICENSE', path.join(ROOT, 'LICENSE')],
+  const texts = [['LICENSE', path.join(ROOT, 'LICENSE')],
     ['APACHE-2.0.txt', path.join(ROOT, 'model/APACHE-2.0.txt')]];
   for (const [kind, { is, files, needs }] of Object.entries(WEIGHTS)) {
     const pairs = files.flatMap((name) => filesIn(path.join(ROOT, 'model', name)))
@@ -124,7 +136,7 @@ function packWeights() {
     const more = { main: 'index.js', dependencies, license: 'MIT AND Apache-2.0' };
     pack(about(`-${kind}`, `${is}, for sqlite-latent`, more),
       `${is}. The package sqlite-latent finds them here, and its README has their licences.\n`,
-      [['index.js', main], ...licences, ...pairs]);
+      [['index.js', main], ...texts, ...pairs]);
   }
 }
 
@@ -145,3 +157,6 @@ fs.mkdirSync(OUT, { recursive: true });
 const packed = packPlatforms();
 packWeights();
 packCode(packed);
+for (const file of fs.readdirSync(OUT)) {       // of an older version, or of a package that is gone
+  if (file.endsWith('.tgz') && !made.has(file)) fs.rmSync(path.join(OUT, file));
+}
