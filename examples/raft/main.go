@@ -1,6 +1,6 @@
 // Three replicas of a SQLite database with latent loaded, kept in step by hashicorp/raft.
 //
-//	go run . [-extension FILE] [-folder FOLDER]
+//	cd examples/raft && go run . [-extension FILE] [-folder FOLDER]
 //
 // It starts three nodes as processes of their own, on loopback, and writes through the leader. Then
 // it kills the leader (SIGKILL), writes on through the next one, and puts a fourth node in the
@@ -261,8 +261,8 @@ func main() {
 	raftAddress := flag.String("raft", "", "")
 	httpAddress := flag.String("http", "", "")
 	list := flag.String("peers", "null", "")
-	extension := flag.String("extension", "build/latent.so", "the extension")
-	folder := flag.String("folder", "build/raft", "where the nodes' databases lie")
+	extension := flag.String("extension", "../../build/latent.so", "the extension")
+	folder := flag.String("folder", "../../build/raft", "where the nodes' databases lie")
 	flag.Parse()
 	if *name != "" {
 		var peers []raft.Server
