@@ -86,7 +86,11 @@ func joinRaft(name, address, path string, replica *replica,
 	peers []raft.Server) (*raft.Raft, error) {
 	config := raft.DefaultConfig()
 	config.LocalID = raft.ServerID(name)
-	config.TrailingLogs = 1
+	config.TrailingLogs = 1 // so that a new node needs the snapshot
+	// A node that encodes on a busy machine may be silent for a while, and is not dead.
+	config.HeartbeatTimeout = 2 * time.Second
+	config.ElectionTimeout = 2 * time.Second
+	config.LeaderLeaseTimeout = 2 * time.Second
 	config.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr})
 	tcp, err := net.ResolveTCPAddr("tcp", address)
 	if err != nil {
