@@ -3,9 +3,9 @@
 **
 ** The small decoder gives back what was encoded, in milliseconds. The writer writes what is between
 ** or beyond in the words of a language model. It is the folder "writer" beside the weights of text
-** or code, or in the directory of latent_load(). Where there is none, or it reads no code, the small
-** decoder does all. A connection opens it when it first writes. A line of code that stands alone is
-** the small decoder's too: the writer has read lines of whole functions.
+** or code, or in the directory of latent_load(). Where there is none, or it reads no code, the
+** small decoder does all. A connection opens it when it first writes. A line of code that stands
+** alone is the small decoder's too: the writer has read lines of whole functions.
 */
 #include "call.h"
 
