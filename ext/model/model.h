@@ -237,7 +237,7 @@ int weights_find(const char **path, const char *first, int kind, struct arena *a
 int encoder_find(const char **folder, const char *first, const char *name, struct arena *a,
                  struct err *e);
 
-/* The folder "writer" beside m's weights, else in `then` (may be NULL). NULL: none. In the arena. */
+/* The folder "writer" beside the weights of m, else in `then`. NULL: none. Memory is from a. */
 const char *writer_find(const struct model *m, const char *then, struct arena *a, struct err *e);
 
 /* ---- model_point.c: arithmetic of points ----

@@ -157,6 +157,7 @@ int encoder_find(const char **folder, const char *first, const char *name, struc
               "latent_load('/path/to/%.60s')", name, path, name);
 }
 
+/* then: NULL where latent_load() was given no directory. */
 const char *writer_find(const struct model *m, const char *then, struct arena *a, struct err *e){
   static const char name[] = "/writer";
   size_t n = then ? strlen(then) : 0;
