@@ -47,8 +47,8 @@ GENERATED := -w $(foreach f,malloc calloc realloc free,-D$(f)=grammar_$(f))
 
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all static demo install needed check campaign soak golden
-.PHONY: bench bench-index score train clean dist
+.PHONY: help all static demo install npm dist needed check campaign soak golden
+.PHONY: bench bench-index score train clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -84,6 +84,9 @@ install: all  ## copies the extension and the weights to PREFIX/lib (/usr/local)
 	install -m 755 build/latent.so $(DESTDIR)$(PREFIX)/lib/latent.so
 	install -m 644 $(wildcard model/*.safetensors model/*.json) $(DESTDIR)$(PREFIX)/lib/latent
 	cp -rL model/meaning model/writer $(DESTDIR)$(PREFIX)/lib/latent
+
+npm: all  ## the npm packages, of what build/dist has, or of build/latent.so: build/npm/*.tgz
+	node bindings/node/pack.mjs
 
 # ---- Test programs ----
 # They are linked with the sources compiled into them (-DSQLITE_CORE): build/core/ plainly, the

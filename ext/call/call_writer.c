@@ -3,9 +3,9 @@
 **
 ** The small decoder gives back what was encoded, in milliseconds. The writer writes what is between
 ** or beyond in the words of a language model. It is the folder "writer" beside the weights of text
-** or code; where there is none, or it reads no code, the small decoder does all. A connection opens
-** it when it first writes. A line of code that stands alone is the small decoder's too: the writer
-** has read lines of whole functions.
+** or code, or in the directory of latent_load(). Where there is none, or it reads no code, the
+** small decoder does all. A connection opens it when it first writes. A line of code that stands
+** alone is the small decoder's too: the writer has read lines of whole functions.
 */
 #include "call.h"
 
@@ -25,11 +25,11 @@ static int check_reads(struct call *c, const struct writer *w, const struct mode
               w->shared.path, s, r, model_s(m), m->config.shape.r);
 }
 
-/* The writer beside the weights of m. NULL: there is none, it reads no code and m is of code, or a
-** failure. */
+/* The writer beside the weights of m, or in the connection's directory. NULL: there is none, it
+** reads no code and m is of code, or a failure. */
 static const struct writer *find_writer(struct call *c, const struct model *m){
   struct connection *own = c->connection;
-  const char *folder = writer_beside(m, &c->arena, &c->err);
+  const char *folder = writer_find(m, own->directory, &c->arena, &c->err);
   struct writer *w;
   if( folder==NULL ) return NULL;
   if( writer_open(&w, folder, &c->err)!=SQLITE_OK ) return NULL;

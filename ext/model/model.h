@@ -237,8 +237,8 @@ int weights_find(const char **path, const char *first, int kind, struct arena *a
 int encoder_find(const char **folder, const char *first, const char *name, struct arena *a,
                  struct err *e);
 
-/* The folder "writer" beside the weights of m, from the arena; NULL where there is none. */
-const char *writer_beside(const struct model *m, struct arena *a, struct err *e);
+/* The folder "writer" beside the weights of m, else in `then`. NULL: none. Memory is from a. */
+const char *writer_find(const struct model *m, const char *then, struct arena *a, struct err *e);
 
 /* ---- model_point.c: arithmetic of points ----
 ** A point's s has unit length, its r at most unit length. A direction (KIND_DIRECTION) has any

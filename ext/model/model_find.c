@@ -10,7 +10,9 @@
 **   3. beside the extension: in its own directory, in ../model, in ./latent
 **
 ** The shipped sentence encoder is the folder "meaning" beside the weights of text, the writer is
-** the folder "writer".
+** the folder "writer" beside them. Packages that bring each kind in a folder of its own join them
+** in a directory of links and give that to latent_load(). A model's path is where its link leads,
+** so the writer is looked for in that directory too.
 **
 ** A file that exists but is damaged is an error, not a reason to look further.
 */
@@ -155,15 +157,23 @@ int encoder_find(const char **folder, const char *first, const char *name, struc
               "latent_load('/path/to/%.60s')", name, path, name);
 }
 
-const char *writer_beside(const struct model *m, struct arena *a, struct err *e){
-  static const char name[] = "writer";
-  size_t n = (size_t)(shared_name(&m->shared) - m->shared.path);
-  char *path = arena_get(a, n + sizeof(name));
+/* then: NULL where latent_load() was given no directory. */
+const char *writer_find(const struct model *m, const char *then, struct arena *a, struct err *e){
+  static const char name[] = "/writer";
+  size_t n = then ? strlen(then) : 0;
+  char *path;
+  if( n<strlen(m->shared.path) ) n = strlen(m->shared.path);
+  path = arena_get(a, n + sizeof(name));
   if( path==NULL ){
     fail_nomem(e);
     return NULL;
   }
-  memcpy(path, m->shared.path, n);
-  strcpy(path + n, name);
+  strcpy(path, m->shared.path);
+  cut_name(path);
+  strcat(path, name);
+  if( is_directory(path) ) return path;
+  if( then==NULL ) return NULL;
+  strcpy(path, then);
+  strcat(path, name);
   return is_directory(path) ? path : NULL;
 }

@@ -2,8 +2,9 @@
 """What users do: install, use one kind of weights alone, load again and again, run the examples."""
 import os
 import re
+import shutil
 
-from common import TINY, WORK, difference, main, ok, run, shell, write
+from common import TINY, WORK, WRITER, difference, main, ok, run, shell, write
 
 WITHOUT_PICTURES = """
 SELECT latent_image('a', 1);
@@ -24,6 +25,26 @@ def installed():
     status, out = run(['sqlite3', '-batch', ':memory:', f'.load {root}/usr/lib/latent',
                        "SELECT latent_distance('a','b') BETWEEN 0 AND 2"])
     ok(out == '1\n', 'the installed extension finds the installed weights', out)
+
+
+def joined():
+    """A directory of links to weights that lie apart, as packages for each kind have them."""
+    places = os.path.abspath(f'{WORK}/joined')
+    shutil.rmtree(places, ignore_errors=True)
+    for place in ('text', 'more', 'links'):
+        os.makedirs(f'{places}/{place}')
+    tiny = os.path.abspath('tests/data')
+    for name in ('text.safetensors', 'text.json'):
+        shutil.copy(f'{tiny}/{name}', f'{places}/text')
+    shutil.copytree(f'{tiny}/bert', f'{places}/text/meaning')
+    shutil.copytree(WRITER, f'{places}/more/writer')
+    for place, name in (('text', 'text.safetensors'), ('text', 'text.json'), ('more', 'writer')):
+        os.symlink(f'{places}/{place}/{name}', f'{places}/links/{name}')
+    status, out = shell(f"SELECT latent_load('{places}/links') <> ''",
+                        """SELECT latent_interp('a', 'b', 0.5, '{"decoder":"writer"}') NOTNULL""",
+                        "SELECT latent_info() ->> '$.writer.path'")
+    expected = f'1\n1\n{WORK}/joined/more/writer\n'
+    ok(out == expected, 'weights joined by links, the writer too', difference(expected, out))
 
 
 def without_pictures():
@@ -66,4 +87,4 @@ def examples():
 
 
 if __name__ == '__main__':
-    main(installed, without_pictures, reloaded, loaded_twice, examples)
+    main(installed, joined, without_pictures, reloaded, loaded_twice, examples)

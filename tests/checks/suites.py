@@ -68,9 +68,10 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
+    # Some install the same: bpe and wordpiece, npm and registries, replication and newest. They
+    # stand far from each other, so that they do not run side by side.
     names = ('newest', 'registries', 'artbreeder', 'wordpiece', 'compilers', 'hostile', 'training',
-             'stops', 'arm64', 'plugins', 'chains', 'wheels',
-             'bpe')                     # it and wordpiece install the same packages
+             'wheels', 'raft', 'stops', 'arm64', 'plugins', 'chains', 'bpe', 'npm', 'replication')
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]

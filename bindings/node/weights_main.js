@@ -1,0 +1,2 @@
+// The folder of these weights.
+module.exports = require('node:path').join(__dirname, 'weights');
