@@ -15,6 +15,7 @@ They share all objects but those of kernels that know of it.
 import concurrent.futures
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -258,11 +259,33 @@ def build_modules():
 
 
 # ---- The folder ----
+PARTS = {
+    'text': ['text.json', 'text.safetensors', 'meaning/1_Pooling/config.json',
+             'meaning/config.json', 'meaning/model.safetensors', 'meaning/modules.json',
+             'meaning/sentence_bert_config.json', 'meaning/vocab.txt'],
+    'pictures': ['picture.json', 'picture.safetensors'],
+    'code': ['code.json', 'code.safetensors'],
+    'writer': [f'writer/{n}' for n in ('config.json', 'layers.safetensors', 'pieces.safetensors',
+                                       'tokenizer.json', 'trained.safetensors')],
+}
+
+
 def put_weights():
-    """The weights, as links, and a list of them with sizes and hashes."""
-    target = f'{OUT}/model'
-    if not os.path.islink(target):
-        os.symlink(os.path.abspath('model'), target)
+    """The weights (links), and model/weights.json: files of each part with sizes and hashes."""
+    parts = {}
+    for part, paths in PARTS.items():
+        parts[part] = []
+        for path in paths:
+            target = f'{OUT}/model/{path}'
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            if os.path.lexists(target):
+                os.remove(target)
+            os.symlink(os.path.abspath(f'model/{path}'), target)
+            with open(target, 'rb') as f:
+                data = f.read()
+            parts[part].append({'path': path, 'bytes': len(data),
+                                'sha256': hashlib.sha256(data).hexdigest()})
+    put(f'{OUT}/model/weights.json', json.dumps(parts, indent=1) + '\n')
 
 
 def main():

@@ -122,19 +122,26 @@ export class Engine {
   }
 
   // ---- Files ----
-  // Room for the n bytes of a file of that path; gives its address. Whoever fills it uses bytes().
-  room(path, n) {
-    const at = this.withText(path, p => this.c.web_file(p, n)) >>> 0;
-    if (at === 0) throw new LatentError(`out of memory: ${path} has ${n} bytes`, 7);
+  // Weights are read where they lie: first comes space for a file's bytes, which the caller fills
+  // through bytes(), then its name, from which moment on latent finds it. It stays until the end.
+  space(n) {
+    const at = this.c.web_space(n) >>> 0;
+    if (at === 0) throw new LatentError(`out of memory: ${n} bytes`, 7);
     return at;
   }
 
-  file(path, bytes) {
-    const at = this.room(path, bytes.length);
-    this.bytes(at, bytes.length).set(bytes);
+  place(path, at, n) {
+    const rc = this.withText(path, p => this.c.web_place(p, at, n));
+    if (rc !== 0) throw new LatentError(`out of memory: ${path}`, rc);
   }
 
-  // Which code computes: 'wasm_relaxed_dot', 'wasm_relaxed' or 'wasm'. All give the same bits.
+  file(path, bytes) {
+    const at = this.space(bytes.length);
+    this.bytes(at, bytes.length).set(bytes);
+    this.place(path, at, bytes.length);
+  }
+
+  // Which code computes: 'wasm_relaxed' or 'wasm'. All give the same bits.
   kernel() {
     return this.text(this.c.web_kernel());
   }
@@ -230,7 +237,9 @@ export class Database {
     if (value === null) return c.sqlite3_bind_null(statement, i);
     if (typeof value === 'boolean') return c.sqlite3_bind_int64(statement, i, value ? 1n : 0n);
     if (typeof value === 'bigint') {
-      if (BigInt.asIntN(64, value) !== value) throw new LatentError(`${key}: ${value} is too large, expected 64 bits`, 1);
+      if (BigInt.asIntN(64, value) !== value) {
+        throw new LatentError(`${key} is ${value}; expected a whole number of 64 bits`, 1);
+      }
       return c.sqlite3_bind_int64(statement, i, value);
     }
     if (Number.isSafeInteger(value)) return c.sqlite3_bind_int64(statement, i, BigInt(value));

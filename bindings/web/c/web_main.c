@@ -16,7 +16,7 @@ EXPORT("web_start") int web_start(void){
   return sqlite3_auto_extension((void (*)(void))sqlite3_latent_init);
 }
 
-/* Which code computes: "wasm_relaxed_dot", "wasm_relaxed" or "wasm". */
+/* Which code computes: "wasm_relaxed" or "wasm". */
 EXPORT("web_kernel") const char *web_kernel(void){
   return linear_kernel();
 }

@@ -2,9 +2,9 @@
 ** web_system.c -- the system under latent in a browser: one thread, and files that lie in the
 ** module's own memory. It stands in the place of base_map.c and base_thread.c.
 **
-** JavaScript gives the files before they are asked for: web_file() makes room for one, and it writes
-** the bytes there, piece by piece as they arrive. So weights are in memory once. A file is never
-** taken away again; map_open() hands out its address.
+** JavaScript brings the files before they are asked for: web_space() makes space for one, JavaScript
+** writes the bytes there, piece by piece as they arrive, and web_place() gives it its name. So
+** weights are in memory once. A file is never taken away again; map_open() hands out its address.
 */
 #include "base.h"
 #include <assert.h>
@@ -45,22 +45,22 @@ static int is_folder(const char *path){
   return 0;
 }
 
-/* Room for the n bytes of a file, which the caller fills; NULL: out of memory. A file of that path
-** is replaced for whoever opens it from now on. */
-EXPORT("web_file") void *web_file(const char *path, size_t n){
+/* Space for the n bytes of a file, which the caller fills; NULL: out of memory. */
+EXPORT("web_space") void *web_space(size_t n){
+  return aligned_alloc(64, (n + 64)/64*64);
+}
+
+/* Names the bytes that web_space() gave space for. A file of that path is replaced for whoever opens
+** it from now on. SQLITE_OK or SQLITE_NOMEM. */
+EXPORT("web_place") int web_place(const char *path, void *data, size_t n){
   struct file *f = malloc(sizeof(*f) + strlen(path) + 1);
-  void *data = aligned_alloc(64, (n + 64)/64*64);
-  if( f==NULL || data==NULL ){
-    free(f);
-    free(data);
-    return NULL;
-  }
+  if( f==NULL ) return SQLITE_NOMEM;
   f->next = files;
   f->n = n;
   f->data = data;
   strcpy(f->path, path);
   files = f;
-  return data;
+  return SQLITE_OK;
 }
 
 int map_open(struct file_map *m, const char *path, struct err *e){
