@@ -19,6 +19,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -288,6 +289,25 @@ def put_weights():
     put(f'{OUT}/model/weights.json', json.dumps(parts, indent=1) + '\n')
 
 
+def put_demo():
+    """demo.db: the notes and pictures that the page begins with, as plain tables."""
+    path = f'{OUT}/demo.db'
+    if os.path.exists(path):
+        os.remove(path)
+    db = sqlite3.connect(path)
+    with open('sql/notes.sql') as f:
+        db.executescript(f.read())
+    db.execute('ALTER TABLE notes RENAME TO sample')
+    db.execute('CREATE TABLE pictures(id INTEGER PRIMARY KEY, name TEXT, png BLOB, z BLOB)')
+    for file in sorted(glob.glob('examples/pictures/noto/*.png')):
+        with open(file, 'rb') as f:
+            db.execute('INSERT INTO pictures(name, png) VALUES (?, ?)',
+                       [os.path.basename(file)[:-4].replace('-', ' '), f.read()])
+    db.commit()
+    db.execute('VACUUM')
+    db.close()
+
+
 def main():
     os.makedirs(SOURCE, exist_ok=True)
     os.makedirs(OUT, exist_ok=True)
@@ -297,6 +317,7 @@ def main():
     write_headers()
     build_modules()
     put_weights()
+    put_demo()
     for name in SERVED:
         if os.path.exists(f'{HERE}/{name}'):
             shutil.copyfile(f'{HERE}/{name}', f'{OUT}/{name}')

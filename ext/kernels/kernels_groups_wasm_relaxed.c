@@ -17,7 +17,7 @@ typedef wasm_pairs small;
 #define vec_start(r)                 ((void)(r), (ints){ 0 })
 #define vec_add(sum, w, four) \
   (ints)wasm_add_products((v128_t)(sum), (v128_t)(w), (v128_t)(four))
-#define vec_halves(p)                (floats)wasm_halves(wasm_u32x4_load16x4(p))
+#define vec_halves(p)                (floats)wasm_halves(p)
 #define vec_fma(a, b, c) \
   (floats)wasm_f32x4_relaxed_madd((v128_t)(a), (v128_t)(b), (v128_t)(c))
 #include "kernels_groups_tile.h"
