@@ -2,6 +2,7 @@
 """Builds latent with SQLite for WebAssembly: build/web, a folder that any web server can serve.
 
     bindings/web/build.py            all of it (`make web`)
+    bindings/web/build.py --tests    tests/test_kernels.c as well: build/web-work/test_kernels*.wasm
 
 The compiler is pip's ziglang: clang, its linker and WASI's C library in one wheel, which needs
 nothing of the system. The libraries that latent uses are C from Debian's source packages, SQLite is
@@ -58,7 +59,7 @@ SQLITE_FLAGS = ['-O2', *(f'-DSQLITE_{x}' for x in (
 RELAXED = ['kernels_choose', 'kernels_wasm_relaxed', 'kernels_groups_wasm_relaxed']
 REPLACED = ['base_map', 'base_thread']          # by c/web_system.c
 # Memory is for weights and databases: 4 GB is what 32 bits can address.
-LINK = ['-target', 'wasm32-wasi', '-mexec-model=reactor', '-s', '-O2',
+LINK = ['-target', 'wasm32-wasi', '-s', '-O2',
         '-Wl,-z,stack-size=2097152', '-Wl,--max-memory=4294901760']
 EXPORTS = ['malloc', 'free', *(f'sqlite3_{x}' for x in (
     'open_v2 close_v2 errmsg extended_errcode libversion initialize prepare_v3 step reset finalize '
@@ -198,8 +199,8 @@ def own():
     layers = ['-I' + folder for folder in sorted(glob.glob('ext/*/')) if '/python/' not in folder]
     # c/web_system.c has the files; the C library's functions of these names would ask WASI.
     files = [f'-D{f}=web_{f}' for f in ('stat', 'access', 'realpath')]
-    flags = ['-std=gnu11', '-Wall', '-Wextra', '-DSQLITE_CORE', *files, *layers, f'-I{SOURCE}/sqlite',
-             f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib', f'-I{SOURCE}/libjpeg-turbo',
+    flags = ['-std=gnu11', '-Wall', '-Wextra', '-DSQLITE_CORE', *files, *layers,
+             f'-I{SOURCE}/sqlite', f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib', f'-I{SOURCE}/libjpeg-turbo',
              f'-I{SOURCE}/utf8proc', f'-I{SOURCE}/tree-sitter/lib/include']
     renamed = [f'-D{f}=grammar_{f}' for f in ('malloc', 'calloc', 'realloc', 'free')]
     found = []
@@ -243,10 +244,18 @@ def compile_one(file):
     return target
 
 
-def link(name, objects):
-    exports = [f'-Wl,--export={e}' for e in EXPORTS]
-    tell([PYTHON, '-m', 'ziglang', 'cc', *LINK, *exports, *objects, '-o', f'{OUT}/{name}.new'])
-    os.replace(f'{OUT}/{name}.new', f'{OUT}/{name}')
+def link(path, objects, *flags):
+    if os.path.exists(path) and all(os.path.getmtime(o) < os.path.getmtime(path)
+                                    for o in [*objects, __file__]):
+        return
+    tell([PYTHON, '-m', 'ziglang', 'cc', *LINK, *flags, *objects, '-o', path + '.new'])
+    os.replace(path + '.new', path)
+
+
+def link_test(path, objects):
+    """The kernels' test as a program: what it needs of latent is kernels and base."""
+    wanted = ('kernels_', 'base_', 'web_system', 'web_jump', 'test_kernels', 'sqlite3', 'web_vfs')
+    link(path, [o for o in objects if os.path.basename(o).startswith(wanted)])
 
 
 def build_modules():
@@ -255,8 +264,14 @@ def build_modules():
     base = [o for o in objects if '/relaxed/' not in o]
     relaxed = [o for o in objects if '/own/' not in o or
                os.path.basename(o)[:-2] not in RELAXED]
-    link('latent-base.wasm', base)
-    link('latent.wasm', relaxed)
+    exports = ['-mexec-model=reactor', *(f'-Wl,--export={e}' for e in EXPORTS)]
+    link(f'{OUT}/latent-base.wasm', base, *exports)
+    link(f'{OUT}/latent.wasm', relaxed, *exports)
+    if '--tests' in sys.argv:
+        layers = ['-Iext/base', '-Iext/kernels', '-std=gnu11', '-DSQLITE_CORE']
+        test = compile_one(('tests/test_kernels.c', 'tests/test_kernels', layers))
+        link_test(f'{WORK}/test_kernels-base.wasm', [*base, test])
+        link_test(f'{WORK}/test_kernels.wasm', [*relaxed, test])
 
 
 # ---- The folder ----

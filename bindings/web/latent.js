@@ -16,8 +16,8 @@ export class Latent {
   static async open({ database, onprogress, ...parts } = {}) {
     const unknown = Object.keys(parts).filter(name => !PARTS.includes(name));
     if (unknown.length) {
-      throw new TypeError(`Latent.open: '${unknown[0]}' is no option; expected ${PARTS.join(', ')}, ` +
-        'database or onprogress');
+      throw new TypeError(`Latent.open: '${unknown[0]}' is no option; expected ` +
+        `${PARTS.join(', ')}, database or onprogress`);
     }
     const db = new Latent();
     try {

@@ -53,7 +53,9 @@ async function fill(at, file, response, tell) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (n + value.length > file.bytes) throw new Error(`${response.url}: more than ${file.bytes} bytes`);
+    if (n + value.length > file.bytes) {
+      throw new Error(`${file.path}: more came than the ${file.bytes} bytes that were expected`);
+    }
     engine.bytes(at + n, value.length).set(value);
     n += value.length;
     tell(value.length);
@@ -74,7 +76,9 @@ async function loadFile(folder, file, room, tell) {
   if (!globalThis.crypto?.subtle) return;
   const bytes = engine.bytes(room, file.bytes).slice();
   const came = hex(await crypto.subtle.digest('SHA-256', bytes));
-  if (came !== file.sha256) throw new Error(`${file.path}: SHA-256 is ${came}, expected ${file.sha256}`);
+  if (came !== file.sha256) {
+    throw new Error(`${file.path}: its SHA-256 is ${came}, expected ${file.sha256}`);
+  }
   if (cache) await keep(cache, key, bytes);
 }
 

@@ -1,6 +1,6 @@
 /*
-** kernels_wasm.h -- for kernels_wasm*.c: binary16 numbers, and fused multiply-add where WebAssembly
-** has none.
+** kernels_wasm.h -- for kernels_*wasm*.c: binary16 numbers, products of bytes, and fused multiply-add
+** where WebAssembly has none.
 **
 ** SIMD128 multiplies and adds in two roundings. The product of two floats is exact in double
 ** precision. So the sum s = a*b + c is rounded once there, and once more to float. The two together
@@ -16,16 +16,19 @@
 
 #define WASM_INLINE static inline __attribute__((always_inline))
 
-/* Four binary16 numbers, finite, as floats. Their exponents are 112 apart. A subnormal one (a tenth of
-** the weights of text) is made with 2^-14 too much, and that is taken off again: both are exact. No
-** multiplication by 2^112 does it: x86-64 takes 150 cycles for a subnormal float. */
+/* Four binary16 numbers as floats. Their exponents are 112 apart, those of infinities and NaN 224. A
+** subnormal one (a tenth of the weights of text) is made with 2^-14 too much, and that is taken off
+** again: both are exact. A multiplication by 2^112 would do, but x86-64 takes 150 cycles for a float
+** that is subnormal. */
 WASM_INLINE v128_t wasm_halves(const void *p){
   v128_t half = wasm_i32x4_load16x4(p);         /* with its sign in all the bits above */
   v128_t low = wasm_v128_and(wasm_i32x4_shl(half, 13), wasm_u32x4_splat(0x8fffe000));
   v128_t number = wasm_i32x4_add(low, wasm_i32x4_splat(112<<23));
-  v128_t is_subnormal = wasm_i32x4_eq(wasm_v128_and(half, wasm_i32x4_splat(0x7c00)),
-                                      wasm_i32x4_splat(0));
+  v128_t exponent = wasm_v128_and(half, wasm_i32x4_splat(0x7c00));
+  v128_t is_infinite = wasm_i32x4_eq(exponent, wasm_i32x4_splat(0x7c00));
+  v128_t is_subnormal = wasm_i32x4_eq(exponent, wasm_i32x4_splat(0));
   v128_t top = wasm_i32x4_shl(is_subnormal, 23);        /* sign and exponent, and -1 of the latter */
+  number = wasm_i32x4_add(number, wasm_v128_and(is_infinite, wasm_i32x4_splat(112<<23)));
   number = wasm_i32x4_sub(number, top);
   return wasm_f32x4_sub(number, wasm_v128_and(number, top));
 }

@@ -2,9 +2,9 @@
 ** web_system.c -- the system under latent in a browser: one thread, and files that lie in the
 ** module's own memory. It stands in the place of base_map.c and base_thread.c.
 **
-** JavaScript brings the files before they are asked for: web_space() makes space for one, JavaScript
-** writes the bytes there, piece by piece as they arrive, and web_place() gives it its name. So
-** weights are in memory once. A file is never taken away again; map_open() hands out its address.
+** JavaScript brings files before they are asked for: web_space() makes space for one, JavaScript
+** writes the bytes there, piece by piece as they arrive, and web_place() gives it its name. So the
+** weights are in memory once. A file is never taken away again. map_open() hands out its address.
 */
 #include "base.h"
 #include <assert.h>
@@ -50,7 +50,7 @@ EXPORT("web_space") void *web_space(size_t n){
   return aligned_alloc(64, (n + 64)/64*64);
 }
 
-/* Names the bytes that web_space() gave space for. A file of that path is replaced for whoever opens
+/* Names the bytes that web_space() gave space for. A file of that path is replaced for all who open
 ** it from now on. SQLITE_OK or SQLITE_NOMEM. */
 EXPORT("web_place") int web_place(const char *path, void *data, size_t n){
   struct file *f = malloc(sizeof(*f) + strlen(path) + 1);

@@ -1,5 +1,5 @@
 /*
-** web_vfs.c -- what SQLite asks of a system (SQLITE_OS_OTHER): the time, and numbers that nobody can
+** web_vfs.c -- what SQLite asks of a system (SQLITE_OS_OTHER): the time, and numbers nobody can
 ** guess. There are no files: databases are ":memory:", go out by sqlite3_serialize() and come in by
 ** sqlite3_deserialize(); what is temporary stays in memory too (SQLITE_TEMP_STORE=3).
 */
