@@ -200,7 +200,8 @@ def own():
     # c/web_system.c has the files; the C library's functions of these names would ask WASI.
     files = [f'-D{f}=web_{f}' for f in ('stat', 'access', 'realpath')]
     flags = ['-std=gnu11', '-Wall', '-Wextra', '-DSQLITE_CORE', *files, *layers,
-             f'-I{SOURCE}/sqlite', f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib', f'-I{SOURCE}/libjpeg-turbo',
+             f'-I{SOURCE}/sqlite', f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib',
+             f'-I{SOURCE}/libjpeg-turbo',
              f'-I{SOURCE}/utf8proc', f'-I{SOURCE}/tree-sitter/lib/include']
     renamed = [f'-D{f}=grammar_{f}' for f in ('malloc', 'calloc', 'realloc', 'free')]
     found = []

@@ -251,8 +251,8 @@ export class Database {
     if (value instanceof ArrayBuffer) value = new Uint8Array(value);
     if (!(value instanceof Uint8Array)) {
       const came = Object.prototype.toString.call(value);
-      throw new LatentError(`${key} is ${came}; expected null, a number, a string, a boolean or a ` +
-        'Uint8Array', 1);
+      throw new LatentError(`${key} is ${came}; expected null, a number, a string, a boolean or ` +
+        'a Uint8Array', 1);
     }
     const at = this.engine.allocate(value.length);
     this.engine.bytes(at, value.length).set(value);

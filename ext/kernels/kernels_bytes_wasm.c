@@ -1,7 +1,7 @@
 /*
-** kernels_bytes_wasm.c -- products of bytes for every WebAssembly with SIMD128: in 16 bits, of which
-** neighbours are added twice. The algorithm is in kernels_bytes_tile.h. On other machines the file
-** is empty.
+** kernels_bytes_wasm.c -- products of bytes for every WebAssembly with SIMD128: as products of 16
+** bits, of which neighbours are added twice. The algorithm is in kernels_bytes_tile.h. On other
+** machines the file is empty.
 */
 #include "kernels.h"
 #if defined(__wasm_simd128__)

@@ -1,6 +1,6 @@
 /*
-** kernels_groups_wasm.c -- products of groups for every WebAssembly with SIMD128: in 16 bits, of
-** which neighbours are added twice; fused multiply-add by double precision (kernels_wasm.h). The
+** kernels_groups_wasm.c -- products of groups for every WebAssembly with SIMD128: as products of 16
+** bits, of which neighbours are added; fused multiply-add by double precision (kernels_wasm.h). The
 ** algorithm is in kernels_groups_tile.h. On other machines the file is empty.
 */
 #include "kernels.h"

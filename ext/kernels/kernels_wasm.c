@@ -1,7 +1,7 @@
 /*
-** kernels_wasm.c -- matrix products for every WebAssembly with SIMD128. Where the fused multiply-add
-** of relaxed SIMD is not to be had, it is made of double precision (kernels_wasm.h). The algorithm
-** is in kernels_tile.h. On other machines the file is empty.
+** kernels_wasm.c -- matrix products for every WebAssembly with SIMD128. It has no fused
+** multiply-add: one is made of double precision (kernels_wasm.h). The algorithm is in
+** kernels_tile.h. On other machines the file is empty.
 */
 #include "kernels.h"
 #if defined(__wasm_simd128__)

@@ -1,14 +1,14 @@
 /*
-** kernels_wasm.h -- for kernels_*wasm*.c: binary16 numbers, products of bytes, and fused multiply-add
-** where WebAssembly has none.
+** kernels_wasm.h -- for kernels_*wasm*.c: binary16 numbers, products of bytes, and the fused
+** multiply-add that WebAssembly does not have.
 **
 ** SIMD128 multiplies and adds in two roundings. The product of two floats is exact in double
 ** precision. So the sum s = a*b + c is rounded once there, and once more to float. The two together
 ** are wrong only where s lies in the middle between two floats although a*b + c does not, or where
-** the result is a subnormal float, whose middles are elsewhere. Both are seen in the bits of s. Then
-** s is rounded to odd first (Boldo and Melquiond, Emulation of FMA and correctly rounded sums,
-** 2008): where s is not exact and its last bit is 0, it becomes its neighbour on the side of what
-** was lost. 53 bits of that kind rounded to 24, or to the fewer of a subnormal, are right.
+** the result is a subnormal float, whose middles are elsewhere. Both show in the bits of s. Then s
+** is rounded to odd first (Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008):
+** where s is not exact and its last bit is 0, it becomes its neighbour on the side of what was
+** lost. 53 bits of that kind rounded to 24, or to the fewer of a subnormal, are right.
 */
 #ifndef LATENT_KERNELS_WASM_H
 #define LATENT_KERNELS_WASM_H
@@ -16,10 +16,10 @@
 
 #define WASM_INLINE static inline __attribute__((always_inline))
 
-/* Four binary16 numbers as floats. Their exponents are 112 apart, those of infinities and NaN 224. A
-** subnormal one (a tenth of the weights of text) is made with 2^-14 too much, and that is taken off
-** again: both are exact. A multiplication by 2^112 would do, but x86-64 takes 150 cycles for a float
-** that is subnormal. */
+/* Four binary16 numbers as floats. Their exponents are 112 apart, those of infinities and NaN 224.
+** A subnormal one (a tenth of the weights of text) is made with 2^-14 too much, and that is taken
+** off again: both are exact. A multiplication by 2^112 would do, but x86-64 takes 150 cycles for a
+** float that is subnormal. */
 WASM_INLINE v128_t wasm_halves(const void *p){
   v128_t half = wasm_i32x4_load16x4(p);         /* with its sign in all the bits above */
   v128_t low = wasm_v128_and(wasm_i32x4_shl(half, 13), wasm_u32x4_splat(0x8fffe000));
@@ -27,7 +27,7 @@ WASM_INLINE v128_t wasm_halves(const void *p){
   v128_t exponent = wasm_v128_and(half, wasm_i32x4_splat(0x7c00));
   v128_t is_infinite = wasm_i32x4_eq(exponent, wasm_i32x4_splat(0x7c00));
   v128_t is_subnormal = wasm_i32x4_eq(exponent, wasm_i32x4_splat(0));
-  v128_t top = wasm_i32x4_shl(is_subnormal, 23);        /* sign and exponent, and -1 of the latter */
+  v128_t top = wasm_i32x4_shl(is_subnormal, 23);      /* sign and exponent; -1 of an exponent */
   number = wasm_i32x4_add(number, wasm_v128_and(is_infinite, wasm_i32x4_splat(112<<23)));
   number = wasm_i32x4_sub(number, top);
   return wasm_f32x4_sub(number, wasm_v128_and(number, top));
@@ -74,8 +74,8 @@ WASM_INLINE v128_t wasm_fma_exact(v128_t a, v128_t b, v128_t c){
 
 /* ---- Products of bytes ----
 ** x has the same four bytes four times. Relaxed SIMD has an instruction for these products, but the
-** first compiler of V8 11.3 (Node 20) adds some of them twice: such code would give other bits until
-** the second compiler has made it anew. */
+** first compiler of V8 11.3 (Node 20) adds some of them twice. Its second compiler does not: the
+** bits would change as the code gets warm, and no look at the start would tell. */
 typedef struct {                /* sums of two products, neighbours are of one column */
   v128_t low, high;
 } wasm_pairs;

@@ -1,8 +1,8 @@
 /*
-** kernels_wasm_relaxed.c -- matrix products for a WebAssembly with relaxed SIMD, whose
-** multiply-add may round once or twice, as the machine likes: once on arm64, and on x86-64 with FMA.
-** kernels_choose.c takes these products where wasm_fuses() says that it is once. The algorithm is in
-** kernels_tile.h. On other machines, and in the module without relaxed SIMD, the file is empty.
+** kernels_wasm_relaxed.c -- matrix products for a WebAssembly with relaxed SIMD. Its multiply-add
+** may round once or twice, as the machine likes: once on arm64, and on x86-64 with FMA.
+** kernels_choose.c takes these products where wasm_fuses() says that it is once. The algorithm is
+** in kernels_tile.h. On other machines, and in the module without relaxed SIMD, the file is empty.
 */
 #include "kernels.h"
 #if defined(__wasm_relaxed_simd__)

@@ -1,7 +1,7 @@
 /*
 ** web_jump.c -- setjmp() and longjmp() by WebAssembly's exceptions. LLVM makes calls of these three
-** out of them (-mllvm -wasm-enable-sjlj). WASI's C library, as it comes with the compiler, has none.
-** They need a file of their own: in one that calls setjmp() LLVM 20 makes a wrong module of it all.
+** out of them (-mllvm -wasm-enable-sjlj). WASI's C library, as it comes with the compiler, has
+** none. They need a file of their own: in one that calls setjmp() LLVM 20 makes wrong code of them.
 **
 ** libpng, libjpeg and grammar_heap.c leave by longjmp().
 */
