@@ -1,6 +1,6 @@
 /*
 ** kernels_tile.h -- the fast matrix product, written once for every vector unit. Included by
-** kernels_avx512.c, kernels_avx2.c and kernels_neon.c, which define
+** kernels_avx512.c, kernels_avx2.c, kernels_neon.c and kernels_wasm*.c, which define
 **
 **   TARGET              the function attribute that allows the instructions, or nothing
 **   LINEAR              the name of the function made here

@@ -344,17 +344,17 @@ def figures():
             of[module] = web['results']
     for name, results in of.items():
         ms = [r['ms'] for r in results]
-        print(f'{name}: encode {min(ms[2:7]):.0f} ms, encode and decode {min(ms[7:12]):.0f}, '
+        print(f'{name}, processor time: encode {min(ms[2:7]):.0f} ms, encode and decode {min(ms[7:12]):.0f}, '
               f'interp {min(ms[12:15]):.0f}, picture encode {ms[15]:.0f}, image {ms[16]:.0f}, '
               f'picture encode and decode {ms[17]:.0f}')
 
     def first(b, address):
         for what in ('first visit', 'second visit'):
             b.open('about:blank', '1')
-            b.open(address, 'window.latent && latent.all')
-            b.wait('latent.all')
-            print(what, b.value('JSON.stringify({ready: latent.ready, first: latent.first.ms, '
-                                'way: latent.way, all: latent.all})'), b.value(text('#facts')))
+            b.open(address, 'window.latent && latent.first')
+            ready, ms = b.value('[latent.ready, latent.first.ms]')
+            print(f'{what}: weights are there after {ready/1000:.1f} s, the first text after '
+                  f'{ms/1000:.1f}')
     page(1320, 1000, first)
 
 
