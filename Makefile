@@ -47,7 +47,7 @@ GENERATED := -w $(foreach f,malloc calloc realloc free,-D$(f)=grammar_$(f))
 
 TESTS   := $(patsubst tests/%.c,%,$(wildcard tests/*.c))
 
-.PHONY: help all static demo install npm dist needed check campaign soak golden
+.PHONY: help all static demo install npm dist web needed check campaign soak golden
 .PHONY: bench bench-index score train clean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -77,6 +77,10 @@ demo:  ## installs what is missing, builds, runs the tours in sql/; pictures go 
 	@$(MAKE) --no-print-directory --silent all
 	@sqlite3 -batch :memory: '.read sql/tour.sql'
 	@sqlite3 -batch :memory: '.read sql/pictures.sql'
+
+web:  ## builds build/web: SQLite with latent in WebAssembly, and a page (bindings/web/README.md)
+	@.ci/need web
+	@bindings/web/build.py
 
 # The weights lie in a folder beside the extension, which looks for them there.
 install: all  ## copies the extension and the weights to PREFIX/lib (/usr/local); DESTDIR too

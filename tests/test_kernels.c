@@ -117,7 +117,8 @@ static double product_error(const struct product *p, int exact){
 }
 
 static const char *const codes[] = {
-  "avx512_vnni", "avx512", "avx2_vnni", "avx2", "neon_dot", "neon", "openblas", "plain"
+  "avx512_vnni", "avx512", "avx2_vnni", "avx2", "neon_dot", "neon",
+  "wasm_relaxed", "wasm", "openblas", "plain"
 };
 static struct property sizes_hold[COUNT(codes)];
 

@@ -118,8 +118,8 @@ int bits_choose(const char *name);
 /* ---- kernels_choose.c: which code computes all this ---- */
 
 /* What this CPU uses for linear() and the vectors: "avx512", "avx2", "neon", each with "_vnni" or
-** "_dot" behind it where bytes have their own instructions; on other CPUs "openblas" (last bits of
-** products may differ there), else "plain". */
+** "_dot" behind it where bytes have their own instructions; in WebAssembly "wasm", "wasm_relaxed";
+** on other CPUs "openblas" (last bits of products may differ there), else "plain". */
 const char *linear_kernel(void);
 /* For tests and benchmarks: takes the code of that name. Returns 0, and changes nothing, when
 ** there is none or this CPU cannot run it. NULL picks the best one again. */
@@ -208,12 +208,16 @@ const struct lanes_table *lanes_chosen(void);
 extern const struct lanes_table lanes_plain;                    /* kernels_vectors.c */
 extern const struct lanes_table lanes_avx2, lanes_avx512;       /* kernels_avx2.c, _avx512.c */
 linear_code linear_avx2, linear_avx512, linear_neon;            /* these, and kernels_neon.c */
+linear_code linear_wasm, linear_wasm_relaxed;                   /* kernels_wasm*.c */
 bytes_code bytes_plain;                                         /* kernels_bytes.c */
 bytes_code bytes_avx2, bytes_avx2_vnni, bytes_avx512_vnni;      /* kernels_bytes_*.c */
 bytes_code bytes_neon, bytes_neon_dot;
+bytes_code bytes_wasm;
 groups_code groups_plain;                                       /* kernels_groups.c */
 groups_code groups_avx2, groups_avx2_vnni, groups_avx512_vnni;  /* kernels_groups_*.c */
 groups_code groups_neon, groups_neon_dot;
+groups_code groups_wasm, groups_wasm_relaxed;
+int wasm_fuses(void);   /* does the multiply-add of relaxed SIMD round once on this machine? */
 /* Where the compiler knows the instructions. */
 #if defined(__x86_64__) && (__GNUC__>=11 || __clang_major__>=12)
 # define KERNELS_AVX_VNNI 1

@@ -110,6 +110,12 @@ static const struct code codes[] = {    /* best first */
   { "neon_dot", neon_dot_usable, linear_neon, bytes_neon_dot, groups_neon_dot, &lanes_plain },
 # endif
   { "neon", always, linear_neon, bytes_neon, groups_neon, &lanes_plain },
+#elif defined(__wasm_simd128__)
+# if defined(__wasm_relaxed_simd__)
+  { "wasm_relaxed", wasm_fuses, linear_wasm_relaxed, bytes_wasm, groups_wasm_relaxed,
+    &lanes_plain },
+# endif
+  { "wasm", always, linear_wasm, bytes_wasm, groups_wasm, &lanes_plain },
 #endif
   { "openblas", linear_openblas_usable, linear_openblas, bytes_plain, groups_plain, &lanes_plain },
   { "plain", always, plain, bytes_plain, groups_plain, &lanes_plain },

@@ -1,6 +1,6 @@
 /*
 ** kernels_tile.h -- the fast matrix product, written once for every vector unit. Included by
-** kernels_avx512.c, kernels_avx2.c and kernels_neon.c, which define
+** kernels_avx512.c, kernels_avx2.c, kernels_neon.c and kernels_wasm*.c, which define
 **
 **   TARGET              the function attribute that allows the instructions, or nothing
 **   LINEAR              the name of the function made here
@@ -11,6 +11,7 @@
 **   VECS_1, VECS_2, VECS_4      vectors side by side in a tile of 1, of 2 or 3, and of 4 to 6 rows:
 **                       as many sums as registers can hold. VECS_4*WIDTH divides LINEAR_PANEL
 **   DIRECT_ROWS_WIDE    what DIRECT_ROWS is for matrices of WIDE columns and more
+**   DIRECT_ROWS         may be left out: 64
 **
 ** A tile is R rows by V vectors of the result. It is held in registers while k runs over the inner
 ** dimension, once, upwards:
@@ -50,9 +51,11 @@
 #include "kernels_inline.h"
 #include <string.h>
 
+#ifndef DIRECT_ROWS
+# define DIRECT_ROWS 64
+#endif
 enum {
   TILE_ROWS = 6,        /* 6 x 4 sums, 4 weights, 1 broadcast: 29 of 32 registers; 6 x 2: 15 */
-  DIRECT_ROWS = 64,
   WIDE = 4096,          /* columns */
   AHEAD = 4,
   PANEL_AHEAD = 24,     /* into the second-level cache, which has room for them */

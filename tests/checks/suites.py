@@ -68,10 +68,8 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, in twenty minutes."""
-    # Some install the same: bpe and wordpiece, npm and registries, replication and newest. They
-    # stand far from each other, so that they do not run side by side.
-    names = ('newest', 'registries', 'artbreeder', 'wordpiece', 'compilers', 'hostile', 'training',
-             'wheels', 'raft', 'stops', 'arm64', 'plugins', 'chains', 'bpe', 'npm', 'replication')
+             'wheels', 'raft', 'stops', 'arm64', 'plugins', 'chains', 'web', 'bpe', 'npm',
+             'replication')
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
