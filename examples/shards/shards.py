@@ -17,9 +17,9 @@ model made them. Each file is a latent table `rows` and a row that says which sh
 shard follows from the rowid alone (shard_of), so nothing has to be looked up.
 
 A shard gives its rows nearest first. So the k nearest of all are among the first k of each, and a
-merge by (distance, rowid) gives the answer of one table that has all rows. Where the shards are
-searched exactly it is the same to the last bit: that is so up to 4,096 rows a shard, and with
-exact=True. A larger shard passes over a few rows, as a large table does.
+merge by (distance, rowid) gives the answer of one table that has all rows: with exact=True the same
+to the last bit. Otherwise a shard of more than 4,096 rows passes over a few, as a table of that size
+does (sql/README.md, Queries).
 
 A shard that is missing, of another folder or of another model is an error. There are no answers
 from a part of the rows.
@@ -29,9 +29,10 @@ import array
 import heapq
 import itertools
 import json
-import multiprocessing
+import multiprocessing.connection
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 import uuid
@@ -183,14 +184,14 @@ class Shard:
 
 
 # ---- A process for each ----
-def serve(pipe, path, number, about):
-    """The process of a shard: a request, a reply, until the pipe ends."""
-    shard = None
+def serve(pipe):
+    """The process of a shard: a request, a reply, until the pipe ends. First comes which shard."""
     try:
+        (path, *rest), shard = pipe.recv(), None
         while True:
             method, arguments = pipe.recv()
             try:
-                shard = shard or Shard(path, number, about)
+                shard = shard or Shard(path, *rest)
                 pipe.send((True, getattr(shard, method)(*arguments)))
             except ShardError as e:
                 pipe.send((False, str(e)))
@@ -254,14 +255,13 @@ class Shards:
 
     # How the shards are reached
     def start(self):
-        new = multiprocessing.get_context('spawn')
         self.workers = []
         for number in range(self.n):
-            ours, theirs = new.Pipe()
-            about = shard_path(self.folder, number), number, self.about
-            process = new.Process(target=serve, args=(theirs, *about), daemon=True)
-            process.start()
+            ours, theirs = multiprocessing.Pipe()
+            process = subprocess.Popen([sys.executable, __file__, 'serve', str(theirs.fileno())],
+                                       stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
             theirs.close()
+            ours.send((shard_path(self.folder, number), number, self.about))
             self.workers.append((process, ours))
 
     def ask(self, requests):
@@ -292,7 +292,7 @@ class Shards:
     def close(self):
         for process, pipe in self.workers:
             pipe.close()
-            process.join()
+            process.wait()
         self.workers = []
 
     # What they do together
@@ -407,6 +407,9 @@ def main():
 
 
 if __name__ == '__main__':
+    if sys.argv[1:2] == ['serve']:      # Shards.start() calls it so
+        serve(multiprocessing.connection.Connection(int(sys.argv[2])))
+        sys.exit()
     try:
         main()
     except ShardError as e:

@@ -69,7 +69,7 @@ def sweep(variant, script, points):
 def campaign():
     """Right under failure, in twenty minutes."""
     names = ('newest', 'registries', 'artbreeder', 'wordpiece', 'compilers', 'hostile', 'training',
-             'stops', 'arm64', 'bpe')   # bpe and wordpiece install the same packages
+             'stops', 'arm64', 'bpe', 'many')   # bpe and wordpiece install the same packages
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
