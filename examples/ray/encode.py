@@ -4,6 +4,8 @@
     build/many/bin/python examples/ray/encode.py IN OUT --column body
     build/many/bin/python examples/ray/encode.py IN OUT --column body --make vectors
 
+    build/many/bin/python examples/ray/encode.py IN OUT --column body --estimate    makes nothing
+
 IN is a Parquet file or a folder of them (or what else ray.data.read_parquet takes, as s3://...),
 OUT a folder for new ones: the same rows and columns, and one more. What is made, by --make:
 
@@ -19,12 +21,17 @@ import argparse
 import os
 import sqlite3
 import sys
+import time
 
 import pyarrow as pa
 import ray
+from pyarrow import dataset
 
+if __name__ != '__main__':              # the actors need no copy of this file
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXTENSIONS = ('build/dist/linux-x86_64/latent.so', 'build/latent.so')
+ESTIMATED = 2000                # rows
 BATCH = 2048                    # rows; the model reads 512 of them at a time
 MAKES = {
     'latents': ('latent', 'latent_encode_each(\'batch\', \'body\', \'{"refine":0}\')'),
@@ -70,6 +77,18 @@ class Encoder:
         return pa.array(numbers, pa.list_(pa.float32()))
 
 
+def estimate(source, column, make):
+    """What many such rows cost, by the processor time of the first ones, in this process."""
+    table = dataset.dataset(source, format='parquet').head(ESTIMATED)
+    encoder = Encoder(extension(), column, make)
+    encoder(table.slice(0, 1))          # the weights are loaded
+    began = time.process_time()
+    encoder(table)
+    each = (time.process_time() - began) / len(table)
+    print(f'{len(table):,} rows, {1 / each:,.0f} a second of a core; '
+          f'100 million rows are {each * 1e8 / 3600:,.0f} core-hours')
+
+
 def encode(source, out, column, make, workers):
     """workers: actors, each with a core; None: all cores but one, which lists, reads and writes."""
     cores = int(ray.cluster_resources()['CPU'])
@@ -98,7 +117,11 @@ if __name__ == '__main__':
     parser.add_argument('--column', required=True)
     parser.add_argument('--make', choices=MAKES, default='latents')
     parser.add_argument('--workers', type=int)
+    parser.add_argument('--estimate', action='store_true')
     a = parser.parse_args()
+    if a.estimate:
+        estimate(a.source, a.column, a.make)
+        sys.exit()
     ray.init()                  # the cluster that RAY_ADDRESS names, or this machine
     ray.data.DataContext.get_current().enable_progress_bars = False
     encode(os.path.abspath(a.source) if os.path.exists(a.source) else a.source,

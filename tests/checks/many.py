@@ -25,7 +25,7 @@ PYTHON = 'build/many/bin/python'
 PACKAGES = ('ray[data]==2.60.0', 'duckdb==2.0.1', 'pyarrow==26.0.1', 'numpy')
 FOLDER = f'{WORK}/many'
 OTHER = f'{WORK}/models/other.safetensors'
-OUTCOME = re.compile('(ok|not ok|skipped) - |    ')
+OUTCOME = re.compile('^(?:ok|not ok|skipped) - .*\n(?:    .*\n)*', re.M)
 N_ROWS, N_SHARDS = 2000, 4
 QUERIES = ('a quiet place by the sea', 'My sister is reading a book.', 'late trains', '')
 for name in ('shards', 'duckdb', 'ray'):
@@ -292,6 +292,10 @@ def ray():
     except SystemExit as e:
         ok('no column "text"' in str(e) and 'body' in str(e),
            'Ray Data: a column that is not there is an error', str(e))
+    status, said = run([PYTHON, 'examples/ray/encode.py', folder, 'x', '--column', 'body',
+                        '--estimate'], LATENT_MODEL=os.environ['LATENT_MODEL'])
+    ok(status == 0 and f'{N_ROWS:,} rows' in said and 'core-hours' in said,
+       'Ray Data: an estimate of the cost', said)
     ray_shards()
     peer.shutdown()
 
@@ -307,7 +311,7 @@ def ray_shards():
            'shards by Ray: rows are deleted')
     with Shards(path) as shards:
         ok(shards.count() == N_ROWS - 100, 'the same folder by processes')
-    refused('a place that no node has', ('shards [0]', 'nowhere'), RayShards, path, seconds=5,
+    refused('a place that no node has', ('no node runs the shards [0', 'nowhere'), RayShards, path, seconds=5,
             place=lambda number: {'resources': {'nowhere': 1}} if number == 0 else {})
     os.remove(f'{path}/shard-3.db')
     refused('a missing shard, by Ray,', ('shard-3.db', 'missing'), RayShards, path)
@@ -328,8 +332,7 @@ def in_environment(part):
             out = p.communicate()[0]
     if part == 'ray' and 'Ray runs' not in out:
         return skip('examples/ray, ray_shards.py', f'Ray cannot run here: {last_line(out)}')
-    print(''.join(line + '\n' for line in out.split('\n') if OUTCOME.match(line)), end='',
-          flush=True)
+    print(''.join(OUTCOME.findall(out)), end='', flush=True)
     if p.returncode != 0 and 'not ok - ' not in out:
         ok(False, f'{part} ends well', f'exit status {p.returncode}: {out[-2000:]}')
 
