@@ -12,7 +12,7 @@ For each number of shards the table is built once by processes and searched for 
     recall@10       the share of the true ten that is found; truth by numpy over all rows. A row as
                     near as the tenth, to 1e-6, counts
     queries/s       of this machine, one query after the other, and 50 in a request
-    ms of shards    processor time of a query in all shards together, and in the slowest of them:
+    ms of shards    processor time of each of these 50 in all shards together, and in the slowest:
                     1000 / the latter is the queries a second where each shard has a core of its own
 
 and 5 queries with exact=True must give what one table gives, to the last bit.
@@ -83,14 +83,14 @@ def measure(shards, rows, queries, least):
     """Figures by name, and what the exact queries gave."""
     points = [q.tobytes() for q in queries]
     shards.search_many(points, NEAREST)                 # codes come into the cache
-    before, began = shards.ask_all('seconds'), time.time()
+    began = time.time()
     found = [shards.search(p, NEAREST) for p in points]
     one = len(points) / (time.time() - began)
-    work = [1000 * (b - a) / len(points) for a, b in zip(before, shards.ask_all('seconds'))]
-    began = time.time()
+    before, began = shards.ask_all('seconds'), time.time()
     for at in range(0, len(points), TOGETHER):
         shards.search_many(points[at:at + TOGETHER], NEAREST)
     together = len(points) / (time.time() - began)
+    work = [1000 * (b - a) / len(points) for a, b in zip(before, shards.ask_all('seconds'))]
     return {'recall': recall(found, rows, queries, least), 'one': one, 'together': together,
             'all': sum(work), 'slowest': max(work)}, shards.search_many(
                 points[:N_EXACT], NEAREST, exact=True)
@@ -121,7 +121,7 @@ def main():
             import ray
             from ray_shards import RayShards as kind
             ray.init(log_to_driver=False)
-        folder = f'{FOLDER}/{n}.shards'
+        folder = f'{FOLDER}/{a.rows}-{n}.shards'
         built = ''
         if kind is Shards:
             work, clock = build(folder, n, rows)

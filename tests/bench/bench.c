@@ -375,8 +375,9 @@ static void peak_part(void *arg, int part){
 
 static void peak_choose(struct peak *p){
 #if defined(__x86_64__)
-  if( strcmp(linear_kernel(), "avx512")==0 ) p->loop = loop_avx512;
-  if( strcmp(linear_kernel(), "avx2")==0 ) p->loop = loop_avx2;
+  /* With what follows the name, "_vnni" or so, products of bytes are meant. */
+  if( strncmp(linear_kernel(), "avx512", 6)==0 ) p->loop = loop_avx512;
+  if( strncmp(linear_kernel(), "avx2", 4)==0 ) p->loop = loop_avx2;
 #else
   (void)p;
 #endif

@@ -68,12 +68,6 @@ def read_json(weights):
         return json.load(f)
 
 
-def text_config():
-    """The shape of the text model, whose s is of the width that the sentence encoder gives."""
-    model = read_json(WEIGHTS)
-    return model['config'] | {'s': model['meaning']['s']}
-
-
 # ---- The texts ----
 
 def sentences():
@@ -533,14 +527,17 @@ def picture_sql_rows(files, args):
 def agreement(engine, peer, config, rows, n):
     """(the largest difference of a number of r, share of equal texts, share of exact ones).
 
-    From here on the peer decodes the engine's points: s is in them, too.
+    From here on the peer decodes the engine's points, of which the decoder reads the first numbers
+    of s, as an s of length 1, and r.
     """
     import numpy as np
 
     peer.encode('mixed', 1, 'batch')
     z = engine.array('mixed', 'latents', np.float32).reshape(len(rows), -1)
-    apart = np.abs(z[:, config['s']:] - peer.encoded['mixed']).max()
-    peer.z['mixed'] = z
+    s, r = z[:, :config['s']], z[:, -config['r']:]
+    apart = np.abs(r - peer.encoded['mixed']).max()
+    s = s / np.linalg.norm(s, axis=1, keepdims=True)
+    peer.z['mixed'] = np.concatenate([s, r], 1)
     peer.decode('mixed', 1, 'batch', n)
     ours = engine.texts('mixed', n)
     equal = sum(a == b for a, b in zip(ours, peer.texts)) / n
@@ -600,7 +597,7 @@ def text_part(args, write, has_peer):
     def work(name, items, verb):
         return operations(config, sets[name][:items], verb)
 
-    config = text_config()
+    config = read_json(WEIGHTS)['config']
     texts, source = sentences()
     sets = {'mixed': token_rows(texts, 8, 23, args.sentences),
             'same': token_rows(texts, 16, 16, args.sentences)}

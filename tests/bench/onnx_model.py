@@ -218,7 +218,7 @@ def step(weights, config, path):
 
 
 def export(weights_path, config, folder):
-    """Writes the graphs into folder. config: as bench.py's text_config() gives it."""
+    """Writes the graphs into folder. config: as beside the weights."""
     weights = read_weights(weights_path)
     encoder(weights, config, f'{folder}/encoder.onnx')
     encoder(weights, config, f'{folder}/encoder_same.onnx', masked=False)
