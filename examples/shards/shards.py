@@ -18,8 +18,8 @@ shard follows from the rowid alone (shard_of), so nothing has to be looked up.
 
 A shard gives its rows nearest first. So the k nearest of all are among the first k of each, and a
 merge by (distance, rowid) gives the answer of one table that has all rows: with exact=True the same
-to the last bit. Otherwise a shard of more than 4,096 rows passes over a few, as a table of that size
-does (sql/README.md, Queries).
+to the last bit. Otherwise a shard of more than 4,096 rows passes over a few, as a table of that
+size does (sql/README.md, Queries).
 
 A shard that is missing, of another folder or of another model is an error. There are no answers
 from a part of the rows.
@@ -39,7 +39,7 @@ import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 EXTENSIONS = ('build/dist/linux-x86_64/latent', 'build/latent')
-FIRST_PULL = 16                 # rows of each shard that a stream asks for first; then twice as many
+FIRST_PULL = 16                 # rows of each shard that a stream asks for first; then more
 
 
 class ShardError(Exception):

@@ -8,7 +8,7 @@
 **                                as bench.py writes them. Where MODEL is of kind picture, pictures:
 **                                a line with their number, then for each FILE DX DY, how far its
 **                                pixels are moved
-**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row); of texts
+**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row); texts
 **                                without s, which the sentence encoder makes (bert.c)
 **                                -> seconds
 **   decode NAME THREADS how n    decodes the latents of the first n rows, greedy

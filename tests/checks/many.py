@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The examples for more rows than one program encodes or one file holds, on 2,000 rows.
 
-    tests/checks/many.py            shards, then DuckDB and Ray in a virtual environment of their own
+    tests/checks/many.py            shards, then DuckDB and Ray in a virtual environment
     tests/checks/many.py shards     that part alone; likewise duckdb, ray
 
 What they make is compared, byte by byte, with what SQLite makes of one row after the other, and
@@ -301,7 +301,7 @@ def ray():
 
 
 def ray_shards():
-    from ray_shards import RayShards, ShardError
+    from ray_shards import RayShards
     from shards import Shards
     path, rows = os.path.abspath(fresh('ray-shards')), list(enumerate(texts(), 1))
     with RayShards.create(path, N_SHARDS) as shards:
@@ -311,8 +311,8 @@ def ray_shards():
            'shards by Ray: rows are deleted')
     with Shards(path) as shards:
         ok(shards.count() == N_ROWS - 100, 'the same folder by processes')
-    refused('a place that no node has', ('no node runs the shards [0', 'nowhere'), RayShards, path, seconds=5,
-            place=lambda number: {'resources': {'nowhere': 1}} if number == 0 else {})
+    refused('a place that no node has', ('no node runs the shards [0', 'nowhere'), RayShards, path,
+            place=lambda number: {'resources': {'nowhere': 1}} if number == 0 else {}, seconds=5)
     os.remove(f'{path}/shard-3.db')
     refused('a missing shard, by Ray,', ('shard-3.db', 'missing'), RayShards, path)
 
