@@ -8,7 +8,8 @@
 **                                as bench.py writes them. Where MODEL is of kind picture, pictures:
 **                                a line with their number, then for each FILE DX DY, how far its
 **                                pixels are moved
-**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row)
+**   encode NAME THREADS how      encodes all rows, `how` is batch or each (one call a row); texts
+**                                without s, which the sentence encoder makes (bert.c)
 **                                -> seconds
 **   decode NAME THREADS how n    decodes the latents of the first n rows, greedy
 **                                -> seconds tokens
@@ -179,10 +180,18 @@ static void encode_rows(const struct set *s, int at, int n, int n_threads, float
   call_end(&c);
 }
 
+/* All of them, the s of texts too. */
 static void latents_of(struct set *s){
+  struct call c;
   if( s->z ) return;
   s->z = get((size_t)s->n*width(), sizeof(float));
-  encode_rows(s, 0, s->n, 1, s->z);
+  if( s->pictures ){
+    encode_rows(s, 0, s->n, 1, s->z);
+    return;
+  }
+  call_begin(&c, 1);
+  encode_points(model, &c.run, s->ids, s->start, s->n, s->z);
+  call_end(&c);
 }
 
 static double encode(struct set *s, int n_threads, int each){
@@ -366,8 +375,9 @@ static void peak_part(void *arg, int part){
 
 static void peak_choose(struct peak *p){
 #if defined(__x86_64__)
-  if( strcmp(linear_kernel(), "avx512")==0 ) p->loop = loop_avx512;
-  if( strcmp(linear_kernel(), "avx2")==0 ) p->loop = loop_avx2;
+  /* With what follows the name, "_vnni" or so, products of bytes are meant. */
+  if( strncmp(linear_kernel(), "avx512", 6)==0 ) p->loop = loop_avx512;
+  if( strncmp(linear_kernel(), "avx2", 4)==0 ) p->loop = loop_avx2;
 #else
   (void)p;
 #endif

@@ -182,7 +182,8 @@ class Peer:
     def __init__(self, config):
         self.config = config
         self.sets = {}
-        self.z = {}
+        self.encoded = {}               # what it made itself: of texts r, of pictures z
+        self.z = {}                     # what it decodes: the engine's points
         self.sessions = {}
 
     def load(self, name, rows):
@@ -224,8 +225,8 @@ class Peer:
             import numpy as np
 
             order = self.sets[name]['order']
-            self.z[name] = np.empty((len(order), z[0].shape[1]), np.float32)
-            self.z[name][order] = np.concatenate(z)
+            self.encoded[name] = np.empty((len(order), z[0].shape[1]), np.float32)
+            self.encoded[name][order] = np.concatenate(z)
         return seconds
 
     def encode_batch(self, s, feeds):
@@ -400,15 +401,10 @@ def measure(sides, what, repeat):
     return {s: statistics.median(t) for s, t in seconds.items()}, tokens
 
 
-def start_up(config, repeat, has_peer):
-    """Seconds from the start to a first text.
-
-    Ours: of a whole process, and of a whole sqlite3 shell. The peer's: of sessions and first run
-    inside a Python that has imported it.
-    """
-    out = {'process': [], 'shell': [], 'peer': []}
+def start_up(repeat):
+    """Seconds from the start to a first text, of a whole process and of a whole sqlite3 shell."""
+    out = {'process': [], 'shell': []}
     sql = f"SELECT latent_decode(latent_encode('{SENTENCE}'));"
-    rows = token_rows([SENTENCE], 1, 60, 1)
     for _ in range(repeat):
         start = time.perf_counter()
         subprocess.run([ENGINE, WEIGHTS, '--once', SENTENCE], check=True, stdout=subprocess.DEVNULL)
@@ -417,45 +413,10 @@ def start_up(config, repeat, has_peer):
         subprocess.run(['sqlite3', ':memory:', '-cmd', f'.load {BUILD}/latent', sql], check=True,
                        stdout=subprocess.DEVNULL, env=dict(os.environ, LATENT_MODEL=WEIGHTS))
         out['shell'].append(time.perf_counter() - start)
-        if not has_peer:
-            continue
-        peer = Peer(config)
-        peer.graphs = ('encoder_same', 'memory', 'step')
-        peer.load('one', rows)
-        start = time.perf_counter()
-        peer.encode('one', 1, 'batch')
-        peer.decode('one', 1, 'each', 1)
-        out['peer'].append(time.perf_counter() - start)
     return out
 
 
-def memory_of_self():
-    """[resident, proportional, private] KiB."""
-    with open('/proc/self/smaps_rollup') as f:
-        found = dict(re.findall(r'(\w+): +(\d+) kB', f.read()))
-    private = int(found['Private_Clean']) + int(found['Private_Dirty'])
-    return [int(found['Rss']), int(found['Pss']), private]
-
-
-def peer_child():
-    """A process for memory(): says what it takes, twice, and waits after each.
-
-    First what Python and numpy take, then what the peer takes after a first text.
-    """
-    import numpy
-
-    print(*memory_of_self(), flush=True)
-    peer = Peer(read_json(WEIGHTS)['config'])
-    peer.graphs = ('encoder_same', 'memory', 'step')
-    peer.load('one', [[260 + int(x) for x in numpy.arange(10)]])
-    peer.encode('one', 1, 'batch')
-    peer.decode('one', 1, 'each', 1)
-    sys.stdin.readline()
-    print(*memory_of_self(), flush=True)
-    sys.stdin.readline()
-
-
-def memory(has_peer):
+def memory():
     """[resident, proportional, private] KiB of the second of two processes.
 
     They hold the model and have used it once.
@@ -468,22 +429,7 @@ def memory(has_peer):
     for e in engines:
         e.process.stdin.close()
         e.process.wait()
-    if not has_peer:
-        return ours, None, None
-    command = [sys.executable, __file__, '--peer-child']
-    peers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-             for _ in '12']
-    base = [[int(x) for x in p.stdout.readline().split()] for p in peers][1]
-    time.sleep(3)
-    theirs = []
-    for p in peers:
-        p.stdin.write('\n')
-        p.stdin.flush()
-        theirs.append([int(x) for x in p.stdout.readline().split()])
-    for p in peers:
-        p.stdin.close()
-        p.wait()
-    return ours, theirs[1], base
+    return ours
 
 
 # ---- Pictures ----
@@ -510,7 +456,7 @@ def picture_agreement(engine, peer, n):
 
     peer.encode('pictures', 1, 'batch')
     z = engine.array('pictures', 'latents', np.float32).reshape(n, -1)
-    apart = np.abs(z - peer.z['pictures']).max()
+    apart = np.abs(z - peer.encoded['pictures']).max()
     peer.z['pictures'] = z
     peer.decode('pictures', 1, 'batch', n)
     drawn = engine.array('pictures', 'drawn', np.uint8).astype(int)
@@ -578,13 +524,21 @@ def picture_sql_rows(files, args):
 
 # ---- The table ----
 
-def agreement(engine, peer, rows, n):
-    """(the largest difference of a number of z, share of equal texts, share of exact ones)."""
+def agreement(engine, peer, config, rows, n):
+    """(the largest difference of a number of r, share of equal texts, share of exact ones).
+
+    From here on the peer decodes the engine's points, of which the decoder reads the first numbers
+    of s, as an s of length 1, and r.
+    """
     import numpy as np
 
     peer.encode('mixed', 1, 'batch')
+    z = engine.array('mixed', 'latents', np.float32).reshape(len(rows), -1)
+    s, r = z[:, :config['s']], z[:, -config['r']:]
+    apart = np.abs(r - peer.encoded['mixed']).max()
+    s = s / np.linalg.norm(s, axis=1, keepdims=True)
+    peer.z['mixed'] = np.concatenate([s, r], 1)
     peer.decode('mixed', 1, 'batch', n)
-    apart = np.abs(engine.array('mixed', 'latents', np.float32) - peer.z['mixed'].ravel()).max()
     ours = engine.texts('mixed', n)
     equal = sum(a == b for a, b in zip(ours, peer.texts)) / n
     exact = sum(a == b for a, b in zip(ours, rows)) / n
@@ -625,25 +579,17 @@ def speed_rows(sides, whats, work, args, peaks):
                    f'{theirs / ours:.2f}' if theirs else '', share)
 
 
-def start_and_memory_rows(config, args, has_peer):
+def start_and_memory_rows(args):
+    """Ours alone: the peer's process would be without the sentence encoder."""
     def ms(key):
         return f'{statistics.median(t[key]) * 1e3:.0f} ms'
 
-    def mb(kib):
-        return f'{kib[1] / 1024:.0f} MB proportional, {kib[2] / 1024:.0f} MB private'
-
-    t = start_up(config, args.repeat, has_peer)
-    ours, theirs, base = memory(has_peer)
+    t = start_up(args.repeat)
+    _, proportional, private = memory()
     process = f"{ms('process')} (a whole process), {ms('shell')} (a whole `sqlite3` shell)"
-    start = 'start to first text encoded and decoded'
-    second = 'memory of a second process'
-    if not has_peer:
-        return [(start, '', process, '', '', ''), (second, '', mb(ours), '', '', '')]
-    faster = statistics.median(t['peer']) / statistics.median(t['process'])
-    return [(start, '', process, ms('peer') + ' (sessions and first run in a running Python)',
-             f'{faster:.2f}', ''),
-            (second, '', mb(ours), f'{mb(theirs)} (Python with numpy alone: {mb(base)})',
-             f'{theirs[1] / ours[1]:.2f}', '')]
+    second = f'{proportional / 1024:.0f} MB proportional, {private / 1024:.0f} MB private'
+    return [('start to first text encoded and decoded', '', process, '', '', ''),
+            ('memory of a second process', '', second, '', '', '')]
 
 
 def text_part(args, write, has_peer):
@@ -659,17 +605,18 @@ def text_part(args, write, has_peer):
     if has_peer:
         import onnx_model
 
-        onnx_model.export(WEIGHTS, FOLDER)
+        onnx_model.export(WEIGHTS, config, FOLDER)
         sides.append(Peer(config))
     for side in sides:
         for name, rows in sets.items():
             side.load(name, rows)
     same = ''
     if has_peer:
-        apart, equal, exact = agreement(*sides, sets['mixed'], args.latents)
-        same = (f' Same results: z differs by {apart:.1e} at most, {100 * equal:.1f}% of the '
+        apart, equal, exact = agreement(*sides, config, sets['mixed'], args.latents)
+        same = (f' Same results: r differs by {apart:.1e} at most, {100 * equal:.1f}% of the '
                 f'decoded texts are equal ({100 * exact:.1f}% are the encoded ones).')
-    write(f'Texts: {source}.{same}')
+    write(f'Texts: {source}. Encoding makes r; s is the sentence encoder\'s, which bert.py '
+          f'measures.{same}')
     return sides, work
 
 
@@ -742,7 +689,7 @@ def report(args, write, has_peer):
         engine = parts[-1][1][0]
         rows += [draw_rows(engine, args), png_rows(engine, args), picture_sql_rows(files, args)]
     if args.rows == '':
-        rows.append(start_and_memory_rows(read_json(WEIGHTS)['config'], args, has_peer))
+        rows.append(start_and_memory_rows(args))
     for row in itertools.chain(*rows):
         write('| ' + ' | '.join(map(str, row)) + ' |')
 
@@ -757,11 +704,8 @@ def main():
     parser.add_argument('--picture', type=os.path.abspath, default=PICTURE,
                         help='weights of the picture model; latent_image() takes the texts of its '
                         'folder')
-    parser.add_argument('--peer-child', action='store_true')
     args = parser.parse_args()
     enter_venv()
-    if args.peer_child:
-        return peer_child()
     lines = []
 
     def write(line):

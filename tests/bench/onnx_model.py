@@ -112,11 +112,9 @@ def unit(g, x):
 
 
 def encoder(weights, config, path, masked=True):
-    """ids [B, T] -> z [B, s + r].
+    """ids [B, T] -> r [B, r]; s is a sentence encoder's (bert.py).
 
-    masked: some ids are PAD. Without it, all texts must have the same length. A model with a
-    table of words takes `words` [B, W] too: the rows of each text's words, and behind them the
-    number of the table's rows.
+    masked: some ids are PAD. Without it, all texts must have the same length.
     """
     g = Graph(weights, config)
     d, registers = g.d, config['registers']
@@ -134,9 +132,9 @@ def encoder(weights, config, path, masked=True):
     positions = g.node('Range', zero, g.node('Squeeze', length), one)
     positions = g.node('Expand', g.node('Unsqueeze', positions, g.ints(0)),
                        g.node('Concat', batch, length, axis=0))
-    real = g.node('Not', g.node('Equal', ids, g.constant('pad', np.array(PAD, np.int64))))
     mask = ''
     if masked:
+        real = g.node('Not', g.node('Equal', ids, g.constant('pad', np.array(PAD, np.int64))))
         ones = g.node('Expand', g.constant('true', np.array([[1]], np.int32)),
                       g.node('Concat', batch, g.ints(registers), axis=0))
         mask = g.node('Concat', ones, g.node('Cast', real, to=TensorProto.INT32), axis=1)
@@ -148,34 +146,9 @@ def encoder(weights, config, path, masked=True):
         x = g.feed(g.node('Add', x, g.linear(y, name + '.attention.o')), name)
     x = g.norm(x, 'encoder_norm')
     head = g.node('Slice', x, g.ints(0), g.ints(registers), g.ints(1))
-    tail = g.node('Slice', x, g.ints(registers), g.ints(10000), g.ints(1))
-    weight = g.node('Unsqueeze', g.node('Cast', real, to=TensorProto.FLOAT), g.ints(2))
-    count = g.node('ReduceSum', weight, g.ints(1), keepdims=0)
-    total = g.node('ReduceSum', g.node('Mul', tail, weight), g.ints(1), keepdims=0)
-    mean = g.node('Div', total, count)
     r = g.node('Reshape', g.linear(head, 'to_r'), g.ints(0, -1))
-    s = g.linear(mean, 'to_s')
-    if config.get('words'):
-        s = g.node('Add', s, mean_of_words(g, weights, config))
-    z = g.node('Concat', unit(g, s), unit(g, r), axis=1)
-    g.output('z', z, TensorProto.FLOAT, ['B', config['s'] + config['r']])
+    g.output('r', unit(g, r), TensorProto.FLOAT, ['B', config['r']])
     g.save(path)
-
-
-def mean_of_words(g, weights, config):
-    """What a text's words add to s: the mean of their rows of the table.
-
-    One more row, of zeros, stands behind the table for words that are none.
-    """
-    words = g.input('words', TensorProto.INT64, ['B', 'W'])
-    nothing = np.zeros((1, config['s']), np.float32)
-    table = g.constant('words.table', np.concatenate([weights['words'], nothing]))
-    n_words = g.constant('n_words', np.array(config['words'], np.int64))
-    known = g.node('Cast', g.node('Less', words, n_words), to=TensorProto.FLOAT)
-    n = g.node('Max', g.node('ReduceSum', known, g.ints(1), keepdims=1),
-               g.constant('at_least', np.array(1, np.float32)))
-    total = g.node('ReduceSum', g.node('Gather', table, words), g.ints(1), keepdims=0)
-    return g.node('Div', total, n)
 
 
 def memory(weights, config, path):
@@ -244,13 +217,10 @@ def step(weights, config, path):
     g.save(path)
 
 
-def export(weights_path, folder):
-    """Writes the graphs into folder; returns the model's config."""
-    with open(weights_path.replace('.safetensors', '.json'), encoding='utf8') as f:
-        config = json.load(f)['config']
+def export(weights_path, config, folder):
+    """Writes the graphs into folder. config: as beside the weights."""
     weights = read_weights(weights_path)
     encoder(weights, config, f'{folder}/encoder.onnx')
     encoder(weights, config, f'{folder}/encoder_same.onnx', masked=False)
     memory(weights, config, f'{folder}/memory.onnx')
     step(weights, config, f'{folder}/step.onnx')
-    return config
