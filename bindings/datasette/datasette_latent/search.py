@@ -39,8 +39,7 @@ async def rows_of(datasette, database, sql, parameters):
 
 
 def is_interrupted(e):
-    """latent says where: "notes_latent: interrupted"."""
-    return isinstance(e, QueryInterrupted) or str(e).endswith("interrupted")
+    return isinstance(e, QueryInterrupted) or str(e) == "interrupted"
 
 
 async def generated_rows(datasette, database, sql, parameters):

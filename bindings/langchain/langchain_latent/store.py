@@ -140,7 +140,7 @@ class LatentVectorStore(VectorStore):
         Their metadata say so: {"generated": True, "distance": ..., "parents": [ids]}.
         """
         if self.embedding is not None:
-            raise ValueError("imagine() needs a store without an embedding, whose texts latent reads")
+            raise ValueError("imagine() needs a store without an embedding: latent reads its texts")
         with self.database as conn:
             rows = conn.execute("SELECT content, distance, parents FROM latent_imagine(?, ?, ?)",
                                 [self.name + "_latent", query, k + 1]).fetchall()
