@@ -295,7 +295,7 @@ struct scene {
 enum { N_POINTS = 14, N_STRANDS = 3*N_POINTS };
 
 static const char *const BEFORE[] = {
-  "", "The rain was on the sea.", " and", "\xFF\x00 by night" "\x80",
+  "", "The rain was on the sea.", " and", ("\xFF\x00 by night" "\x80"),
 };
 
 /* What point i lies between: nothing, or one to three texts. */
