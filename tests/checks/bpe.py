@@ -15,6 +15,7 @@ import random
 import sys
 
 from common import ROOT, WORK, main, ok, run, skip, write
+from pages import all_pages
 from wordpiece import PYTHON, get_tokenizers
 
 FOLDER = f'{WORK}/bpe'
@@ -28,7 +29,7 @@ def texts():
     """Of the training's data, where it lies beside the repository, and of the pages here: lines,
     whole functions, whole files."""
     found = []
-    for path in glob.glob('**/*.md', recursive=True) + glob.glob('ext/*/*.c'):
+    for path in all_pages() + glob.glob('ext/*/*.c'):
         with open(path, encoding='utf8') as f:
             text = f.read()
         found += [text, *text.split('\n')]

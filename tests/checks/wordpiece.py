@@ -13,6 +13,7 @@ import random
 import sys
 
 from common import ROOT, WORK, main, ok, run, skip, steps, write
+from pages import all_pages
 
 PYTHON = 'build/tokenizers/bin/python'
 FOLDER = f'{WORK}/wordpiece'
@@ -34,7 +35,7 @@ def get_tokenizers():
 def texts():
     """Lines of the training's data, where it lies beside the repository, and of the pages here."""
     lines = []
-    for path in glob.glob('**/*.md', recursive=True):
+    for path in all_pages():
         with open(path, encoding='utf8') as f:
             lines += f.read().split('\n')
     for path in glob.glob('../shared/data/*/*.xz'):
