@@ -147,8 +147,9 @@ static void report(struct call *c){
 ** mean a broken or a wrong argument, so they go out as ERROR. */
 void call_end(struct call *c){
   struct err *e = &c->err;
-  /* An interrupt has SQLite's own word, by which programs know that it was they who stopped it. */
-  if( e->rc!=SQLITE_OK && e->rc!=SQLITE_INTERRUPT ) name_function(e, c->function->name);
+  /* SQLite's own word, by which programs know that it was they who stopped it. */
+  if( e->rc==SQLITE_INTERRUPT ) strcpy(e->text, "interrupted");
+  else if( e->rc!=SQLITE_OK ) name_function(e, c->function->name);
   if( e->rc==SQLITE_CORRUPT || e->rc==SQLITE_MISMATCH ) e->rc = SQLITE_ERROR;
   if( e->rc!=SQLITE_OK && c->context ) report(c);
   sqlite3_finalize(c->tick);
