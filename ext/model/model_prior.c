@@ -32,14 +32,15 @@
 enum { TOGETHER = 16 };                 /* wishes of a chunk */
 static const float RECALL = 40;         /* as in training */
 /* Of 100 common names a picture showed 62 by step 3 with 0, 72 with 0.3, 78 with 0.6, in training's
-** own count (TRAINING 8). */
+** own count (model/TRAINING.md). */
 static const float NEARER = 0.6f;
 
 struct prior_work {                     /* scratch for up to 2*TOGETHER rows; from the arena */
   float *x;                             /* [wishes, r] */
   float *twice;                         /* [rows, r]: x of the rows with a wish, then without */
   float *asked;                         /* [rows, width]: what the wish adds to every h */
-  float *near, *recalled;               /* [n_names], [r]: of one wish */
+  float *near;                          /* [n_names]: of one wish */
+  float *recalled;                      /* [wishes, r]: of those with an s */
   float *h, *normed;                    /* [rows, width] */
   float *value_gate, *gated;            /* [rows, 2 hidden], [rows, hidden] */
   float *v;                             /* [rows, r] */
@@ -67,7 +68,7 @@ static void prior_work_init(struct prior_work *w, const struct model *m, struct 
   w->twice = arena_floats(a, rows*r);
   w->asked = arena_floats(a, rows*(size_t)p->width);
   w->near = arena_floats(a, (size_t)m->config.n_names);
-  w->recalled = arena_floats(a, r);
+  w->recalled = arena_floats(a, TOGETHER*r);
   w->h = arena_floats(a, rows*(size_t)p->width);
   w->normed = arena_floats(a, rows*(size_t)largest_of(p->width, asked));
   w->value_gate = arena_floats(a, rows*2*(size_t)p->hidden);
@@ -87,18 +88,19 @@ static void scale(float *x, float k, int n){
   for(int i=0; i<n; i++) x[i] *= k;
 }
 
-/* w->recalled[r] = what the memory has for s. */
-static void recall(const struct model *m, struct prior_work *w, const float *s){
+/* recalled[r] = what the memory has for s. */
+static void recall(const struct model *m, struct prior_work *w, const float *s, float *recalled){
   const struct picture_net *q = &m->picture;
   dots(w->near, s, q->names, m->config.n_names, model_s(m));
   scale(w->near, RECALL, m->config.n_names);
   softmax(w->near, m->config.n_names);
-  linear(w->recalled, w->near, &q->memory, 1, w->panel);
+  linear(recalled, w->near, &q->memory, 1, w->panel);
 }
 
 /* y[width] = what a wish adds: of its s, what that recalls, and of its style, where it has them.
-** w->normed is scratch. */
-static void ask(const struct model *m, struct prior_work *w, const struct wish *wish, float *y){
+** Sets recalled[r] where it has an s. w->normed and w->v are scratch. */
+static void ask(const struct model *m, struct prior_work *w, const struct wish *wish, float *y,
+                float *recalled){
   const struct picture_net *q = &m->picture;
   int width = m->config.picture.prior.width;
   int style = m->config.picture.style;
@@ -110,9 +112,10 @@ static void ask(const struct model *m, struct prior_work *w, const struct wish *
     scale(w->normed, sqrtf((float)s), s);
     linear(w->h, w->normed, &q->prior_s, 1, w->panel);
     add(y, w->h, width);
-    recall(m, w, wish->s);
-    scale(w->recalled, sqrtf((float)r), r);
-    linear(w->h, w->recalled, &q->prior_recalled, 1, w->panel);
+    recall(m, w, wish->s, recalled);
+    memcpy(w->v, recalled, (size_t)r*sizeof(float));
+    scale(w->v, sqrtf((float)r), r);
+    linear(w->h, w->v, &q->prior_recalled, 1, w->panel);
     add(y, w->h, width);
   }
   if( wish->like ){
@@ -160,16 +163,13 @@ static void take_step(const struct drawing *d, struct prior_work *w, int n, int 
   if( d->run->watch ) d->run->watch(d->run->watch_arg, "prior", k, w->x, n);
 }
 
-/* Step 3, of one wish: x[r]. */
-static void finish(const struct model *m, struct prior_work *w, const struct wish *wish,
-                   int is_asked, float *x){
-  int r = m->config.shape.r;
+/* Step 3, of one wish: x[r]. Changes recalled[r]. */
+static void finish(const struct wish *wish, int is_asked, float *recalled, float *x, int r){
   normalize(x, r);
   if( !is_asked || wish->s==NULL || wish->like ) return;
-  recall(m, w, wish->s);
-  normalize(w->recalled, r);
-  scale(w->recalled, NEARER, r);
-  add(x, w->recalled, r);
+  normalize(recalled, r);
+  scale(recalled, NEARER, r);
+  add(x, recalled, r);
   normalize(x, r);
 }
 
@@ -186,14 +186,14 @@ static void draw_chunk(void *arg, struct worker *worker, int chunk){
   for(int i=0; i<n; i++){
     struct random random = random_of(d->wishes[first+i].seed);
     for(size_t k=0; k<r; k++) w->x[i*r+k] = random_normal(&random);
-    if( with ) ask(m, w, &d->wishes[first+i], w->asked + i*width);
+    if( with ) ask(m, w, &d->wishes[first+i], w->asked + i*width, w->recalled + i*r);
   }
   for(int k=0; k<m->config.picture.prior.steps; k++){
     if( worker_stopped(worker) ) return;
     take_step(d, w, n, with, k);
   }
   for(int i=0; i<n; i++){
-    finish(m, w, &d->wishes[first+i], with>0, w->x + i*r);
+    finish(&d->wishes[first+i], with>0, w->recalled + i*r, w->x + i*r, (int)r);
     memcpy(d->r + (first + i)*r, w->x + i*r, r*sizeof(float));
   }
 }
