@@ -87,7 +87,7 @@ static int count_and_stop(void *arg){
   struct stopper *s = arg;
   s->is_foreign |= !pthread_equal(pthread_self(), s->caller);
   s->n_after += s->n_asked>=s->stop_at;
-  return ++s->n_asked>=s->stop_at;
+  return ++s->n_asked>=s->stop_at ? SQLITE_INTERRUPT : SQLITE_OK;
 }
 
 #endif

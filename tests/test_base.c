@@ -28,6 +28,26 @@ static void test_err(void){
      "base: a long error text is cut to its buffer", "%zu", strlen(e.text));
 }
 
+/* A stop() that says what it is told to. */
+static int told(void *arg){
+  return *(int *)arg;
+}
+
+/* What stop() says is noted where it was asked, in a copy as well. */
+static void test_stop(void){
+  int says = SQLITE_OK;
+  struct err e = { .stop = told, .stop_arg = &says }, interrupted = e, full = e;
+  int goes_on = !err_stopped(&e) && e.rc==SQLITE_OK;
+  says = SQLITE_INTERRUPT;
+  err_stopped(&interrupted);
+  says = SQLITE_NOMEM;
+  err_stopped(&full);
+  ok(goes_on && interrupted.rc==SQLITE_INTERRUPT && full.rc==SQLITE_NOMEM
+     && strcmp(interrupted.text, "interrupted")==0 && strcmp(full.text, "out of memory")==0,
+     "base: a loop stops with what it is told", "%d \"%s\", %d \"%s\"", interrupted.rc,
+     interrupted.text, full.rc, full.text);
+}
+
 /* ---- The arena ---- */
 static void test_arena(void){
   struct property aligned = { 0 }, apart = { 0 };
@@ -484,6 +504,7 @@ static void test_threads(void){
 
 int main(void){
   test_err();
+  test_stop();
   test_arena();
   test_buf();
   test_report_line();

@@ -148,7 +148,7 @@ static int count_pieces(const struct bpe *b, const char *unit, int count, struct
 /* Stops when it is asked for the *arg-th time. */
 static int stop_later(void *arg){
   int *left = arg;
-  return --*left<=0;
+  return --*left<=0 ? SQLITE_INTERRUPT : SQLITE_OK;
 }
 
 static void test_long(void){

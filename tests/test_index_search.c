@@ -428,7 +428,7 @@ static void test_changes(void){
 }
 
 static int stop_now(void *arg){
-  return ++*(int *)arg>3;
+  return ++*(int *)arg>3 ? SQLITE_INTERRUPT : SQLITE_OK;
 }
 
 static void test_ends(void){

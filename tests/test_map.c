@@ -137,7 +137,7 @@ static void test_threads(void){
 static int n_asked;
 static int stop_later(void *arg){
   (void)arg;
-  return ++n_asked>20;
+  return ++n_asked>20 ? SQLITE_INTERRUPT : SQLITE_OK;
 }
 
 static void test_stop(void){

@@ -37,7 +37,9 @@
 struct err {
   int rc;               /* SQLITE_OK or the first failure */
   char text[500];       /* its message: UTF-8, terminated; empty while rc is SQLITE_OK */
-  int (*stop)(void *arg);       /* does the caller want the work to stop? NULL: it never does */
+  /* SQLITE_OK: go on; SQLITE_INTERRUPT: the caller wants the work to stop; SQLITE_NOMEM: asking
+  ** failed. NULL: it never stops. */
+  int (*stop)(void *arg);
   void *stop_arg;
 };
 
@@ -49,8 +51,8 @@ void err_settle(struct err *e);         /* each byte of the text that is not UTF
 /* Notes the failure of `from`, if it has one. For a copy: whom to ask for a stop is not copied. */
 void err_take(struct err *e, const struct err *from);
 void err_clear(struct err *e);          /* no failure any more; whom to ask for a stop stays */
-/* For loops that may take long: true when a failure is noted, or when the caller wants the work to
-** stop, which notes SQLITE_INTERRUPT, "interrupted". Asked every millisecond or so, at a cost of 50
+/* For loops that may take long: true when a failure is noted, or when stop() says no, which notes
+** SQLITE_INTERRUPT, "interrupted", or SQLITE_NOMEM. Asked every millisecond or so, at a cost of 50
 ** nanoseconds. Only in the thread of the caller. */
 int err_stopped(struct err *e);
 

@@ -48,8 +48,11 @@ void err_clear(struct err *e){
 }
 
 int err_stopped(struct err *e){
+  int rc;
   if( e->rc!=SQLITE_OK ) return 1;
-  if( e->stop==NULL || !e->stop(e->stop_arg) ) return 0;
-  fail(e, SQLITE_INTERRUPT, "interrupted");
+  rc = e->stop ? e->stop(e->stop_arg) : SQLITE_OK;
+  if( rc==SQLITE_OK ) return 0;
+  if( rc==SQLITE_NOMEM ) fail_nomem(e);
+  else fail(e, SQLITE_INTERRUPT, "interrupted");
   return 1;
 }

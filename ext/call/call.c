@@ -74,11 +74,12 @@ static int rows_to_walk(unsigned n_asked){
   return n_asked%OFTEN==0 ? ROWS_MORE : ROWS_FEW;
 }
 
-static int is_stopped(void *arg){
+/* The stop() of struct err. Notes nothing: the one who asks may have a copy of c->err. */
+static int ask(void *arg){
   struct call *c = arg;
   struct connection *own = c->connection;
   int rc = SQLITE_OK;
-  if( own->worked + clock_ns() - own->since<ASK_NS ) return 0;
+  if( own->worked + clock_ns() - own->since<ASK_NS ) return SQLITE_OK;
   if( c->tick==NULL ) rc = sqlite3_prepare_v2(own->db, TICK, -1, &c->tick, NULL);
   if( rc==SQLITE_OK ){
     sqlite3_bind_int(c->tick, 1, rows_to_walk(++own->n_asked));
@@ -87,8 +88,7 @@ static int is_stopped(void *arg){
   }
   own->worked = 0;
   own->since = clock_ns();
-  if( rc==SQLITE_NOMEM ) fail_nomem(&c->err);   /* the statement that called us is lost too */
-  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM;
+  return rc==SQLITE_INTERRUPT || rc==SQLITE_NOMEM ? rc : SQLITE_OK;
 }
 
 /* ---- The call ---- */
@@ -118,7 +118,7 @@ void call_begin(struct call *c, const struct binding *b, int n, sqlite3_value **
     .n_threads = b->connection->n_threads,
     .err = &c->err,
   };
-  c->err.stop = is_stopped;
+  c->err.stop = ask;
   c->err.stop_arg = c;
   connection_use(c->connection);
   connection_begin(c->connection);
