@@ -55,6 +55,17 @@ static void bind_json(struct call *c, sqlite3_stmt *s){
   if( sqlite3_bind_value(s, 1, c->args[0])!=SQLITE_OK ) fail_nomem(&c->err);
 }
 
+/* At \u0000 SQLite's own functions would end a text, without a word. */
+static int has_nul(struct content json){
+  const char *at = json.bytes;
+  for(size_t i=0; i+6<=json.n; i++){
+    if( at[i]!='\\' ) continue;
+    if( memcmp(at + i, "\\u0000", 6)==0 ) return 1;
+    i++;                        /* what this one escapes may be another */
+  }
+  return 0;
+}
+
 /* Read by our own reader: json_valid() calls an array invalid when it is out of memory. */
 int is_json_array(struct call *c, struct content text){
   struct err why = c->err;
@@ -63,6 +74,10 @@ int is_json_array(struct call *c, struct content text){
   if( is_array ) json_skip(&j);
   json_close(&j);
   if( why.rc==SQLITE_NOMEM || why.rc==SQLITE_INTERRUPT ) c->err = why;
+  if( is_array && has_nul(text) ){
+    fail(&c->err, SQLITE_ERROR, "argument 1 has \\u0000 in a text, where SQLite's JSON would end "
+         "it; expected texts without it");
+  }
   return is_array && why.rc==SQLITE_OK;
 }
 

@@ -56,6 +56,8 @@ SELECT * FROM latent_encode_each('notes');
 SELECT * FROM latent_encode_each('{"a": "b"}');
 SELECT * FROM latent_encode_each('"a"');
 SELECT * FROM latent_encode_each('["a", ');
+SELECT * FROM latent_encode_each('["a\u0000b"]');
+SELECT 'a backslash before u0000', content FROM latent_encode_each('["a\\u0000b"]');
 SELECT * FROM latent_encode_each('["a", 2]');
 SELECT * FROM latent_encode_each('["a", "b", ["c"]]');
 SELECT * FROM latent_encode_each(42);
