@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Fetches what the portable binaries are made of besides ext/, into build/dist.
 
+bindings/web/build.py takes the libraries and SQLite from here, too: fetch(names).
+
     sources.py              all of it, unless it is there already
     sources.py --pin        writes the newest versions of Debian's packages into sources.tsv
 
@@ -19,6 +21,7 @@ Debian takes a file away once there is a newer one. Then this stops and names bo
 the changes, run --pin, and `make dist`.
 """
 import argparse
+import fcntl
 import glob
 import hashlib
 import os
@@ -162,21 +165,29 @@ GET = {'debian': get_debian, 'npm': get_npm, 'pypi': get_pypi}
 UNPACK = {'debian': unpack_debian, 'npm': unpack_npm}
 
 
-def fetch():
-    """All that sources.tsv names. A stamp a package says that it is there."""
+def fetch(wanted=None):
+    """These packages, or all that sources.tsv names, into SOURCES. One process at a time."""
     os.makedirs(DOWNLOADS, exist_ok=True)
     os.makedirs(SOURCES, exist_ok=True)
-    for where, name, version, files in pins():
-        stamp = os.path.join(SOURCES, f'{name}.{version}')
-        if os.path.exists(stamp):
-            continue
-        GET[where](name, version, files)
-        shutil.rmtree(os.path.join(SOURCES, name), ignore_errors=True)
-        if where in UNPACK:
-            UNPACK[where](name, files)
-        with open(stamp, 'w', encoding='utf8'):
-            pass
-        print(f'fetched {name} {version}')
+    with open(os.path.join(OUT, 'lock'), 'w', encoding='utf8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for package in pins():
+            if wanted is None or package[1] in wanted:
+                fetch_one(*package)
+
+
+def fetch_one(where, name, version, files):
+    """A stamp says that a package is there."""
+    stamp = os.path.join(SOURCES, f'{name}.{version}')
+    if os.path.exists(stamp):
+        return
+    GET[where](name, version, files)
+    shutil.rmtree(os.path.join(SOURCES, name), ignore_errors=True)
+    if where in UNPACK:
+        UNPACK[where](name, files)
+    with open(stamp, 'w', encoding='utf8'):
+        pass
+    print(f'fetched {name} {version}')
 
 
 def pin():

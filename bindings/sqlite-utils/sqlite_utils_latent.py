@@ -4,56 +4,36 @@
     sqlite-utils latent-search   DB TABLE QUESTION      its rows, the nearest in meaning first
     sqlite-utils latent-missing  DB TABLE QUESTION      texts that no row has
     sqlite-utils latent-between  DB A B                 the way from one text, or row, to another
-
-The extension is that of the package sqlite_latent, or where LATENT_EXTENSION says.
 """
 import csv as csv_lines
 import json
-import os
 import sqlite3
 import sys
 
 import click
+import sqlite_latent
 import sqlite_utils
 import tabulate
 from sqlite_utils import hookimpl
 
 
 # ---- The extension ----
-def load(conn):
-    path = os.environ.get("LATENT_EXTENSION")
-    if not hasattr(conn, "enable_load_extension"):
-        raise click.ClickException("this Python's sqlite3 cannot load extensions; use one that "
-                                   "can, as Debian's, Fedora's or Homebrew's")
-    conn.enable_load_extension(True)
-    try:
-        if path:
-            conn.load_extension(os.path.splitext(path)[0])
-        else:
-            import sqlite_latent
-            sqlite_latent.load(conn)
-    except ImportError:
-        raise click.ClickException("latent is not installed: pip install sqlite-latent, or say "
-                                   "where latent.so is: LATENT_EXTENSION=/path/to/latent.so")
-    except (sqlite3.Error, RuntimeError) as e:
-        raise click.ClickException(f"latent cannot be loaded: {e}")
-    finally:
-        conn.enable_load_extension(False)
-
-
 @hookimpl
 def prepare_connection(conn):
     """Databases without latent tables are none of its business, so a failure is no error here.
     The commands below say why."""
     try:
-        load(conn)
-    except click.ClickException:
+        sqlite_latent.load(conn)
+    except sqlite_latent.LatentError:
         pass
 
 
 def opened(path):
     db = sqlite_utils.Database(path, execute_plugins=False)
-    load(db.conn)
+    try:
+        sqlite_latent.load(db.conn)
+    except sqlite_latent.LatentError as e:
+        raise click.ClickException(f"latent cannot be loaded: {e}")
     return db
 
 

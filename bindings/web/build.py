@@ -5,10 +5,8 @@
     bindings/web/build.py --tests    tests/test_kernels.c as well: build/web-work/test_kernels*.wasm
 
 The compiler is pip's ziglang: clang, its linker and WASI's C library in one wheel, which needs
-nothing of the system. The libraries that latent uses are C from Debian's source packages, SQLite is
-the amalgamation in npm's better-sqlite3. Each archive is pinned by its SHA-256. Debian's own
-patches for these versions are not pinned: apt checks their signature, and security fixes come in
-as they appear.
+nothing of the system. The libraries that latent uses and SQLite are those of the portable binaries:
+bindings/dist/sources.py fetches them.
 
 Two modules come out. latent.wasm uses relaxed SIMD; latent-base.wasm is for browsers without it.
 They share all objects but those of kernels that know of it.
@@ -24,30 +22,19 @@ import sqlite3
 import subprocess
 import sys
 
+sys.path.insert(0, 'bindings/dist')
+import sources
+
 HERE = 'bindings/web'
 OUT = 'build/web'
 WORK = 'build/web-work'
-SOURCE = f'{WORK}/src'
 PYTHON = f'{WORK}/zig/bin/python'
 # Not bindings/dist's 0.17.1: with that one the kernels' test aborts now and then in Node 20, and
 # setjmp() wants a tag __c_longjmp of its own.
 ZIG = 'ziglang==0.15.1'
-DEBIAN = {      # package: (archive, SHA-256)
-    'cjson': ('cjson_1.7.15.orig.tar.gz',
-              '5308fd4bd90cef7aa060558514de6a1a4a0819974a26e6ed13973c5f624c24b2'),
-    'libjpeg-turbo': ('libjpeg-turbo_2.1.5.orig.tar.gz',
-                      '254f3642b04e309fee775123133c6464181addc150499561020312ec61c1bf7c'),
-    'libpng1.6': ('libpng1.6_1.6.39.orig.tar.gz',
-                  'a00e9d2f2f664186e4202db9299397f851aea71b36a35e74910b8820e380d441'),
-    'tree-sitter': ('tree-sitter_0.20.7.orig.tar.xz',
-                    'e8c0573be475dce5b024d83628a3eb47376923da701376e55a11804cc5d25487'),
-    'utf8proc': ('utf8proc_2.8.0.orig.tar.gz',
-                 'a0a60a79fe6f6d54e7d411facbfcc867a6e198608f2cd992490e46f04b1bcecc'),
-    'zlib': ('zlib_1.2.13.dfsg.orig.tar.bz2',
-             '71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1'),
-}
-SQLITE = ('better-sqlite3@12.11.1', 'better-sqlite3-12.11.1.tgz',      # SQLite 3.53.2
-          'ebf0ed75a7a59dbcb3b24bbd014ef49d9f15bc328e4adcbf516f2a8fadfa2835')
+LIBRARIES = ['cjson', 'libjpeg-turbo', 'libpng1.6', 'tree-sitter', 'utf8proc', 'zlib']
+SOURCE = os.path.relpath(sources.SOURCES)
+SQLITE = f'{SOURCE}/better-sqlite3/deps/sqlite3'
 SERVED = ['index.html', 'latent.js', 'worker.js', 'engine.js']
 
 # -ffp-contract=off: as in the Makefile. setjmp() becomes WebAssembly's exceptions, in the form that
@@ -79,14 +66,6 @@ def tell(command, **options):
     return got.stdout
 
 
-def checked(path, expected):
-    with open(path, 'rb') as f:
-        came = hashlib.sha256(f.read()).hexdigest()
-    if came != expected:
-        os.remove(path)
-        sys.exit(f'{path}: SHA-256 is {came}, expected {expected}; it is removed')
-
-
 # ---- What is fetched ----
 def get_compiler():
     if not os.path.exists(PYTHON):
@@ -94,41 +73,11 @@ def get_compiler():
     tell([PYTHON, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', ZIG])
 
 
-def get_debian():
-    """The sources of all packages, each in a folder of its package's name, patched by Debian."""
-    missing = [p for p in DEBIAN if not os.path.isdir(f'{SOURCE}/{p}')]
-    if not missing:
-        return
-    if not shutil.which('dpkg-source'):
-        sys.exit('dpkg-source is missing (Debian: dpkg-dev)')
-    lists = os.path.abspath(f'{SOURCE}/lists')
-    os.makedirs(f'{lists}/partial', exist_ok=True)
-    with open(f'{SOURCE}/sources.list', 'w') as f:
-        f.write('deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
-                'http://deb.debian.org/debian bookworm main\n')
-    apt = ['apt-get', '-qq', '-o', f'Dir::Etc::sourcelist={os.path.abspath(SOURCE)}/sources.list',
-           '-o', 'Dir::Etc::sourceparts=/dev/null', '-o', f'Dir::State::lists={lists}',
-           '-o', f'Dir::Cache={lists}', '-o', 'APT::Sandbox::User=']
-    tell([*apt, 'update'])
-    tell([*apt, 'source', '--download-only', *missing], cwd=SOURCE)
-    for package in missing:
-        archive, expected = DEBIAN[package]
-        checked(f'{SOURCE}/{archive}', expected)
-        dsc, = glob.glob(f'{SOURCE}/{package}_*.dsc')
-        tell(['dpkg-source', '--no-check', '-x', dsc, f'{SOURCE}/{package}.new'])
-        os.rename(f'{SOURCE}/{package}.new', f'{SOURCE}/{package}')
-
-
-def get_sqlite():
-    package, archive, expected = SQLITE
-    if os.path.isdir(f'{SOURCE}/sqlite'):
-        return
-    tell(['npm', 'pack', '--silent', '--pack-destination', SOURCE, package])
-    checked(f'{SOURCE}/{archive}', expected)
-    os.makedirs(f'{SOURCE}/sqlite.new', exist_ok=True)
-    tell(['tar', 'xzf', f'{SOURCE}/{archive}', '-C', f'{SOURCE}/sqlite.new',
-          '--strip-components=3', 'package/deps/sqlite3'])
-    os.rename(f'{SOURCE}/sqlite.new', f'{SOURCE}/sqlite')
+def get_sources():
+    try:
+        sources.fetch([*LIBRARIES, 'better-sqlite3'])
+    except sources.Missing as e:
+        sys.exit(f'build.py: {e}')
 
 
 # ---- Headers that a configure script would write ----
@@ -192,7 +141,7 @@ def libraries():
                  '-Dts_subtree_balance=__wrap_ts_subtree_balance'),
         *library('tree-sitter', ['lib/src/subtree'], *tree_flags,
                  '-Dts_subtree_balance=__real_ts_subtree_balance'),
-        *library('sqlite', 'sqlite3', *SQLITE_FLAGS),
+        *library('better-sqlite3', 'deps/sqlite3/sqlite3', *SQLITE_FLAGS),
     ]
 
 
@@ -202,7 +151,7 @@ def own():
     # c/web_system.c has the files; the C library's functions of these names would ask WASI.
     files = [f'-D{f}=web_{f}' for f in ('stat', 'access', 'realpath')]
     flags = ['-std=gnu11', '-Wall', '-Wextra', '-DSQLITE_CORE', *files, *layers,
-             f'-I{SOURCE}/sqlite', f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib',
+             f'-I{SQLITE}', f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib',
              f'-I{SOURCE}/libjpeg-turbo',
              f'-I{SOURCE}/utf8proc', f'-I{SOURCE}/tree-sitter/lib/include']
     renamed = [f'-D{f}=grammar_{f}' for f in ('malloc', 'calloc', 'realloc', 'free')]
@@ -327,11 +276,9 @@ def put_demo():
 
 
 def main():
-    os.makedirs(SOURCE, exist_ok=True)
     os.makedirs(OUT, exist_ok=True)
     get_compiler()
-    get_debian()
-    get_sqlite()
+    get_sources()
     write_headers()
     build_modules()
     put_weights()

@@ -8,6 +8,9 @@
 
 const PARTS = ['text', 'pictures', 'code', 'writer'];
 
+// An address by which the worker sees that nobody has called interrupt() (worker.js, Interrupts).
+const newSign = () => URL.createObjectURL(new Blob());
+
 export class Latent {
   // text, pictures, code, writer: weights to load before it is ready. true: from the folder model/
   // beside this file; else the address of a folder that has a weights.json.
@@ -21,7 +24,7 @@ export class Latent {
     }
     const db = new Latent();
     try {
-      Object.assign(db, await db.ask('start'));
+      Object.assign(db, await db.ask('start', [db.sign]));
       if (database) await db.read(database);
       await Promise.all(PARTS.filter(name => parts[name])
         .map(name => db.load(name, parts[name], onprogress)));
@@ -36,6 +39,7 @@ export class Latent {
     this.worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
     this.asked = new Map();                         // id: {resolve, reject, onprogress}
     this.ids = 0;
+    this.sign = newSign();
     this.worker.onmessage = ({ data }) => this.answered(data);
     this.worker.onerror = e => this.failed(e.message || 'the worker did not start');
   }
@@ -68,7 +72,18 @@ export class Latent {
   // Runs all statements of sql; gives the rows of the last one that has columns, as objects.
   // params: an array for ?, an object for :name. A BLOB is a Uint8Array.
   exec(sql, params = []) {
-    return this.ask('exec', [sql, params]);
+    return this.ask('exec', [sql, params, this.sign]);
+  }
+
+  // All calls of exec() that have no answer yet end within 0.3 s with SQLite's error 'interrupted',
+  // code 9, unless they are done before. What such a statement had changed is undone.
+  interrupt() {
+    if (!this.interruptible) {
+      throw new Error("latent: this page's Content-Security-Policy has no blob: in connect-src, " +
+        'so the worker cannot learn of an interrupt; close() ends it');
+    }
+    URL.revokeObjectURL(this.sign);
+    this.sign = newSign();
   }
 
   // Loads weights later: 'pictures', 'code', 'writer', 'text'. Once is enough.
@@ -93,6 +108,7 @@ export class Latent {
   close() {
     this.worker?.terminate();
     this.worker = null;
+    URL.revokeObjectURL(this.sign);
     this.failed('closed');
   }
 }

@@ -32,7 +32,7 @@ import pyarrow as pa
 from duckdb.sqltypes import BLOB, DOUBLE, VARCHAR
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-EXTENSIONS = ('build/dist/linux-x86_64/latent.so', 'build/latent.so')
+EXTENSION = os.path.join(ROOT, 'build', 'latent.so')
 ENCODE_EACH = 'SELECT latent FROM latent_encode_each(\'batch\', \'body\', \'{"refine":0}\')'
 EXACT_EACH = "SELECT latent FROM latent_encode_each('batch', 'body')"
 EMBED_EACH = "SELECT vector FROM latent_embed_each('batch', 'body')"
@@ -42,8 +42,7 @@ own = threading.local()
 def sqlite():
     """The connection of this thread."""
     if not hasattr(own, 'db'):
-        found = [e for e in EXTENSIONS if os.path.exists(os.path.join(ROOT, e))]
-        path = os.environ.get('LATENT_EXTENSION') or os.path.join(ROOT, (found or EXTENSIONS)[-1])
+        path = os.environ.get('LATENT_EXTENSION') or EXTENSION
         own.db = sqlite3.connect(':memory:')
         own.db.enable_load_extension(True)
         own.db.load_extension(path.removesuffix('.so'))

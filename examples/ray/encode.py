@@ -30,7 +30,7 @@ from pyarrow import dataset
 if __name__ != '__main__':              # the actors need no copy of this file
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-EXTENSIONS = ('build/dist/linux-x86_64/latent.so', 'build/latent.so')
+EXTENSION = os.path.join(ROOT, 'build', 'latent.so')
 ESTIMATED = 2000                # rows
 BATCH = 2048                    # rows; the model reads 512 of them at a time
 MAKES = {
@@ -42,12 +42,11 @@ MAKES = {
 
 def extension():
     """LATENT_EXTENSION, or what make left in this repository. It must be there on every node."""
-    found = [os.path.join(ROOT, e) for e in EXTENSIONS if os.path.exists(os.path.join(ROOT, e))]
-    path = os.environ.get('LATENT_EXTENSION') or next(iter(found), None)
-    if path is None:
-        sys.exit(f'encode.py: no {" or ".join(EXTENSIONS)} in {ROOT}: run make, or set '
-                 'LATENT_EXTENSION to the path of the extension')
-    return os.path.abspath(path)
+    path = os.path.abspath(os.environ.get('LATENT_EXTENSION') or EXTENSION)
+    if not os.path.exists(path):
+        sys.exit(f'encode.py: there is no {path}: run make, or set LATENT_EXTENSION to the path of '
+                 'the extension')
+    return path
 
 
 class Encoder:

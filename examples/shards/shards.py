@@ -38,7 +38,7 @@ import time
 import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-EXTENSIONS = ('build/dist/linux-x86_64/latent', 'build/latent')
+EXTENSION = os.path.join(ROOT, 'build', 'latent')
 FIRST_PULL = 16                 # rows of each shard that a stream asks for first; then more
 
 
@@ -49,9 +49,7 @@ class ShardError(Exception):
 # ---- One connection ----
 def extension():
     """LATENT_EXTENSION, or what make left in this repository; without the ending."""
-    found = [os.path.join(ROOT, e) for e in EXTENSIONS if os.path.exists(f'{ROOT}/{e}.so')]
-    path = os.environ.get('LATENT_EXTENSION') or (found or [f'{ROOT}/{EXTENSIONS[-1]}'])[0]
-    return path.removesuffix('.so')
+    return (os.environ.get('LATENT_EXTENSION') or EXTENSION).removesuffix('.so')
 
 
 def connect(path):

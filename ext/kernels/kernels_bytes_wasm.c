@@ -7,7 +7,6 @@
 #if defined(__wasm_simd128__)
 #include "kernels_wasm.h"
 
-#define TARGET
 #define BYTES bytes_wasm
 enum { WIDTH = 4, SIGNED_ROWS = 1, TILE_ROWS = 2 };
 #define vec_products(sum, four, w) \

@@ -9,11 +9,16 @@
 ** is rounded to odd first (Boldo and Melquiond, Emulation of FMA and correctly rounded sums, 2008):
 ** where s is not exact and its last bit is 0, it becomes its neighbour on the side of what was
 ** lost. 53 bits of that kind rounded to 24, or to the fewer of a subnormal, are right.
+**
+** At the end, what the tiles want of a machine: of kernels_tile.h where LINEAR is defined before,
+** of kernels_groups_tile.h where GROUPS_CODE is. Two files each share it, since a module with
+** relaxed SIMD has another multiply-add: WASM_FMA, which is wasm_fma_exact or the machine's own.
 */
 #ifndef LATENT_KERNELS_WASM_H
 #define LATENT_KERNELS_WASM_H
 #include <wasm_simd128.h>
 
+#define TARGET                  /* no function is for a part of the machines alone */
 #define WASM_INLINE static inline __attribute__((always_inline))
 
 /* Four binary16 numbers as floats. Their exponents are 112 apart, those of infinities and NaN 224.
@@ -99,5 +104,36 @@ WASM_INLINE v128_t wasm_pairs_sums(wasm_pairs sum){
 WASM_INLINE v128_t wasm_add_products(v128_t sum, v128_t w, v128_t x){
   return wasm_i32x4_add(sum, wasm_pairs_sums(wasm_pairs_add((wasm_pairs){ 0 }, w, x)));
 }
+
+/* ---- For kernels_tile.h ---- */
+#if defined(LINEAR)
+typedef v128_t vec;
+#define WIDTH 4
+#define VECS_1 8
+#define VECS_2 4
+#define VECS_4 2
+/* A vector of binary16 takes 9 instructions to convert: more rows than a tile has do it once. */
+#define DIRECT_ROWS 6
+#define DIRECT_ROWS_WIDE 6
+#define vec_zero()        wasm_f32x4_splat(0.0f)
+#define vec_all(x)        wasm_f32x4_splat(x)
+#define vec_load(p)       wasm_v128_load(p)
+#define vec_half(p)       wasm_halves(p)
+#define vec_fma(a, b, c)  WASM_FMA(a, b, c)
+#define vec_store(p, a)   wasm_v128_store(p, a)
+#endif
+
+/* ---- For kernels_groups_tile.h ---- */
+#if defined(GROUPS_CODE)
+enum { WIDTH = 4, ROWS_4 = 2, ROWS_8 = 2 };
+typedef wasm_pairs small;
+#define vec_small_add(sum, w, four)  wasm_pairs_add(sum, (v128_t)(w), (v128_t)(four))
+#define vec_small_sums(sum)          (ints)wasm_pairs_sums(sum)
+#define vec_start(r)                 ((void)(r), (ints){ 0 })
+#define vec_add(sum, w, four) \
+  (ints)wasm_add_products((v128_t)(sum), (v128_t)(w), (v128_t)(four))
+#define vec_halves(p)                (floats)wasm_halves(p)
+#define vec_fma(a, b, c)     (floats)WASM_FMA((v128_t)(a), (v128_t)(b), (v128_t)(c))
+#endif
 
 #endif

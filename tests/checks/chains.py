@@ -18,7 +18,10 @@ from pages import MARKER, fenced
 
 FOLDER = f'{WORK}/chains'
 EXTENSION = os.path.join(ROOT, 'build', 'latent.so')
-ENV = {'LATENT_EXTENSION': EXTENSION, 'LATENT_MODEL': os.path.join(ROOT, TINY)}
+# sqlite_latent as it is here, with the extension that make left (bindings/python/README.md).
+SOURCE = {'LATENT_EXTENSION': EXTENSION, 'PYTHONPATH': os.path.join(ROOT, 'bindings', 'python'),
+          'PYTHONDONTWRITEBYTECODE': '1'}
+ENV = {**SOURCE, 'LATENT_MODEL': os.path.join(ROOT, TINY)}
 SENTENCES = ('It is warm.', 'A man rides a horse.', 'A child plays in the snow.',
              'The train was late. I lost my umbrella there.', 'The soup is cold.')
 
@@ -94,7 +97,7 @@ def page_runs(page, *command):
     os.makedirs(folder)
     os.symlink(os.path.abspath('sql'), f'{folder}/sql')
     write(f'{folder}/page', ''.join(blocks[i][1] + shows for i in code))
-    status, out = run(['env', '-C', folder, *command, 'page'], LATENT_EXTENSION=EXTENSION)
+    status, out = run(['env', '-C', folder, *command, 'page'], **SOURCE)
     got = out.split(MARKER + '\n')
     for at, i in enumerate(code):
         if i + 1 < len(blocks) and blocks[i + 1][0] == 'text':

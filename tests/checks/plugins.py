@@ -21,14 +21,13 @@ import tempfile
 import time
 
 from artbreeder import Browser
-from chains import page_runs
+from chains import EXTENSION, SOURCE, page_runs
 from common import ROOT, TINY, WORK, last_line, main, ok, run, skip, steps, write
 
 VENV = 'build/plugins'
 PYTHON = f'{VENV}/bin/python'
 FOLDER = f'{WORK}/plugins'
 DB = f'{FOLDER}/notes.db'
-EXTENSION = os.path.join(ROOT, 'build', 'latent.so')
 NASTY = '<script>alert("x")</script> & \'quotes\''
 
 
@@ -41,7 +40,7 @@ def get_packages():
                       'datasette<1', 'sqlite-utils']), timeout=600)
         if why:
             return why
-    for name in ('datasette', 'sqlite-utils'):      # without sqlite-latent, which is not on PyPI
+    for name in ('datasette', 'sqlite-utils'):      # sqlite-latent, not on PyPI, is in SOURCE
         copy = f'{FOLDER}/{name}'                   # pip leaves files where it builds
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(f'bindings/{name}', copy)
@@ -308,7 +307,7 @@ async def immutable():
 
 async def loading():
     from datasette.utils import StartupError
-    from datasette_latent.loading import check, load
+    from datasette_latent.loading import check
     path = os.environ.pop('LATENT_EXTENSION')
     for config, why in (({}, 'pip install sqlite-latent'),
                         ({'extension': '/nowhere/latent.so'}, 'cannot be loaded'),
@@ -320,12 +319,6 @@ async def loading():
             ok(why in str(e), f'{config}: an error at the start that says why', str(e))
     status, got = await Site(extension=path).get('/-/latent/notes/notes_latent.json', q='sea')
     ok(status == 200, 'the setting says where the extension is', str(got)[:300])
-    write(f'{FOLDER}/package/sqlite_latent.py',
-          f'def load(connection):\n    connection.load_extension({path[:-3]!r})\n')
-    sys.path.insert(0, f'{FOLDER}/package')
-    conn = sqlite3.connect(':memory:')
-    load(conn, Site().datasette)
-    ok(conn.execute("SELECT latent_valid('1')").fetchone() == (1,), 'or the package sqlite_latent')
     os.environ['LATENT_EXTENSION'] = path
 
 
@@ -369,8 +362,8 @@ def sqlite_utils():
     conn.close()
 
     def tool(*arguments, extension=EXTENSION):
-        return run([f'{VENV}/bin/sqlite-utils', *arguments], LATENT_EXTENSION=extension,
-                   LATENT_MODEL=os.path.abspath(TINY))
+        return run([f'{VENV}/bin/sqlite-utils', *arguments], LATENT_MODEL=os.path.abspath(TINY),
+                   **(SOURCE | {'LATENT_EXTENSION': extension}))
 
     for name, arguments, expected in (
             ('latent-search before there is a table', ('latent-search', db, 'log', 'x'),
@@ -406,7 +399,7 @@ def sqlite_utils():
 def served(db, model, folder):
     """Datasette on a free port: (process, address)."""
     env = {k: v for k, v in os.environ.items() if not k.startswith('LATENT_')}
-    env |= {'LATENT_EXTENSION': EXTENSION}
+    env |= SOURCE
     if model:
         env['LATENT_MODEL'] = os.path.abspath(model)
     write(f'{folder}/metadata.json',
@@ -454,8 +447,7 @@ def plugins():
     if why:
         return skip('datasette-latent and sqlite-utils-latent', why)
     make_db()
-    status, out = run([PYTHON, __file__, '--inside'], LATENT_EXTENSION=EXTENSION,
-                      LATENT_MODEL=os.path.abspath(TINY))
+    status, out = run([PYTHON, __file__, '--inside'], LATENT_MODEL=os.path.abspath(TINY), **SOURCE)
     print(out, end='', flush=True)
     if status != 0 and 'not ok - ' not in out:
         ok(False, 'the tests of datasette run', last_line(out))
@@ -468,7 +460,7 @@ def plugins():
 if __name__ == '__main__':
     if sys.argv[1:2] == ['--times'] and not sys.prefix.endswith(VENV):
         main(get_packages, make_db, lambda: print(run([PYTHON, __file__, '--times'],
-                                                      LATENT_EXTENSION=EXTENSION)[1]))
+                                                      **SOURCE)[1]))
     if sys.argv[1:2] == ['--times']:
         os.chdir(ROOT)
         sys.exit(asyncio.run(times()))

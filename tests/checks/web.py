@@ -27,6 +27,9 @@ from common import SHIPPED, WORK, difference, last_line, main, ok, read, run, sk
 
 WEB = 'build/web'               # bindings/web/build.py makes it
 RELAXED = ['node', '--no-warnings', '--experimental-wasm-relaxed-simd']     # Node 20 asks for it
+# It gives rows, and never ends.
+ENDLESS = ('WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) '
+           'SELECT x FROM c WHERE x < 9')
 A = 'The beach is empty in the early morning.'
 B = 'The neighbors are moving away next week.'
 # 16 x 16 pixels
@@ -256,10 +259,57 @@ def values():
        'whole numbers beyond 2^53 are bigint', str(web[4]))
 
 
+STOP = f"""
+import('./build/web/engine.js').then(async ({{Engine}}) => {{
+  const fs = require('fs');
+  const e = await Engine.create(new WebAssembly.Module(fs.readFileSync('build/web/latent.wasm')));
+  for (const name of fs.readdirSync('tests/data', {{recursive: true}})) {{
+    if (/\\.(json|safetensors|txt)$/.test(name)) {{
+      e.file(`/model/${{name}}`, fs.readFileSync(`tests/data/${{name}}`));
+    }}
+  }}
+  const db = e.open();
+  db.exec('CREATE TABLE t(x)');
+  const attempt = sql => {{
+    try {{
+      return db.exec(sql);
+    }} catch (error) {{
+      return [error.name, error.message, error.code];
+    }}
+  }};
+  const endless = '{ENDLESS}';
+  const path = "SELECT count(*) AS n FROM latent_path('It is warm.', 'It is cold.', 64)";
+  const said = [];
+  for (const sql of [endless, `INSERT INTO t ${{endless}}`, path]) {{
+    let asked = 0;
+    e.stop = () => ++asked >= 3;
+    said.push([...attempt(sql), asked]);
+    e.stop = () => false;
+  }}
+  said.push(attempt(path), attempt('SELECT count(*) AS n FROM t'));
+  console.log(JSON.stringify(said));
+}});
+"""
+
+
+def stopped():
+    """engine.stop ends a statement of SQL alone, one that writes, and one that computes."""
+    status, out = run([*RELAXED, '-e', STOP])
+    interrupted = ['LatentError', 'interrupted', 9, 3]
+    expected = [interrupted] * 3 + [[{'n': 64}], [{'n': 0}]]
+    ok(status == 0 and json.loads(out) == expected, 'engine.stop ends a statement', out)
+
+
 # ---- The browser ----
 class Served(http.server.SimpleHTTPRequestHandler):
-    """build/web; `asked` are the paths that were asked for."""
+    """build/web; `asked` are the paths that were asked for; policy: what a page may connect to."""
     asked = []
+    policy = ''
+
+    def end_headers(self):
+        if self.policy:
+            self.send_header('Content-Security-Policy', f'connect-src {self.policy}')
+        super().end_headers()
 
     def log_message(self, *_):
         self.asked.append(self.path)
@@ -291,6 +341,8 @@ def browser():
         skip('bindings/web in a browser', 'no chromium on this machine (Debian: chromium)')
         return
     page(1320, 1000, used)
+    Served.policy = "'self'"
+    page(1320, 1000, forbidden)
 
 
 def text(selector):
@@ -335,6 +387,7 @@ def used(b, address):
         await latent.db.read(await latent.db.bytes());
         return [before, await count()]; })()""")
     ok(counts[0] > 100 and counts[0] == counts[1], 'a database goes out and comes in', str(counts))
+    interrupted(b)
     Served.asked.clear()
     ok(b.open(address, 'window.latent && latent.ready'), 'the page again', b.value(text('#said')))
     asked = [p for p in Served.asked if 'safetensors' in p]
@@ -342,6 +395,46 @@ def used(b, address):
     ok(b.value('document.documentElement.scrollWidth <= innerWidth'),
        'nothing is wider than the page')
     ok(not b.errors, 'the browser has no complaints', '\n'.join(b.errors))
+
+
+def interrupted(b):
+    """By latent.js, then by the button. What was there stays, and the next statements run."""
+    endless = f"latent.db.exec('{ENDLESS}').catch(e => [e.message, e.code])"
+    said = b.value(f"""(async () => {{
+        const db = latent.db, long = "SELECT t FROM latent_path('{A}', '{B}', 64)";
+        await db.exec('CREATE TABLE kept AS SELECT 1 AS x');
+        const asked = Promise.all([{endless},
+          db.exec('INSERT INTO kept {ENDLESS}').catch(e => [e.message, e.code]),
+          db.exec(long).catch(e => [e.message, e.code])]);
+        await new Promise(done => setTimeout(done, 600));
+        const began = performance.now();
+        db.interrupt();
+        return [...await asked, await db.exec('SELECT sum(x) AS x FROM kept'),
+          performance.now() - began]; }})()""")
+    seconds = said.pop() / 1000
+    ok(said == [['interrupted', 9]] * 3 + [[{'x': 1}]],
+       'interrupt() ends what was asked, and undoes it; the rest stays', f'{said} {seconds} s')
+    b.value(f"document.querySelector('#sql').value = '{ENDLESS}'")
+    b.click('#run')
+    ok(b.wait("!document.querySelector('#stop').disabled"), 'what is running can be stopped')
+    b.click('#stop')
+    ok(b.wait("/interrupted/.test(document.querySelector('#rows').textContent)")
+       and b.value("document.querySelector('#stop').disabled"), 'the button stops it',
+       b.value(text('#rows')))
+
+
+def forbidden(b, address):
+    """A policy without blob: then nothing is interrupted, and nothing by mistake."""
+    ok(b.open(address, 'window.latent && latent.first'), 'a page with a policy',
+       b.value(text('#said')))
+    said = b.value("""(() => {
+        try {
+          latent.db.interrupt();
+        } catch (e) {
+          return [latent.db.interruptible, e.message, document.querySelector('#stop').hidden];
+        } })()""")
+    ok(said and said[::2] == [False, True] and 'connect-src' in said[1],
+       'where the policy is against it, there is no interrupt', str(said))
 
 
 # ---- The picture and the figures ----
@@ -416,7 +509,7 @@ def everything():
         return
     if alone():
         return
-    for check in (kernels, fused, values, damaged, same_bits, writer, browser):
+    for check in (kernels, fused, values, damaged, stopped, same_bits, writer, browser):
         check()
 
 

@@ -40,6 +40,44 @@ try:
 except sqlite3.Error as e:
     print(e)
 """
+# Other copies than the wheel's: by a bare name, a path, and load()'s argument.
+ELSEWHERE = """
+import os, shutil, sqlite3, sqlite_latent, tempfile
+own = sqlite_latent.loadable_path() + '.so'
+os.chdir(tempfile.mkdtemp())
+def tell(extension, argument=None):
+    os.environ['LATENT_EXTENSION'] = extension
+    db = sqlite3.connect(':memory:')
+    try:
+        sqlite_latent.load(db, argument)
+        print(os.path.abspath(argument or extension) in open('/proc/self/maps').read(),
+              db.execute("SELECT latent_valid('1')").fetchone())
+    except sqlite_latent.LatentError as e:
+        print(e)
+for name in ('a/latent.so', 'latent.so', 'b/latent.so'):
+    os.makedirs(os.path.dirname(name) or '.', exist_ok=True)
+    shutil.copy(own, name)
+tell('latent.so')
+tell(os.path.abspath('a/latent.so'))
+tell('/nowhere/latent.so', 'b/latent.so')
+print(own in open('/proc/self/maps').read())
+tell('/nowhere/latent.so')
+tell('', 'nowhere.so')
+tell('.')
+shutil.rmtree(os.getcwd())
+"""
+ELSEWHERE_SAID = """\
+True (1,)
+True (1,)
+True (1,)
+False
+sqlite_latent: LATENT_EXTENSION is '/nowhere/latent.so', and there is no such file; expected the \
+path of the extension, as /path/to/latent.so
+sqlite_latent: the extension is 'nowhere.so', and there is no such file; expected the path of the \
+extension, as /path/to/latent.so
+sqlite_latent: LATENT_EXTENSION is '.', and there is no such file; expected the path of the \
+extension, as /path/to/latent.so
+"""
 TEXT_ALONE = """
 import sqlite3, sqlite_latent
 db = sqlite_latent.connect()
@@ -212,6 +250,7 @@ def installed():
     ok(steps((['/usr/bin/python3', '-m', 'venv', VENV],)) is None, 'a clean environment')
     install('sqlite-latent')
     said('without_weights', WITHOUT_WEIGHTS, '[(1,)]\n{}\nTrue\nnot authorized\n')
+    said('an_extension_that_lies_elsewhere', ELSEWHERE, ELSEWHERE_SAID)
     said('no_sqlite_will_do', FALLBACK, NO_FALLBACK_SAID)
     install('sqlite-latent[text]')
     said('text_alone', TEXT_ALONE, "['text']\nIt is warm.\n"

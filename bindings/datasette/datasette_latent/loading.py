@@ -1,12 +1,11 @@
 """Loads the extension on every connection of Datasette.
 
-Where it is: the setting "extension" of this plugin, or else the environment's LATENT_EXTENSION, or
-else the package sqlite_latent.
+Where it is: the setting "extension" of this plugin, or else where sqlite_latent.load() finds it.
 """
-import os
 import sqlite3
 import sys
 
+import sqlite_latent
 from datasette.utils import StartupError
 
 SETTINGS = {                    # of this plugin, with their defaults
@@ -29,24 +28,8 @@ def settings(datasette):
     return {**SETTINGS, **given}
 
 
-def load(conn, datasette):
-    path = settings(datasette)["extension"] or os.environ.get("LATENT_EXTENSION")
-    if not hasattr(conn, "enable_load_extension"):
-        raise StartupError("this Python's sqlite3 cannot load extensions; "
-                           "use one that can, as Debian's, Fedora's or Homebrew's")
-    conn.enable_load_extension(True)
-    try:
-        if path:
-            conn.load_extension(os.path.splitext(path)[0])
-        else:
-            import sqlite_latent
-            sqlite_latent.load(conn)
-    finally:
-        conn.enable_load_extension(False)
-
-
 def prepare(conn, datasette):
-    load(conn, datasette)
+    sqlite_latent.load(conn, settings(datasette)["extension"])
     for folder in settings(datasette)["encoders"]:
         conn.execute("SELECT latent_load(?)", [folder]).fetchone()
     for name, n_arguments in NOT_FOR_VISITORS.items():
@@ -69,11 +52,7 @@ def check(datasette):
     conn = sqlite3.connect(":memory:", check_same_thread=False)
     try:
         prepare(conn, datasette)
-    except ImportError:
-        raise StartupError(
-            "datasette-latent: latent is not installed: pip install sqlite-latent, "
-            "or say where latent.so is: LATENT_EXTENSION=/path/to/latent.so") from None
-    except (sqlite3.Error, RuntimeError) as e:
+    except (sqlite3.Error, sqlite_latent.LatentError) as e:
         raise StartupError(f"datasette-latent: latent cannot be loaded: {e}") from None
     try:
         conn.execute("SELECT latent_distance('a', 'b')").fetchone()

@@ -7,7 +7,7 @@
 
 The extension lies in this package, and the weights in its folder latent/, where the packages
 sqlite-latent-text, -pictures, -code and -writer put them: the extension looks there by itself. The
-environment variable LATENT_MODEL goes before it.
+environment variables LATENT_EXTENSION (the path of the extension) and LATENT_MODEL go before them.
 """
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import numpy
 
 __all__ = ['LatentError', 'array', 'connect', 'load', 'loadable_path', 'vector', 'weights']
-__version__ = importlib.metadata.version('sqlite-latent')
+try:
+    __version__ = importlib.metadata.version('sqlite-latent')
+except importlib.metadata.PackageNotFoundError:
+    __version__ = '0+source'            # PYTHONPATH leads to the source tree
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _OLDEST = (3, 40, 1)                    # the oldest SQLite on which the extension loads
@@ -40,22 +43,40 @@ class LatentError(RuntimeError):
 
 # ---- Loading ----
 def loadable_path() -> str:
-    """The path of the extension without its ending, as sqlite3's .load and load_extension() take
-    it. Raises LatentError if this package has none for this machine."""
+    """The path of the extension, as sqlite3's .load and load_extension() take it: LATENT_EXTENSION,
+    or that of this package, without its ending. Raises LatentError if there is none."""
+    given = os.environ.get('LATENT_EXTENSION')
+    if given:
+        return _extension(given, 'LATENT_EXTENSION')
     path = os.path.join(_HERE, 'latent')
-    if not any(os.path.exists(path + ending) for ending in _ENDINGS):
+    if not _is_there(path):
         raise LatentError(f'sqlite_latent: no extension in {_HERE} (this is the source tree, or a '
-                          'package for another platform): pip install sqlite-latent')
+                          'package for another platform): pip install sqlite-latent, or say where '
+                          'it is: LATENT_EXTENSION=/path/to/latent.so')
     return path
 
 
-def load(connection: Any) -> None:
+def _extension(given: str | os.PathLike[str], what: str) -> str:
+    """A path that somebody gave. Absolute: SQLite looks for a bare name in the system's folders."""
+    path = os.path.abspath(given)
+    if not _is_there(path):
+        raise LatentError(f'sqlite_latent: {what} is {os.fspath(given)!r}, and there is no such '
+                          'file; expected the path of the extension, as /path/to/latent.so')
+    return path
+
+
+def _is_there(path: str) -> bool:
+    return any(os.path.isfile(path + ending) for ending in ('', *_ENDINGS))
+
+
+def load(connection: Any, extension: str | os.PathLike[str] | None = None) -> None:
     """Loads the extension into a connection of sqlite3, pysqlite3 or apsw.
 
-    Whether the connection may load extensions is afterwards as it was before. Raises LatentError
-    where its library cannot load any (then see connect()), or has too old an SQLite.
+    The extension is the one of that path, or where loadable_path() says. Whether the connection may
+    load extensions is afterwards as it was before. Raises LatentError where there is no such file,
+    where the connection's library cannot load any (then see connect()), or has too old an SQLite.
     """
-    path = loadable_path()
+    path = _extension(extension, 'the extension') if extension else loadable_path()
     if not hasattr(connection, 'load_extension'):
         raise LatentError(
             f'sqlite_latent.load: the {type(connection).__module__} of this Python '

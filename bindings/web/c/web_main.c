@@ -16,6 +16,22 @@ EXPORT("web_start") int web_start(void){
   return sqlite3_auto_extension((void (*)(void))sqlite3_latent_init);
 }
 
+/* JavaScript says whether to stop. It is asked after so many operations of SQLite's virtual machine:
+** in SQL of any kind, and in what latent computes, which walks over 10,000 of them every 20 ms
+** (ext/call/call.c). */
+enum { OPERATIONS = 5000 };
+__attribute__((import_module("latent"), import_name("stop"))) int web_stop(void);
+
+static int stop(void *arg){
+  (void)arg;
+  return web_stop();
+}
+
+/* For each connection, after it was opened. */
+EXPORT("web_watch") void web_watch(sqlite3 *db){
+  sqlite3_progress_handler(db, OPERATIONS, stop, NULL);
+}
+
 /* Which code computes: "wasm_relaxed" or "wasm". */
 EXPORT("web_kernel") const char *web_kernel(void){
   return linear_kernel();
