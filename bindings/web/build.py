@@ -46,7 +46,7 @@ SQLITE_FLAGS = ['-O2', *(f'-DSQLITE_{x}' for x in (
     'OS_OTHER=1', 'THREADSAFE=0', 'TEMP_STORE=3', 'OMIT_LOAD_EXTENSION', 'OMIT_SHARED_CACHE',
     'OMIT_DEPRECATED', 'ENABLE_FTS5', 'ENABLE_MATH_FUNCTIONS', 'ENABLE_RTREE', 'DQS=0'))]
 RELAXED = ['kernels_choose', 'kernels_wasm_relaxed', 'kernels_groups_wasm_relaxed']
-REPLACED = ['base_map', 'base_thread']          # by c/web_system.c
+REPLACED = ['base_map', 'base_posix', 'base_thread']    # by c/web_system.c
 # Memory is for weights and databases: 4 GB is what 32 bits can address.
 LINK = ['-target', 'wasm32-wasi', '-s', '-O2',
         '-Wl,-z,stack-size=2097152', '-Wl,--max-memory=4294901760']
@@ -148,9 +148,7 @@ def libraries():
 def own():
     """The same of latent itself."""
     layers = ['-I' + folder for folder in sorted(glob.glob('ext/*/')) if '/python/' not in folder]
-    # c/web_system.c has the files; the C library's functions of these names would ask WASI.
-    files = [f'-D{f}=web_{f}' for f in ('stat', 'access', 'realpath')]
-    flags = ['-std=gnu11', '-Wall', '-Wextra', '-DSQLITE_CORE', *files, *layers,
+    flags = ['-std=gnu11', '-Wall', '-Wextra', '-DSQLITE_CORE', *layers,
              f'-I{SQLITE}', f'-I{SOURCE}/libpng1.6', f'-I{SOURCE}/zlib',
              f'-I{SOURCE}/libjpeg-turbo',
              f'-I{SOURCE}/utf8proc', f'-I{SOURCE}/tree-sitter/lib/include']

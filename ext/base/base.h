@@ -197,6 +197,22 @@ float half_to_float(uint16_t half);             /* IEEE 754 binary16; exact, NaN
 uint16_t float_to_half(float x);                /* to nearest, ties to even; too large: infinity */
 void round_to_halves(float *x, size_t n);       /* each to the nearest that a half can hold */
 
+/* ---- base_posix.c, base_windows.c: paths, and what the system says ----
+** A path is UTF-8; its parts have '/' between them, on Windows '\' as well if a user wrote it. What
+** these give has '/' alone. `out` has PATH_BYTES. */
+enum { PATH_BYTES = 4096 };             /* of a path, and its end */
+int path_exists(const char *path);
+int path_is_directory(const char *path);
+/* The path without links and detours, the same for all paths to one file; 0: there is none. */
+int path_real(char *out, const char *path);
+/* Likewise, of the library that this code is in, or of the program if it is linked statically. */
+int path_own(char *out);
+/* A variable of the environment, NULL where it is not set. It may be in `out`. */
+const char *environment_get(const char *name, char *out);
+/* How many processors have nothing to do at this moment: 0 where the system does not say. Takes 5
+** microseconds. */
+int processors_idle(void);
+
 /* ---- base_map.c: a file, read into pages of its own that nobody can change ---- */
 struct file_map {
   const unsigned char *data;            /* NULL: nothing is open */
@@ -234,9 +250,6 @@ void global_unlock(void);
 int thread_count(void);
 /* Nanoseconds since some moment, whatever is done to the date. */
 int64_t clock_ns(void);
-/* How many processors have nothing to do at this moment: 0 where the system does not say. Takes 5
-** microseconds. */
-int processors_idle(void);
 
 static inline int largest_of(int a, int b){
   return a>b ? a : b;

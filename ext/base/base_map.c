@@ -18,12 +18,11 @@
 ** The descriptor is closed right after reading. That drops SQLite's POSIX locks where the file is a
 ** database that this process has open; nobody has a reason to load such a file as weights.
 */
-#include "base.h"
+#define _FILE_OFFSET_BITS 64            /* st_size, where off_t could have 32 */
+#include "base_system.h"
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,24 +50,17 @@ static int map_descriptor(struct file_map *m, int fd, const char *path, struct e
   struct stat st;
   void *p;
   if( fstat(fd, &st)!=0 ) return fail(e, SQLITE_IOERR, "%s: %s", path, strerror(errno));
-  if( S_ISDIR(st.st_mode) ){
-    return fail(e, SQLITE_CANTOPEN, "%s: is a directory, expected a file", path);
-  }
   if( !S_ISREG(st.st_mode) ) return fail(e, SQLITE_CANTOPEN, "%s: not a regular file", path);
   if( st.st_size==0 ) return fail(e, SQLITE_CORRUPT, "%s: the file is empty", path);
   if( (uintmax_t)st.st_size>SIZE_MAX/2 ){
     return fail(e, SQLITE_TOOBIG, "%s: too large to be read", path);
   }
-  /* mmap() and not SQLite's allocator: pages that are read-only, and that its heap limit does not
-  ** count. */
-  p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if( p==MAP_FAILED ) return fail_nomem(e);
-#ifdef MADV_HUGEPAGE
-  madvise(p, (size_t)st.st_size, MADV_HUGEPAGE);        /* fewer page faults */
-#endif
+  /* Not SQLite's allocator: pages that are read-only, and that its heap limit does not count. */
+  p = pages_get((size_t)st.st_size);
+  if( p==NULL ) return fail_nomem(e);
   m->data = p;
   m->n = (size_t)st.st_size;
-  if( read_all(fd, p, m->n, path, e)==SQLITE_OK ) mprotect(p, m->n, PROT_READ);
+  if( read_all(fd, p, m->n, path, e)==SQLITE_OK ) pages_seal(p, m->n);
   else map_close(m);
   return e->rc;
 }
@@ -77,8 +69,10 @@ int map_open(struct file_map *m, const char *path, struct err *e){
   int fd, rc;
   assert( path!=NULL );
   *m = (struct file_map){ 0 };
-  /* O_NONBLOCK, because open() would wait for the other end of a named pipe; those are refused. */
-  fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if( path_is_directory(path) ){
+    return fail(e, SQLITE_CANTOPEN, "%s: is a directory, expected a file", path);
+  }
+  fd = file_open(path);
   if( fd<0 ) return fail(e, SQLITE_CANTOPEN, "%s: %s", path, strerror(errno));
   rc = map_descriptor(m, fd, path, e);
   close(fd);
@@ -86,6 +80,6 @@ int map_open(struct file_map *m, const char *path, struct err *e){
 }
 
 void map_close(struct file_map *m){
-  if( m->data ) munmap((void *)(uintptr_t)m->data, m->n);
+  if( m->data ) pages_free((void *)(uintptr_t)m->data, m->n);
   *m = (struct file_map){ 0 };
 }

@@ -6,16 +6,10 @@
 ** should leave nothing running. An atomic counter hands out the parts: a thread that is free takes
 ** the next one.
 */
-#include "base.h"
+#include "base_system.h"
 #include <assert.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
   THREADS_MOST = 64,            /* LATENT_THREADS may be so large */
@@ -36,18 +30,6 @@ static void *take_parts(void *p){
   return NULL;
 }
 
-/* Starts up to n threads and returns how many there are. They take no signals: those are for the
-** application's own threads. */
-static int start_threads(pthread_t *threads, int n, struct job *job){
-  sigset_t all, before;
-  int n_started = 0;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  while( n_started<n && pthread_create(&threads[n_started], NULL, take_parts, job)==0 ) n_started++;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return n_started;
-}
-
 void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part), void *arg){
   pthread_t threads[THREADS_MOST];
   struct job job = { .work = work, .arg = arg, .n_parts = n_parts };
@@ -57,14 +39,15 @@ void thread_parts(int n_threads, int n_parts, void (*work)(void *arg, int part),
   atomic_init(&job.next, 0);
   if( n_threads>n_parts ) n_threads = n_parts;
   if( n_threads>THREADS_MOST ) n_threads = THREADS_MOST;
-  n = n_threads>1 ? start_threads(threads, n_threads - 1, &job) : 0;
+  n = n_threads>1 ? threads_start(threads, n_threads - 1, take_parts, &job) : 0;
   take_parts(&job);
   for(int i=0; i<n; i++) pthread_join(threads[i], NULL);
 }
 
 /* LATENT_THREADS, or 0 when it is not set or is anything but a number from 1 to 64. */
 static int threads_asked_for(void){
-  const char *text = getenv("LATENT_THREADS");
+  char scratch[PATH_BYTES];
+  const char *text = environment_get("LATENT_THREADS", scratch);
   int n = 0;
   if( text==NULL || text[0]=='0' ) return 0;
   for(int i=0; text[i]; i++){
@@ -76,34 +59,15 @@ static int threads_asked_for(void){
 
 int thread_count(void){
   int asked = threads_asked_for();
-  long n;
+  int n = processors_count();
   if( asked ) return asked;
-  n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n<1 ? 1 : n>THREADS_DEFAULT ? THREADS_DEFAULT : (int)n;
+  return n>THREADS_DEFAULT ? THREADS_DEFAULT : n;
 }
 
 int64_t clock_ns(void){
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec*1000000000 + t.tv_nsec;
-}
-
-/* /proc/loadavg: "0.10 0.20 0.30 1/120 4711", where 1 thread runs or waits for a processor. The one
-** that asks is among them. */
-int processors_idle(void){
-  char text[128];
-  int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-  ssize_t n = file<0 ? -1 : read(file, text, sizeof(text) - 1);
-  long idle = sysconf(_SC_NPROCESSORS_ONLN);
-  const char *running;
-  if( file>=0 ) close(file);
-  if( n<=0 ) return 0;
-  text[n] = 0;
-  running = strchr(text, '/');
-  if( running==NULL ) return 0;
-  while( running>text && is_ascii_digit(running[-1]) ) running--;
-  idle -= atol(running);
-  return idle<0 ? 0 : (int)idle;
 }
 
 /* Not SQLite's own mutex: a SQLite that was built without threads (SQLITE_THREADSAFE=0) has none,

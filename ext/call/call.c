@@ -358,7 +358,7 @@ static struct model *load_directory(struct call *c, const char *directory){
 
 struct model *call_load(struct call *c, const char *path){
   if( c->err.rc!=SQLITE_OK ) return NULL;
-  return is_directory(path) ? load_directory(c, path) : open_weights(c, path, 0);
+  return path_is_directory(path) ? load_directory(c, path) : open_weights(c, path, 0);
 }
 
 /* The encoder in a folder, among the connection's. */

@@ -3,28 +3,25 @@
 */
 #include "codec.h"
 #include <cjson/cJSON.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { JSON_MOST = 1 << 20 };
 
-static const char *path_of(char path[PATH_MAX], const char *folder, const char *name){
-  int n = snprintf(path, PATH_MAX, "%s/%s", folder, name);
-  return n>0 && n<PATH_MAX ? path : NULL;
+static const char *path_of(char path[PATH_BYTES], const char *folder, const char *name){
+  int n = snprintf(path, PATH_BYTES, "%s/%s", folder, name);
+  return n>0 && n<PATH_BYTES ? path : NULL;
 }
 
 static int file_exists(const char *folder, const char *name){
-  char path[PATH_MAX];
-  struct stat st;
-  return path_of(path, folder, name) && stat(path, &st)==0;
+  char path[PATH_BYTES];
+  return path_of(path, folder, name) && path_exists(path);
 }
 
 struct folder_file folder_open(const char *folder, const char *name, struct err *e){
   struct folder_file f = { .folder = folder, .name = name, .e = e };
   struct file_map map = { 0 };
-  char path[PATH_MAX];
+  char path[PATH_BYTES];
   if( e->rc!=SQLITE_OK || !file_exists(folder, name) ) return f;
   if( map_open(&map, path_of(path, folder, name), e)!=SQLITE_OK ) return f;
   if( map.n>JSON_MOST ){

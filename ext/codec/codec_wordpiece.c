@@ -29,7 +29,6 @@
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 #include <utf8proc.h>
 
 enum {
@@ -316,7 +315,7 @@ static int open_tokenizer(struct wordpiece *w, const char *path, struct err *e){
 /* config: of tokenizer_config.json, which may be missing: then everything is as BERT has it. */
 static int open_vocab(struct wordpiece *w, const char *path, const char *config, struct err *e){
   struct file_map map;
-  cJSON *json = access(config, F_OK)==0 ? read_json(config, e) : NULL;
+  cJSON *json = path_exists(config) ? read_json(config, e) : NULL;
   if( e->rc==SQLITE_OK ) read_steps(w, json, "do_lower_case", "tokenize_chinese_chars", config, e);
   cJSON_Delete(json);
   w->word_most = WORD_USUAL;
@@ -347,8 +346,8 @@ int wordpiece_open(struct wordpiece **out, const char *folder, struct err *e){
   *out = NULL;
   if( w ) *w = (struct wordpiece){ 0 };
   if( w==NULL || scratch.oom ) fail_nomem(e);
-  else if( access(tokenizer, F_OK)==0 ) open_tokenizer(w, tokenizer, e);
-  else if( access(vocab, F_OK)==0 ) open_vocab(w, vocab, config, e);
+  else if( path_exists(tokenizer) ) open_tokenizer(w, tokenizer, e);
+  else if( path_exists(vocab) ) open_vocab(w, vocab, config, e);
   else fail(e, SQLITE_CANTOPEN, "%s: has no tokenizer.json and no vocab.txt", folder);
   arena_release(&scratch);
   if( e->rc==SQLITE_OK ) *out = w;

@@ -225,7 +225,6 @@ struct places {
   const char *path[PLACES_MOST];        /* from the arena */
   int n;
 };
-int is_directory(const char *path);
 /* directory/<kind>.safetensors, from the arena; NULL when out of memory. */
 const char *weights_in(const char *directory, int kind, struct arena *a, struct err *e);
 /* The places in which a kind's weights are looked for, whether there is a file or not. */

@@ -15,10 +15,8 @@
 */
 #include "model.h"
 #include <assert.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* What BERT and MPNet call the same thing. */
 struct names {
@@ -187,7 +185,7 @@ static int find_ends(struct bert *b, struct err *e){
 static int bert_read(void *it, struct err *e){
   struct bert *b = it;
   struct loader l = { .owner = b, .tensors = &b->file, .file = "model.safetensors", .e = e };
-  char path[PATH_MAX + 32];
+  char path[PATH_BYTES + 32];
   if( bert_config_open(&b->config, b->shared.path, e)!=SQLITE_OK ) return e->rc;
   if( wordpiece_open(&b->wordpiece, b->shared.path, e)!=SQLITE_OK ) return e->rc;
   if( find_ends(b, e)!=SQLITE_OK ) return e->rc;
@@ -216,10 +214,9 @@ static struct sort berts = {
 };
 
 int is_bert(const char *folder){
-  char path[PATH_MAX + 32];
-  struct stat st;
-  snprintf(path, sizeof(path), "%.*s/config.json", PATH_MAX, folder);
-  return stat(path, &st)==0;
+  char path[PATH_BYTES + 32];
+  snprintf(path, sizeof(path), "%.*s/config.json", PATH_BYTES, folder);
+  return path_exists(path);
 }
 
 int bert_open(struct bert **out, const char *folder, struct err *e){

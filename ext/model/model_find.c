@@ -16,30 +16,15 @@
 **
 ** A file that exists but is damaged is an error, not a reason to look further.
 */
-#define _GNU_SOURCE             /* dladdr */
 #include "model.h"
-#include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define ENDING ".safetensors"
 /* Relative to the extension's directory. */
 static const char *const BESIDE[] = { "/", "/../model/", "/latent/" };
 enum { N_BESIDE = sizeof(BESIDE)/sizeof(BESIDE[0]) };
 _Static_assert((int)N_BESIDE<=(int)PLACES_MOST, "struct places has room for all places");
-
-int is_directory(const char *path){
-  struct stat st;
-  return stat(path, &st)==0 && S_ISDIR(st.st_mode);
-}
-
-static int exists(const char *path){
-  struct stat st;
-  return stat(path, &st)==0;
-}
 
 /* Cuts the file's name off a path, so that its directory remains: "." where the path is a bare
 ** name. */
@@ -50,15 +35,9 @@ static void cut_name(char *path){
   else slash[0] = 0;
 }
 
-/* The directory of the library that this code is in, or of the program if it is linked statically:
-** out[PATH_MAX]. */
+/* The directory of the library that this code is in: out[PATH_BYTES]. */
 static void own_directory(char *out){
-  Dl_info where;
-  int found = dladdr((void *)(uintptr_t)own_directory, &where) && where.dli_fname;
-  if( found ) found = realpath(where.dli_fname, out)!=NULL;
-  /* Linked statically, dladdr() gives the name that the program was called with, which need not be
-  ** a path. */
-  if( !found && realpath("/proc/self/exe", out)==NULL ) strcpy(out, "./");
+  if( !path_own(out) ) strcpy(out, "./");
   cut_name(out);
 }
 
@@ -82,22 +61,22 @@ const char *weights_in(const char *directory, int kind, struct arena *a, struct 
 
 /* The weights of a kind that LATENT_MODEL means: see 2 above. */
 static const char *weights_at(const char *set, int kind, struct arena *a, struct err *e){
-  char *directory;
-  if( is_directory(set) ) return weights_in(set, kind, a, e);
-  if( kind==KIND_TEXT ) return set;
-  directory = arena_get(a, strlen(set) + 2);
-  if( directory==NULL ){
+  char *path;
+  if( path_is_directory(set) ) return weights_in(set, kind, a, e);
+  path = arena_get(a, strlen(set) + 2);
+  if( path==NULL ){
     fail_nomem(e);
     return NULL;
   }
-  strcpy(directory, set);
-  cut_name(directory);
-  return weights_in(directory, kind, a, e);
+  strcpy(path, set);
+  if( kind==KIND_TEXT ) return path;
+  cut_name(path);
+  return weights_in(path, kind, a, e);
 }
 
 int places_list(struct places *p, int kind, struct arena *a, struct err *e){
-  const char *set = getenv("LATENT_MODEL");
-  char directory[PATH_MAX];
+  char directory[PATH_BYTES];
+  const char *set = environment_get("LATENT_MODEL", directory);
   p->n = 0;
   if( set && set[0] ){
     p->path[p->n++] = weights_at(set, kind, a, e);
@@ -128,12 +107,12 @@ int weights_find(const char **path, const char *first, int kind, struct arena *a
   *path = NULL;
   if( first ){
     *path = weights_in(first, kind, a, e);
-    if( *path==NULL || exists(*path) ) return e->rc;
+    if( *path==NULL || path_exists(*path) ) return e->rc;
   }
   if( places_list(&places, kind, a, e)!=SQLITE_OK ) return e->rc;
   for(int i=0; i<places.n; i++){
     *path = places.path[i];
-    if( exists(*path) ) return SQLITE_OK;
+    if( path_exists(*path) ) return SQLITE_OK;
   }
   *path = NULL;
   return not_found(kind, &places, e);
@@ -171,9 +150,9 @@ const char *writer_find(const struct model *m, const char *then, struct arena *a
   strcpy(path, m->shared.path);
   cut_name(path);
   strcat(path, name);
-  if( is_directory(path) ) return path;
+  if( path_is_directory(path) ) return path;
   if( then==NULL ) return NULL;
   strcpy(path, then);
   strcat(path, name);
-  return is_directory(path) ? path : NULL;
+  return path_is_directory(path) ? path : NULL;
 }

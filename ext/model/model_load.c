@@ -4,7 +4,6 @@
 */
 #include "model.h"
 #include <assert.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -194,10 +193,10 @@ static void model_release(void *it){
 /* Opens <name>.json beside <name>.safetensors. */
 static int open_config(struct model *m, struct err *e){
   static const char suffix[] = ".safetensors";
-  char json[PATH_MAX + 8];
+  char json[PATH_BYTES + 8];
   size_t n = strlen(m->shared.path);
   size_t n_suffix = sizeof(suffix) - 1;
-  if( n<=n_suffix || n>=PATH_MAX || strcmp(m->shared.path + n - n_suffix, suffix)!=0 ){
+  if( n<=n_suffix || n>=PATH_BYTES || strcmp(m->shared.path + n - n_suffix, suffix)!=0 ){
     return fail(e, SQLITE_CANTOPEN, "%s: expected the path of a file that ends in .safetensors",
                 shared_name(&m->shared));
   }
@@ -258,7 +257,7 @@ static int open_meaning(struct model *m, struct err *e){
   static const char name[] = "meaning";
   size_t n = (size_t)(shared_name(&m->shared) - m->shared.path);
   unsigned long long have, want;
-  char folder[PATH_MAX + sizeof(name)];
+  char folder[PATH_BYTES + sizeof(name)];
   if( m->config.meaning==0 ) return SQLITE_OK;
   memcpy(folder, m->shared.path, n);
   strcpy(folder + n, name);

@@ -5,11 +5,8 @@
 ** thread's slow disk does not hold up another's open model. Of two threads that read the same path
 ** at a time, the second throws its copy away and takes the first one's.
 */
-#define _XOPEN_SOURCE 700               /* realpath */
 #include "model.h"
 #include <assert.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 const char *shared_name(const struct shared *s){
@@ -69,10 +66,10 @@ static struct shared *enter_open(struct sort *sort, struct shared *s){
 }
 
 struct shared *shared_open(struct sort *sort, const char *path, struct err *e){
-  char real[PATH_MAX];
+  char real[PATH_BYTES];
   struct shared *s;
   assert( path && e );
-  if( realpath(path, real)==NULL ){
+  if( !path_real(real, path) ){
     fail(e, SQLITE_CANTOPEN, "%s: no such file, expected %s", path, sort->what);
     return NULL;
   }

@@ -14,7 +14,6 @@
 */
 #include "model.h"
 #include <assert.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,7 +90,7 @@ static int load_file(struct writer *w, int file, void (*load)(struct loader *l),
   struct safetensors *s = &w->files[file];
   struct loader l = { .owner = w, .tensors = s, .file = WRITER_FILE[file], .e = e };
   unsigned long long want = w->config.hashes[file];
-  char path[PATH_MAX + NAME_MOST];
+  char path[PATH_BYTES + NAME_MOST];
   if( err_stopped(e) ) return e->rc;
   snprintf(path, sizeof(path), "%s/%s", w->shared.path, l.file);
   if( safetensors_open(s, path, e)!=SQLITE_OK ) return e->rc;
@@ -106,7 +105,7 @@ static int load_file(struct writer *w, int file, void (*load)(struct loader *l),
 
 static int open_bpe(struct writer *w, struct err *e){
   struct file_map map;
-  char path[PATH_MAX + NAME_MOST];
+  char path[PATH_BYTES + NAME_MOST];
   if( e->rc!=SQLITE_OK ) return e->rc;
   snprintf(path, sizeof(path), "%s/tokenizer.json", w->shared.path);
   if( map_open(&map, path, e)!=SQLITE_OK ) return e->rc;

@@ -1,6 +1,6 @@
 /*
 ** web_system.c -- the system under latent in a browser: one thread, and files that lie in the
-** module's own memory. It stands in the place of base_map.c and base_thread.c.
+** module's own memory. It stands in the place of base_map.c, base_posix.c and base_thread.c.
 **
 ** JavaScript brings files before they are asked for: web_space() makes space for one, JavaScript
 ** writes the bytes there, piece by piece as they arrive, and web_place() gives it its name. So the
@@ -12,9 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define EXPORT(name) __attribute__((export_name(name)))
 
@@ -80,34 +78,29 @@ void map_close(struct file_map *m){
   *m = (struct file_map){ 0 };
 }
 
-/* In the place of the C library's, which would ask WASI for files. */
-int stat(const char *restrict path, struct stat *restrict st){
-  const struct file *f = file_find(path);
-  memset(st, 0, sizeof(*st));
-  if( f ){
-    st->st_mode = S_IFREG;
-    st->st_size = (off_t)f->n;
-    return 0;
-  }
-  if( is_folder(path) ){
-    st->st_mode = S_IFDIR;
-    return 0;
-  }
-  errno = ENOENT;
-  return -1;
+int path_exists(const char *path){
+  return file_find(path)!=NULL || is_folder(path);
 }
 
-int access(const char *path, int mode){
-  struct stat st;
-  (void)mode;
-  return stat(path, &st);
+int path_is_directory(const char *path){
+  return is_folder(path);
 }
 
-char *realpath(const char *restrict path, char *restrict out){
-  struct stat st;
-  if( stat(path, &st)!=0 ) return NULL;
-  if( out==NULL ) return strdup(path);
-  return strcpy(out, path);
+int path_real(char *out, const char *path){
+  if( !path_exists(path) || strlen(path)>=PATH_BYTES ) return 0;
+  strcpy(out, path);
+  return 1;
+}
+
+/* A module in WebAssembly does not know where it came from: LATENT_MODEL tells where to look. */
+int path_own(char *out){
+  (void)out;
+  return 0;
+}
+
+const char *environment_get(const char *name, char *out){
+  (void)out;
+  return getenv(name);
 }
 
 /* ---- Threads, of which there is one ---- */
