@@ -14,7 +14,10 @@
 #include <png.h>
 #include <string.h>
 
-enum { IDAT = 0x49444154 };     /* the name of the chunks that hold pixels */
+enum {
+  IDAT = 0x49444154,            /* the name of the chunks that hold pixels */
+  ALIGNMENT = 16                /* what setjmp() and libpng's own struct want on Windows */
+};
 
 /* What libpng's callbacks get. */
 struct file {
@@ -38,16 +41,24 @@ static void on_warning(png_structp png, png_const_charp why){
   (void)why;
 }
 
+/* SQLite's memory begins at a multiple of 8. So up to 16 bytes are skipped, and the last of them
+** says how many. */
 static png_voidp get_memory(png_structp png, png_alloc_size_t bytes){
-  void *p = mem_alloc(bytes);
   struct file *f = png_get_mem_ptr(png);
-  if( p==NULL ) f->oom = 1;
-  return p;
+  char *p = bytes<SIZE_MAX-ALIGNMENT ? mem_alloc(bytes + ALIGNMENT) : NULL;
+  size_t skipped = ALIGNMENT - (uintptr_t)p%ALIGNMENT;
+  if( p==NULL ){
+    f->oom = 1;
+    return NULL;
+  }
+  p[skipped-1] = (char)skipped;
+  return p + skipped;
 }
 
 static void free_memory(png_structp png, png_voidp p){
+  char *memory = p;
   (void)png;
-  mem_free(p);
+  if( p ) mem_free(memory - memory[-1]);
 }
 
 /* libpng fails without a text when the program was compiled for another version of it. */
