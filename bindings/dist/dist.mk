@@ -3,7 +3,7 @@
 # from.
 #
 # The libraries become a part of the binary: what it needs at run time is the C library alone, on
-# glibc 2.17 (manylinux2014) or newer, and on musl. OpenBLAS is left out: it is for x86-64 CPUs
+# glibc 2.17 (manylinux2014) or newer, on musl, and on Windows 10 (its ucrt). OpenBLAS is left out: it is for x86-64 CPUs
 # without fused multiply-add, which run the plain kernel here.
 
 DIST   := build/dist
@@ -20,9 +20,16 @@ TARGET_linux-musl-x86_64  := x86_64-linux-musl
 TARGET_linux-musl-aarch64 := aarch64-linux-musl
 TARGET_macos-aarch64      := aarch64-macos.11.0
 TARGET_macos-x86_64       := x86_64-macos.11.0
+TARGET_windows-x86_64     := x86_64-windows-gnu
+TARGET_windows-aarch64    := aarch64-windows-gnu
 PLATFORMS ?= linux-x86_64 linux-aarch64 linux-musl-x86_64 linux-musl-aarch64 \
-             macos-aarch64 macos-x86_64
-binary_of = $(DIST)/$(1)/latent.$(if $(filter macos-%,$(1)),dylib,so)
+             macos-aarch64 macos-x86_64 windows-x86_64 windows-aarch64
+system_of = $(firstword $(subst -, ,$(1)))
+ENDING_linux   := so
+ENDING_macos   := dylib
+ENDING_windows := dll
+binary_of = $(DIST)/$(1)/latent.$(ENDING_$(call system_of,$(1)))
+host_of   = $(DIST)/$(1)/host$(if $(filter windows-%,$(1)),.exe)
 
 # ---- The libraries: only what is used of them ----
 LIBRARY_zlib          := adler32 compress crc32 deflate inffast inflate inftrees trees zutil
@@ -64,18 +71,45 @@ $(DIST)/$(1)/library/%.o: $(SRC)/fetched
 	@$$(call PORTABLE,$(1)) $$(LIBRARY_FLAGS) -c -o $$@ $(SRC)/$$*.c
 $(call binary_of,$(1)): $$(SOURCES:ext/%.c=$(DIST)/$(1)/ext/%.o) \
                        $$(FROM_LIBRARIES:%=$(DIST)/$(1)/library/%)
-	@$$(call PORTABLE,$(1)) -shared -s -o $$@.new $$^ $$(LINK_$$(firstword $$(subst -, ,$(1))))
-	@mv -f $$@.new $$@
-$(DIST)/$(1)/host: $(HERE)/host.c $(SRC)/fetched
+	@mkdir -p $$(@D)/new                            # a .dll knows itself by its file's name
+	@$$(call PORTABLE,$(1)) -shared -s -o $$(@D)/new/$$(@F) $$^ $$(LINK_$(call system_of,$(1)))
+	@mv -f $$(@D)/new/$$(@F) $$@
+$(DIST)/$(1)/sqlite3.o: $(SRC)/fetched
 	@mkdir -p $$(@D)
-	@$$(call PORTABLE,$(1)) -O0 -g0 -fno-sanitize=undefined -w -DSQLITE_ENABLE_FTS5 -o $$@ \
-	  $(HERE)/host.c $(SRC)/better-sqlite3/deps/sqlite3/sqlite3.c \
-	  $$(if $$(findstring musl,$(1)),-dynamic) -lm -lpthread -ldl
+	@$$(call PORTABLE,$(1)) -O1 -g0 -w -DSQLITE_ENABLE_FTS5 -c -o $$@ \
+	  $(SRC)/better-sqlite3/deps/sqlite3/sqlite3.c
+$(call host_of,$(1)): $(HERE)/host.c $(DIST)/$(1)/sqlite3.o
+	@$$(call PORTABLE,$(1)) -O1 -g0 -o $$@ $$^ \
+	  $$(if $$(findstring musl,$(1)),-dynamic) $$(LIBS_$(call system_of,$(1)))
 -include $$(wildcard $(DIST)/$(1)/ext/*.d $(DIST)/$(1)/ext/*/*.d $(DIST)/$(1)/ext/*/*/*.d)
 endef
-LINK_linux := -Wl,-z,nodelete -Wl,-z,defs -Wl,--version-script=ext/exports.map -lm -lpthread -ldl
-LINK_macos := -Wl,-dead_strip -install_name @rpath/latent.dylib
+LIBS_linux   := -lm -lpthread -ldl
+LIBS_windows := -lpthread
+LINK_linux   := -Wl,-z,nodelete -Wl,-z,defs -Wl,--version-script=ext/exports.map $(LIBS_linux)
+LINK_macos   := -Wl,-dead_strip -install_name @rpath/latent.dylib
+LINK_windows := $(LIBS_windows)
 $(foreach p,$(PLATFORMS),$(eval $(call platform,$(p))))
+
+# ---- Test programs for Windows, with assertions: tests/checks/windows.py runs them in Wine ----
+WINDOWS := $(DIST)/windows-x86_64
+# Not test_constant, which needs ld's --wrap, nor those that call fork().
+WINDOWS_TESTS := $(filter-out bench_% test_constant io kill,$(TESTS))
+# Tests write JPEG files. latent itself only reads them.
+JPEG_WRITER := jcapimin jcapistd jcarith jccoefct jccolor jcdctmgr jchuff jcinit jcmainct jcmarker \
+               jcmaster jcparam jcphuff jcprepct jcsample jdatadst jfdctflt jfdctfst jfdctint
+WINDOWS_PARTS := $(SOURCES:ext/%.c=$(WINDOWS)/core/ext/%.o) $(WINDOWS)/sqlite3.o \
+  $(FROM_LIBRARIES:%=$(WINDOWS)/library/%) $(JPEG_WRITER:%=$(WINDOWS)/library/libjpeg-turbo/%.o)
+WINDOWS_TEST = $(call PORTABLE,windows-x86_64) $(BUILD) -DSQLITE_CORE -O2 -g0 -DUTF8PROC_STATIC \
+  -DCJSON_HIDE_SYMBOLS -DTREE_SITTER_HIDE_SYMBOLS
+$(WINDOWS)/core/ext/%.o: ext/%.c $(SRC)/fetched
+	@mkdir -p $(@D)
+	@$(WINDOWS_TEST) $(call seen_by,$<) -c -o $@ $<
+$(WINDOWS)/core/%.exe: tests/%.c $(wildcard tests/*.h) $(wildcard tests/windows/*) $(WINDOWS_PARTS)
+	@$(WINDOWS_TEST) -include tests/windows/posix.h $(LAYERS:%=-Iext/%) -o $@ $< \
+	  tests/windows/posix.c $(filter %.o,$^) $(LIBS_windows)
+windows-tests: $(WINDOWS_TESTS:%=$(WINDOWS)/core/%.exe)
+.PHONY: windows-tests
+-include $(wildcard $(WINDOWS)/core/ext/*.d $(WINDOWS)/core/ext/*/*.d)
 
 # The headers as the sources of ext/ name them.
 $(SRC)/fetched: $(HERE)/sources.tsv
@@ -86,7 +120,7 @@ $(SRC)/fetched: $(HERE)/sources.tsv
 	@cp $(SRC)/libjpeg-turbo/jversion.h.in $(DIST)/include/jversion.h
 	@touch $@
 
-HOSTS := $(patsubst %,$(DIST)/%/host,$(filter linux-%,$(PLATFORMS)))
+HOSTS := $(foreach p,$(filter-out macos-% windows-aarch64,$(PLATFORMS)),$(call host_of,$(p)))
 binaries: $(foreach p,$(PLATFORMS),$(call binary_of,$(p)))
 dist: all binaries $(HOSTS)  ## portable binaries for all platforms, and what each gives here
 	@$(HERE)/verify.py $(PLATFORMS)

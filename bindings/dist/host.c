@@ -1,6 +1,6 @@
 /*
 ** host.c -- a program that loads the extension and runs SQL, for platforms that have no sqlite3
-** shell here: musl, and arm64 in an emulator. It is linked with SQLite's amalgamation.
+** shell here: musl, arm64 in an emulator, and Windows. It is linked with SQLite's amalgamation.
 **
 **   host latent.so < script.sql
 **
@@ -12,6 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef _WIN32
+# include <fcntl.h>
+# include <io.h>
+#endif
 
 enum { SCRIPT_BYTES = 1 << 20 };
 static char script[SCRIPT_BYTES];
@@ -56,6 +60,10 @@ int main(int argc, char **argv){
   sqlite3 *db;
   char *why = NULL;
   const char *text = script;
+#ifdef _WIN32
+  _setmode(_fileno(stdin), _O_BINARY);          /* no other ends of lines than elsewhere */
+  _setmode(_fileno(stdout), _O_BINARY);
+#endif
   if( argc!=2 ){
     fprintf(stderr, "usage: host latent.so < script.sql\n");
     return 2;

@@ -2,10 +2,12 @@
 """The portable binary's speed beside that of build/latent.so, on this machine.
 
     bindings/dist/speed.py [ROUNDS]     5
+    wine build/windows/python/python.exe bindings/dist/speed.py     latent.dll alone, in Wine
 
-Encodes, decodes and compares the first 40 notes of sql/notes.sql, and encodes 40 pictures, with the
-shipped weights and one thread. The two take turns, so that what else the machine does meets both;
-what counts is the processor time of the process, and of a binary its best round.
+Encodes, decodes, compares and searches the first 40 notes of sql/notes.sql, and encodes 40 pictures,
+with the shipped weights and one thread. The binaries take turns, so that what else the machine does
+meets both; what counts is the processor time of the process, and of a binary its best round.
+tests/checks/windows.py --every fetches the Python for Windows.
 """
 import os
 import platform
@@ -14,13 +16,15 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BINARIES = ('build/latent.so', f'build/dist/linux-{platform.machine()}/latent.so')
+BINARIES = (('build/dist/windows-x86_64/latent.dll',) if sys.platform == 'win32' else
+            ('build/latent.so', f'build/dist/linux-{platform.machine()}/latent.so'))
 TASKS = {
     'latent_encode': 'SELECT count(latent_encode(body)) FROM notes',
     'latent_decode': 'SELECT count(latent_decode(z)) FROM points',
     'latent_embed': 'SELECT count(latent_embed(body)) FROM notes',
     'latent_encode, pictures': 'SELECT count(latent_encode(png)) FROM pictures',
     'latent_distance': "SELECT min(latent_distance(body, 'a quiet place by the sea')) FROM notes",
+    'search, 40 queries': 'SELECT count(*) FROM notes, found(notes.body)',
 }
 
 
@@ -33,6 +37,8 @@ def opened(path):
         db.executescript(f.read())
     db.execute('DELETE FROM notes WHERE id > 40')
     db.execute('CREATE TABLE points AS SELECT latent_encode(body) AS z FROM notes')
+    db.execute('CREATE VIRTUAL TABLE found USING latent(body)')
+    db.execute('INSERT INTO found(body) SELECT body FROM notes')
     db.execute('CREATE TABLE pictures(png)')
     folder = 'examples/pictures/noto'
     for name in sorted(os.listdir(folder))[:40]:
@@ -46,14 +52,15 @@ def main():
     os.environ |= {'LATENT_MODEL': 'model', 'LATENT_THREADS': '1'}
     rounds = int(sys.argv[1]) if sys.argv[1:] else 5
     connections = [opened(os.path.abspath(path)) for path in BINARIES]
-    print(f'{"ms of processor time":26}{BINARIES[0]:>18}{BINARIES[1]:>38}')
+    print(f'{"ms of processor time":26}' + ''.join(f'{path:>40}' for path in BINARIES))
     for name, sql in TASKS.items():
-        best = [float('inf')] * 2
-        for i in range(2*rounds):
+        best = [float('inf')] * len(BINARIES)
+        for i in range(rounds*len(BINARIES)):
+            which = i % len(BINARIES)
             start = time.process_time()
-            connections[i % 2].execute(sql).fetchone()
-            best[i % 2] = min(best[i % 2], time.process_time() - start)
-        print(f'{name:26}{1000*best[0]:18.1f}{1000*best[1]:31.1f} ({best[1]/best[0]:.2f})')
+            connections[which].execute(sql).fetchall()
+            best[which] = min(best[which], time.process_time() - start)
+        print(f'{name:26}' + ''.join(f'{1000*b:33.1f} ({b/best[0]:.2f})' for b in best))
 
 
 if __name__ == '__main__':

@@ -7,8 +7,9 @@ Of each it says what it needs, what it exports, and whether it was run or only l
 is run must print the same as build/latent.so in every statement of bits.sql (with the shipped
 weights: latents, vectors, PNG files in hexadecimal digits, REALs with all digits), and in the
 scripts of tests/sql (with the tiny weights); in QEMU only in those lines of bits.sql that are not
-marked "-- long". host.c runs them: x86-64 directly, musl with Debian's loader, arm64 in QEMU. What
-is run on glibc is run on that of this machine: that 2.17 will do is read from the symbols.
+marked "-- long". host.c runs them: x86-64 directly, musl with Debian's loader, arm64 in QEMU,
+Windows in Wine. What is run on glibc is run on that of this machine: that 2.17 will do is read from
+the symbols.
 """
 import glob
 import hashlib
@@ -25,12 +26,13 @@ import common
 
 DIST = 'build/dist'
 PLATFORMS = ('linux-x86_64', 'linux-aarch64', 'linux-musl-x86_64', 'linux-musl-aarch64',
-             'macos-aarch64', 'macos-x86_64')
+             'macos-aarch64', 'macos-x86_64', 'windows-x86_64', 'windows-aarch64')
 GLIBC_MOST = (2, 17)                    # manylinux2014
 # What a binary may need of the system.
 GLIBC = {'libc.so.6', 'libm.so.6', 'libpthread.so.0', 'libdl.so.2', 'ld-linux-x86-64.so.2',
          'ld-linux-aarch64.so.1'}
 MUSL = {'libc.so', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1'}
+UCRT = r'KERNEL32\.dll|api-ms-win-crt-[a-z]+-l1-1-0\.dll'       # of Windows 10 and newer
 QEMU = ['qemu-aarch64-static', '-cpu', 'neoverse-n1', '-L']
 # How the host of a platform is started here.
 RUNNERS = {
@@ -38,7 +40,10 @@ RUNNERS = {
     'linux-musl-x86_64': [f'{DIST}/src/musl:amd64/lib/ld-musl-x86_64.so.1'],
     'linux-aarch64': [*QEMU, '/usr/aarch64-linux-gnu'],
     'linux-musl-aarch64': [*QEMU, f'{DIST}/src/musl:arm64'],
+    'windows-x86_64': ['wine'],
 }
+
+
 # ---- What a binary is ----
 def readelf(path, *options):
     return subprocess.run(['readelf', '-W', *options, path], capture_output=True, text=True,
@@ -62,6 +67,20 @@ def look(platform, path):
         wrong.append(f'it needs glibc {max(versions)}')
     needs = 'musl' if 'musl' in platform else 'glibc ' + '.'.join(map(str, max(versions)))
     return wrong, needs
+
+
+def look_at_dll(path):
+    """The same of a file for Windows."""
+    told = subprocess.run(['objdump', '-p', path], capture_output=True, text=True,
+                          check=True).stdout
+    needed = set(re.findall(r'DLL Name: (\S+)', told))
+    names = told.split('[Ordinal/Name Pointer]')[-1]
+    exported = re.findall(r'^\s+\[ *\d+\] .*\b(\w+)$', names, re.M)
+    strange = sorted(n for n in needed if not re.fullmatch(UCRT, n))
+    wrong = [f'it needs {", ".join(strange)}'] if strange or not needed else []
+    if exported != ['sqlite3_latent_init']:
+        wrong.append(f'it exports {", ".join(exported)}')
+    return wrong, 'Windows 10'
 
 
 # ---- What it gives ----
@@ -88,11 +107,13 @@ def jpegs():
 def host_command(platform):
     """How to start the host of a platform. A reason why not, or None, comes with it."""
     command = [*RUNNERS[platform], f'{DIST}/{platform}/host']
+    if platform.startswith('windows'):
+        command[-1] += '.exe'
     for word in command:
         there = os.path.exists(word) if '/' in word else word[0] == '-' or shutil.which(word)
         if not there and word != 'neoverse-n1':
             return command, f'no {word} on this machine'
-    return command, None
+    return command, common.no_wine() if 'wine' in command else None
 
 
 def output(platform, library, text, model):
@@ -100,9 +121,10 @@ def output(platform, library, text, model):
     command, _ = host_command(platform)
     env = {k: v for k, v in os.environ.items() if not k.startswith('LATENT_')}
     done = subprocess.run([*command, library], input=text, text=True, errors='surrogateescape',
-                          env=env | {'LATENT_MODEL': model}, stdout=subprocess.PIPE,
+                          env=env | common.WINE | {'LATENT_MODEL': model}, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=1800)
-    return done.stdout + (f'exit status {done.returncode}\n' if done.returncode else '')
+    printed = done.stdout.replace('Z:' + ROOT, ROOT)        # as Wine calls it
+    return printed + (f'exit status {done.returncode}\n' if done.returncode else '')
 
 
 def compare(platform, path, reference):
@@ -140,7 +162,8 @@ def main():
         if platform not in RUNNERS:
             print(f'{platform:19} {size:.1f} MB  only linked: nothing here runs it')
             continue
-        wrong, needs = look(platform, found[0])
+        wrong, needs = (look_at_dll(found[0]) if found[0].endswith('.dll')
+                        else look(platform, found[0]))
         unlike, ran = compare(platform, found[0], reference)
         print(f'{platform:19} {size:.1f} MB  {needs}, one symbol; {ran}', flush=True)
         for line in wrong + unlike:

@@ -16,6 +16,7 @@ const PLATFORMS = {
   'darwin-arm64': { dist: 'macos-aarch64', os: 'darwin', cpu: 'arm64', file: 'latent.dylib' },
   'darwin-x64': { dist: 'macos-x86_64', os: 'darwin', cpu: 'x64', file: 'latent.dylib' },
   'windows-x64': { dist: 'windows-x86_64', os: 'win32', cpu: 'x64', file: 'latent.dll' },
+  'windows-arm64': { dist: 'windows-aarch64', os: 'win32', cpu: 'arm64', file: 'latent.dll' },
 };
 
 // A process that musl has started has musl's loader in its memory.

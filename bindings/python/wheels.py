@@ -34,6 +34,7 @@ TAGS = {
     'macos-aarch64': 'macosx_11_0_arm64',
     'macos-x86_64': 'macosx_11_0_x86_64',
     'windows-x86_64': 'win_amd64',
+    'windows-aarch64': 'win_arm64',
 }
 # Of each package of weights: the files of model/, what it needs besides, licence, what it is for.
 WEIGHTS = {

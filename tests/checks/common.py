@@ -24,6 +24,9 @@ WRITER = 'tests/data/llama'                     # a tiny writer, which is beside
 WRITING = f'{WORK}/models/writing/text.safetensors'     # as TINY, with a writer beside them
 SHIPPED = 'model/text.safetensors'
 SHELL = ['sqlite3', '-batch', '-init', '/dev/null', ':memory:']
+# Programs for Windows: a registry and drives of their own, and no words but the program's.
+WINE = {'WINEPREFIX': os.path.join(ROOT, 'build', 'wine'), 'WINEDEBUG': '-all', 'LC_ALL': 'C.UTF-8',
+        'WINEDLLOVERRIDES': 'mscoree=;mshtml=;winemenubuilder.exe=;winedbg.exe='}
 
 n_failed = 0
 
@@ -57,6 +60,16 @@ def main(*checks):
 
 
 # ---- Commands ----
+def no_wine():
+    """Why nothing for Windows can be run here, or None. Wine's folder is made, the first time."""
+    if not shutil.which('wine'):
+        return 'no wine on this machine'
+    if not os.path.exists(os.path.join(WINE['WINEPREFIX'], 'system.reg')):
+        return steps((['wine', 'wineboot', '--init'], ['wine', 'winecfg', '-v', 'win10']),
+                     timeout=120, **WINE)
+    return None
+
+
 def run(command, timeout=900, **env):
     """One command: (exit status, output and errors in their order). LATENT_* is not handed on."""
     full = {k: v for k, v in os.environ.items() if not k.startswith('LATENT_')} | env

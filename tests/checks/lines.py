@@ -23,7 +23,7 @@ EXEMPT = """
 # write them.
 TABLE_ROW = re.compile(r'ext/functions/functions\.c: *\.(usage|sentence|example|result) = ')
 
-C_FILES = ('ext/*.[ch]', 'ext/*/*.[ch]', 'tests/*.[ch]', 'tests/bench/*.[ch]', 'examples/*.[ch]',
+C_FILES = ('ext/*.[ch]', 'ext/*/*.[ch]', 'tests/*.[ch]', 'tests/*/*.[ch]', 'examples/*.[ch]',
            'bindings/*/*.[ch]')
 OTHERS = ('model/*.py', 'tests/*.py', 'tests/*/*.py', 'examples/*.py', 'examples/*/*.py',
           'bindings/*/*.py', 'bindings/*/*/*.py',

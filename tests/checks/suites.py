@@ -68,11 +68,11 @@ def sweep(variant, script, points):
 
 def campaign():
     """Right under failure, and everywhere, in an hour."""
-    # Some install the same: bpe and wordpiece, npm and registries, replication and newest. They
-    # stand far from each other, so that they do not run side by side.
+    # Some install the same: bpe and wordpiece, npm and registries, replication and newest, wheels
+    # and windows. They stand far from each other, so that they do not run side by side.
     names = ('newest', 'registries', 'artbreeder', 'wordpiece', 'compilers', 'hostile', 'training',
-             'wheels', 'raft', 'stops', 'arm64', 'plugins', 'chains', 'web', 'bpe', 'many', 'npm',
-             'replication')
+             'wheels', 'raft', 'stops', 'arm64', 'plugins', 'chains', 'web', 'bpe',
+             'windows', 'many', 'npm', 'replication')
     steps = [check_named(name) for name in names]
     steps += [check_named('attacks', '--every')]
     steps += [program('asan', name) for name in unit_tests()]
@@ -108,5 +108,5 @@ def soak(hours):
     steps += [program('asan', 'threads'), program('tsan', 'threads'), program('tsan', 'beside')]
     steps += [program(variant, 'oracle', TINY, FOLDER, '--soak', seconds, seed)
               for variant in ('core', 'asan')]
-    steps += [check_named('newest', '--soak', seconds, seed)]
+    steps += [check_named('newest', '--soak', seconds, seed), check_named('windows', '--every')]
     return steps

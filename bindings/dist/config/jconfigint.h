@@ -5,5 +5,7 @@
 #define PACKAGE_NAME "libjpeg-turbo"
 #define VERSION "2.1.5"
 #define SIZEOF_SIZE_T __SIZEOF_SIZE_T__
-#define HAVE_BUILTIN_CTZL 1
+#if __SIZEOF_LONG__==__SIZEOF_SIZE_T__          /* not on Windows */
+# define HAVE_BUILTIN_CTZL 1
+#endif
 #define FALLTHROUGH __attribute__((fallthrough));
