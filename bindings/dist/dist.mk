@@ -3,8 +3,8 @@
 # from.
 #
 # The libraries become a part of the binary: what it needs at run time is the C library alone, on
-# glibc 2.17 (manylinux2014) or newer, on musl, and on Windows 10 (its ucrt). OpenBLAS is left out: it is for x86-64 CPUs
-# without fused multiply-add, which run the plain kernel here.
+# glibc 2.17 (manylinux2014) or newer, on musl, and on Windows 10 (its ucrt). OpenBLAS is left out:
+# it is for x86-64 CPUs without fused multiply-add, which run the plain kernel here.
 
 DIST   := build/dist
 HERE   := bindings/dist

@@ -4,9 +4,10 @@
     bindings/dist/speed.py [ROUNDS]     5
     wine build/windows/python/python.exe bindings/dist/speed.py     latent.dll alone, in Wine
 
-Encodes, decodes, compares and searches the first 40 notes of sql/notes.sql, and encodes 40 pictures,
-with the shipped weights and one thread. The binaries take turns, so that what else the machine does
-meets both; what counts is the processor time of the process, and of a binary its best round.
+Encodes, decodes, compares and searches the first 40 notes of sql/notes.sql, and encodes 40
+pictures, with the shipped weights and one thread. The binaries take turns, so that what else the
+machine does meets both; what counts is the processor time of the process, and of a binary its best
+round.
 tests/checks/windows.py --every fetches the Python for Windows.
 """
 import os
