@@ -53,7 +53,7 @@ NO_DETAIL = 0.1     # examples without r
 MIDDLES = 0.2       # their share of a batch's tokens
 MIDDLE_LONGEST = 28 # most tokens of one, end included
 MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from
-MIDDLE_MOST = {'cuda': 600000, 'cpu': 60000}        # how many there are
+MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # how many there are
 # How like two texts are, for middles: so much by their s, the rest by the pieces they share.
 SHARE_MEANING = 0.6
 RARE = 1e-4         # a piece of this frequency counts half (Arora et al. 2017)
