@@ -125,8 +125,6 @@ def decoder_layers(model, z, row):
     T = len(ids)
     memory = (z @ model.memory.weight + model.memory.bias).view(1, -1, model.d)
     x = (model.embedding[ids] * math.sqrt(model.d) + z @ model.z_in)[None]
-    if is_picture:
-        x = x + model.decoder_position[:T]
     causal = torch.full((T, T), -1e9).triu(1)
     rotary = model.cos[:T], model.sin[:T]
     out = []

@@ -50,7 +50,8 @@ WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial)
 NO_DETAIL = 0.1     # examples without r
 
 # ---- Middles: sentences to be written from the middle of two others that they lie between ----
-MIDDLES = 0.2       # their share of a batch's tokens
+# Their share of a batch's tokens. The few that a CPU finds would break words (TRAINING.md, 7).
+MIDDLES = {'cuda': 0.2, 'cpu': 0.01}
 MIDDLE_LONGEST = 28 # most tokens of one, end included
 MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from
 MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # how many there are
@@ -327,9 +328,9 @@ class Texts(Corpus):
                           for part in parts])
 
     def middle(self, model, reading, rng):
-        """The loss of middles: of MIDDLES of a batch's tokens."""
+        """The loss of middles: of a share MIDDLES of a batch's tokens."""
         rows, t = self.middles
-        n = max(1, int(self.tokens * MIDDLES) // (MIDDLE_LONGEST * 2 // 3))
+        n = max(1, int(self.tokens * MIDDLES[self.device]) // (MIDDLE_LONGEST * 2 // 3))
         k = np.sort(rng.randint(len(rows), size=n))
         s_a, r_a = self.known.of(rows[k, 0])
         s_b, r_b = self.known.of(rows[k, 1])
@@ -559,7 +560,8 @@ def main():
             if changes:
                 middle = corpus.middle(model, reading, rng)
                 changed = changes.loss(model, reading, rng, int(a.tokens * CHANGED))
-                loss = (1 - MIDDLES - CHANGED) * ce + MIDDLES * middle + CHANGED * changed
+                share = MIDDLES[device]
+                loss = (1 - share - CHANGED) * ce + share * middle + CHANGED * changed
             for o in optimizers:
                 o.zero_grad()
             loss.backward()
