@@ -90,7 +90,7 @@ int processors_idle(void){
   char text[128];
   int file = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
   ssize_t n = file<0 ? -1 : read(file, text, sizeof(text) - 1);
-  long idle = sysconf(_SC_NPROCESSORS_ONLN);
+  int idle = processors_count();
   const char *running;
   if( file>=0 ) close(file);
   if( n<=0 ) return 0;
@@ -98,7 +98,7 @@ int processors_idle(void){
   running = strchr(text, '/');
   if( running==NULL ) return 0;
   while( running>text && is_ascii_digit(running[-1]) ) running--;
-  idle -= atol(running);
-  return idle<0 ? 0 : (int)idle;
+  idle -= atoi(running);
+  return idle<0 ? 0 : idle;
 }
 #endif

@@ -58,9 +58,9 @@ static int threads_asked_for(void){
 }
 
 int thread_count(void){
-  int asked = threads_asked_for();
-  int n = processors_count();
-  if( asked ) return asked;
+  int n = threads_asked_for();
+  if( n ) return n;
+  n = processors_count();
   return n>THREADS_DEFAULT ? THREADS_DEFAULT : n;
 }
 
