@@ -181,8 +181,9 @@ score:  ## the scoreboard of model/, measured in SQL; needs DATA=../shared/data 
 TRAINING := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 \
             MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
 RUN      := build/train
-# For the points of texts.
+# For the points of texts, and for what the present weights write between two.
 POINT_MINUTES := 60
+MIDDLE_MINUTES := 20
 
 $(RUN)/texts: | $(PYTHON)
 	@mkdir -p $(@D)
@@ -193,7 +194,11 @@ $(RUN)/points: | all $(RUN)/texts
 	  --minutes $(POINT_MINUTES)
 	@touch $@
 
-train: $(RUN)/points  ## trains on until Ctrl-C, next time from there; DECAY=2000 ends and exports
+$(RUN)/middles: | $(RUN)/points
+	$(PYTHON) model/prepare.py middles --out $(RUN) --model model/text.safetensors \
+	  --minutes $(MIDDLE_MINUTES)
+
+train: $(RUN)/middles  ## trains on until Ctrl-C, next time from there; DECAY=2000 ends and exports
 	$(TRAINING) $(PYTHON) model/train.py --data $(RUN) --run $(RUN) \
 	  --init model/text.safetensors $(DECAY:%=--decay %)
 	$(if $(DECAY),$(PYTHON) model/export.py --checkpoint $(RUN)/decayed.pt \

@@ -6,6 +6,7 @@ of the weights.
 After training:
 
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer text.json --out text
+    python3 export.py --checkpoint A/decayed.pt B/decayed.pt ...        # the mean of the two
     python3 export.py --checkpoint RUN/decayed.pt --tokenizer DIR/code.json --kind code --out code
 
 Pictures are exported by picture_train.py. To start training from: of the code model, of a deeper
@@ -174,8 +175,9 @@ def random_weights():
 
 
 def write_trained(a):
-    state = torch.load(a.checkpoint, map_location='cpu')
-    weights, config = state['model'], state['config']
+    states = [torch.load(path, map_location='cpu') for path in a.checkpoint]
+    state, config = states[0], states[0]['config']
+    weights = {k: sum(s['model'][k] for s in states) / len(states) for k in state['model']}
     tokenizer = Tokenizer.from_json(a.tokenizer)
     if a.code:
         code = Tokenizer.from_json(a.code)
@@ -188,7 +190,7 @@ def write_trained(a):
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('--checkpoint')
+    p.add_argument('--checkpoint', nargs='+', help='of several, the mean of their weights')
     p.add_argument('--first')
     p.add_argument('--tiny')
     p.add_argument('--tokenizer', default='text.json')
@@ -208,7 +210,7 @@ def main():
         del weights['to_s']
         write(f'{a.tiny}/text', weights, text_model.TINY, tokenizer)
     elif a.grow:
-        model = text_model.load(a.checkpoint)
+        model = text_model.load(*a.checkpoint)
         weights, config = grown(model.state_dict(), model.config, *map(int, a.grow.split(',')))
         write(a.out, weights, config, model.tokenizer, meaning=model.meaning)
     else:

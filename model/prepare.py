@@ -1,10 +1,12 @@
 """Packs what the models of texts and code are trained on.
 
-    python3 prepare.py texts  --data ../../shared/data --out DIR
-    python3 prepare.py points --out DIR --model text.safetensors [--share 0.02] [--minutes 90]
-    python3 prepare.py code   --data ../../shared/data --out DIR
+    python3 prepare.py texts   --data ../../shared/data --out DIR
+    python3 prepare.py points  --out DIR --model text.safetensors [--share 0.02] [--minutes 90]
+    python3 prepare.py middles --out DIR --model text.safetensors [--minutes 10] [--first 0]
+    python3 prepare.py code    --data ../../shared/data --out DIR
 
-`points` asks the extension (build/latent), so Python's sqlite3 has to be one that loads extensions.
+`points` and `middles` ask the extension (build/latent), so Python's sqlite3 has to be one that
+loads extensions.
 
 `texts` writes plain lines. DIR/texts: all texts of pairs/, text/ and text_users/. DIR/changes:
 pairs of a sentence and what a rule makes of it (directions.py), a tab between them. DIR/valid: of
@@ -15,6 +17,11 @@ segments look in use. `flat` are the token ids (uint16) of its texts, end to end
 each text has. `z` [texts, 384], float16, is what the decoder reads: the `s` that the network reads,
 of unit length, and `r`. Two cores do 100 to 300 texts a second, so there is --minutes: whatever is
 there is trained from, and the next call goes on.
+
+`middles` makes DIR/middles/*.npz of the same form, a file for 500 pairs of texts: the point between
+the two, and what these weights write there, the best of eight. One that is an end, or has a word
+that no text has, is left out. --first is the number of the first file, so that several of these can
+run at once.
 
 `code` makes DIR/code.json, a tokenizer of the code lines, unless it is there, and packs the lines
 with it. Every line is there once as a document of its own, without its indentation, and once as it
@@ -27,6 +34,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import sqlite3
 import time
 import zlib
@@ -251,6 +259,81 @@ def make_points(a):
             break
 
 
+MIDDLE_FILE = 500       # pairs of a file
+MIDDLE_NEAR = 0.3       # of the pairs are a text and the nearest of NEAR_AMONG others
+NEAR_AMONG = 200
+MIDDLE_LETTERS = 12, 110    # of the texts of a pair
+
+
+def word_list(text):
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def read_texts(folder):
+    texts = []
+    for path in sorted(glob.glob(f'{folder}/texts/*.txt')):
+        with open(path, encoding='utf8', newline='\n') as f:
+            texts += [line.rstrip('\n') for line in f]
+    return texts
+
+
+def pair_rows(s, rng):
+    """Two different rows of s [n, width]."""
+    a, b = rng.choice(len(s), 2, replace=False)
+    if rng.rand() < MIDDLE_NEAR:
+        among = np.setdiff1d(rng.choice(len(s), min(NEAR_AMONG, len(s)), replace=False), [a])
+        b = among[(s[among] @ s[a]).argmax()]
+    return a, b
+
+
+def middles(model, texts, known, rng):
+    """(the text, its point [S_WIDTH + R_WIDTH]) of what lies between pairs of these texts."""
+    db = engine(model)
+    sql = """SELECT latent FROM latent_encode_each(?, NULL, '{"refine":0}')"""
+    blobs = [blob for blob, in db.execute(sql, [json.dumps(texts)])]
+    s = points(model, texts)[:, :S_WIDTH]
+    sql = """WITH p AS MATERIALIZED (SELECT latent_slerp(?, ?, ?) AS z)
+        SELECT latent_decode(z, '{"decoder":"exact","best_of":8}'), latent_vector(z) FROM p"""
+    for _ in texts:
+        a, b = pair_rows(s, rng)
+        text, z = db.execute(sql, [blobs[a], blobs[b], rng.uniform(0.25, 0.75)]).fetchone()
+        z = np.frombuffer(z, np.float32)
+        strange = set(word_list(text)) - known
+        if len(z) == S_STORED + R_WIDTH and text not in (texts[a], texts[b]) and not strange:
+            yield text, read_part(z[None])[0]
+
+
+def packed_middles(model, rust, texts, known, rng):
+    """What the npz of a file of middles holds."""
+    made, z = zip(*middles(model, texts, known, rng))
+    flat, off = pack(rust, [SPACE + text for text in made])
+    length = np.diff(off)
+    keep = length > 0
+    return dict(flat=flat, length=length[keep].astype(np.uint8), z=np.stack(z)[keep])
+
+
+def make_middles(a):
+    """As make_points(): each file is kept as soon as it is done."""
+    rust = Tokenizer.from_json(a.model.replace('.safetensors', '.json')).fast()
+    texts = read_texts(a.out)
+    known = {word for text in texts for word in word_list(text)}
+    texts = [t for t in texts if MIDDLE_LETTERS[0] <= len(t) <= MIDDLE_LETTERS[1]]
+    os.makedirs(f'{a.out}/middles', exist_ok=True)
+    start = time.time()
+    for number in itertools.count(a.first):
+        if time.time() - start > a.minutes * 60:
+            break
+        path = f'{a.out}/middles/{number:03}.npz'
+        if os.path.exists(path):
+            continue
+        rng = np.random.RandomState((7, number))
+        some = [texts[i] for i in rng.randint(len(texts), size=MIDDLE_FILE)]
+        arrays = packed_middles(a.model, rust, some, known, rng)
+        np.savez(f'{a.out}/part{a.first}.npz', **arrays)
+        os.replace(f'{a.out}/part{a.first}.npz', path)
+        print(f'{path}: {len(arrays["length"])} of {MIDDLE_FILE}', flush=True)
+
+
 CODE_PIECES = 4096
 OFTEN = 4           # so many occurrences of a line of code make one more row of it
 # White space at the start of a line, without the one space that belongs to the word after it. A
@@ -301,6 +384,7 @@ def make_code(a):
 WHAT = {
     'texts': make_texts,
     'points': make_points,
+    'middles': make_middles,
     'code': make_code,
 }
 
@@ -313,7 +397,8 @@ def main():
     p.add_argument('--out', required=True)
     p.add_argument('--model', default='text.safetensors')
     p.add_argument('--share', type=float, default=0.02, help='points: of so many of the texts')
-    p.add_argument('--minutes', type=float, default=1e9, help='points: for so long')
+    p.add_argument('--minutes', type=float, default=1e9, help='points, middles: for so long')
+    p.add_argument('--first', type=int, default=0, help='middles: number of the first file')
     a = p.parse_args()
     WHAT[a.what](a)
 

@@ -28,7 +28,6 @@ import argparse
 import glob
 import math
 import os
-import re
 import signal
 import time
 
@@ -49,17 +48,8 @@ DROP_Z = 0.1        # examples without z: the decoder as a plain language model 
 WEAK_DETAIL = 0.45  # examples with r scaled by 0..1 (the detail dial)
 NO_DETAIL = 0.1     # examples without r
 
-# ---- Middles: sentences to be written from the middle of two others that they lie between ----
-# Their share of a batch's tokens. The few that a CPU finds would break words (TRAINING.md, 7).
-MIDDLES = {'cuda': 0.2, 'cpu': 0.01}
-MIDDLE_LONGEST = 28 # most tokens of one, end included
-MIDDLE_POOL = {'cuda': 600000, 'cpu': 60000}        # texts they are chosen from
-MIDDLE_MOST = {'cuda': 600000, 'cpu': 12000}        # how many there are
-# How like two texts are, for middles: so much by their s, the rest by the pieces they share.
-SHARE_MEANING = 0.6
-RARE = 1e-4         # a piece of this frequency counts half (Arora et al. 2017)
-NEAREST = 100       # three middles in ten are of a text and one of so many that are nearest to it
-SAME = 0.7          # a text more like one of the two than this is no middle of them
+# ---- Middles: what other weights write between two texts, to be written from the same point ----
+MIDDLES = 0.2       # their share of a batch's tokens
 
 # ---- Changes: sentences to be written from another one and the step of a change ----
 CHANGED = 0.15      # their share of a batch's tokens
@@ -245,20 +235,19 @@ class Points:
         self.s = s
         self.ids = Rows(join('flat'), join('length'), device)
         self.z = torch.from_numpy(join('z')).to(device)
+        self.by_length = np.argsort(self.ids.length, kind='stable')
 
     def of(self, rows):
         """s and r of these rows (numpy)."""
         z = self.z[torch.from_numpy(rows).to(self.z.device)].float()
-        return F.normalize(z[:, : self.s], dim=-1), F.normalize(z[:, self.s:], dim=-1)
+        return F.normalize(z[:, : self.s], dim=-1), z[:, self.s:]
 
 
 class Texts(Corpus):
     """Texts with the point of each (DIR/texts/*.npz of prepare.py): the decoder alone learns.
 
-    A middle is of two random short texts. It is the text that is likest to that of the two which it
-    is less like, by meaning and by the pieces it shares. The decoder is given the middle of the two
-    points and writes the third text. So it learns to say something whole where no text lies, and
-    not halves of two.
+    Middles (DIR/middles/*.npz) are points between two of them. What is to be said there is what
+    another decoder says: so this one says something whole where no text lies, not halves of two.
     """
 
     def __init__(self, folder, tokens, seed, device, model):
@@ -266,11 +255,8 @@ class Texts(Corpus):
         self.known = Points(sorted(glob.glob(f'{folder}/texts/*.npz')), s, device)
         self.held = Points([f'{folder}/valid/valid.npz'], s, device)
         self.ids = self.known.ids
-        self.tokens, self.seed, self.device = tokens, seed, device
-        is_short = (self.ids.length > 3) & (self.ids.length < MIDDLE_LONGEST)
-        short = np.flatnonzero(is_short & self.sentences(model.tokenizer))
-        rng = np.random.RandomState(seed)
-        self.middles = self.find_middles(rng.permutation(short)[:MIDDLE_POOL[device]], rng)
+        self.middles = Points(sorted(glob.glob(f'{folder}/middles/*.npz')), s, device)
+        self.tokens, self.seed = tokens, seed
 
     def points(self, rows, encode):
         return self.known.of(rows)
@@ -282,60 +268,17 @@ class Texts(Corpus):
             part = [row[row != PAD].tolist() for row in ids.padded(rows, PAD)]
             yield part, *self.held.of(rows)
 
-    def sentences(self, tokenizer):
-        """[n]: whether each begins with a capital letter and ends with a full stop, ? or !"""
-        pieces = tokenizer.pieces
-        begins = [bool(re.match(SPACE + '[A-Z]', p)) for p in pieces]
-        begins = torch.tensor(begins, device=self.device)
-        ends = torch.tensor([p[-1] in '.?!' for p in pieces], device=self.device)
-        first = self.ids.flat[self.ids.start]
-        last = self.ids.flat[self.ids.start + self.ids.n - 1]
-        return (begins[first] & ends[last]).cpu().numpy()
-
-    def find_middles(self, pool, rng):
-        """[n, 3] rows a, b and the third; and t of each."""
-        s = self.known.of(pool)[0]
-        said = torch.cat([s * SHARE_MEANING ** 0.5,
-                          self.pieces_of(pool) * (1 - SHARE_MEANING) ** 0.5], 1)
-        said, s = said.to(fast_type(self.device)), s.to(fast_type(self.device))
-        found, way = [], []
-        for _ in range(0, MIDDLE_MOST[self.device], 1000):
-            a, b = torch.from_numpy(rng.randint(len(pool), size=(2, 1000))).to(self.device)
-            near = (s[a] @ s.t()).topk(min(NEAREST, len(pool)), 1).indices
-            drawn = near.gather(1, torch.randint(near.shape[1], (1000, 1), device=self.device))
-            b = torch.where(torch.rand(1000, device=self.device) < 0.7, b, drawn[:, 0])
-            # What lies nearer to a is to be said nearer to a.
-            lean = torch.rand(1000, 1, device=self.device) * 0.24 - 0.12
-            near_a = said[a] @ said.t()
-            near_b = said[b] @ said.t()
-            near = torch.minimum(near_a - lean, near_b + lean)
-            near = near.masked_fill(torch.maximum(near_a, near_b) > SAME, -1)
-            found.append(torch.stack([a, b, near.argmax(1)], 1))
-            way.append(0.5 - 1.6 * lean[:, 0])
-        return pool[torch.cat(found).cpu().numpy()], torch.cat(way)
-
-    def pieces_of(self, pool):
-        """Unit vectors whose products say which pieces two texts share.
-
-        A random projection of the bag of pieces.
-        """
-        count = torch.bincount(self.ids.flat).float()
-        weight = RARE / (RARE + count / count.sum())
-        drawn = torch.randn(len(count), 128, device=self.device) * weight[:, None]
-        drawn = torch.cat([drawn, drawn.new_zeros(1, 128)])
-        parts = np.array_split(pool, max(1, len(pool) // 20000))
-        return torch.cat([F.normalize(drawn[self.ids.padded(part, len(count))].sum(1), dim=-1)
-                          for part in parts])
-
     def middle(self, model, reading, rng):
         """The loss of middles: of a share MIDDLES of a batch's tokens."""
-        rows, t = self.middles
-        n = max(1, int(self.tokens * MIDDLES[self.device]) // (MIDDLE_LONGEST * 2 // 3))
-        k = np.sort(rng.randint(len(rows), size=n))
-        s_a, r_a = self.known.of(rows[k, 0])
-        s_b, r_b = self.known.of(rows[k, 1])
-        z = between(model, s_a, r_a, s_b, r_b, t[torch.from_numpy(k).to(self.device)][:, None])
-        return reading(z, *to_write(self.ids.padded(rows[k, 2], PAD, 1)))
+        length = self.middles.ids.length
+        n = max(1, int(self.tokens * MIDDLES / (length.mean() + 1)))
+        # Neighbours in length, so that little of them is padding.
+        order = self.middles.by_length
+        at = rng.randint(max(1, len(order) - 4 * n))
+        rows = rng.permutation(order[at: at + 4 * n])[:n]
+        s, r = self.middles.of(rows)
+        target = self.middles.ids.padded(rows, PAD, 1)
+        return reading(model.join(noisy(s, NOISE), r), *to_write(target))
 
 
 class Changes:
@@ -368,11 +311,6 @@ class Changes:
         r = r / r.norm(dim=-1, keepdim=True).clamp(min=1)
         wanted = known.ids.padded(pairs[half:] * 2 + 1, PAD, 1)
         return reading(model.join(noisy(s, NOISE), r), *to_write(wanted))
-
-
-def between(model, s_a, r_a, s_b, r_b, t):
-    """z of the points at t [n, 1] between these."""
-    return model.join(noisy(text_model.slerp(s_a, s_b, t), NOISE), (1 - t) * r_a + t * r_b)
 
 
 def noisy(v, sigma):
@@ -560,8 +498,7 @@ def main():
             if changes:
                 middle = corpus.middle(model, reading, rng)
                 changed = changes.loss(model, reading, rng, int(a.tokens * CHANGED))
-                share = MIDDLES[device]
-                loss = (1 - share - CHANGED) * ce + share * middle + CHANGED * changed
+                loss = (1 - MIDDLES - CHANGED) * ce + MIDDLES * middle + CHANGED * changed
             for o in optimizers:
                 o.zero_grad()
             loss.backward()
