@@ -227,6 +227,5 @@ def load(path):
         about = json.load(f)
     model = TextModel(about['config'], Tokenizer(**about['tokenizer']), about.get('meaning'))
     stored = load_file(path)
-    # The shipped text weights still have a `to_s` and a table of words, which nothing reads.
     model.load_state_dict({k: stored[k].float() for k in model.state_dict()})
     return model.eval()

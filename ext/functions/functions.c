@@ -95,7 +95,7 @@ const struct function FUNCTIONS[] = {
       "would be decoded to the content, and far below where not. Of a picture it is that per "
       "byte, of a normal distribution about what z decodes to: -3.69 where it is just that.",
     .example = "SELECT round(latent_score('It is warm.', 'It is warm.'), 1), round(latent_score('It is warm.', 'It is cold.'), 1)",
-    .result = "0.0|-1.2" },
+    .result = "0.0|-2.3" },
 
   { .name = "latent_valid", .n_min = 1, .n_max = 2, .flags = PURE, .scalar = scalar_valid,
     .group = "Content and points",
