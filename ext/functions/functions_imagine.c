@@ -193,6 +193,21 @@ static void find_points(struct call *c, struct imagine *g){
 
 /* ---- 4. Drafts ---- */
 
+/* A query as a sentence. The writer goes on behind it; behind a phrase it would only end the phrase
+** (", where the sea is calm"). */
+static struct content as_sentence(struct call *c, struct content query){
+  const char *from = query.bytes;
+  size_t n = query.n;
+  char *text = arena_get(&c->arena, n + 1);
+  if( text==NULL ) fail_nomem(&c->err);
+  if( c->err.rc!=SQLITE_OK ) return (struct content){ 0 };
+  while( n>0 && is_ascii_space(from[n-1]) ) n--;
+  memcpy(text, from, n);
+  if( n>0 && is_ascii_lower(text[0]) ) text[0] = (char)(text[0] - 'a' + 'A');
+  if( n>0 && is_word_part(text[n-1]) ) text[n++] = '.';
+  return (struct content){ text, n };
+}
+
 /* Nobody needs to be told what he has just said: the query itself is no answer. */
 static void make_drafts(struct call *c, struct imagine *g, const struct options *options){
   sqlite3_value *query = c->args[1];
@@ -202,7 +217,7 @@ static void make_drafts(struct call *c, struct imagine *g, const struct options 
   if( sqlite3_value_type(query)==SQLITE_TEXT && g->near.kind!=KIND_PICTURE ){
     struct content text = value_bytes(c, query);
     if( c->err.rc==SQLITE_OK ) reading_hold(&reading, text.bytes, text.n);
-    if( g->near.kind==KIND_TEXT ) own.decode.before = text;
+    if( g->near.kind==KIND_TEXT ) own.decode.before = as_sentence(c, text);
   }
   if( c->err.rc!=SQLITE_OK ) return;
   drafts_make(&g->drafts, &reading, g->points, g->n_points, &own);
