@@ -51,7 +51,7 @@
 **
 ** The files, each on those before it: index_code.c, index_cells.c, index_store.c, index_batch.c,
 ** index_split.c, index_change.c. index_check.c and index_search.c stand on the first three, the
-** latter also on index_floor.c.
+** latter also on index_floor.c and index_order.c.
 */
 #ifndef LATENT_INDEX_H
 #define LATENT_INDEX_H
@@ -294,6 +294,10 @@ struct index {
   /* [n_cells, width]: a copy of all, side by side, for one pass over them; owned */
   float *centroids;
   float *halves;                /* [n_cells]: dot(centroid, centroid)/2 of each; owned */
+  /* The centroids once more, as bytes: a matrix [width, n_cells] (kernels_bytes.c). A search ranks
+  ** all cells by these. Both owned. */
+  int8_t *coarse;
+  float *coarse_scale;          /* [n_cells] */
   int64_t clock;                /* uses of cells so far */
   size_t cached_bytes;          /* of the cells that are read */
   size_t cache_bytes;           /* as many may stay: INDEX_CACHE_BYTES, less in tests */
@@ -336,6 +340,10 @@ struct cell_range {
 struct cell_range cells_of(const struct index *ix, uint64_t group);
 /* Copies the centroid of cell `at` to ix->centroids and ix->halves. */
 void cells_set_centroid(struct index *ix, int at);
+/* products[in.n]: about x . centroid, for all cells of a range: off by a few thousandths of the
+** centroid's length. NULL where the arena cannot hold them. */
+const float *cells_products(const struct index *ix, struct cell_range in, const float *x,
+                            struct arena *a);
 /* goes[n_cells]: those that are to leave the list. */
 void cells_remove(struct index *ix, const uint8_t *goes);
 /* Frees arrays of idle cells while the cache is too full, all bytes before any signs. */
@@ -426,6 +434,45 @@ int cell_rows_least(const struct index *ix);
 /* Sum and mean of rows of x[, width]: those in order[n], in that order; order NULL: the first n. */
 void rows_sum(float *sum, const float *x, const int *order, int n, int width);
 void rows_mean(float *mean, const float *x, const int *order, int n, int width);
+
+/* ---- index_order.c: which cells a search opens ---- */
+
+enum { N_CLASSES = 256 };       /* of cells, by how likely they are to hold near rows */
+
+/* What a round of a search knows of a cell before it is opened. */
+struct ordered_cell {
+  float product;                /* about <q, centroid>: cells_products() */
+  /* What the cell's size suggests for the spread of <q, x - centroid>, and 1/spread. */
+  float spread, steep;
+};
+
+struct cell_order {
+  const struct index *index;
+  struct cell_range in;
+  struct ordered_cell *cells;   /* [in.n]: in the arena, like order and scratch[2, in.n] */
+  int *order;                   /* [in.n]: the opened cells, then the others, likeliest first */
+  int *scratch;
+  int n_opened;                 /* cells: the first in order */
+  /* Cells that may have to be opened, the opened ones included: the first in order. */
+  int n_likely;
+  /* Of those that are likely and not opened: how many are of each class. */
+  int counts[N_CLASSES];
+  double squares, n_squares;    /* of <q, x - centroid>/spread over the rows that it was shown */
+};
+
+/* In the order of the list. It cannot be used where the arena is out of memory. */
+void order_init(struct cell_order *o, const struct index *ix, struct cell_range in,
+                const float *query, struct arena *a);
+/* Notes the spread of products in the rows of a cell: estimates and errors of query_signs(). */
+void order_see(struct cell_order *o, int at, const float *estimate, const float *error, int n);
+/* Sorts the likely cells that are not opened yet: those that may hold most rows with such a score
+** come first. */
+void order_sort(struct cell_order *o, float score);
+/* How many cells, in order, must be opened so that the others hold fewer than `allowed` rows that
+** reach the score, where the opened ones hold `found`. share: of the rows, those that pass the
+** terms. mean_rows: of a cell. The cells were sorted for that score. */
+int order_needed(struct cell_order *o, float score, double found, double share, double mean_rows,
+                 double allowed);
 
 /* ---- index_floor.c: what a search reckons with ---- */
 

@@ -35,23 +35,31 @@ static size_t byte_place(int in, int k, int column){
   return panel + step + (size_t)(column%BYTES_PANEL)*BYTES_TOGETHER + k%BYTES_TOGETHER;
 }
 
+/* Column j becomes the numbers of x that are `apart` apart. */
+static void put_column(int8_t *bytes, float *scale, const float *x, size_t apart, int in, int j){
+  int8_t *panel = bytes + (size_t)(j/BYTES_PANEL)*PANEL_BYTES(in);
+  float most = 0.0f;
+  float up;
+  int32_t sum = 0;
+
+  for(int k=0; k<in; k++) most = fmaxf(most, fabsf(x[k*apart]));
+  up = bytes_up(most, BYTE_WEIGHT_MOST);
+  scale[j] = most/BYTE_WEIGHT_MOST;
+  for(int k=0; k<in; k++){
+    int8_t q = nearest_byte(x[k*apart]*up);
+    bytes[byte_place(in, k, j)] = q;
+    sum -= BYTE_OFFSET*q;
+  }
+  memcpy(panel + j%BYTES_PANEL*sizeof(sum), &sum, sizeof(sum));
+}
+
+void matrix_put_column(int8_t *bytes, float *scale, const float *x, int in, int column){
+  put_column(bytes, scale, x, 1, in, column);
+}
+
 void matrix_quantize(int8_t *bytes, float *scale, const float *w, int in, int out){
   memset(bytes, 0, MATRIX_BYTES(in, out));
-  for(int j=0; j<out; j++){
-    int8_t *panel = bytes + (size_t)(j/BYTES_PANEL)*PANEL_BYTES(in);
-    float most = 0.0f;
-    float up;
-    int32_t sum = 0;
-    for(int k=0; k<in; k++) most = fmaxf(most, fabsf(w[(size_t)k*out + j]));
-    up = bytes_up(most, BYTE_WEIGHT_MOST);
-    scale[j] = most/BYTE_WEIGHT_MOST;
-    for(int k=0; k<in; k++){
-      int8_t q = nearest_byte(w[(size_t)k*out + j]*up);
-      bytes[byte_place(in, k, j)] = q;
-      sum -= BYTE_OFFSET*q;
-    }
-    memcpy(panel + j%BYTES_PANEL*sizeof(sum), &sum, sizeof(sum));
-  }
+  for(int j=0; j<out; j++) put_column(bytes, scale, w + j, (size_t)out, in, j);
 }
 
 /* ---- Products ---- */
