@@ -210,7 +210,7 @@ static struct outcome measure_codes(int width, float spread, int n){
     along = (float)(at_centroid/square);
     rest = (float)sqrt(fmax(0, 1 - at_centroid*at_centroid/square));
     truth = product(t, x, width) - at_centroid;
-    query_signs(&estimate, &error, &p, along, rest, &f, signs, 1);
+    query_signs(&estimate, &error, &p, along, rest, &f.scale, 1, signs, 1);
     o.broken += fabs(query_bytes(&p, &f, bytes, &slack) - truth)>slack;
     o.slack = fmax(o.slack, slack);
     if( error>0 ){

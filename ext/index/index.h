@@ -250,9 +250,10 @@ int query_prepare(struct prepared_query *q, const struct rotation *r, const floa
 
 /* Estimates <q, x - centroid> of n rows by their signs, with standard errors: estimate[n],
 ** error[n]. q = along * centroid + a part at right angles to the centroid, of length `rest`: only
-** that part has an error. */
+** that part has an error. factors: scale[n], error[n] and lean[n], which are `apart` numbers apart.
+** */
 void query_signs(float *estimate, float *error, const struct prepared_query *q, float along,
-                 float rest, const struct factors *f, const uint64_t *signs, int n);
+                 float rest, const uint16_t *factors, size_t apart, const uint64_t *signs, int n);
 /* The same product of one row by its bytes: off by at most *slack. */
 float query_bytes(const struct prepared_query *q, const struct factors *f, const int8_t *bytes,
                   float *slack);
@@ -272,7 +273,8 @@ struct cell {
   /* [width], rotated; owned. The group stands behind it once more, so that one hash is of both. */
   float *centroid;
   int64_t *rowids;              /* [n], like all below; owned, one allocation with those to signs */
-  struct factors *factors;
+  /* [N_FACTORS, capacity]: all scales, then all errors, ...: a search reads the first three */
+  uint16_t *factors;
   uint64_t *keys;               /* [n, n_keys] */
   uint64_t *signs;              /* [n, SIGN_WORDS] */
   int8_t *bytes;                /* [n, width]; NULL: not read yet. Owned */
@@ -305,6 +307,12 @@ struct index {
   int64_t n_left, n_strayed;
 };
 
+static inline struct factors cell_factors(const struct cell *c, int at){
+  const uint16_t *f = c->factors + at;
+  const size_t apart = (size_t)c->capacity;
+
+  return (struct factors){ f[0], f[apart], f[2*apart], f[3*apart], f[4*apart] };
+}
 /* Room for n rows: SQLITE_OK or SQLITE_NOMEM. */
 int cell_reserve(struct index *ix, struct cell *c, int n);
 int cell_reserve_signs(struct index *ix, struct cell *c, int n);        /* without that for bytes */
@@ -318,6 +326,8 @@ static inline int part_of(const struct index *ix, const uint64_t *keys){
 static inline int cell_part(const struct index *ix, const struct cell *c, int at){
   return part_of(ix, c->keys + (size_t)at*(size_t)ix->shape.n_keys);
 }
+/* The codes of x (rotated) become those of entry `at`. */
+void cell_code(const struct index *ix, struct cell *c, int at, const float *x);
 /* Codes x (rotated) and appends it: there is room. */
 void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys,
                  const float *x);

@@ -32,7 +32,7 @@ static void cut_arrays(const struct index *ix, struct cell *c, void *block, int 
   c->rowids = block;
   c->keys = (uint64_t *)(c->rowids + n);
   c->signs = c->keys + n*ix->shape.n_keys;
-  c->factors = (struct factors *)(c->signs + n*SIGN_WORDS(ix->shape.width));
+  c->factors = (uint16_t *)(c->signs + n*SIGN_WORDS(ix->shape.width));
   c->capacity = capacity;
 }
 
@@ -45,7 +45,10 @@ static void copy_rows(const struct index *ix, struct cell *to, int to_at,
   memcpy(to->rowids + to_at, from->rowids + from_at, sizeof(int64_t)*n);
   memcpy(to->keys + to_at*keys, from->keys + from_at*keys, sizeof(uint64_t)*keys*n);
   memcpy(to->signs + to_at*words, from->signs + from_at*words, sizeof(uint64_t)*words*n);
-  memcpy(to->factors + to_at, from->factors + from_at, sizeof(struct factors)*n);
+  for(int k=0; k<N_FACTORS; k++){
+    uint16_t *numbers = to->factors + (size_t)k*(size_t)to->capacity + to_at;
+    memcpy(numbers, from->factors + (size_t)k*(size_t)from->capacity + from_at, sizeof(*numbers)*n);
+  }
 }
 
 /* What the arrays of a cell take: those for capacity rows. */
@@ -121,17 +124,30 @@ void cell_drop_codes(struct index *ix, struct cell *c){
   c->capacity = 0;
 }
 
+void cell_code(const struct index *ix, struct cell *c, int at, const float *x){
+  const int width = ix->shape.width;
+  const size_t apart = (size_t)c->capacity;
+  uint64_t *signs = c->signs + (size_t)at*SIGN_WORDS((size_t)width);
+  uint16_t *to = c->factors + at;
+  struct factors f;
+
+  code_make(&f, signs, c->bytes + (size_t)at*(size_t)width, x, c->centroid, width);
+  to[0] = f.scale;
+  to[apart] = f.error;
+  to[2*apart] = f.lean;
+  to[3*apart] = f.step;
+  to[4*apart] = f.slack;
+}
+
 void cell_append(const struct index *ix, struct cell *c, int64_t rowid, const uint64_t *keys,
                  const float *x){
   const size_t n_keys = (size_t)ix->shape.n_keys;
-  const size_t width = (size_t)ix->shape.width;
   const size_t at = (size_t)c->n;
-  uint64_t *signs = c->signs + at*SIGN_WORDS(width);
 
   assert( c->n<c->capacity );
   c->rowids[at] = rowid;
   if( n_keys>0 ) memcpy(c->keys + at*n_keys, keys, sizeof(uint64_t)*n_keys);
-  code_make(&c->factors[at], signs, c->bytes + at*width, x, c->centroid, (int)width);
+  cell_code(ix, c, (int)at, x);
   c->n++;
   c->is_dirty = 1;
 }

@@ -483,7 +483,6 @@ static int center_cell(struct index_batch *b, int at){
   struct index *ix = b->index;
   struct cell *c = ix->cells[at];
   const size_t width = (size_t)ix->shape.width;
-  const size_t words = SIGN_WORDS(width);
   const struct arena_mark mark = arena_mark(&b->arena);
   float *x;
 
@@ -493,11 +492,7 @@ static int center_cell(struct index_batch *b, int at){
   if( batch_vectors(b, c, x)!=SQLITE_OK ) return b->err->rc;
   rows_mean(c->centroid, x, NULL, c->n, (int)width);
   cells_set_centroid(ix, at);
-  for(int i=0; i<c->n; i++){
-    uint64_t *signs = c->signs + i*words;
-    int8_t *bytes = c->bytes + i*width;
-    code_make(&c->factors[i], signs, bytes, x + i*width, c->centroid, (int)width);
-  }
+  for(int i=0; i<c->n; i++) cell_code(ix, c, i, x + i*width);
   c->is_dirty = 1;
   arena_rewind(&b->arena, mark);
   return SQLITE_OK;

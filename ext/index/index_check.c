@@ -37,11 +37,12 @@ static int same_codes(const struct check *k, const struct cell *c, int row, cons
   const int words = SIGN_WORDS(width);
   const uint64_t *signs = c->signs + (size_t)row*words;
   const int8_t *bytes = c->bytes + (size_t)row*width;
+  const struct factors kept = cell_factors(c, row);
   struct factors f;
 
   rotate(&k->ix->rotation, k->x, vector);
   code_make(&f, k->signs, k->bytes, k->x, c->centroid, width);
-  return memcmp(&f, &c->factors[row], sizeof(f))==0
+  return memcmp(&f, &kept, sizeof(f))==0
       && memcmp(k->signs, signs, sizeof(uint64_t)*(size_t)words)==0
       && memcmp(k->bytes, bytes, (size_t)width)==0;
 }

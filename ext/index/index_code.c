@@ -231,25 +231,44 @@ int query_prepare(struct prepared_query *q, const struct rotation *r, const floa
   return SQLITE_OK;
 }
 
+enum { PART = 256, STEP = 16 };
+
+/* What is said of a part of the rows. */
+struct estimates {
+  int32_t products[PART];       /* bit_products() */
+  float scale[PART], error[PART], lean[PART];
+};
+
+/* From scale to estimate, in its place; likewise the errors. By steps of a fixed size, so that the
+** compiler makes vector code of it. */
+static void estimate_part(struct estimates *restrict e, float step, float sum, float along,
+                          float share, int n){
+  for(int at=0; at<n; at+=STEP){
+    for(int i=at; i<at+STEP; i++){
+      e->scale[i] = e->scale[i]*(step*(float)e->products[i] - sum) + along*e->lean[i];
+      e->error[i] *= share;
+    }
+  }
+}
+
 void query_signs(float *estimate, float *error, const struct prepared_query *q, float along,
-                 float rest, const struct factors *f, const uint64_t *signs, int n){
-  enum { PART = 256 };
+                 float rest, const uint16_t *factors, size_t apart, const uint64_t *signs, int n){
   const float lost = q->error/ERROR_LEAST;
   const float share = sqrtf(rest*rest + lost*lost);
   const float step = 2*q->step;
   const int words = SIGN_WORDS(q->width);
-  int32_t products[PART];
-  struct widened { float scale, error, lean, step, slack; } values[PART];
+  struct estimates e;
 
   for(int at=0; at<n; at+=PART){
     const int part = n-at<PART ? n-at : PART;
-    bit_products(products, signs + (size_t)at*words, q->planes, part, words);
-    widen(&values->scale, &f[at].scale, part*N_FACTORS);
-    for(int i=0; i<part; i++){
-      const struct widened *of = &values[i];
-      estimate[at+i] = of->scale*(step*(float)products[i] - q->sum) + along*of->lean;
-      error[at+i] = of->error*share;
-    }
+    bit_products(e.products, signs + (size_t)at*words, q->planes, part, words);
+    widen(e.scale, factors + at, part);
+    widen(e.error, factors + apart + at, part);
+    widen(e.lean, factors + 2*apart + at, part);
+    for(int i=part; i%STEP!=0; i++) e.products[i] = e.scale[i] = e.error[i] = e.lean[i] = 0;
+    estimate_part(&e, step, q->sum, along, share, part);
+    memcpy(estimate + at, e.scale, sizeof(float)*(size_t)part);
+    memcpy(error + at, e.error, sizeof(float)*(size_t)part);
   }
 }
 

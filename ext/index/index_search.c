@@ -334,10 +334,11 @@ static int pool_by_bytes(struct search *s, struct round *r, const struct scan *k
   }
   for(int i=0; i<l->n && e->rc==SQLITE_OK; i++){
     const int at = l->from + l->rows[i];
+    const struct factors f = cell_factors(c, at);
     struct pooled row = { .sign_bound = l->bounds[l->rows[i]], .rowid = c->rowids[at] };
     if( row.sign_bound<r->floor.at ) continue;  /* the floor has risen since */
-    row.bound = k->product + query_bytes(&s->query, &c->factors[at],
-                                         c->bytes + (size_t)at*width, &row.slack);
+    row.bound = k->product + query_bytes(&s->query, &f, c->bytes + (size_t)at*width,
+                                         &row.slack);
     row.bound += row.slack;
     s->cost.n_bytes++;
     pool_add(s, r, k, row, e);
@@ -356,6 +357,17 @@ static void split_query(struct scan *k, float half){
   k->rest = rest>0 ? sqrtf(rest) : 0;
 }
 
+/* From estimates to bounds, in their place. By steps of a fixed size, so that the compiler makes
+** vector code of it. */
+static void sign_bounds(struct likely *l, float product, float errors, int n){
+  enum { STEP = 16 };
+
+  for(int i=n; i%STEP!=0; i++) l->bounds[i] = l->errors[i] = 0;
+  for(int at=0; at<n; at+=STEP){
+    for(int i=at; i<at+STEP; i++) l->bounds[i] = product + l->bounds[i] + errors*l->errors[i];
+  }
+}
+
 /* Looks through rows [from, to) of cell `at`, at most PART. passes[to-from] says which of them
 ** the terms let pass; NULL: all. */
 static int scan_rows(struct search *s, struct round *r, const struct scan *k, int at, int from,
@@ -368,11 +380,12 @@ static int scan_rows(struct search *s, struct round *r, const struct scan *k, in
 
   l.from = from;
   l.n = 0;
-  query_signs(l.bounds, l.errors, &s->query, k->along, k->rest, c->factors+from, signs, n);
+  query_signs(l.bounds, l.errors, &s->query, k->along, k->rest, c->factors+from,
+              (size_t)c->capacity, signs, n);
   s->cost.n_signs += n;
   if( r->order.n_squares<SPREAD_ROWS ) order_see(&r->order, at, l.bounds, l.errors, n);
+  sign_bounds(&l, k->product, s->errors, n);
   for(int i=0; i<n; i++){
-    l.bounds[i] = k->product + l.bounds[i] + s->errors*l.errors[i];
     l.rows[l.n] = i;
     l.n += l.bounds[i]>=r->floor.at && (passes==NULL || passes[i]);
   }
@@ -456,9 +469,7 @@ static void prefetch_cells(const struct search *s, const struct cell_order *o, i
   c = cell_at(s, o->order[o->n_opened+AHEAD]);
   if( c->capacity==0 ) return;
   for(size_t i=0; i<sign_bytes*(size_t)c->n; i+=64) __builtin_prefetch((const char *)c->signs + i);
-  for(size_t i=0; i<sizeof(*c->factors)*(size_t)c->n; i+=64){
-    __builtin_prefetch((const char *)c->factors + i);
-  }
+  for(int i=0; i<2*c->capacity + c->n; i+=32) __builtin_prefetch(c->factors + i);
 }
 
 /* The score of the rows that a round looks for. The floor is made of lower bounds; the scores lie

@@ -324,7 +324,7 @@ static int nearest_part(const struct split *s, const struct cell *c, int row,
                         const struct comparison *k){
   const int width = width_of(s);
   const int8_t *bytes = c->bytes + (size_t)row*width;
-  const float step = half_to_float(c->factors[row].step);
+  const float step = half_to_float(cell_factors(c, row).step);
   float best = NEARER;
   int best_part = -1;
 

@@ -286,7 +286,6 @@ static void codes_put(const struct index *ix, const struct cell *c, unsigned cha
   const int width = ix->shape.width;
   const int words = SIGN_WORDS(width);
   const int signs_bytes = (width+7)/8;
-  const uint16_t *factors = (const uint16_t *)c->factors;
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)];
 
   copy_numbers(to, &c->bytes_hash, 1, 8);
@@ -294,10 +293,8 @@ static void codes_put(const struct index *ix, const struct cell *c, unsigned cha
   copy_numbers(to, c->rowids, (size_t)c->n, 8);
   to += (size_t)c->n*8;
   for(int k=0; k<N_FACTORS; k++){
-    for(int i=0; i<c->n; i++){
-      copy_numbers(to, &factors[i*N_FACTORS+k], 1, 2);
-      to += 2;
-    }
+    copy_numbers(to, c->factors + (size_t)k*(size_t)c->capacity, (size_t)c->n, 2);
+    to += (size_t)c->n*2;
   }
   copy_numbers(to, c->keys, (size_t)c->n*ix->shape.n_keys, 8);
   to += (size_t)c->n*ix->shape.n_keys*8;
@@ -314,7 +311,6 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
   const int width = ix->shape.width;
   const int words = SIGN_WORDS(width);
   const int signs_bytes = (width+7)/8;
-  uint16_t *factors = (uint16_t *)c->factors;
   uint64_t line[SIGN_WORDS(INDEX_WIDTH_MOST)] = { 0 };
   int good = 1;
 
@@ -323,16 +319,14 @@ static int codes_take(const struct index *ix, struct cell *c, const unsigned cha
   copy_numbers(c->rowids, from, (size_t)c->n, 8);
   from += (size_t)c->n*8;
   for(int k=0; k<N_FACTORS; k++){
-    for(int i=0; i<c->n; i++){
-      uint16_t *half = &factors[i*N_FACTORS+k];
-      copy_numbers(half, from, 1, 2);
-      from += 2;
-      good &= (*half & 0x7c00)!=0x7c00;         /* neither infinite nor NaN */
-    }
+    uint16_t *halves = c->factors + (size_t)k*(size_t)c->capacity;
+    copy_numbers(halves, from, (size_t)c->n, 2);
+    from += (size_t)c->n*2;
+    for(int i=0; i<c->n; i++) good &= (halves[i] & 0x7c00)!=0x7c00;     /* not infinite, not NaN */
   }
   for(int i=0; i<c->n; i++){
-    const struct factors *f = &c->factors[i];
-    good &= ((f->scale | f->error | f->step | f->slack) & 0x8000)==0;
+    const struct factors f = cell_factors(c, i);
+    good &= ((f.scale | f.error | f.step | f.slack) & 0x8000)==0;
   }
   copy_numbers(c->keys, from, (size_t)c->n*ix->shape.n_keys, 8);
   from += (size_t)c->n*ix->shape.n_keys*8;
