@@ -470,9 +470,68 @@ static void test_ends(void){
   ok(sqlite3_memory_used()==0, "nothing leaks", "%lld bytes", (long long)sqlite3_memory_used());
 }
 
+/* ---- The order of cells ---- */
+
+/* How many spreads a score lies above the product of a cell. */
+static float spreads_above(const struct cell_order *o, int i, float score){
+  const struct ordered_cell *c = &o->cells[o->order[i]];
+  return (score - c->product)/c->spread;
+}
+
+static void check_order(struct property *p, const struct index *ix, struct cell_range in,
+                        const float *query){
+  const int width = ix->shape.width;
+  struct cell_order o;
+  struct arena a = { 0 };
+  int *times = calloc((size_t)in.n, sizeof(*times));
+  int needed;
+  order_init(&o, ix, in, query, &a);
+  for(int i=0; i<in.n; i++){
+    const float truth = dot(query, ix->centroids + (size_t)(in.from + i)*width, width);
+    holds(p, fabsf(truth - o.cells[i].product)<0.01f, "cell %d: %g is not %g", in.from + i,
+          o.cells[i].product, truth);
+  }
+  o.n_opened = 3;
+  order_sort(&o, 0.5f);
+  for(int i=0; i<3; i++) holds(p, o.order[i]==i, "an opened cell has moved");
+  for(int i=0; i<in.n; i++) times[o.order[i]]++;
+  for(int i=0; i<in.n; i++) holds(p, times[i]==1, "cell %d is there %d times", i, times[i]);
+  for(int i=4; i<in.n; i++){
+    const float step = spreads_above(&o, i, 0.5f) - spreads_above(&o, i-1, 0.5f);
+    holds(p, step>-0.07f || spreads_above(&o, i, 0.5f)>11, "place %d: %g", i, step);
+  }
+  needed = order_needed(&o, 0.5f, 10, 1, 20, 0.1);
+  holds(p, needed>=3 && needed<=in.n && o.n_likely>=needed, "%d are needed, %d likely", needed,
+        o.n_likely);
+  holds(p, order_needed(&o, 0.5f, 10, 1, 20, 1)<=needed, "more may be missed: more are needed");
+  holds(p, order_needed(&o, 0.5f, 10, 1, 20, 1e9)<=3, "all may be missed: some are needed");
+  arena_release(&a);
+  free(times);
+}
+
+/* Ranges begin anywhere, as those of groups do; and cells leave. */
+static void test_order(void){
+  struct property p = { 0 };
+  struct random r = random_of(3);
+  struct rows t;
+  float query[36];
+  rows_init(&t, 3000, 36, 16);
+  for(int turn=0; turn<2; turn++){
+    for(int from=0; from<40; from+=3){
+      for(int i=0; i<36; i++) query[i] = random_normal(&r);
+      normalize(query, 36);
+      check_order(&p, t.ix, (struct cell_range){ from, t.ix->n_cells - from - from%5 }, query);
+    }
+    for(int row=0; row<1500 && turn==0; row++) drop_row(&t, row);
+  }
+  property_ok(&p, "order: cells in bytes rank as centroids do, each once, the likeliest first");
+  rows_release(&t);
+}
+
 int main(void){
   fault_install();
   test_exact();
+  test_order();
   for(int small=0; small<2; small++){
     if( small ) cache_bytes = 100000;
     test_recall(20000, 1);

@@ -355,9 +355,29 @@ static void test_layer_norm(void){
 
 /* ---- Matrices of bytes ---- */
 
+/* Is w[in, out] the same matrix if its columns are put one by one, the last one first? */
+static int same_by_columns(const int8_t *bytes, const float *scale, const float *w, int in,
+                           int out){
+  int8_t *put = calloc(1, MATRIX_BYTES(in, out));
+  float *put_scale = floats(out);
+  float *column = floats(in);
+  int same;
+  for(int j=out-1; j>=0; j--){
+    for(int k=0; k<in; k++) column[k] = 5;
+    matrix_put_column(put, put_scale, column, in, j);   /* it is replaced */
+    for(int k=0; k<in; k++) column[k] = w[(size_t)k*out + j];
+    matrix_put_column(put, put_scale, column, in, j);
+  }
+  same = memcmp(put, bytes, MATRIX_BYTES(in, out))==0 && same_floats(put_scale, scale, (size_t)out);
+  free(put);
+  free(put_scale);
+  free(column);
+  return same;
+}
+
 static void test_bytes(void){
   static const int ends[][3] = { { 33, 384, 1152 }, { 65, 1536, 384 }, { 1, 384, 384 } };
-  struct property same = { 0 }, near = { 0 };
+  struct property same = { 0 }, near = { 0 }, columns = { 0 };
   char name[100];
   for(size_t at=0; at<343 + COUNT(ends); at++){
     const int *end = at<343 ? NULL : ends[at-343];
@@ -375,6 +395,7 @@ static void test_bytes(void){
     float *truth = floats((size_t)rows*out);
     float *scratch = aligned_alloc(64, LINEAR_SCRATCH(in)*sizeof(float));
     matrix_quantize(bytes, scale, full, in, out);
+    holds(&columns, same_by_columns(bytes, scale, full, in, out), "[%d, %d]", in, out);
     linear_plain(want, x, &w, rows);
     linear_plain(truth, x, &exact, rows);
     for(size_t c=0; c<COUNT(codes); c++){
@@ -402,6 +423,7 @@ static void test_bytes(void){
   snprintf(name, sizeof(name), "linear, bytes: every code equals plain");
   property_ok(&same, name);
   property_ok(&near, "linear, bytes: within half a step of the numbers");
+  property_ok(&columns, "matrix_put_column: column by column the matrix is the same");
 }
 
 /* ---- Matrices in groups ---- */
