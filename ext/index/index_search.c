@@ -491,8 +491,10 @@ static int cells_needed(const struct search *s, struct round *r, double allowed)
 ** passed over has been allowed for by them. */
 static int open_cells(struct search *s, struct round *r, int64_t wanted, struct err *e){
   /* The curve has too few rows far out: where rows have a few near relatives among noise, and in
-  ** large tables. Under terms few rows pass, and tell only roughly what their spread is. */
-  const double care = s->n_terms>0 ? 0.4 : 0.6;
+  ** large tables, and the more so the farther out the rows are that may not be missed. Under terms
+  ** few rows pass, and tell only roughly what their spread is. */
+  const double farther = s->recall>0.95 ? s->recall - 0.95 : 0;
+  const double care = s->n_terms>0 ? 0.4 : 0.6 - 4*farther;
   const double allowed = (1 - s->recall)*(double)wanted*care;
   struct cell_order *o = &r->order;
   float floor_then = -INFINITY;
