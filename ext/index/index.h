@@ -313,6 +313,7 @@ static inline struct factors cell_factors(const struct cell *c, int at){
 
   return (struct factors){ f[0], f[apart], f[2*apart], f[3*apart], f[4*apart] };
 }
+
 /* Room for n rows: SQLITE_OK or SQLITE_NOMEM. */
 int cell_reserve(struct index *ix, struct cell *c, int n);
 int cell_reserve_signs(struct index *ix, struct cell *c, int n);        /* without that for bytes */

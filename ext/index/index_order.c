@@ -70,9 +70,11 @@ void order_sort(struct cell_order *o, float score){
   memset(o->counts, 0, sizeof(o->counts));
   for(int i=from; i<n; i++){
     const struct ordered_cell *c = &o->cells[o->order[i]];
-    const float class = (score - c->product)*c->steep*steep - CLASS_FIRST*CLASS_PARTS;
-    classes[i] = class>0 ? class<N_CLASSES-1 ? (int)class : N_CLASSES-1 : 0;
-    o->counts[classes[i]]++;
+    const float at = (score - c->product)*c->steep*steep - CLASS_FIRST*CLASS_PARTS;
+    int class = N_CLASSES-1;
+    if( at<N_CLASSES-1 ) class = at>0 ? (int)at : 0;
+    classes[i] = class;
+    o->counts[class]++;
   }
   for(int class=0, at=from; class<N_CLASSES; class++){
     places[class] = at;

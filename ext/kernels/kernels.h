@@ -53,7 +53,7 @@ void linear_plain(float *y, const float *x, const struct matrix *w, int rows);
 /* A matrix of floats w[in, out] as one of bytes: bytes[MATRIX_BYTES(in, out)], scale[out]. Each
 ** column is quantized by itself. */
 void matrix_quantize(int8_t *bytes, float *scale, const float *w, int in, int out);
-/* Column `column` of such a matrix becomes x[in]. Bytes of columns that were never put must be 0. */
+/* Column `column` of such a matrix becomes x[in]. Where none was put yet the bytes must be 0. */
 void matrix_put_column(int8_t *bytes, float *scale, const float *x, int in, int column);
 
 /* ---- kernels_groups.c: matrices of 4 or 8 bits in groups ---- */
