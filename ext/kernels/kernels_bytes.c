@@ -38,16 +38,20 @@ static size_t byte_place(int in, int k, int column){
 /* Column j becomes the numbers of x that are `apart` apart. */
 static void put_column(int8_t *bytes, float *scale, const float *x, size_t apart, int in, int j){
   int8_t *panel = bytes + (size_t)(j/BYTES_PANEL)*PANEL_BYTES(in);
+  int8_t *to = bytes + byte_place(in, 0, j);
   float most = 0.0f;
   float up;
   int32_t sum = 0;
 
-  for(int k=0; k<in; k++) most = fmaxf(most, fabsf(x[k*apart]));
+  for(size_t k=0; k<(size_t)in; k++){
+    const float size = fabsf(x[k*apart]);
+    most = size>most ? size : most;
+  }
   up = bytes_up(most, BYTE_WEIGHT_MOST);
   scale[j] = most/BYTE_WEIGHT_MOST;
-  for(int k=0; k<in; k++){
-    int8_t q = nearest_byte(x[k*apart]*up);
-    bytes[byte_place(in, k, j)] = q;
+  for(size_t k=0; k<(size_t)in; k++){
+    const int8_t q = nearest_byte(x[k*apart]*up);
+    to[k/BYTES_TOGETHER*BYTES_TOGETHER*BYTES_PANEL + k%BYTES_TOGETHER] = q;
     sum -= BYTE_OFFSET*q;
   }
   memcpy(panel + j%BYTES_PANEL*sizeof(sum), &sum, sizeof(sum));
