@@ -35,10 +35,11 @@
 ** 4. The order of all rows depends on the query and the index alone, so that LIMIT 50 OFFSET 100
 **    continues LIMIT 100. With recall 1 it is the true order. With less, the first rounds, the
 **    head, look for 100 rows, then 1,000 in all, ...: always so many, whoever pulls how many. (A
-**    round for 100 costs what one for 10 does: most of the time goes to exact vectors.) Their rows
-**    come nearest first; one that an earlier round passed over is kept for later. When the next
-**    round would look for more than a 32nd of all rows, the head ends: the search goes on as with
-**    recall 1, gives those that were passed over, and then every row that is left.
+**    round for 10 would cost as much: it opens as many cells for the same recall, and exact vectors
+**    are fetched only for rows that are pulled.) Their rows come nearest first; one that an earlier
+**    round passed over is kept for later. When the next round would look for more than a 32nd of
+**    all rows, the head ends: the search goes on as with recall 1, gives those that were passed
+**    over, and then every row that is left.
 **
 ** 5. Where rows have several vectors, what is said of rows above holds for entries, up to the
 **    exact vectors. These are fetched row by row: the first entry of a row that comes out of the
