@@ -250,6 +250,9 @@ void global_unlock(void);
 int thread_count(void);
 /* Nanoseconds since some moment, whatever is done to the date. */
 int64_t clock_ns(void);
+/* For who has waited for another thread since then. In the first fifth of a millisecond: 0 at once.
+** Then it sleeps, for an eighth of the time that he has waited, a millisecond at most: 1. */
+int thread_wait(int64_t since);
 
 static inline int largest_of(int a, int b){
   return a>b ? a : b;

@@ -3,10 +3,11 @@
 ** base_windows.c; base_system.h and base.h say what both give.
 */
 #ifndef _WIN32
-#define _GNU_SOURCE             /* dladdr, realpath */
+#define _GNU_SOURCE             /* dladdr, realpath, sched_getcpu */
 #include "base_system.h"
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,12 +70,31 @@ void pages_free(void *pages, size_t n){
 
 /* ---- Threads and processors ---- */
 
+/* Linux often puts a new thread on the processor of the one that starts it, where it waits until
+** that one waits, though another processor is idle: on two of them in each second start (kernel
+** 6.18, by a probe). So it is sent away, and then may go where it likes. */
+static void send_away(pthread_t thread){
+#ifdef __linux__
+  cpu_set_t all, others;
+  if( pthread_getaffinity_np(thread, sizeof(all), &all)!=0 ) return;
+  others = all;
+  CPU_CLR(sched_getcpu(), &others);
+  if( CPU_COUNT(&others)==0 ) return;
+  pthread_setaffinity_np(thread, sizeof(others), &others);
+  pthread_setaffinity_np(thread, sizeof(all), &all);
+#else
+  (void)thread;
+#endif
+}
+
 int threads_start(pthread_t *threads, int n, void *(*work)(void *), void *arg){
   sigset_t all, before;
   int n_started = 0;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  while( n_started<n && pthread_create(&threads[n_started], NULL, work, arg)==0 ) n_started++;
+  while( n_started<n && pthread_create(&threads[n_started], NULL, work, arg)==0 ){
+    send_away(threads[n_started++]);
+  }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return n_started;
 }

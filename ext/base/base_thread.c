@@ -70,6 +70,15 @@ int64_t clock_ns(void){
   return (int64_t)t.tv_sec*1000000000 + t.tv_nsec;
 }
 
+int thread_wait(int64_t since){
+  enum { AWAKE = 200000, MOST = 1000000 };
+  const int64_t waited = clock_ns() - since;
+  const struct timespec pause = { 0, (long)(waited/8<MOST ? waited/8 : MOST) };
+  if( waited<AWAKE ) return 0;
+  nanosleep(&pause, NULL);
+  return 1;
+}
+
 /* Not SQLite's own mutex: a SQLite that was built without threads (SQLITE_THREADSAFE=0) has none,
 ** and could not be linked with. */
 static pthread_mutex_t global = PTHREAD_MUTEX_INITIALIZER;

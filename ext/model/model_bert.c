@@ -308,21 +308,16 @@ static void encode_chunk(void *arg, struct worker *worker, int chunk){
 ** step before. Workers take parts from one list, step by step, so whoever waits, waits for parts
 ** that others are at. A worker that comes late finds fewer parts left.
 **
-** all-MiniLM-L6-v2 in 8 bits, AVX2, one thread and two (real-time scheduling, on a machine where
-** others ran): 32 pieces 5.1 and 3.7 ms, 64 pieces 10.2 and 7.0, 256 pieces 49 and 30. 16 pieces
-** took 2.7 ms either way. In ordinary scheduling, with two others for each processor, 16 pieces on
-** two threads took four times as long as on one; so short rows are shared only where a processor is
-** idle. Long ones took as long as on one thread there. */
+** In ordinary scheduling, with two others for each processor, 16 pieces on two threads took four
+** times as long as on one; so short rows are shared only where a processor is idle. Long ones took
+** as long as on one thread there. (tests/bench/README.md has what sharing gives.) */
 
 /* Until so many parts are done: 0 after a stop. Mostly that is soon. Where the other one lost its
 ** processor, it may take this one's, which sleeps. */
 static int wait_for_parts(struct bert_encoding *e, struct worker *worker, int n){
-  enum { LOOKS = 20000 };
-  const struct timespec pause = { 0, 20000 };
-  for(int i=0; atomic_load_explicit(&e->n_done, memory_order_acquire)<n; i++){
-    if( i<LOOKS ) continue;
-    if( worker_stopped(worker) ) return 0;
-    nanosleep(&pause, NULL);
+  const int64_t since = clock_ns();
+  while( atomic_load_explicit(&e->n_done, memory_order_acquire)<n ){
+    if( thread_wait(since) && worker_stopped(worker) ) return 0;
   }
   return 1;
 }
@@ -383,7 +378,9 @@ static void plan_sharing(struct bert_encoding *e, int n){
   }
   if( e->n_workers<1 ) e->n_workers = 1;
   if( e->n_workers==1 ) return;
-  e->n_parts = n/PART_TOKENS>e->n_workers ? n/PART_TOKENS : e->n_workers;
+  /* As many for each: who has none waits. */
+  e->n_parts = (n/PART_TOKENS + e->n_workers - 1)/e->n_workers*e->n_workers;
+  if( e->n_parts<e->n_workers ) e->n_parts = e->n_workers;
 }
 
 /* The scratch of each worker. tokens, longest: the most of a chunk, and of a row. */

@@ -39,11 +39,11 @@ int worker_stopped(struct worker *worker){
 
 /* ---- Threads ---- */
 
-/* The caller waits for the other workers, and asks for a stop once a millisecond. */
+/* The caller waits for the other workers, and asks for a stop meanwhile. */
 static void wait_for_others(struct worker *worker){
-  const struct timespec millisecond = { 0, 1000000 };
-  while( atomic_load(&worker->team->n_busy)>0 && !worker_stopped(worker) ){
-    nanosleep(&millisecond, NULL);
+  const int64_t since = clock_ns();
+  while( atomic_load(&worker->team->n_busy)>0 ){
+    if( thread_wait(since) && worker_stopped(worker) ) break;
   }
 }
 

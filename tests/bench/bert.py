@@ -65,6 +65,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: E402
 
 REST = 0.15             # seconds
+RUNS = 8                # of a side in a turn, one after the other, behind one that warms up
 BATCHES = (1, 16), (1, 64), (1, 256), (64, 16), (64, 64), (16, 256)     # texts, pieces of each
 
 
@@ -152,11 +153,12 @@ class Latent:
         self.child = subprocess.Popen([program, folder, str(threads)],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def run(self, ids):
+    def run(self, ids, times):
         n, tokens = ids.shape
-        self.child.stdin.write(struct.pack('<ii', n, tokens) + ids.astype('<i4').tobytes())
+        self.child.stdin.write(struct.pack('<iii', n, tokens, times) + ids.astype('<i4').tobytes())
         self.child.stdin.flush()
-        seconds, d = struct.unpack('<di', self.child.stdout.read(12))
+        seconds = struct.unpack(f'<{times}d', self.child.stdout.read(8 * times))
+        d, = struct.unpack('<i', self.child.stdout.read(4))
         y = np.frombuffer(self.child.stdout.read(4 * n * d), '<f4').reshape(n, d)
         return y, seconds
 
@@ -168,23 +170,25 @@ class Onnx:
         options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options, ['CPUExecutionProvider'])
 
-    def run(self, ids):
+    def run(self, ids, times):
         feed = {'ids': ids.astype(np.int64)}
-        begin = time.perf_counter()
-        y = self.session.run(['y'], feed)[0]
-        return y, time.perf_counter() - begin
+        seconds = []
+        for _ in range(times):
+            begin = time.perf_counter()
+            y = self.session.run(['y'], feed)[0]
+            seconds.append(time.perf_counter() - begin)
+        return y, seconds
 
 
 def measure(sides, ids, seconds):
     """Texts a second of each side, in turns, and the least cosine to the first side's vectors."""
     times = {name: [] for name in sides}
-    vectors = {name: side.run(ids)[0] for name, side in sides.items()}      # and warm
+    vectors = {name: side.run(ids, 1)[0] for name, side in sides.items()}      # and warm
     end = time.perf_counter() + seconds * len(sides)
     while time.perf_counter() < end or len(times[next(iter(times))]) < 6:
         for name, side in sides.items():
             time.sleep(REST)
-            side.run(ids)                       # warm again
-            times[name] += [side.run(ids)[1] for _ in range(2)]
+            times[name] += side.run(ids, 1 + RUNS)[1][1:]
     unit = {k: v / np.linalg.norm(v, axis=1, keepdims=True) for k, v in vectors.items()}
     return {k: len(ids) / statistics.median(v) for k, v in times.items()}, unit
 
