@@ -250,8 +250,7 @@ int query_prepare(struct prepared_query *q, const struct rotation *r, const floa
 
 /* Estimates <q, x - centroid> of n rows by their signs, with standard errors: estimate[n],
 ** error[n]. q = along * centroid + a part at right angles to the centroid, of length `rest`: only
-** that part has an error. factors: scale[n], error[n] and lean[n], which are `apart` numbers apart.
-** */
+** that part has an error. factors: scale[n], error[n], lean[n], each `apart` numbers behind. */
 void query_signs(float *estimate, float *error, const struct prepared_query *q, float along,
                  float rest, const uint16_t *factors, size_t apart, const uint64_t *signs, int n);
 /* The same product of one row by its bytes: off by at most *slack. */
