@@ -3,6 +3,7 @@
 
     bindings/web/build.py            all of it (`make web`)
     bindings/web/build.py --tests    tests/test_kernels.c as well: build/web-work/test_kernels*.wasm
+    bindings/web/build.py --fetch    only what comes from elsewhere
 
 The compiler is pip's ziglang: clang, its linker and WASI's C library in one wheel, which needs
 nothing of the system. The libraries that latent uses and SQLite are those of the portable binaries:
@@ -277,6 +278,8 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     get_compiler()
     get_sources()
+    if '--fetch' in sys.argv:
+        return
     write_headers()
     build_modules()
     put_weights()

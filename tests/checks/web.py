@@ -49,12 +49,18 @@ def binary(path):
 
 
 def missing():
-    """Why the module cannot be built here, or None."""
+    """What it takes to build the module and is not here, or None."""
     for command in ('node', 'npm', 'dpkg-source', 'apt-get'):
         if not shutil.which(command):
             return f'no {command} on this machine'
-    status, out = run(['bindings/web/build.py', '--tests'], timeout=900)
+    status, out = run(['bindings/web/build.py', '--fetch'], timeout=900)
     return None if status == 0 else 'it cannot be built here: ' + last_line(out)
+
+
+def is_built():
+    status, out = run(['bindings/web/build.py', '--tests'], timeout=900)
+    ok(status == 0, 'bindings/web is built', last_line(out))
+    return status == 0
 
 
 # ---- Node ----
@@ -507,7 +513,7 @@ def everything():
     if why:
         skip('bindings/web', why)
         return
-    if alone():
+    if not is_built() or alone():
         return
     for check in (kernels, fused, values, damaged, stopped, same_bits, writer, browser):
         check()
