@@ -137,6 +137,11 @@ def write_rows(path, rows):
         f.writelines(row + '\n' for row in rows)
 
 
+def read_rows(path):
+    with open(path, encoding='utf8', newline='\n') as f:
+        return [row.rstrip('\n') for row in f]
+
+
 def make_texts(a):
     """No text has the letters of one that is held out, or of one that came before."""
     held = held_out(a.data)
@@ -195,16 +200,22 @@ def engine(model):
     return db
 
 
+def encoded(model, texts):
+    """The latent of each text, not refined, and its numbers: [segments, S_STORED + R_WIDTH]."""
+    sql = """SELECT latent, latent_vector(latent)
+        FROM latent_encode_each(?, NULL, '{"refine":0}')"""
+    for latent, blob in engine(model).execute(sql, [json.dumps(texts)]):
+        yield latent, np.frombuffer(blob, np.float32).reshape(-1, S_STORED + R_WIDTH)
+
+
 def points(model, texts):
     """The point of each text, as the engine makes it: [n, S_STORED + R_WIDTH].
 
     Zeros where the engine cuts a text in two.
     """
     texts = [BEFORE * t.startswith('\n') + t for t in texts]
-    sql = """SELECT latent_vector(latent) FROM latent_encode_each(?, NULL, '{"refine":0}')"""
     out = np.zeros((len(texts), S_STORED + R_WIDTH), np.float32)
-    for i, (blob,) in enumerate(engine(model).execute(sql, [json.dumps(texts)])):
-        z = np.frombuffer(blob, np.float32).reshape(-1, S_STORED + R_WIDTH)
+    for i, (_, z) in enumerate(encoded(model, texts)):
         if len(z) == 1 + texts[i].startswith(BEFORE + '\n'):
             out[i] = z[-1]
     return out
@@ -219,8 +230,7 @@ def packed(path, rust, a):
     """What the npz of a file of texts holds."""
     sort = path.split('/')[-2]
     rng = np.random.RandomState(zlib.crc32(os.path.basename(path).encode()))
-    with open(path, encoding='utf8', newline='\n') as f:
-        texts = [t for line in f for t in line.rstrip('\n').split('\t')]
+    texts = [t for row in read_rows(path) for t in row.split('\t')]
     texts = [vary(t, rng) if sort == 'texts' else SPACE + t for t in texts]
     flat, off = pack(rust, texts)
     length = np.diff(off)
@@ -234,6 +244,13 @@ def packed(path, rust, a):
         keep &= keep.reshape(-1, 2).all(1).repeat(2)
     return dict(flat=flat[np.repeat(keep, length)], length=length[keep].astype(np.uint8),
                 z=read_part(z[keep]))
+
+
+def keep(folder, path, arrays):
+    """Under its name only when it is whole; several processes may do so in one folder."""
+    part = f'{folder}/part{os.getpid()}.npz'
+    np.savez(part, **arrays)
+    os.replace(part, path)
 
 
 def make_points(a):
@@ -251,8 +268,7 @@ def make_points(a):
     done = 0
     for path in paths:
         arrays = packed(path, rust, a)
-        np.savez(f'{a.out}/part.npz', **arrays)
-        os.replace(f'{a.out}/part.npz', path.replace('.txt', '.npz'))
+        keep(a.out, path.replace('.txt', '.npz'), arrays)
         done += len(arrays['length'])
         print(f'{path}: {done} texts in {time.time() - start:.0f} s', flush=True)
         if time.time() - start > a.minutes * 60:
@@ -269,14 +285,6 @@ def word_list(text):
     return re.findall(r"[^\W\d_]+", text.lower())
 
 
-def read_texts(folder):
-    texts = []
-    for path in sorted(glob.glob(f'{folder}/texts/*.txt')):
-        with open(path, encoding='utf8', newline='\n') as f:
-            texts += [line.rstrip('\n') for line in f]
-    return texts
-
-
 def pair_rows(s, rng):
     """Two different rows of s [n, width]."""
     a, b = rng.choice(len(s), 2, replace=False)
@@ -288,15 +296,15 @@ def pair_rows(s, rng):
 
 def middles(model, texts, known, rng):
     """(the text, its point [S_WIDTH + R_WIDTH]) of what lies between pairs of these texts."""
-    db = engine(model)
-    sql = """SELECT latent FROM latent_encode_each(?, NULL, '{"refine":0}')"""
-    blobs = [blob for blob, in db.execute(sql, [json.dumps(texts)])]
-    s = points(model, texts)[:, :S_WIDTH]
+    latents, points_of = zip(*encoded(model, texts))
+    # Of several segments none is near to anything.
+    s = np.stack([x[0, :S_WIDTH] * (len(x) == 1) for x in points_of])
     sql = """WITH p AS MATERIALIZED (SELECT latent_slerp(?, ?, ?) AS z)
         SELECT latent_decode(z, '{"decoder":"exact","best_of":8}'), latent_vector(z) FROM p"""
     for _ in texts:
         a, b = pair_rows(s, rng)
-        text, z = db.execute(sql, [blobs[a], blobs[b], rng.uniform(0.25, 0.75)]).fetchone()
+        text, z = engine(model).execute(
+            sql, [latents[a], latents[b], rng.uniform(0.25, 0.75)]).fetchone()
         z = np.frombuffer(z, np.float32)
         strange = set(word_list(text)) - known
         if len(z) == S_STORED + R_WIDTH and text not in (texts[a], texts[b]) and not strange:
@@ -315,7 +323,7 @@ def packed_middles(model, rust, texts, known, rng):
 def make_middles(a):
     """As make_points(): each file is kept as soon as it is done."""
     rust = Tokenizer.from_json(a.model.replace('.safetensors', '.json')).fast()
-    texts = read_texts(a.out)
+    texts = [t for path in sorted(glob.glob(f'{a.out}/texts/*.txt')) for t in read_rows(path)]
     known = {word for text in texts for word in word_list(text)}
     texts = [t for t in texts if MIDDLE_LETTERS[0] <= len(t) <= MIDDLE_LETTERS[1]]
     os.makedirs(f'{a.out}/middles', exist_ok=True)
@@ -329,8 +337,7 @@ def make_middles(a):
         rng = np.random.RandomState((7, number))
         some = [texts[i] for i in rng.randint(len(texts), size=MIDDLE_FILE)]
         arrays = packed_middles(a.model, rust, some, known, rng)
-        np.savez(f'{a.out}/part{a.first}.npz', **arrays)
-        os.replace(f'{a.out}/part{a.first}.npz', path)
+        keep(a.out, path, arrays)
         print(f'{path}: {len(arrays["length"])} of {MIDDLE_FILE}', flush=True)
 
 

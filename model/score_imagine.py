@@ -54,7 +54,7 @@ def main(options):
             rows = db.execute(IMAGINE, [query, options]).fetchall()
             made = [(text, distance) for text, distance, is_new in rows if is_new]
             row = next((distance for _, distance, is_new in rows if not is_new), None)
-            print(f'{query}')
+            print(query)
             for text, distance, is_new in rows:
                 print(f'    {distance:.2f} {text}' + ('' if is_new else ' (a row)'))
             written += made

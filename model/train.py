@@ -153,6 +153,12 @@ class Rows:
         return torch.where(at < self.n[rows][:, None], ids, fill)
 
 
+def alike(order, n, rng):
+    """n of these rows, which are sorted by length: of about one length, to save padding."""
+    at = rng.randint(max(1, len(order) - 4 * n))
+    return rng.permutation(order[at: at + 4 * n])[:n]
+
+
 def with_end(ids):
     """EOS behind each row of [B, T]; a row has room for it."""
     n = (ids != PAD).sum(1)
@@ -235,7 +241,6 @@ class Points:
         self.s = s
         self.ids = Rows(join('flat'), join('length'), device)
         self.z = torch.from_numpy(join('z')).to(device)
-        self.by_length = np.argsort(self.ids.length, kind='stable')
 
     def of(self, rows):
         """s and r of these rows (numpy)."""
@@ -256,6 +261,7 @@ class Texts(Corpus):
         self.held = Points([f'{folder}/valid/valid.npz'], s, device)
         self.ids = self.known.ids
         self.middles = Points(sorted(glob.glob(f'{folder}/middles/*.npz')), s, device)
+        self.by_length = np.argsort(self.middles.ids.length, kind='stable')
         self.tokens, self.seed = tokens, seed
 
     def points(self, rows, encode):
@@ -272,10 +278,7 @@ class Texts(Corpus):
         """The loss of middles: of a share MIDDLES of a batch's tokens."""
         length = self.middles.ids.length
         n = max(1, int(self.tokens * MIDDLES / (length.mean() + 1)))
-        # Neighbours in length, so that little of them is padding.
-        order = self.middles.by_length
-        at = rng.randint(max(1, len(order) - 4 * n))
-        rows = rng.permutation(order[at: at + 4 * n])[:n]
+        rows = alike(self.by_length, n, rng)
         s, r = self.middles.of(rows)
         target = self.middles.ids.padded(rows, PAD, 1)
         return reading(model.join(noisy(s, NOISE), r), *to_write(target))
@@ -298,8 +301,7 @@ class Changes:
     def loss(self, model, reading, rng, tokens):
         known, order = self.kinds[rng.randint(len(self.kinds))]
         n = min(len(order), max(CHANGED_LEAST, tokens // 64)) // 2 * 2
-        at = rng.randint(max(1, len(order) - 4 * n))
-        pairs = rng.permutation(order[at: at + 4 * n])[:n]
+        pairs = alike(order, n, rng)
         s_x, r_x = known.of(pairs * 2)
         s_y, r_y = known.of(pairs * 2 + 1)
         half = n // 2

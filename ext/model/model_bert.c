@@ -379,8 +379,7 @@ static void plan_sharing(struct bert_encoding *e, int n){
   if( e->n_workers<1 ) e->n_workers = 1;
   if( e->n_workers==1 ) return;
   /* As many for each: who has none waits. */
-  e->n_parts = (n/PART_TOKENS + e->n_workers - 1)/e->n_workers*e->n_workers;
-  if( e->n_parts<e->n_workers ) e->n_parts = e->n_workers;
+  e->n_parts = e->n_workers*largest_of(1, (n/PART_TOKENS + e->n_workers - 1)/e->n_workers);
 }
 
 /* The scratch of each worker. tokens, longest: the most of a chunk, and of a row. */
